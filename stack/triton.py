@@ -1,0 +1,373 @@
+"""Launching the Triton that the nvidia-pytriton wheel carries.
+
+Everything that is special about that binary is said here once: where its libraries lie, which
+stub fits this Python, how its restricted APIs are spelled, and what it leaves behind when killed.
+Nothing in site-packages is ever changed: the backend directory is made of links under the node's
+own home.
+"""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+TRAFFIC_LIBRARY = CHECKOUT / "backends" / "traffic" / "build" / "libtriton_traffic.so"
+PYTHON_BASED_BACKENDS = ("onnxruntime",)
+
+CONTROL_HEADER = "nereid-control"
+SHM_HEADER = "nereid-shm"
+GRPC_KEY_PREFIX = "triton-grpc-protocol-"
+CONTROL_APIS = "model-repository,trace,logging"
+SHM_APIS = "shared-memory"
+
+FORWARDED_HEADERS = "(?i)^x-(nereid|tenant|user|request)-.*"
+NEVER_FORWARDED = ("authorization", "cookie")
+
+# What the server and its Python stubs have no business knowing.
+_WITHHELD_VARIABLES = ("DATABASE_URL", "CELERY_BROKER_URL", "PYTHONHOME", "PYTHONPATH")
+_WITHHELD_PREFIX = "NEREID_"
+
+_STUB = "triton_python_backend_stub"
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the fixed place of POSIX shared memory
+_PROC = Path("/proc")
+
+
+class TritonUnavailableError(RuntimeError):
+    """The embedded Triton cannot be launched, or did not become ready."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TritonOptions:
+    """One embedded server: where its state lies, where it listens, and who may steer it."""
+
+    node_home: Path
+    repository: Path
+    name: str = "local"
+    bind: str = "127.0.0.1"
+    http_port: int = 8000
+    grpc_port: int = 8001
+    metrics_port: int = 8002
+    control_key: str = field(repr=False)
+    shm_key: str = field(repr=False)
+    forward_headers: str = ""
+    load_threads: int = 4
+    # Idle keep-alive connections hold the exit for this long, open gRPC channels for 5 s more.
+    exit_timeout_s: int = 3
+    response_cache_bytes: int = 0
+
+    @property
+    def backend_directory(self) -> Path:
+        return self.node_home / "backends"
+
+    @property
+    def shm_prefix(self) -> str:
+        return f"nereid_{self.name}_"
+
+    @property
+    def dial_address(self) -> str:
+        """The address to call: a server bound to every interface is called locally."""
+        return "127.0.0.1" if self.bind in ("", "0.0.0.0") else self.bind  # noqa: S104
+
+    @property
+    def http(self) -> str:
+        return f"{self.dial_address}:{self.http_port}"
+
+    @property
+    def grpc(self) -> str:
+        return f"{self.dial_address}:{self.grpc_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{self.dial_address}:{self.metrics_port}/metrics"
+
+
+def control_headers(key: str) -> dict[str, dict[str, str]]:
+    """Headers that open the model-repository, trace and logging APIs, for either protocol."""
+    return {"http": {CONTROL_HEADER: key}, "grpc": {GRPC_KEY_PREFIX + CONTROL_HEADER: key}}
+
+
+def shm_headers(key: str) -> dict[str, dict[str, str]]:
+    """Headers that open the shared-memory APIs, for either protocol."""
+    return {"http": {SHM_HEADER: key}, "grpc": {GRPC_KEY_PREFIX + SHM_HEADER: key}}
+
+
+def header_pattern(extra: str) -> str:
+    """One pattern of the headers to forward: ours and what the operator adds (comma-separated).
+
+    Each addition is a regular expression of its own, matched against the whole name.
+    """
+    additions = [part.strip() for part in extra.split(",") if part.strip()]
+    for addition in additions:
+        if addition.lower() in NEVER_FORWARDED:
+            raise ValueError(f"NEREID_FORWARD_HEADERS names {addition!r}, which is never forwarded")
+    if not additions:
+        return FORWARDED_HEADERS
+    return "|".join([FORWARDED_HEADERS, *(f"^(?:{addition})$" for addition in additions)])
+
+
+def wheel_root() -> Path:
+    """The folder of the nvidia-pytriton wheel that holds the server."""
+    spec = importlib.util.find_spec("pytriton")
+    if spec is None or not spec.submodule_search_locations:
+        raise TritonUnavailableError(
+            "nvidia-pytriton is not installed: run `make serve`, or set NEREID_TRITON_URL"
+        )
+    return Path(next(iter(spec.submodule_search_locations))) / "tritonserver"
+
+
+def wheel_libraries() -> Path:
+    return wheel_root().parent.parent / "nvidia_pytriton.libs"
+
+
+def python_stub() -> Path:
+    """The stub built for the Python that runs this: another one cannot import our packages."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = wheel_root() / "python_backend_stubs" / version / _STUB
+    if not stub.exists():
+        raise TritonUnavailableError(f"nvidia-pytriton has no Python stub for Python {version}")
+    return stub
+
+
+def assemble_backend_directory(node_home: Path, *, traffic_library: Path = TRAFFIC_LIBRARY) -> Path:
+    """Fill `<node home>/backends/` with links to what Triton may load, and with nothing else."""
+    if not traffic_library.exists():
+        raise TritonUnavailableError(
+            f"{traffic_library} is missing: build it with `python -m backends.build`"
+        )
+    python = wheel_root() / "backends" / "python"
+    wanted = {
+        "python": {
+            "libtriton_python.so": python / "libtriton_python.so",
+            "triton_python_backend_utils.py": python / "triton_python_backend_utils.py",
+            _STUB: python_stub(),
+        },
+        "traffic": {"libtriton_traffic.so": traffic_library},
+    }
+    for name in PYTHON_BASED_BACKENDS:
+        sources = sorted((CHECKOUT / "backends" / name).glob("*.py"))
+        wanted[name] = {source.name: source for source in sources}
+    directory = node_home / "backends"
+    directory.mkdir(parents=True, exist_ok=True)
+    _remove_others(directory, wanted)
+    for name, links in wanted.items():
+        folder = directory / name
+        if folder.is_symlink():
+            folder.unlink()
+        folder.mkdir(exist_ok=True)
+        _remove_others(folder, links)
+        for link, target in links.items():
+            _link(folder / link, target)
+    return directory
+
+
+def _remove_others(directory: Path, keep: Iterable[str]) -> None:
+    for entry in directory.iterdir():
+        if entry.name in keep:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink() and link.readlink() == target:
+        return
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+def command(options: TritonOptions) -> list[str]:
+    """The server's command line: starts empty, answers only to who holds the keys."""
+    pattern = header_pattern(options.forward_headers)
+    control = f"{CONTROL_APIS}:{CONTROL_HEADER}={options.control_key}"
+    shm = f"{SHM_APIS}:{SHM_HEADER}={options.shm_key}"
+    line = [
+        str(wheel_root() / "bin" / "tritonserver"),
+        f"--id={options.name}",
+        f"--model-repository={options.repository}",
+        "--model-control-mode=explicit",
+        f"--model-load-thread-count={options.load_threads}",
+        # A model that is absent or broken is the control plane's business, not a reason to
+        # declare the whole server dead.
+        "--strict-readiness=false",
+        "--exit-on-error=false",
+        f"--exit-timeout-secs={options.exit_timeout_s}",
+        f"--backend-directory={options.backend_directory}",
+        f"--backend-config=python,shm-region-prefix-name={options.shm_prefix}",
+        f"--http-address={options.bind}",
+        f"--http-port={options.http_port}",
+        f"--grpc-address={options.bind}",
+        f"--grpc-port={options.grpc_port}",
+        f"--metrics-address={options.bind}",
+        f"--metrics-port={options.metrics_port}",
+        f"--http-header-forward-pattern={pattern}",
+        f"--grpc-header-forward-pattern={pattern}",
+        f"--http-restricted-api={control}",
+        f"--http-restricted-api={shm}",
+        f"--grpc-restricted-protocol={control}",
+        f"--grpc-restricted-protocol={shm}",
+        "--metrics-config=counter_latencies=true",
+        # Summaries keep a window per model behind a lock: up to a third of the throughput.
+        "--metrics-config=summary_latencies=false",
+    ]
+    if not _has_gpu():
+        line += ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
+    if options.response_cache_bytes:
+        line += [
+            f"--cache-directory={wheel_root() / 'caches'}",
+            f"--cache-config=local,size={options.response_cache_bytes}",
+        ]
+    return line
+
+
+def _has_gpu() -> bool:
+    return Path("/dev/nvidiactl").exists()
+
+
+def environment(options: TritonOptions) -> dict[str, str]:
+    """The server's environment: this Python's packages for the stubs, and none of our secrets."""
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in _WITHHELD_VARIABLES and not key.startswith(_WITHHELD_PREFIX)
+    }
+    libraries = [str(wheel_libraries()), inherited.get("LD_LIBRARY_PATH", "")]
+    path = [str(Path(sys.prefix) / "bin"), inherited.get("PATH", os.defpath)]
+    return inherited | {
+        "LD_LIBRARY_PATH": os.pathsep.join(part for part in libraries if part),
+        "PATH": os.pathsep.join(path),
+        "VIRTUAL_ENV": sys.prefix,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def prepare(options: TritonOptions) -> None:
+    """What has to be done before each launch; the server of this name must not be running."""
+    options.repository.mkdir(parents=True, exist_ok=True)
+    assemble_backend_directory(options.node_home)
+    clean_leftovers(options.name)
+
+
+def is_ready(options: TritonOptions, timeout_s: float = 1.0) -> bool:
+    """One look at the server's own readiness, which says nothing about any model."""
+    connection = http.client.HTTPConnection(
+        options.dial_address, options.http_port, timeout=timeout_s
+    )
+    try:
+        connection.request("GET", "/v2/health/ready")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def wait_ready(
+    options: TritonOptions,
+    *,
+    timeout_s: float = 60.0,
+    alive: Callable[[], bool] = lambda: True,
+) -> None:
+    """Return when the server answers ready; `alive` ends the wait early when the process died."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if not alive():
+            raise TritonUnavailableError("tritonserver ended before it was ready")
+        if is_ready(options):
+            return
+        time.sleep(0.05)
+    raise TritonUnavailableError(
+        f"tritonserver was not ready at {options.http} within {timeout_s:.0f} s"
+    )
+
+
+def clean_leftovers(name: str) -> list[str]:
+    """End the orphaned Python stubs of this server and remove its shared memory; say what went.
+
+    A server that was killed cannot do this itself. A stub whose server lives is left alone, and so
+    is memory that any living process still maps: a second stack may use the same name.
+    """
+    prefix = f"nereid_{name}_"
+    removed = [f"stub {pid}" for pid in _orphaned_stubs(prefix) if _end(pid)]
+    regions = [entry for entry in _SHARED_MEMORY.glob(f"{prefix}*") if entry.is_file()]
+    if not regions:
+        return removed
+    in_use = _mapped_regions(prefix)
+    for region in regions:
+        if region.name not in in_use:
+            region.unlink(missing_ok=True)
+            removed.append(f"shared memory {region.name}")
+    return removed
+
+
+def _processes() -> Iterable[int]:
+    return (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
+
+
+def _arguments(pid: int) -> list[str]:
+    try:
+        return (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int:
+    try:
+        # The command name may hold spaces and brackets: the fields after its last ")" are safe.
+        stat = (_PROC / str(pid) / "stat").read_text()
+        return int(stat.rpartition(")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _orphaned_stubs(prefix: str) -> list[int]:
+    orphans = []
+    for pid in _processes():
+        arguments = _arguments(pid)
+        if not arguments or Path(arguments[0]).name != _STUB:
+            continue
+        if not any(argument.startswith(prefix) for argument in arguments):
+            continue
+        parent = _arguments(_parent(pid))
+        if not parent or Path(parent[0]).name != "tritonserver":
+            orphans.append(pid)
+    return orphans
+
+
+def _end(pid: int, patience_s: float = 5.0) -> bool:
+    """Kill an orphan and wait until it is gone: until then its memory counts as in use."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    deadline = time.monotonic() + patience_s
+    while _arguments(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return True
+
+
+def _mapped_regions(prefix: str) -> set[str]:
+    start = f"{_SHARED_MEMORY}/{prefix}"
+    mapped = set()
+    for pid in _processes():
+        try:
+            maps = (_PROC / str(pid) / "maps").read_text(errors="replace")
+        except OSError:
+            continue
+        for line in maps.splitlines():
+            at = line.find(start)
+            if at >= 0 and not line.endswith("(deleted)"):
+                mapped.add(Path(line[at:]).name)
+    return mapped
