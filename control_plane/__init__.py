@@ -1,0 +1,1 @@
+"""The control plane: what should serve, and how it gets there."""

@@ -1,0 +1,66 @@
+"""The artifact store on disk: every file lies under its own sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+from control_plane.ports.repository import ArtifactMissingError, DigestMismatchError
+
+_CHUNK = 1 << 20
+
+
+class FileArtifactStore:
+    """`ports.repository.ArtifactStore` under one root: `<root>/sha256/ab/abcd…`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root / "sha256"
+        self._incoming = root / "incoming"
+
+    def add(self, stream: BinaryIO, expected_sha256: str | None = None) -> tuple[str, int]:
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=self._incoming)
+        incoming = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as target:
+                sha256, size = _copy(stream, target)
+                target.flush()
+                os.fsync(target.fileno())
+            if expected_sha256 is not None and sha256 != expected_sha256.lower():
+                raise DigestMismatchError(
+                    f"the artifact's sha256 is {sha256}, not {expected_sha256.lower()}"
+                )
+            self._keep(incoming, sha256)
+            return sha256, size
+        finally:
+            incoming.unlink(missing_ok=True)
+
+    def path(self, sha256: str) -> Path:
+        path = self._path(sha256)
+        if not path.is_file():
+            raise ArtifactMissingError(f"no artifact with sha256 {sha256}")
+        return path
+
+    def _keep(self, incoming: Path, sha256: str) -> None:
+        target = self._path(sha256)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Read-only, because model repositories link to this very file.
+        incoming.chmod(0o444)
+        incoming.replace(target)
+
+    def _path(self, sha256: str) -> Path:
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+            raise ArtifactMissingError(f"{sha256!r} is no hex sha256")
+        return self._root / sha256[:2] / sha256
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+        target.write(chunk)
+    return digest.hexdigest(), size

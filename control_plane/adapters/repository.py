@@ -1,0 +1,123 @@
+"""A Triton model repository on this machine's disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from control_plane.adapters.triton.pbtxt import config_text
+from control_plane.domain.planning.plan import ModelDirectory
+from control_plane.ports.repository import ArtifactStore, PrefixTakenError
+
+_STAGING = ".staging"
+
+
+class DiskRepository:
+    """`ports.repository.ModelRepository` that links artifacts and renames whole directories."""
+
+    def __init__(self, root: Path, artifacts: ArtifactStore) -> None:
+        self._root = root
+        self._artifacts = artifacts
+
+    def publish(self, directory: ModelDirectory, accelerator: str) -> None:
+        target = self._root / directory.name
+        staged = self._stage(directory, accelerator)
+        try:
+            if not target.exists():
+                staged.rename(target)
+            elif not _same_content(staged, target):
+                if directory.links:
+                    raise PrefixTakenError(
+                        f"{directory.name} is already published with another content"
+                    )
+                self._replace(staged, target)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        _sync(self._root)
+
+    def remove(self, name: str) -> None:
+        target = self._root / name
+        if target.exists():
+            trash = self._staging() / f"removed-{uuid.uuid4().hex}"
+            target.rename(trash)
+            shutil.rmtree(trash, ignore_errors=True)
+
+    def names(self) -> Sequence[str]:
+        if not self._root.is_dir():
+            return ()
+        return sorted(path.name for path in self._root.iterdir() if path.name[0] != ".")
+
+    def clear_staging(self) -> None:
+        """Drops what an interrupted publication left; for the start, when nobody publishes."""
+        shutil.rmtree(self._root / _STAGING, ignore_errors=True)
+
+    def _staging(self) -> Path:
+        staging = self._root / _STAGING
+        staging.mkdir(parents=True, exist_ok=True)
+        return staging
+
+    def _stage(self, directory: ModelDirectory, accelerator: str) -> Path:
+        staged = self._staging() / f"{directory.name}-{uuid.uuid4().hex}"
+        try:
+            config = config_text(directory.name, directory.variants[accelerator])
+            _write(staged / "config.pbtxt", config)
+            for path, text in directory.texts.items():
+                _write(staged / path, text)
+            for path, sha256 in directory.links.items():
+                link = staged / path
+                link.parent.mkdir(parents=True, exist_ok=True)
+                _link_or_copy(self._artifacts.path(sha256), link)
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
+        return staged
+
+    def _replace(self, staged: Path, target: Path) -> None:
+        """Swaps a router's directory for the new one.
+
+        Between the two renames there is no such directory. Triton reads it only when it is
+        told to load, and the node alone tells it, after this returns; a crash in between is
+        mended by the restore at the node's start.
+        """
+        old = self._staging() / f"replaced-{uuid.uuid4().hex}"
+        target.rename(old)
+        staged.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _link_or_copy(source: Path, link: Path) -> None:
+    try:
+        link.hardlink_to(source)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, link)
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    left, right = _files(one), _files(other)
+    return left.keys() == right.keys() and all(
+        left[path].samefile(right[path]) or left[path].read_bytes() == right[path].read_bytes()
+        for path in left
+    )
+
+
+def _files(root: Path) -> dict[str, Path]:
+    return {str(p.relative_to(root)): p for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Triton: its control API, its metrics, its configuration text."""

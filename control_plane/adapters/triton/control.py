@@ -1,0 +1,85 @@
+"""`ports.triton.TritonControl` over Triton's HTTP API, with the control key only we have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from control_plane.ports.triton import HeldModel, TritonError, TritonUnreachableError
+
+CONTROL_HEADER = "nereid-control"
+
+_LOAD_TIMEOUT_S = 600.0
+
+
+class HttpTritonControl:
+    """One Triton at `address` (`host:port` of its HTTP service)."""
+
+    def __init__(self, address: str, control_key: str, timeout_s: float = 10.0) -> None:
+        self._client = httpx.Client(
+            base_url=f"http://{address}",
+            headers={CONTROL_HEADER: control_key},
+            timeout=httpx.Timeout(timeout_s, connect=2.0),
+            trust_env=False,
+        )
+
+    def is_live(self) -> bool:
+        try:
+            return self._client.get("/v2/health/live").is_success
+        except httpx.HTTPError:
+            return False
+
+    def load(self, name: str) -> None:
+        self._call("POST", f"/v2/repository/models/{name}/load", {}, timeout=_LOAD_TIMEOUT_S)
+
+    def unload(self, name: str) -> None:
+        self._call("POST", f"/v2/repository/models/{name}/unload", {})
+
+    def index(self) -> Sequence[HeldModel]:
+        entries = self._call("POST", "/v2/repository/index", {}).json()
+        return [
+            HeldModel(
+                name=entry["name"],
+                version=entry.get("version", ""),
+                state=entry.get("state", ""),
+                reason=entry.get("reason", ""),
+            )
+            for entry in entries
+            if not entry["name"].startswith(".") and entry.get("state")
+        ]
+
+    def is_ready(self, name: str) -> bool:
+        try:
+            return self._client.get(f"/v2/models/{name}/ready").is_success
+        except httpx.HTTPError as error:
+            raise TritonUnreachableError(f"no answer from Triton: {error}") from error
+
+    def config(self, name: str) -> Mapping[str, Any]:
+        values: Mapping[str, Any] = self._call("GET", f"/v2/models/{name}/config").json()
+        return values
+
+    def server_version(self) -> str:
+        return str(self._call("GET", "/v2").json()["version"])
+
+    def _call(
+        self, method: str, path: str, body: object = None, timeout: float | None = None
+    ) -> httpx.Response:
+        extra: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+        try:
+            response = self._client.request(method, path, json=body, **extra)
+        except httpx.HTTPError as error:
+            raise TritonUnreachableError(
+                f"no answer from Triton at {self._client.base_url}: {error}"
+            ) from error
+        if response.is_success:
+            return response
+        raise TritonError(_reason(response))
+
+
+def _reason(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"Triton answered {response.status_code} {response.text[:200]}"

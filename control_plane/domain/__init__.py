@@ -1,0 +1,1 @@
+"""Pure rules: dataclasses and functions; no clock, no I/O, no framework."""

@@ -1,0 +1,34 @@
+"""Names that people choose, and names that Nereid derives from them."""
+
+from __future__ import annotations
+
+import re
+
+_PUBLIC = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
+
+PUBLIC_NAME_RULE = (
+    "1 to 63 characters: lower-case letters, digits, '-' and '_', "
+    "beginning and ending with a letter or digit"
+)
+
+
+def is_public_name(name: str) -> bool:
+    """True when `name` may name a model, pipeline or endpoint.
+
+    A public name holds no dot, so it can never be taken for a physical one.
+    """
+    return _PUBLIC.fullmatch(name) is not None
+
+
+def physical_name(model: str, version: int, digest: str) -> str:
+    """The Triton model name of one immutable (version, configuration) pair.
+
+    Args:
+        model: public name of the model.
+        version: the version's number, from 1.
+        digest: hex digest of artifact and configuration, at least 6 characters.
+
+    >>> physical_name("digits", 3, "9f2c1a77")
+    'digits.v3.9f2c1a'
+    """
+    return f"{model}.v{version}.{digest[:6]}"

@@ -1,0 +1,83 @@
+"""The values of a `config.pbtxt`, as the JSON form of Triton's ModelConfig message.
+
+Values only: the text is printed by `adapters.triton.pbtxt` from a protobuf message, so
+what is not a valid configuration cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from control_plane.domain.planning.profile import ServingProfile
+from control_plane.domain.signature import Signature, Tensor
+
+Config = Mapping[str, Any]
+
+ACCELERATORS = ("cpu", "gpu")
+"""The kinds of server a configuration is compiled for; one digest covers them all."""
+
+_INSTANCE_KIND = {"cpu": "KIND_CPU", "gpu": "KIND_GPU"}
+
+
+def onnx_config(signature: Signature, profile: ServingProfile, accelerator: str) -> Config:
+    """Serving values for an ONNX version, for NVIDIA's backend and for ours alike."""
+    max_batch_size = profile.max_batch_size if signature.batched else 0
+    config: dict[str, Any] = {
+        "backend": "onnxruntime",
+        "default_model_filename": "model.onnx",
+        "max_batch_size": max_batch_size,
+        "input": [_tensor(t, signature.batched, reshape=True) for t in signature.inputs],
+        "output": [_tensor(t, signature.batched, reshape=True) for t in signature.outputs],
+        "instance_group": [
+            {"count": profile.instance_count, "kind": _INSTANCE_KIND[accelerator]}
+        ],
+    }
+    if max_batch_size and profile.dynamic_batching:
+        config["dynamic_batching"] = {
+            "preferred_batch_size": list(profile.preferred_batch_size),
+            "max_queue_delay_microseconds": str(profile.max_queue_delay_microseconds),
+        }
+    if profile.parameters:
+        config["parameters"] = {
+            key: {"string_value": value} for key, value in sorted(profile.parameters.items())
+        }
+    return config
+
+
+def router_config(
+    signature: Signature, arm_configs: Sequence[Config], endpoint: str, generation: int
+) -> Config:
+    """The router's values: what its arms agree on, so that a caller sees one model.
+
+    `max_batch_size` is the smallest of the arms', so that every arm takes every batch.
+    The generation is a parameter for people and for reading back what a server holds.
+    """
+    return {
+        "backend": "traffic",
+        "max_batch_size": min(config["max_batch_size"] for config in arm_configs),
+        # A dimension that an arm reshapes away is the arm's own affair: the router hands
+        # on the shape that the caller sent.
+        "input": [_tensor(t, signature.batched, reshape=False) for t in signature.inputs],
+        "output": [_tensor(t, signature.batched, reshape=False) for t in signature.outputs],
+        "version_policy": {"all": {}},
+        "instance_group": [{"count": 1, "kind": "KIND_CPU"}],
+        "parameters": {
+            "nereid_endpoint": {"string_value": endpoint},
+            "nereid_generation": {"string_value": str(generation)},
+        },
+    }
+
+
+def _tensor(tensor: Tensor, batched: bool, *, reshape: bool) -> dict[str, Any]:
+    """A tensor's values; the batch dimension is left out, as Triton wants it."""
+    dims = list(tensor.shape[1:] if batched else tensor.shape)
+    data_type = "TYPE_STRING" if tensor.datatype == "BYTES" else f"TYPE_{tensor.datatype}"
+    values: dict[str, Any] = {"name": tensor.name, "data_type": data_type}
+    if dims:
+        return {**values, "dims": [str(d) for d in dims]}
+    # Triton has no tensors without dimensions: a scalar per row is [1], reshaped to [].
+    values["dims"] = ["1"]
+    if reshape:
+        values["reshape"] = {"shape": []}
+    return values

@@ -1,0 +1,52 @@
+"""How a version is served: the values a serving profile holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ServingProfile:
+    """Batching and instances for one kind of traffic.
+
+    `max_batch_size` in requests' rows, `max_queue_delay_microseconds` in microseconds;
+    `parameters` are the backend's own (NVIDIA's names).
+    """
+
+    name: str
+    max_batch_size: int
+    dynamic_batching: bool = True
+    max_queue_delay_microseconds: int = 0
+    preferred_batch_size: tuple[int, ...] = ()
+    instance_count: int = 1
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_values(cls, name: str, values: Mapping[str, Any]) -> ServingProfile:
+        """A profile from its file's values.
+
+        Raises:
+            ValueError: an unknown key or a value out of range; the message names it.
+        """
+        known = {"description", "max_batch_size", "dynamic_batching", "instance_group"}
+        if unknown := values.keys() - known - {"parameters"}:
+            raise ValueError(f"profile {name}: unknown key {sorted(unknown)[0]!r}")
+        batching = values.get("dynamic_batching")
+        profile = cls(
+            name=name,
+            max_batch_size=int(values.get("max_batch_size", 0)),
+            dynamic_batching=batching is not None,
+            max_queue_delay_microseconds=int(
+                (batching or {}).get("max_queue_delay_microseconds", 0)
+            ),
+            preferred_batch_size=tuple((batching or {}).get("preferred_batch_size", ())),
+            instance_count=int(values.get("instance_group", {}).get("count", 1)),
+            parameters=dict(values.get("parameters", {})),
+        )
+        if profile.max_batch_size < 0 or profile.instance_count < 1:
+            raise ValueError(f"profile {name}: max_batch_size >= 0 and count >= 1 are needed")
+        if any(not 0 < size <= profile.max_batch_size for size in profile.preferred_batch_size):
+            raise ValueError(f"profile {name}: preferred_batch_size beyond max_batch_size")
+        return profile

@@ -1,0 +1,188 @@
+"""What to do next for an endpoint, decided from a frozen snapshot.
+
+Prepare on every server, then switch every router, then retire what nothing uses: a server
+that fails to prepare stops the switch everywhere, so the old traffic goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+COMMAND_EXPIRY = timedelta(seconds=20)
+"""After this long without an observation a command counts as lost and is sent again."""
+
+RETRY_FAILED = timedelta(seconds=30)
+"""How long a failed preparation rests before it is tried again."""
+
+
+class Status(StrEnum):
+    """The endpoint's condition, in the words people see."""
+
+    UNCONFIGURED = "Unconfigured"
+    PROGRESSING = "Progressing"
+    HEALTHY = "Healthy"
+    DEGRADED = "Degraded"
+
+
+class Verb(StrEnum):
+    """What a reconcile may do; each is idempotent."""
+
+    COMPILE = "compile"
+    PREPARE = "prepare"
+    SWITCH = "switch"
+    RETIRE = "retire"
+    REMOVE = "remove"
+    FORGET = "forget"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One step; `server` is empty for what concerns no single server."""
+
+    verb: Verb
+    server: str = ""
+
+
+@dataclass(frozen=True)
+class ServerView:
+    """What one server was last observed to hold for this endpoint.
+
+    Generations are 0 where nothing was observed; `ready_models` are physical names.
+    """
+
+    name: str
+    alive: bool
+    prepared: int = 0
+    switched: int = 0
+    retired: int = 0
+    failed: int = 0
+    failure: str = ""
+    failed_at: datetime | None = None
+    ready_models: frozenset[str] = frozenset()
+    sent_verb: str = ""
+    sent_generation: int = 0
+    sent_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything the decision looks at; `models` are the physical names of the revision."""
+
+    endpoint: str
+    generation: int
+    now: datetime
+    servers: tuple[ServerView, ...]
+    compiled: bool = False
+    compile_error: str = ""
+    models: frozenset[str] = frozenset()
+    deleted: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Status and reason in words, what to do now, and when to look again."""
+
+    status: Status
+    reason: str
+    actions: tuple[Action, ...] = ()
+    look_again_in: timedelta | None = None
+    converged: bool = False
+
+
+def decide(snapshot: Snapshot) -> Decision:
+    """The next steps for one endpoint."""
+    if snapshot.deleted:
+        return _removal(snapshot)
+    if snapshot.generation == 0:
+        return Decision(Status.UNCONFIGURED, "no routing policy yet", converged=True)
+    if snapshot.compile_error:
+        return Decision(Status.DEGRADED, snapshot.compile_error, converged=True)
+    if not snapshot.compiled:
+        return Decision(Status.PROGRESSING, "compiling", (Action(Verb.COMPILE),))
+    if not snapshot.servers:
+        return Decision(
+            Status.DEGRADED, "no server is registered", look_again_in=COMMAND_EXPIRY
+        )
+    alive = [server for server in snapshot.servers if server.alive]
+    if not alive:
+        names = ", ".join(server.name for server in snapshot.servers)
+        reason = f"no server is reachable ({names}); what they hold goes on serving"
+        return Decision(Status.DEGRADED, reason, look_again_in=COMMAND_EXPIRY)
+    if failed := [server for server in alive if server.failed == snapshot.generation]:
+        return _failed(snapshot, failed)
+    if waiting := [server for server in alive if not _prepared(server, snapshot)]:
+        return _send(Verb.PREPARE, "preparing", waiting, snapshot)
+    if waiting := [server for server in alive if server.switched < snapshot.generation]:
+        return _send(Verb.SWITCH, "switching", waiting, snapshot)
+    return _settled(snapshot, alive)
+
+
+def _prepared(server: ServerView, snapshot: Snapshot) -> bool:
+    """True when every arm is loaded there: a change of weights alone prepares nothing."""
+    return server.prepared >= snapshot.generation or snapshot.models <= server.ready_models
+
+
+def _failed(snapshot: Snapshot, failed: list[ServerView]) -> Decision:
+    due = [server for server in failed if _rested(server, snapshot.now)]
+    reason = "; ".join(f"{server.name}: {server.failure}" for server in failed)
+    actions = tuple(Action(Verb.PREPARE, server.name) for server in due)
+    kept = f"{reason}. The traffic before this change goes on; trying again"
+    return Decision(Status.DEGRADED, kept, actions, look_again_in=RETRY_FAILED)
+
+
+def _rested(server: ServerView, now: datetime) -> bool:
+    """True when neither the failure nor a retry of it is fresh."""
+    moments = [moment for moment in (server.failed_at, server.sent_at) if moment]
+    return not moments or now - max(moments) >= RETRY_FAILED
+
+
+def _send(
+    verb: Verb, doing: str, waiting: list[ServerView], snapshot: Snapshot
+) -> Decision:
+    actions = tuple(
+        Action(verb, server.name)
+        for server in waiting
+        if _lost_or_unsent(server, verb, snapshot)
+    )
+    names = ", ".join(server.name for server in waiting)
+    return Decision(
+        Status.PROGRESSING, f"{doing} on {names}", actions, look_again_in=COMMAND_EXPIRY
+    )
+
+
+def _lost_or_unsent(server: ServerView, verb: Verb, snapshot: Snapshot) -> bool:
+    same = server.sent_verb == verb and server.sent_generation == snapshot.generation
+    return not same or server.sent_at is None or snapshot.now - server.sent_at >= COMMAND_EXPIRY
+
+
+def _settled(snapshot: Snapshot, alive: list[ServerView]) -> Decision:
+    actions = tuple(
+        Action(Verb.RETIRE, server.name)
+        for server in alive
+        if server.retired < snapshot.generation and _lost_or_unsent(server, Verb.RETIRE, snapshot)
+    )
+    away = [server.name for server in snapshot.servers if not server.alive]
+    again = COMMAND_EXPIRY if actions or away else None
+    if away:
+        reason = f"serving, but not reachable: {', '.join(away)}"
+        return Decision(Status.DEGRADED, reason, actions, again, converged=False)
+    names = ", ".join(server.name for server in alive)
+    return Decision(
+        Status.HEALTHY, f"serving on {names}", actions, again, converged=not actions
+    )
+
+
+def _removal(snapshot: Snapshot) -> Decision:
+    holding = [server for server in snapshot.servers if server.switched or server.prepared]
+    reachable = [server for server in holding if server.alive]
+    if not holding:
+        return Decision(
+            Status.PROGRESSING, "removed everywhere", (Action(Verb.FORGET),), converged=True
+        )
+    if not reachable:
+        names = ", ".join(server.name for server in holding)
+        reason = f"waiting to be removed from {names}, not reachable"
+        return Decision(Status.DEGRADED, reason, look_again_in=COMMAND_EXPIRY)
+    return _send(Verb.REMOVE, "removing", reachable, snapshot)

@@ -1,0 +1,1 @@
+"""What the control plane needs from the outside, as protocols."""

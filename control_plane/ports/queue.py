@@ -1,0 +1,25 @@
+"""How work is handed to the workers and the nodes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+from uuid import UUID
+
+
+class Queue(Protocol):
+    """Hand-over of work; everything sent carries ids and may be sent twice."""
+
+    def reconcile(self, *, endpoint_id: UUID) -> None:
+        """Asks a worker to look at an endpoint."""
+        ...
+
+    def validate(self, *, version_id: UUID) -> None:
+        """Asks a worker to validate an uploaded version."""
+        ...
+
+    def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
+        """Sends a command to a node: prepare, switch, retire or remove.
+
+        Switches travel on a lane of their own, so that a slow load never delays a rollback.
+        """
+        ...

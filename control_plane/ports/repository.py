@@ -1,0 +1,62 @@
+"""A Triton model repository on one node's disk, and the artifacts it links to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from control_plane.domain.planning.plan import ModelDirectory
+
+
+class ArtifactMissingError(LookupError):
+    """The artifact store has no file with that digest."""
+
+
+class ArtifactStore(Protocol):
+    """Files by content: what a sha256 names never changes."""
+
+    def add(self, stream: BinaryIO, expected_sha256: str | None = None) -> tuple[str, int]:
+        """Stores a stream; returns (hex sha256, size in bytes). The same content is kept once.
+
+        Raises:
+            DigestMismatchError: the content is not what was expected; nothing is kept.
+        """
+        ...
+
+    def path(self, sha256: str) -> Path:
+        """Where the file lies, read-only.
+
+        Raises:
+            ArtifactMissingError: there is none.
+        """
+        ...
+
+
+class DigestMismatchError(ValueError):
+    """What arrived is not what the sender said it would send."""
+
+
+class ModelRepository(Protocol):
+    """The directory that Triton loads models from."""
+
+    def publish(self, directory: ModelDirectory, accelerator: str) -> None:
+        """Makes the directory exist as planned, all at once or not at all.
+
+        Raises:
+            ArtifactMissingError: a linked artifact is not in the store.
+            PrefixTakenError: another content already bears this physical name.
+        """
+        ...
+
+    def remove(self, name: str) -> None:
+        """Removes a directory; one that is not there is no error."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """The directories that are there, sorted."""
+        ...
+
+
+class PrefixTakenError(RuntimeError):
+    """Two different contents share a physical name: the digest's prefix collides."""
