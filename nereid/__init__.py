@@ -1,0 +1,67 @@
+"""Nereid's client: ship model versions, move traffic between them, ask them questions.
+
+>>> from nereid import Client
+>>> with Client.from_environment() as nereid:
+...     for endpoint in nereid.endpoints():
+...         print(endpoint.name, endpoint.status)
+"""
+
+from __future__ import annotations
+
+from nereid.client import Client
+from nereid.config import Credentials, Stack, find_stack, resolve
+from nereid.errors import (
+    ChecksumError,
+    FieldError,
+    InferenceError,
+    NereidError,
+    NotConfiguredError,
+    ProblemError,
+    UnreachableError,
+    WaitTimeoutError,
+)
+from nereid.policy import PolicySyntaxError, policy_document
+from nereid.resources import (
+    Accepted,
+    Arm,
+    Endpoint,
+    Model,
+    Plan,
+    Policy,
+    Revision,
+    Server,
+    Signature,
+    Tensor,
+    Version,
+)
+from nereid.version import __version__
+
+__all__ = [
+    "Accepted",
+    "Arm",
+    "ChecksumError",
+    "Client",
+    "Credentials",
+    "Endpoint",
+    "FieldError",
+    "InferenceError",
+    "Model",
+    "NereidError",
+    "NotConfiguredError",
+    "Plan",
+    "Policy",
+    "PolicySyntaxError",
+    "ProblemError",
+    "Revision",
+    "Server",
+    "Signature",
+    "Stack",
+    "Tensor",
+    "UnreachableError",
+    "Version",
+    "WaitTimeoutError",
+    "__version__",
+    "find_stack",
+    "policy_document",
+    "resolve",
+]

@@ -1,0 +1,136 @@
+"""Arm expressions, as people type them, to a policy document.
+
+    digits:1=90 digits:2=10          two versions
+    digits:1                         one version, all traffic
+    digits:1 digits:2=10             the one without a weight takes the rest
+    stable@digits:1=90               the arm's name, when the default (``v1``) will not do
+
+Only what cannot be read is refused here; whether weights add up or a version exists is the
+server's to say, so that every client is told the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+_NAME = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
+_ARM = re.compile(
+    rf"(?:(?P<name>{_NAME})@)?(?P<model>{_NAME}):v?(?P<version>[0-9]+)"
+    r"(?:=(?P<weight>[0-9]+(?:\.[0-9]{1,2})?)%?)?"
+)
+HUNDRED = Decimal(100)
+
+
+class PolicySyntaxError(ValueError):
+    """An arm expression that cannot be read. The message names it and shows the right form."""
+
+
+@dataclass(frozen=True)
+class ArmExpression:
+    model: str
+    version: int
+    weight: Decimal | None
+    name: str | None = None
+
+    @property
+    def target(self) -> tuple[str, int]:
+        return (self.model, self.version)
+
+
+def parse_arm(text: str) -> ArmExpression:
+    match = _ARM.fullmatch(text)
+    if match is None:
+        raise PolicySyntaxError(
+            f"cannot read {text!r}: an arm is MODEL:VERSION=PERCENT, such as digits:2=10 "
+            "(percent with up to two decimals)"
+        )
+    weight = match["weight"]
+    return ArmExpression(
+        model=match["model"],
+        version=int(match["version"]),
+        weight=None if weight is None else Decimal(weight),
+        name=match["name"],
+    )
+
+
+def parse_arms(texts: Sequence[str]) -> list[ArmExpression]:
+    """Read all expressions and give the one without a weight, if any, what is left of 100."""
+    if not texts:
+        raise PolicySyntaxError("name at least one arm, such as digits:1=100")
+    arms = [parse_arm(text) for text in texts]
+    seen: set[tuple[str, int]] = set()
+    for arm in arms:
+        if arm.target in seen:
+            raise PolicySyntaxError(f"{arm.model}:{arm.version} is named twice")
+        seen.add(arm.target)
+    open_arms = [index for index, arm in enumerate(arms) if arm.weight is None]
+    if len(open_arms) > 1:
+        raise PolicySyntaxError("only one arm may go without a weight: it takes what is left")
+    if open_arms:
+        rest = HUNDRED - sum((arm.weight or Decimal(0) for arm in arms), Decimal(0))
+        if rest < 0:
+            raise PolicySyntaxError("the weights are above 100 already: nothing is left")
+        arms[open_arms[0]] = replace(arms[open_arms[0]], weight=rest)
+    return arms
+
+
+def policy_document(
+    texts: Sequence[str],
+    *,
+    primary: str | None = None,
+    current: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The policy that these expressions mean, as a change to `current`.
+
+    Naming new arms is not a reason to lose a sticky key or a rule: everything of `current` but
+    its arms is kept, and an arm that stays keeps its name, timeout and the like. The primary is
+    the one asked for, else the arm with the most weight (the first of equals).
+    """
+    arms = parse_arms(texts)
+    known = {
+        (str(arm.get("model")), int(arm.get("version") or 0)): dict(arm)
+        for arm in (current or {}).get("arms") or ()
+    }
+    several_models = len({arm.model for arm in arms}) > 1
+    documents: list[dict[str, Any]] = []
+    for arm in arms:
+        default = f"{arm.model}-v{arm.version}" if several_models else f"v{arm.version}"
+        kept = known.get(arm.target, {})
+        documents.append(
+            {
+                **kept,
+                "name": arm.name or kept.get("name") or default,
+                "model": arm.model,
+                "version": arm.version,
+                "weight": _number(arm.weight or Decimal(0)),
+            }
+        )
+    chosen = _primary_index(arms, documents, primary)
+    for index, document in enumerate(documents):
+        document["primary"] = index == chosen
+    rest = {key: value for key, value in (current or {}).items() if key != "arms"}
+    return {**rest, "arms": documents}
+
+
+def _primary_index(
+    arms: Sequence[ArmExpression], documents: Sequence[Mapping[str, Any]], primary: str | None
+) -> int:
+    if primary is None:
+        weights = [arm.weight or Decimal(0) for arm in arms]
+        return weights.index(max(weights))
+    for index, (arm, document) in enumerate(zip(arms, documents, strict=True)):
+        if primary in {
+            f"{arm.model}:{arm.version}",
+            f"{arm.model}:v{arm.version}",
+            document["name"],
+        }:
+            return index
+    raise PolicySyntaxError(f"--primary {primary} is none of the arms")
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)

@@ -1,0 +1,314 @@
+"""What the API answers, as values.
+
+Unknown fields are ignored and optional ones may be absent, so this client works with a newer
+server; ``raw`` keeps the whole document as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+VersionState = Literal["uploading", "validating", "ready", "rejected", "archived"]
+EndpointStatus = Literal["Unconfigured", "Progressing", "Healthy", "Degraded"]
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str
+    description: str
+    owner: str
+    latest_version: int | None
+    created_at: str
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Model:
+        return cls(
+            name=str(raw["name"]),
+            description=str(raw.get("description") or ""),
+            owner=str(raw.get("owner") or ""),
+            latest_version=raw.get("latest_version"),
+            created_at=str(raw.get("created_at") or ""),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class Tensor:
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Tensor:
+        return cls(
+            name=str(raw["name"]),
+            datatype=str(raw.get("datatype") or ""),
+            shape=tuple(int(size) for size in raw.get("shape") or ()),
+        )
+
+    def __str__(self) -> str:
+        sizes = ", ".join("?" if size < 0 else str(size) for size in self.shape)
+        return f"{self.name} {self.datatype}[{sizes}]"
+
+
+@dataclass(frozen=True)
+class Signature:
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Signature:
+        return cls(
+            inputs=tuple(Tensor.from_json(tensor) for tensor in raw.get("inputs") or ()),
+            outputs=tuple(Tensor.from_json(tensor) for tensor in raw.get("outputs") or ()),
+        )
+
+
+@dataclass(frozen=True)
+class Version:
+    model: str
+    number: int
+    state: VersionState
+    state_reason: str
+    framework: str
+    sha256: str
+    size: int
+    filename: str
+    signature: Signature | None
+    metrics: Mapping[str, float]
+    created_at: str
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Version:
+        artifact = raw.get("artifact") or {}
+        signature = raw.get("signature")
+        return cls(
+            model=str(raw["model"]),
+            number=int(raw["version"]),
+            state=raw["state"],
+            state_reason=str(raw.get("state_reason") or ""),
+            framework=str(raw.get("framework") or ""),
+            sha256=str(artifact.get("sha256") or ""),
+            size=int(artifact.get("size") or 0),
+            filename=str(artifact.get("filename") or ""),
+            signature=Signature.from_json(signature) if signature else None,
+            metrics=dict(raw.get("metrics") or {}),
+            created_at=str(raw.get("created_at") or ""),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class Arm:
+    name: str
+    model: str
+    version: int
+    weight: float
+    primary: bool
+    physical: str  # the name that Triton knows it by, and that answers carry as nereid_arm
+
+    @property
+    def target(self) -> str:
+        return f"{self.model}:{self.version}"
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Arm:
+        return cls(
+            name=str(raw.get("name") or ""),
+            model=str(raw["model"]),
+            version=int(raw["version"]),
+            weight=float(raw.get("weight") or 0),
+            primary=bool(raw.get("primary")),
+            physical=str(raw.get("physical") or ""),
+        )
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    name: str
+    description: str
+    status: EndpointStatus
+    reason: str
+    generation: int
+    observed_generation: int
+    revision: int | None
+    policy: Document | None
+    arms: tuple[Arm, ...]
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Endpoint:
+        return cls(
+            name=str(raw["name"]),
+            description=str(raw.get("description") or ""),
+            status=raw["status"],
+            reason=str(raw.get("reason") or ""),
+            generation=int(raw.get("generation") or 0),
+            observed_generation=int(raw.get("observed_generation") or 0),
+            revision=raw.get("revision"),
+            policy=raw.get("policy"),
+            arms=tuple(Arm.from_json(arm) for arm in raw.get("arms") or ()),
+            raw=raw,
+        )
+
+    def settled(self, generation: int) -> bool:
+        """Whether what this shows is the outcome of `generation`, or of a later one."""
+        if self.generation < generation:
+            return False
+        if self.status == "Healthy":
+            return self.observed_generation >= generation
+        return self.status == "Degraded"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """An endpoint's policy document with the tag that a later change must present."""
+
+    document: Document
+    etag: str
+
+    @property
+    def empty(self) -> bool:
+        return not self.document.get("arms")
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A change that the server took; the work goes on behind it."""
+
+    endpoint: str
+    generation: int
+    status: str
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Accepted:
+        return cls(
+            endpoint=str(raw["endpoint"]),
+            generation=int(raw["generation"]),
+            status=str(raw.get("status") or ""),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class Revision:
+    number: int
+    generation: int
+    digest: str
+    state: str
+    created_at: str
+    created_by: str
+    policy: Document | None
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Revision:
+        return cls(
+            number=int(raw["number"]),
+            generation=int(raw.get("generation") or 0),
+            digest=str(raw.get("digest") or ""),
+            state=str(raw.get("state") or ""),
+            created_at=str(raw.get("created_at") or ""),
+            created_by=str(raw.get("created_by") or ""),
+            policy=raw.get("policy"),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class Change:
+    action: str
+    arm: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    severity: str
+    code: str
+    detail: str
+    pointer: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The dry run of a policy."""
+
+    changes: tuple[Change, ...]
+    diff: str
+    findings: tuple[Finding, ...]
+    loads: tuple[str, ...]
+    unloads: tuple[str, ...]
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Plan:
+        def texts(entry: Document, *keys: str) -> list[str]:
+            return [str(entry.get(key) or "") for key in keys]
+
+        return cls(
+            changes=tuple(
+                Change(*texts(change, "action", "arm", "detail"))
+                for change in raw.get("changes") or ()
+            ),
+            diff=str(raw.get("diff") or ""),
+            findings=tuple(
+                Finding(*texts(finding, "severity", "code", "detail", "pointer"))
+                for finding in raw.get("findings") or ()
+            ),
+            loads=tuple(raw.get("loads") or ()),
+            unloads=tuple(raw.get("unloads") or ()),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class HeldModel:
+    name: str
+    version: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Server:
+    name: str
+    status: str
+    http: str
+    grpc: str
+    metrics: str
+    accelerator: str
+    triton_version: str
+    last_seen_at: str
+    models: tuple[HeldModel, ...]
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Server:
+        def text(key: str) -> str:
+            return str(raw.get(key) or "")
+
+        return cls(
+            name=str(raw["name"]),
+            status=text("status"),
+            http=text("http"),
+            grpc=text("grpc"),
+            metrics=text("metrics"),
+            accelerator=text("accelerator"),
+            triton_version=text("triton_version"),
+            last_seen_at=text("last_seen_at"),
+            models=tuple(
+                HeldModel(
+                    str(held.get("name") or ""),
+                    str(held.get("version") or ""),
+                    str(held.get("state") or ""),
+                )
+                for held in raw.get("models") or ()
+            ),
+            raw=raw,
+        )
