@@ -1,0 +1,174 @@
+"""The command line of the embedded stack: serve, status, env, manage."""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stack import lock, stackfile
+from stack.logs import Show
+from stack.settings import CHECKOUT, SettingsError, StackSettings, load
+from stack.terminal import Terminal
+
+DESCRIPTION = "Run Nereid on this machine: PostgreSQL, broker, Triton, control plane and workers."
+ENVIRONMENT = """\
+environment:
+  NEREID_HOME                  where the state is kept (.nereid in the checkout)
+  NEREID_BIND                  the address to listen on (127.0.0.1)
+  NEREID_HTTP_PORT             console and API (8080)
+  NEREID_TRITON_HTTP_PORT, NEREID_TRITON_GRPC_PORT, NEREID_TRITON_METRICS_PORT
+                               Triton (8000, 8001, 8002)
+  NEREID_MODEL_REPOSITORY      what Triton reads
+  DATABASE_URL, CELERY_BROKER_URL, NEREID_TRITON_URL
+                               an outside PostgreSQL, broker or Triton; it is then not started here
+"""
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    try:
+        settings = load()
+    except SettingsError as error:
+        return _refuse(error, 2)
+    if arguments.command == "status":
+        return status(settings, as_json=arguments.json)
+    if arguments.command == "env":
+        return env(settings)
+    if arguments.command == "manage":
+        return manage(settings, arguments.arguments)
+    return _serve(settings, arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m stack",
+        description=DESCRIPTION,
+        epilog=ENVIRONMENT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    serve = commands.add_parser(
+        "serve",
+        help="start everything and stay in the foreground; Ctrl-C stops it",
+        description=DESCRIPTION,
+        epilog=ENVIRONMENT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    serve.add_argument(
+        "--no-sample",
+        action="store_true",
+        help="do not deploy the sample model and make a first prediction",
+    )
+    serve.add_argument(
+        "--logs",
+        choices=[show.value for show in Show],
+        default=Show.IMPORTANT.value,
+        help="what of the processes' output to show here; the files under "
+        "$NEREID_HOME/logs always have all of it (default: important)",
+    )
+    state = commands.add_parser("status", help="what runs; exit status 1 when nothing does")
+    state.add_argument("--json", action="store_true", help="for programs")
+    commands.add_parser(
+        "env", help='the running stack\'s environment, for a shell: eval "$(python -m stack env)"'
+    )
+    manage = commands.add_parser(
+        "manage", help="run manage.py on the running stack, e.g. `manage changepassword admin`"
+    )
+    manage.add_argument("arguments", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _refuse(error: Exception, code: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return code
+
+
+def _serve(settings: StackSettings, arguments: argparse.Namespace) -> int:
+    # Here, so that the other commands do not pay for its imports.
+    from stack.ports import PortError
+    from stack.serve import serve
+
+    terminal = Terminal(Console(highlight=False))
+    try:
+        return serve(
+            settings,
+            terminal,
+            with_sample=not arguments.no_sample,
+            show=Show(arguments.logs),
+        )
+    except (PortError, lock.AlreadyRunningError) as error:
+        return _refuse(error, 1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def status(settings: StackSettings, *, as_json: bool) -> int:
+    supervisor = lock.holder(settings.home)
+    content = stackfile.read(settings.stack_file) if supervisor is not None else None
+    pids: dict[str, int] = content["pids"] if content else {}
+    if as_json:
+        state = "ready" if content else "starting" if supervisor is not None else "stopped"
+        print(json.dumps({"state": state, "supervisor": supervisor, "pids": pids}))
+        return 0 if supervisor is not None else 1
+    if supervisor is None:
+        print(f"nothing runs in {settings.home}; start it with `make serve`")
+        return 1
+    if content is None:
+        print(f"starting (or stopping): supervisor pid {supervisor}")
+        return 0
+    table = Table("process", "pid", "up for", "memory", title=f"Nereid at {content['api']}")
+    for name, pid in pids.items():
+        table.add_row(name, str(pid), *_vitals(pid))
+    Console().print(table)
+    return 0
+
+
+def _vitals(pid: int) -> tuple[Text, str]:
+    try:
+        process = psutil.Process(pid)
+        seconds = int(time.time() - process.create_time())
+        memory = process.memory_info().rss / 2**20
+    except psutil.Error:
+        return Text("gone", "red"), ""
+    hours, rest = divmod(seconds, 3600)
+    return Text(f"{hours:d}:{rest // 60:02d}:{rest % 60:02d}"), f"{memory:,.0f} MiB"
+
+
+def _variables(settings: StackSettings) -> dict[str, str] | None:
+    if lock.holder(settings.home) is None:
+        return None
+    try:
+        variables: dict[str, str] = json.loads(settings.environment_file.read_text())
+    except FileNotFoundError:
+        return None
+    return variables
+
+
+def env(settings: StackSettings) -> int:
+    variables = _variables(settings)
+    if variables is None:
+        return _refuse(RuntimeError(f"nothing runs in {settings.home}"), 1)
+    for name, value in variables.items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def manage(settings: StackSettings, arguments: list[str]) -> int:
+    variables = _variables(settings)
+    if variables is None:
+        return _refuse(RuntimeError(f"nothing runs in {settings.home}"), 1)
+    command = [sys.executable, CHECKOUT / "manage.py", *arguments]
+    environment = {**os.environ, **variables}
+    return subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""What a person sees once everything is up: where things are, and what to try next."""
+
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from stack.settings import StackSettings
+
+NEXT_COMMANDS = (
+    ("nereid endpoints", "the endpoint, its arms and where it serves"),
+    ("nereid deploy digits --arm 1=90 --arm 2=10", "send a tenth of the requests to version 2"),
+    ("nereid infer digits --sample", "a prediction through whichever arm the router picks"),
+)
+
+
+@dataclass(frozen=True)
+class Admin:
+    """The console's administrator; the password is known only when it was just made."""
+
+    username: str
+    password: str | None
+    is_kept: bool  # whether the credentials file has it
+
+
+def password_hint(admin: Admin, settings: StackSettings) -> str:
+    if admin.password:
+        return f"{admin.password}  (kept in {settings.credentials_file})"
+    if admin.is_kept:
+        return f"in {settings.credentials_file}"
+    return "not kept; set a new one: python -m stack manage changepassword " + admin.username
+
+
+def addresses(settings: StackSettings, admin: Admin) -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    origin = settings.api_origin
+    table.add_row("Console", f"{origin}/")
+    table.add_row("API docs", f"{origin}/api/docs/")
+    table.add_row("Triton HTTP", f"http://{settings.triton_http}")
+    table.add_row("Triton gRPC", settings.triton_grpc)
+    table.add_row("Triton metrics", settings.triton_metrics)
+    table.add_row("Admin user", admin.username)
+    table.add_row("Password", password_hint(admin, settings))
+    table.add_row("For programs", f"{settings.stack_file}  (addresses and a token)")
+    return table
+
+
+def next_steps() -> RenderableType:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for command, purpose in NEXT_COMMANDS:
+        table.add_row(Text(command, "bold cyan"), Text(purpose, "dim"))
+    return Group(Text("Try next (in another terminal, `. .venv/bin/activate` first):"), table)
+
+
+def banner(
+    settings: StackSettings, admin: Admin, seconds: float, sample: RenderableType | None
+) -> RenderableType:
+    parts: list[RenderableType] = [
+        Text(f"Nereid is ready ({seconds:.1f} s)", "bold green"),
+        addresses(settings, admin),
+    ]
+    if sample is not None:
+        parts += [Text(), sample]
+    parts += [Text(), next_steps(), Text("Ctrl-C stops everything.", "dim")]
+    return Padding(Group(*parts), (1, 0))

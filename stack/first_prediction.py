@@ -1,0 +1,30 @@
+"""Run the sample in a process of its own: what it imports is large, and it can be interrupted.
+
+`python -m stack.first_prediction <file>` shows its progress on the terminal and leaves what it
+wants to have shown, rendered, in the file. The addresses and the token come by the environment,
+where the list of processes does not show them.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+API, TOKEN, GRPC = "NEREID_API", "NEREID_TOKEN", "NEREID_TRITON_GRPC"
+
+
+def main(result_file: str) -> None:
+    from stack.sample import run_sample  # after the argument is known to be there: it is slow
+
+    console = Console()
+    result = run_sample(os.environ[API], os.environ[TOKEN], os.environ[GRPC], console)
+    with Path(result_file).open("w", encoding="utf-8") as file:
+        page = Console(
+            file=file, width=console.width, force_terminal=console.is_terminal, highlight=False
+        )
+        page.print(result.render())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,159 @@
+"""`python -m stack serve`: brings everything up in order, watches over it, takes it down."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from stack import leftovers, services, stackfile, triton
+from stack.banner import banner
+from stack.broker import EmbeddedBroker
+from stack.lock import HomeLock
+from stack.logs import ProcessLog, Show
+from stack.ports import require_free
+from stack.postgres import EmbeddedPostgres
+from stack.private import write_private
+from stack.processes import StartError
+from stack.settings import Secrets, StackSettings, child_environment, load_secrets, ours
+from stack.steps import Bootstrap, Steps
+from stack.supervisor import Supervisor
+from stack.terminal import Progress, Terminal
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LOG_NAMES = (*services.NAMES, "migrate", "bootstrap")
+
+
+def serve(settings: StackSettings, terminal: Terminal, *, with_sample: bool, show: Show) -> int:
+    """Run the stack until a signal; returns the exit status."""
+    began = time.monotonic()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with HomeLock(settings.home):
+        found = leftovers.clean(settings.home, settings.stack_file)
+        if found:
+            terminal.say(f"cleared what a killed stack left: {', '.join(found)}", "yellow")
+        require_free(settings.bind, settings.ports())
+        stack = Stack(settings, terminal, with_sample=with_sample, show=show, began=began)
+        return asyncio.run(stack.run())
+
+
+class Stack:
+    """One run of the whole stack."""
+
+    def __init__(
+        self,
+        settings: StackSettings,
+        terminal: Terminal,
+        *,
+        with_sample: bool,
+        show: Show,
+        began: float,
+    ) -> None:
+        self._settings = settings
+        self._terminal = terminal
+        self._with_sample = with_sample
+        self._began = began
+        self._keys: Secrets = load_secrets(settings)
+        self._logs = {
+            name: ProcessLog(name, settings.log_dir, terminal, show) for name in LOG_NAMES
+        }
+        self._postgres = EmbeddedPostgres(settings.home / "postgres")
+        self._broker = EmbeddedBroker(settings.home / "broker")
+        addresses = {
+            "database_url": settings.database_url or self._postgres.url,
+            "broker_url": settings.broker_url or self._broker.url,
+        }
+        self._variables = ours(settings, self._keys, **addresses)
+        self._environment = child_environment(settings, self._keys, **addresses)
+        self._steps = Steps(settings, self._environment, self._logs)
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> int:
+        self._supervisor = Supervisor(self._settings, self._terminal, self._logs)
+        for number in STOP_SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        up = asyncio.create_task(self._bring_up())
+        stop = asyncio.create_task(self._stopping.wait())
+        status = 0
+        try:
+            await asyncio.wait({up, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if up.done() and not self._stopping.is_set():
+                up.result()
+                await stop
+        except* StartError as failures:
+            for failure in failures.exceptions:
+                self._terminal.print(Text(f"\n{failure}", "red"))
+            status = 1
+        finally:
+            up.cancel()
+            await asyncio.gather(up, return_exceptions=True)
+            await self._take_down()
+        return status
+
+    def _on_signal(self) -> None:
+        if self._stopping.is_set():
+            self._terminal.say("killing what is left", "red")
+            self._supervisor.hurry.set()
+            return
+        self._stopping.set()
+        self._terminal.say("stopping (again to kill)")
+
+    async def _bring_up(self) -> None:
+        with Progress(self._terminal) as progress:
+            boot = await self._start_everything(progress)
+            progress.pause()
+        sample = await self._first_prediction(boot) if self._with_sample else None
+        pids = {"supervisor": os.getpid(), **self._supervisor.pids()}
+        content = stackfile.describe(self._settings, self._keys, token=boot.token, pids=pids)
+        self._supervisor.publish(content)
+        seconds = time.monotonic() - self._began
+        self._terminal.print(banner(self._settings, boot.admin, seconds, sample))
+
+    async def _start_everything(self, progress: Progress) -> Bootstrap:
+        """Each part starts as soon as what it needs is there; the first failure ends them all."""
+        settings, environment = self._settings, self._environment
+        write_private(settings.environment_file, json.dumps(self._variables))
+        async with asyncio.TaskGroup() as group:
+
+            def begin(name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+                return group.create_task(progress.step(name, work))
+
+            launch = self._supervisor.launch
+            if settings.embeds_triton:
+                options = services.triton_options(settings, self._keys)
+                begin("triton", launch(services.triton_service(options, settings)))
+            if settings.embeds_broker:
+                broker = begin("broker", launch(services.broker_service(self._broker, settings)))
+            if settings.embeds_postgres:
+                server = services.postgres_service(self._postgres, settings)
+                await begin("postgres", launch(server))
+            await begin("migrations", self._steps.migrate())
+            boot = begin("bootstrap", self._steps.bootstrap())
+            begin("api", launch(services.api_service(settings, environment)))
+            if settings.embeds_broker:
+                await broker
+            begin("worker", launch(services.worker_service(environment)))
+            begin("beat", launch(services.beat_service(settings, environment)))
+            begin("node", launch(services.node_service(settings, environment)))
+        result: Bootstrap = boot.result()
+        return result
+
+    async def _first_prediction(self, boot: Bootstrap) -> RenderableType:
+        try:
+            shown = await self._steps.first_prediction(boot.token)
+        except OSError as error:
+            return Text(f"The sample could not be run: {error}", "yellow")
+        return shown or Text("The sample failed (its reason is above); the stack works.", "yellow")
+
+    async def _take_down(self) -> None:
+        await self._supervisor.take_down()
+        if self._settings.embeds_triton:
+            await asyncio.to_thread(triton.clean_leftovers, self._settings.node_name)
+        self._settings.environment_file.unlink(missing_ok=True)
+        self._supervisor.close()
+        self._terminal.say("stopped")

@@ -1,0 +1,150 @@
+"""What the stack consists of: each process, and how one sees that it works."""
+
+import http.client
+import json
+import re
+import signal
+import sys
+from pathlib import Path
+
+from stack import triton
+from stack.broker import STOP_SIGNAL as BROKER_STOP
+from stack.broker import EmbeddedBroker
+from stack.child import tied
+from stack.postgres import STOP_SIGNAL as POSTGRES_STOP
+from stack.postgres import EmbeddedPostgres
+from stack.processes import Service
+from stack.settings import CHECKOUT, Secrets, StackSettings
+
+# The order in which they are listed; who waits for whom is said in stack.serve.
+NAMES = ("postgres", "broker", "triton", "api", "worker", "beat", "node")
+
+
+def postgres_service(server: EmbeddedPostgres, settings: StackSettings) -> Service:
+    return Service(
+        name="postgres",
+        command=server.command,
+        environment={"PATH": settings.environment.get("PATH", "")},
+        cwd=Path("/"),
+        prepare=server.prepare,
+        ready=server.ready,
+        stop_signal=POSTGRES_STOP,
+        stop_within_s=30,
+    )
+
+
+def broker_service(server: EmbeddedBroker, settings: StackSettings) -> Service:
+    return Service(
+        name="broker",
+        command=server.command,
+        environment={"PATH": settings.environment.get("PATH", "")},
+        cwd=server.folder.parent,
+        prepare=server.prepare,
+        ready=server.ready,
+        stop_signal=BROKER_STOP,
+    )
+
+
+def triton_options(settings: StackSettings, keys: Secrets) -> triton.TritonOptions:
+    return triton.TritonOptions(
+        node_home=settings.node_home,
+        repository=settings.model_repository,
+        name=settings.node_name,
+        bind=settings.bind,
+        http_port=settings.triton_http_port,
+        grpc_port=settings.triton_grpc_port,
+        metrics_port=settings.triton_metrics_port,
+        control_key=keys.control_key,
+        shm_key=keys.shm_key,
+        forward_headers=settings.forward_headers,
+    )
+
+
+def triton_service(options: triton.TritonOptions, settings: StackSettings) -> Service:
+    return Service(
+        name="triton",
+        command=lambda: tied(triton.command(options)),
+        environment=triton.environment(options),
+        cwd=settings.home,
+        prepare=lambda: triton.prepare(options),
+        ready=lambda: triton.is_ready(options),
+        ready_within_s=120,
+        stop_within_s=options.exit_timeout_s + 5,
+    )
+
+
+def _python(*arguments: str) -> list[str]:
+    return tied([sys.executable, "-m", *arguments])
+
+
+def api_service(settings: StackSettings, environment: dict[str, str]) -> Service:
+    bind = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
+    arguments = [
+        *("gunicorn", "control_plane.wsgi:application", "--worker-class", "gthread"),
+        *("--workers", "1", "--threads", "8", "--bind", f"{bind}:{settings.http_port}"),
+        *("--graceful-timeout", "5", "--no-control-socket"),
+    ]
+    return Service(
+        name="api",
+        command=lambda: _python(*arguments),
+        environment=environment,
+        cwd=CHECKOUT,
+        ready=lambda: api_is_ready(settings.reachable_host, settings.http_port),
+        stop_within_s=10,
+    )
+
+
+def api_is_ready(host: str, port: int) -> bool:
+    """It answers and reaches its database; the body says so also while other parts are missing."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/api/v1/health/", headers={"Accept": "application/json"})
+        body = json.loads(connection.getresponse().read())
+        return bool(body["checks"]["database"] == "ok")
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return False
+    finally:
+        connection.close()
+
+
+def worker_service(environment: dict[str, str]) -> Service:
+    arguments = [
+        *("celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads"),
+        *("-c", "4", "-n", "worker@%h", "--loglevel", "INFO"),
+    ]
+    return Service(
+        name="worker",
+        command=lambda: _python(*arguments),
+        environment=environment,
+        cwd=CHECKOUT,
+        ready_line=re.compile(r"worker@\S+ ready\."),
+        stop_within_s=20,
+    )
+
+
+def beat_service(settings: StackSettings, environment: dict[str, str]) -> Service:
+    schedule = settings.run_dir / "celerybeat-schedule"
+    arguments = ["celery", "-A", "workers.app", "beat", "-s", str(schedule), "--loglevel", "INFO"]
+    return Service(
+        name="beat",
+        command=lambda: _python(*arguments),
+        environment=environment,
+        cwd=CHECKOUT,
+        ready_line=re.compile(r"beat: Starting"),
+    )
+
+
+def node_service(settings: StackSettings, environment: dict[str, str]) -> Service:
+    ready_file = settings.node_home / "state" / "ready.json"
+    return Service(
+        name="node",
+        command=lambda: _python("workers.node"),
+        environment=environment,
+        cwd=CHECKOUT,
+        # A file of the run before must not be taken for this run's.
+        prepare=lambda: ready_file.unlink(missing_ok=True),
+        ready=ready_file.exists,
+        ready_within_s=120,
+        stop_signal=signal.SIGTERM,
+        stop_within_s=20,
+    )

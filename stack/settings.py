@@ -1,0 +1,236 @@
+"""Everything the supervisor is told from outside, read once: environment, paths and secrets."""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack.private import write_private
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DEFAULT_HOME = CHECKOUT / ".nereid"
+LOOPBACK = "127.0.0.1"
+EVERY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
+
+PORT_VARIABLES = {
+    "NEREID_HTTP_PORT": 8080,
+    "NEREID_TRITON_HTTP_PORT": 8000,
+    "NEREID_TRITON_GRPC_PORT": 8001,
+    "NEREID_TRITON_METRICS_PORT": 8002,
+}
+
+
+class SettingsError(ValueError):
+    """The environment asks for something that cannot be."""
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Made at the first start and kept, so that sessions and clients survive a restart."""
+
+    secret_key: str = field(repr=False)
+    control_key: str = field(repr=False)
+    shm_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    home: Path
+    bind: str
+    http_port: int
+    triton_http_port: int
+    triton_grpc_port: int
+    triton_metrics_port: int
+    node_name: str
+    model_repository: Path
+    forward_headers: str
+    database_url: str | None
+    broker_url: str | None
+    triton_url: str | None
+    triton_grpc_url: str | None
+    triton_metrics_url: str | None
+    environment: Mapping[str, str] = field(repr=False)
+
+    @property
+    def embeds_postgres(self) -> bool:
+        return self.database_url is None
+
+    @property
+    def embeds_broker(self) -> bool:
+        return self.broker_url is None
+
+    @property
+    def embeds_triton(self) -> bool:
+        return self.triton_url is None
+
+    @property
+    def run_dir(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def node_home(self) -> Path:
+        return self.home / "nodes" / self.node_name
+
+    @property
+    def secrets_file(self) -> Path:
+        return self.home / "secrets.json"
+
+    @property
+    def stack_file(self) -> Path:
+        return self.home / "stack.json"
+
+    @property
+    def environment_file(self) -> Path:
+        """What `python -m stack env` prints; private, because it holds every key."""
+        return self.run_dir / "environment.json"
+
+    @property
+    def credentials_file(self) -> Path:
+        return self.home / "credentials.json"
+
+    @property
+    def reachable_host(self) -> str:
+        """What a client on this machine dials: a server on every interface is called locally."""
+        return LOOPBACK if self.bind in EVERY_ADDRESS else self.bind
+
+    @property
+    def api_origin(self) -> str:
+        return f"http://{self.reachable_host}:{self.http_port}"
+
+    @property
+    def triton_http(self) -> str:
+        return self.triton_url or f"{self.reachable_host}:{self.triton_http_port}"
+
+    @property
+    def triton_grpc(self) -> str:
+        return self.triton_grpc_url or f"{self.reachable_host}:{self.triton_grpc_port}"
+
+    @property
+    def triton_metrics(self) -> str:
+        default = f"http://{self.reachable_host}:{self.triton_metrics_port}/metrics"
+        return self.triton_metrics_url or default
+
+    def ports(self) -> dict[str, int]:
+        """The ports that our own processes will take, by the variable that sets each."""
+        wanted = {"NEREID_HTTP_PORT": self.http_port}
+        if self.embeds_triton:
+            wanted["NEREID_TRITON_HTTP_PORT"] = self.triton_http_port
+            wanted["NEREID_TRITON_GRPC_PORT"] = self.triton_grpc_port
+            wanted["NEREID_TRITON_METRICS_PORT"] = self.triton_metrics_port
+        return wanted
+
+
+def load(environment: Mapping[str, str] | None = None) -> StackSettings:
+    given = dict(os.environ if environment is None else environment)
+    home = _path(given, "NEREID_HOME", DEFAULT_HOME)
+    live = Path("model_repository") / "live"
+    repository = CHECKOUT / live if home == DEFAULT_HOME else home / live
+    triton_url = _address(given, "NEREID_TRITON_URL")
+    triton_host = triton_url.rpartition(":")[0] if triton_url else None
+    ports = {name: _port(given, name, default) for name, default in PORT_VARIABLES.items()}
+    return StackSettings(
+        home=home,
+        bind=given.get("NEREID_BIND") or LOOPBACK,
+        http_port=ports["NEREID_HTTP_PORT"],
+        triton_http_port=ports["NEREID_TRITON_HTTP_PORT"],
+        triton_grpc_port=ports["NEREID_TRITON_GRPC_PORT"],
+        triton_metrics_port=ports["NEREID_TRITON_METRICS_PORT"],
+        node_name=given.get("NEREID_NODE_NAME") or "local",
+        model_repository=_path(given, "NEREID_MODEL_REPOSITORY", repository),
+        forward_headers=given.get("NEREID_FORWARD_HEADERS", ""),
+        database_url=given.get("DATABASE_URL") or None,
+        broker_url=given.get("CELERY_BROKER_URL") or None,
+        triton_url=triton_url,
+        # An external Triton most likely keeps its other two ports where Triton has them.
+        triton_grpc_url=_address(given, "NEREID_TRITON_GRPC")
+        or (f"{triton_host}:{ports['NEREID_TRITON_GRPC_PORT']}" if triton_host else None),
+        triton_metrics_url=given.get("NEREID_TRITON_METRICS")
+        or (
+            f"http://{triton_host}:{ports['NEREID_TRITON_METRICS_PORT']}/metrics"
+            if triton_host
+            else None
+        ),
+        environment=given,
+    )
+
+
+def _path(given: Mapping[str, str], name: str, default: Path) -> Path:
+    return Path(given[name]).expanduser().resolve() if given.get(name) else default
+
+
+def _port(given: Mapping[str, str], name: str, default: int) -> int:
+    text = given.get(name) or str(default)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise SettingsError(f"{name}={text}: a port is a whole number from 1 to 65535")
+    return int(text)
+
+
+def _address(given: Mapping[str, str], name: str) -> str | None:
+    text = (given.get(name) or "").removeprefix("http://").rstrip("/")
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise SettingsError(f"{name}={given[name]}: expected host:port, e.g. triton:8000")
+    return text
+
+
+def load_secrets(settings: StackSettings) -> Secrets:
+    """The kept secrets, made now where there are none; the environment's own go first."""
+    path = settings.secrets_file
+    kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    names = ("secret_key", "control_key", "shm_key")
+    complete = {name: kept.get(name) or secrets.token_urlsafe(32) for name in names}
+    if complete != kept:
+        write_private(path, json.dumps(complete, indent=2) + "\n")
+    path.chmod(0o600)
+    given = settings.environment
+    return Secrets(
+        secret_key=given.get("NEREID_SECRET_KEY") or complete["secret_key"],
+        control_key=given.get("NEREID_TRITON_CONTROL_KEY") or complete["control_key"],
+        shm_key=given.get("NEREID_TRITON_SHM_KEY") or complete["shm_key"],
+    )
+
+
+def child_environment(
+    settings: StackSettings, keys: Secrets, *, database_url: str, broker_url: str
+) -> dict[str, str]:
+    """What each of our own Python processes is started with."""
+    programs = Path(sys.prefix) / "bin"
+    return ours(settings, keys, database_url=database_url, broker_url=broker_url) | {
+        "PATH": os.pathsep.join([str(programs), settings.environment.get("PATH", os.defpath)]),
+        "VIRTUAL_ENV": sys.prefix,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def ours(
+    settings: StackSettings, keys: Secrets, *, database_url: str, broker_url: str
+) -> dict[str, str]:
+    """The variables that name this stack: with them `manage.py` works on it from any shell."""
+    return {
+        "NEREID_HOME": str(settings.home),
+        "NEREID_BIND": settings.bind,
+        "NEREID_HTTP_PORT": str(settings.http_port),
+        "NEREID_TRITON_HTTP_PORT": str(settings.triton_http_port),
+        "NEREID_TRITON_GRPC_PORT": str(settings.triton_grpc_port),
+        "NEREID_TRITON_METRICS_PORT": str(settings.triton_metrics_port),
+        "NEREID_TRITON_URL": settings.triton_http,
+        "NEREID_TRITON_GRPC": settings.triton_grpc,
+        "NEREID_TRITON_METRICS": settings.triton_metrics,
+        "NEREID_TRITON_CONTROL_KEY": keys.control_key,
+        "NEREID_TRITON_SHM_KEY": keys.shm_key,
+        "NEREID_FORWARD_HEADERS": settings.forward_headers,
+        "NEREID_NODE_NAME": settings.node_name,
+        "NEREID_MODEL_REPOSITORY": str(settings.model_repository),
+        "NEREID_SECRET_KEY": keys.secret_key,
+        "DATABASE_URL": database_url,
+        "CELERY_BROKER_URL": broker_url,
+    }

@@ -1,0 +1,43 @@
+"""`stack.json`: how other programs find the running stack and what they need to speak to it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stack.private import write_private
+from stack.settings import Secrets, StackSettings
+from stack.triton import shm_headers
+
+
+def describe(
+    settings: StackSettings, keys: Secrets, *, token: str, pids: Mapping[str, int]
+) -> dict[str, Any]:
+    """The content, whose keys are a contract with programs outside this repository.
+
+    Its headers open shared memory only: the key of the model repository stays with Nereid.
+    """
+    return {
+        "api": settings.api_origin,
+        "console": f"{settings.api_origin}/",
+        "triton": {
+            "http": settings.triton_http,
+            "grpc": settings.triton_grpc,
+            "metrics": settings.triton_metrics,
+            "headers": shm_headers(keys.shm_key),
+        },
+        "token": token,
+        "pids": dict(pids),
+    }
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    write_private(path, json.dumps(content, indent=2) + "\n")
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return content

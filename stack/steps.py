@@ -1,0 +1,106 @@
+"""The steps between a running database and a stack that can be used: each a program that ends."""
+
+import asyncio
+import contextlib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.text import Text
+
+from stack import first_prediction, leftovers, migrations
+from stack.banner import Admin
+from stack.child import tied
+from stack.logs import ProcessLog
+from stack.private import write_private
+from stack.processes import StartError, run_once
+from stack.settings import CHECKOUT, StackSettings
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    admin: Admin
+    token: str
+
+
+class Steps:
+    """Runs the steps of one stack with its environment."""
+
+    def __init__(
+        self, settings: StackSettings, environment: dict[str, str], logs: dict[str, ProcessLog]
+    ) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._logs = logs
+
+    async def _run(self, log: str, *arguments: str) -> str:
+        return await run_once(
+            tied([sys.executable, *arguments]),
+            environment=self._environment,
+            cwd=CHECKOUT,
+            home=self._settings.home,
+            log=self._logs[log],
+        )
+
+    async def migrate(self) -> None:
+        """Bring both stores to the newest schema, unless they are known to be there."""
+        url = self._environment["DATABASE_URL"]
+        if await asyncio.to_thread(migrations.is_current, url):
+            return
+        # Two stores, two schemas, two version tables: neither waits for the other.
+        await asyncio.gather(
+            self._run("migrate", "manage.py", "migrate", "--noinput", "--verbosity", "1"),
+            self._run("migrate", "-m", "control_plane.telemetry.migrate"),
+        )
+        await asyncio.to_thread(migrations.note_current, url)
+
+    async def bootstrap(self) -> Bootstrap:
+        """The administrator, a fresh token for this start, and this machine as a server."""
+        output = await self._run("bootstrap", "manage.py", "bootstrap")
+        try:
+            said = json.loads(output.strip().splitlines()[-1])
+            username, password, token = said["username"], said["password"], said["token"]
+        except (ValueError, LookupError, TypeError):
+            raise StartError("manage.py bootstrap did not end with its line of JSON") from None
+        path = self._settings.credentials_file
+        if password:
+            content = {"username": username, "password": password}
+            write_private(path, json.dumps(content, indent=2) + "\n")
+        return Bootstrap(Admin(username, password, path.exists()), token)
+
+    async def first_prediction(self, token: str) -> Text | None:
+        """Deploy the sample and make one prediction; returns what to show, None if it failed."""
+        settings = self._settings
+        result = settings.run_dir / "first_prediction.txt"
+        result.unlink(missing_ok=True)
+        environment = {
+            **self._environment,
+            **leftovers.marker(settings.home),
+            first_prediction.API: settings.api_origin,
+            first_prediction.TOKEN: token,
+            first_prediction.GRPC: settings.triton_grpc,
+        }
+        process = await asyncio.create_subprocess_exec(
+            *tied([sys.executable, "-m", "stack.first_prediction", result]),
+            env=environment,
+            cwd=CHECKOUT,
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+                await process.wait()
+        if code != 0:
+            return None
+        return Text.from_ansi(_take(result))
+
+
+def _take(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    path.unlink()
+    return text

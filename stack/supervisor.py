@@ -1,0 +1,82 @@
+"""The set of supervised processes: launched one by one, recorded, taken down in order."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from typing import Any
+
+from stack import leftovers, stackfile
+from stack.logs import ProcessLog
+from stack.processes import Service, SupervisedProcess
+from stack.settings import StackSettings
+from stack.terminal import Terminal
+
+# Who asks goes before who answers, so that nothing fails on the way down.
+STOP_ORDER = (("node", "worker", "beat", "api"), ("triton",), ("broker", "postgres"))
+
+
+class Supervisor:
+    def __init__(
+        self, settings: StackSettings, terminal: Terminal, logs: dict[str, ProcessLog]
+    ) -> None:
+        self.hurry = asyncio.Event()
+        self._settings = settings
+        self._terminal = terminal
+        self._logs = logs
+        self._processes: dict[str, SupervisedProcess] = {}
+        self._published: dict[str, Any] | None = None
+
+    async def launch(self, service: Service) -> None:
+        process = SupervisedProcess(
+            service,
+            self._logs[service.name],
+            self._settings.home,
+            say=lambda text: self._terminal.say(text, "yellow"),
+            changed=self._record,
+        )
+        self._processes[service.name] = process
+        await process.start()
+
+    def pids(self) -> dict[str, int]:
+        return {
+            name: process.pid
+            for name, process in self._processes.items()
+            if process.pid is not None
+        }
+
+    def publish(self, content: dict[str, Any]) -> None:
+        """Write stack.json, and again whenever a process gets another pid."""
+        self._published = content
+        stackfile.write(self._settings.stack_file, content)
+
+    def _record(self) -> None:
+        records = [process.record for process in self._processes.values() if process.record]
+        leftovers.remember(self._settings.home, records)
+        if self._published is not None:
+            self._published["pids"].update(self.pids())
+            stackfile.write(self._settings.stack_file, self._published)
+
+    async def take_down(self) -> None:
+        """Stop what runs, and leave nothing that says something runs."""
+        self._published = None
+        self._settings.stack_file.unlink(missing_ok=True)
+        for names in STOP_ORDER:
+            await self._stop(names)
+        # A start that was interrupted may have forked what nobody has taken charge of yet.
+        strays = await asyncio.to_thread(leftovers.marked, self._settings.home)
+        if strays:
+            await asyncio.to_thread(leftovers.end, strays)
+        leftovers.records_file(self._settings.home).unlink(missing_ok=True)
+
+    async def _stop(self, names: Iterable[str]) -> None:
+        stops = [
+            process.stop(self.hurry) for name, process in self._processes.items() if name in names
+        ]
+        for result in await asyncio.gather(*stops, return_exceptions=True):
+            if isinstance(result, BaseException):
+                self._terminal.say(f"while stopping: {result!r}", "red")
+
+    def close(self) -> None:
+        for log in self._logs.values():
+            with contextlib.suppress(OSError):
+                log.close()
