@@ -1,0 +1,191 @@
+// The entry points that Triton looks up: loading a router from its policy, and handing requests on.
+
+#include <cctype>
+#include <exception>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+
+#include "abi.h"
+#include "check.h"
+#include "forward.h"
+#include "metrics.h"
+#include "policy.h"
+#include "router.h"
+
+#define NEREID_EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace nereid {
+namespace {
+
+// Interface versions this was written against: a later minor only adds.
+constexpr std::uint32_t kMajor = 1;
+constexpr std::uint32_t kMinor = 19;
+
+struct Backend {
+  Metrics metrics;
+  TRITONSERVER_ResponseAllocator* allocator = nullptr;
+};
+
+Error CheckVersion() {
+  std::uint32_t major = 0;
+  std::uint32_t minor = 0;
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ApiVersion(&major, &minor));
+  if (major == kMajor && minor >= kMinor) return nullptr;
+  return MakeError(
+      TRITONSERVER_ERROR_UNSUPPORTED,
+      "the traffic backend needs Triton's backend interface 1.19 or later in 1.x; this server has " +
+          std::to_string(major) + "." + std::to_string(minor));
+}
+
+Error ReadPolicy(TRITONBACKEND_Model* model, Policy* policy) {
+  TRITONBACKEND_ArtifactType kind = TRITONBACKEND_ARTIFACT_FILESYSTEM;
+  const char* location = nullptr;
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelRepository(model, &kind, &location));
+  std::uint64_t version = 0;
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelVersion(model, &version));
+  const char* name = nullptr;
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelName(model, &name));
+
+  const std::string path = std::string(location) + "/" + std::to_string(version) + "/policy.txt";
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return MakeError(TRITONSERVER_ERROR_NOT_FOUND, path + " cannot be read");
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (file.bad()) return MakeError(TRITONSERVER_ERROR_INTERNAL, path + " cannot be read to its end");
+
+  PolicyError error;
+  if (!ParsePolicy(text, policy, &error)) {
+    return MakeError(
+        TRITONSERVER_ERROR_INVALID_ARG,
+        path + ": line " + std::to_string(error.line) + ": " + error.reason);
+  }
+  if (policy->endpoint != name) {
+    return MakeError(
+        TRITONSERVER_ERROR_INVALID_ARG, path + ": this is the policy of endpoint '" +
+                                            policy->endpoint + "', not of '" + name + "'");
+  }
+  return nullptr;
+}
+
+// The value that follows `"<field>":` in Triton's own compact JSON of a model configuration, or "".
+// Inside a JSON string the quotes would be escaped, so the pattern cannot occur in one; what starts
+// an object (a parameter of that name) is passed over.
+std::string ConfigScalar(std::string_view json, const std::string& field) {
+  const std::string pattern = "\"" + field + "\":";
+  for (std::size_t at = json.find(pattern); at != std::string_view::npos;
+       at = json.find(pattern, at + 1)) {
+    const std::size_t start = at + pattern.size();
+    std::size_t end = start;
+    while (end < json.size() && std::isalnum(static_cast<unsigned char>(json[end]))) ++end;
+    if (end > start) return std::string(json.substr(start, end - start));
+  }
+  return "";
+}
+
+Error ReadConfig(TRITONBACKEND_Model* model, Router* router) {
+  TRITONSERVER_Message* config = nullptr;
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelConfig(model, 1, &config));
+  const char* base = nullptr;
+  std::size_t size = 0;
+  Error error{TRITONSERVER_MessageSerializeToJson(config, &base, &size)};
+  if (!error) {
+    const std::string_view json(base, size);
+    const std::string batch = ConfigScalar(json, "max_batch_size");
+    router->batched = !batch.empty() && batch != "0";
+    router->decoupled = ConfigScalar(json, "decoupled") == "true";
+  }
+  LogIfError(TRITONSERVER_MessageDelete(config), "free a model configuration");
+  return error;
+}
+
+Error Load(TRITONBACKEND_Model* model) {
+  TRITONBACKEND_Backend* handle = nullptr;
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelBackend(model, &handle));
+  void* state = nullptr;
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_BackendState(handle, &state));
+  Backend* backend = static_cast<Backend*>(state);
+
+  Policy policy;
+  if (Error error = ReadPolicy(model, &policy)) return error;
+  auto router = std::make_unique<Router>(std::move(policy), std::random_device{}());
+  if (Error error = ReadConfig(model, router.get())) return error;
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelServer(model, &router->server));
+  router->allocator = backend->allocator;
+  for (const Arm& arm : router->policy.arms) {
+    router->metrics.push_back(backend->metrics.Of(router->policy.endpoint, arm.model));
+  }
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelSetState(model, router.get()));
+  router.release();
+  return nullptr;
+}
+
+// No exception of ours may reach Triton's C code.
+template <typename Work>
+TRITONSERVER_Error* Guarded(Work&& work) {
+  try {
+    return work().release();
+  } catch (const std::exception& exception) {
+    return TRITONSERVER_ErrorNew(TRITONSERVER_ERROR_INTERNAL, exception.what());
+  }
+}
+
+}  // namespace
+}  // namespace nereid
+
+NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_Initialize(TRITONBACKEND_Backend* handle) {
+  return nereid::Guarded([&]() -> nereid::Error {
+    if (nereid::Error error = nereid::CheckVersion()) return error;
+    auto backend = std::make_unique<nereid::Backend>();
+    if (nereid::Error error = nereid::NewAllocator(&backend->allocator)) return error;
+    NEREID_RETURN_IF_ERROR(TRITONBACKEND_BackendSetState(handle, backend.get()));
+    backend.release();
+    return nullptr;
+  });
+}
+
+NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_Finalize(TRITONBACKEND_Backend* handle) {
+  return nereid::Guarded([&]() -> nereid::Error {
+    void* state = nullptr;
+    NEREID_RETURN_IF_ERROR(TRITONBACKEND_BackendState(handle, &state));
+    const std::unique_ptr<nereid::Backend> backend(static_cast<nereid::Backend*>(state));
+    if (!backend) return nullptr;
+    NEREID_RETURN_IF_ERROR(TRITONSERVER_ResponseAllocatorDelete(backend->allocator));
+    return nullptr;
+  });
+}
+
+NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_GetBackendAttribute(
+    TRITONBACKEND_Backend*, TRITONBACKEND_BackendAttribute* attributes) {
+  // Routing needs no device and one thread: a router without instance groups gets just that.
+  return TRITONBACKEND_BackendAttributeAddPreferredInstanceGroup(
+      attributes, TRITONSERVER_INSTANCEGROUPKIND_CPU, 1, nullptr, 0);
+}
+
+NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_ModelInitialize(TRITONBACKEND_Model* model) {
+  return nereid::Guarded([&] { return nereid::Load(model); });
+}
+
+NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_ModelFinalize(TRITONBACKEND_Model* model) {
+  return nereid::Guarded([&]() -> nereid::Error {
+    void* state = nullptr;
+    NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelState(model, &state));
+    delete static_cast<nereid::Router*>(state);
+    return nullptr;
+  });
+}
+
+NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_ModelInstanceExecute(
+    TRITONBACKEND_ModelInstance* instance, TRITONBACKEND_Request** requests,
+    const std::uint32_t count) {
+  // An error may only be returned before the first request is taken over.
+  TRITONBACKEND_Model* model = nullptr;
+  if (TRITONSERVER_Error* error = TRITONBACKEND_ModelInstanceModel(instance, &model)) return error;
+  void* state = nullptr;
+  if (TRITONSERVER_Error* error = TRITONBACKEND_ModelState(model, &state)) return error;
+  nereid::Router* router = static_cast<nereid::Router*>(state);
+  for (std::uint32_t i = 0; i < count; ++i) nereid::Forward(router, instance, requests[i]);
+  return nullptr;
+}
