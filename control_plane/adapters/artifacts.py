@@ -44,6 +44,9 @@ class FileArtifactStore:
             raise ArtifactMissingError(f"no artifact with sha256 {sha256}")
         return path
 
+    def discard(self, sha256: str) -> None:
+        self._path(sha256).unlink(missing_ok=True)
+
     def _keep(self, incoming: Path, sha256: str) -> None:
         target = self._path(sha256)
         target.parent.mkdir(parents=True, exist_ok=True)

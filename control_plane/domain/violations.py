@@ -26,3 +26,15 @@ class InvalidInputError(ValueError):
             raise ValueError("an InvalidInputError needs at least one violation")
         self.violations = tuple(violations)
         super().__init__("; ".join(f"{v.pointer or '/'}: {v.detail}" for v in violations))
+
+
+class NotFoundError(LookupError):
+    """There is no such thing; the message says which and where the ones there are can be seen."""
+
+
+class ConflictError(RuntimeError):
+    """The present state forbids it; the message says what stands in the way."""
+
+
+class StaleEditError(ConflictError):
+    """The edit is based on a state that is no longer the present one."""

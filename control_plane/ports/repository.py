@@ -32,6 +32,10 @@ class ArtifactStore(Protocol):
         """
         ...
 
+    def discard(self, sha256: str) -> None:
+        """Drops a file that nothing refers to; one that is not there is no error."""
+        ...
+
 
 class DigestMismatchError(ValueError):
     """What arrived is not what the sender said it would send."""

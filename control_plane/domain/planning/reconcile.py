@@ -169,9 +169,8 @@ def _settled(snapshot: Snapshot, alive: list[ServerView]) -> Decision:
         reason = f"serving, but not reachable: {', '.join(away)}"
         return Decision(Status.DEGRADED, reason, actions, again, converged=False)
     names = ", ".join(server.name for server in alive)
-    return Decision(
-        Status.HEALTHY, f"serving on {names}", actions, again, converged=not actions
-    )
+    # Retiring is tidying up: the intent serves already.
+    return Decision(Status.HEALTHY, f"serving on {names}", actions, again, converged=True)
 
 
 def _removal(snapshot: Snapshot) -> Decision:

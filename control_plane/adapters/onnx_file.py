@@ -1,0 +1,115 @@
+"""Reads one ONNX file and prints what it is, as JSON; run as a process of its own.
+
+    python -m control_plane.adapters.onnx_file signature|load PATH
+
+Untrusted files are read here and nowhere else: a crash or an endless loop in a parser ends
+this process, not the one that serves people.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+MEMORY_LIMIT_BYTES = 8 << 30
+CPU_LIMIT_S = 120
+
+# ONNX TensorProto.DataType -> KServe v2 datatype.
+DATATYPES = {
+    1: "FP32",
+    2: "UINT8",
+    3: "INT8",
+    4: "UINT16",
+    5: "INT16",
+    6: "INT32",
+    7: "INT64",
+    8: "BYTES",
+    9: "BOOL",
+    10: "FP16",
+    11: "FP64",
+    12: "UINT32",
+    13: "UINT64",
+    16: "BF16",
+}
+
+
+class Refusal(Exception):
+    """Why the file is not served."""
+
+
+def read_signature(path: Path) -> dict[str, Any]:
+    """The signature document of the model in the file.
+
+    Raises:
+        Refusal: not an ONNX model, or one that cannot be served from one file.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except (DecodeError, ValueError) as error:
+        raise Refusal(f"not an ONNX file, or cut short: {error}") from error
+    if not model.HasField("graph") or not model.graph.node:
+        raise Refusal("not an ONNX file, or cut short: there is no graph in it")
+    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
+        raise Refusal("its weights lie in other files; save it with all data in one file")
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # the checker has several kinds of errors, all of them a no
+        raise Refusal(f"the ONNX checker says no: {error}") from error
+    initializers = {t.name for t in model.graph.initializer}
+    inputs = [_tensor(v) for v in model.graph.input if v.name not in initializers]
+    outputs = [_tensor(v) for v in model.graph.output]
+    if not inputs or not outputs:
+        raise Refusal("a model that serves has at least one input and one output")
+    return {"inputs": inputs, "outputs": outputs}
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Opens the model with ONNX Runtime.
+
+    Raises:
+        Refusal: the runtime cannot open it.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise Refusal(f"ONNX Runtime cannot load it: {error}") from error
+    return {}
+
+
+def _tensor(value: Any) -> dict[str, Any]:
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        raise Refusal(f"{value.name!r} is a {kind or 'value without a type'}, not a tensor")
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in DATATYPES:
+        raise Refusal(f"{value.name!r} has an element type that Triton does not have")
+    if not tensor.HasField("shape"):
+        raise Refusal(f"{value.name!r} has no shape: export the model with shapes")
+    shape = [d.dim_value if d.HasField("dim_value") else -1 for d in tensor.shape.dim]
+    return {"name": value.name, "datatype": DATATYPES[tensor.elem_type], "shape": shape}
+
+
+def main(arguments: list[str]) -> int:
+    what, path = arguments
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
+    try:
+        result = {"signature": read_signature, "load": load}[what](Path(path))
+    except Refusal as refusal:
+        result = {"refused": str(refusal)}
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,49 @@
+"""Bearer tokens for DRF."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from control_plane.api.models import ApiToken, token_digest
+
+_USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+class TokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer nrd_…`."""
+
+    def authenticate(self, request: Request) -> tuple[Any, ApiToken] | None:
+        words = get_authorization_header(request).split()
+        if not words or words[0].lower() != b"bearer":
+            return None
+        if len(words) != 2:
+            raise AuthenticationFailed("the header is: Authorization: Bearer <token>")
+        now = timezone.now()
+        digest = token_digest(words[1].decode("latin-1"))
+        token = ApiToken.objects.live(now).select_related("user").filter(digest=digest).first()
+        if token is None or not token.user.is_active:
+            raise AuthenticationFailed("this token is not known, has expired or was revoked")
+        # Once a minute is enough to see what is in use, and spares a write per request.
+        if token.last_used_at is None or now - token.last_used_at > _USE_NOTED_EVERY:
+            ApiToken.objects.filter(id=token.id).update(last_used_at=now)
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="nereid"'
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    """How the OpenAPI document describes the tokens."""
+
+    target_class = TokenAuthentication
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}

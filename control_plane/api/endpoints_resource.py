@@ -1,0 +1,377 @@
+"""`/endpoints/`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from control_plane import wiring
+from control_plane.api.errors import PreconditionRequiredError
+from control_plane.api.pagination import NumberPagination
+from control_plane.api.resource import ResourceView, link
+from control_plane.domain.planning.plan import Plan
+from control_plane.domain.violations import (
+    InvalidInputError,
+    NotFoundError,
+    StaleEditError,
+    Violation,
+)
+from control_plane.endpoints.models import Endpoint, Placement, Revision
+from control_plane.endpoints.selectors import arms_document, endpoints, get_endpoint
+from control_plane.endpoints.services import (
+    create_endpoint,
+    delete_endpoint,
+    preview,
+    rollback,
+    set_policy,
+    update_endpoint,
+)
+
+POLICY_EXAMPLE = OpenApiExample(
+    "a tenth to version 2",
+    value={
+        "arms": [
+            {"name": "stable", "model": "digits", "version": 1, "weight": 90, "primary": True},
+            {"name": "candidate", "model": "digits", "version": 2, "weight": 10},
+        ]
+    },
+    request_only=True,
+)
+
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="The ETag of the policy that was read, or * to overwrite whatever is there.",
+)
+
+
+class ArmSerializer(serializers.Serializer[Any]):
+    """An arm with the physical model behind it; `weight` is a percent."""
+
+    name = serializers.CharField()
+    model = serializers.CharField()
+    version = serializers.IntegerField()
+    weight = serializers.FloatField()
+    primary = serializers.BooleanField()
+    physical = serializers.CharField(allow_null=True)
+
+
+class EndpointServerSerializer(serializers.Serializer[Any]):
+    """One server's part in an endpoint."""
+
+    server = serializers.CharField()
+    status = serializers.CharField()
+    reason = serializers.CharField()
+    generation = serializers.IntegerField(help_text="what its router serves")
+
+
+class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
+    """An endpoint as the API shows it."""
+
+    revision = serializers.SerializerMethodField()
+    arms = serializers.SerializerMethodField()
+    servers = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Endpoint
+        fields = (
+            "name",
+            "description",
+            "status",
+            "reason",
+            "generation",
+            "observed_generation",
+            "policy",
+            "revision",
+            "arms",
+            "servers",
+            "created_at",
+            "created_by",
+            "updated_at",
+        )
+
+    def get_revision(self, endpoint: Endpoint) -> int | None:
+        """The revision that serves."""
+        served = [r.number for r in _recent(endpoint) if r.served_from]
+        return max(served, default=None)
+
+    def get_arms(self, endpoint: Endpoint) -> list[dict[str, Any]]:
+        revision = next(
+            (r for r in _recent(endpoint) if r.generation == endpoint.generation), None
+        )
+        plan = Plan.from_document(revision.plan) if revision and revision.plan else None
+        return arms_document(endpoint, plan)
+
+    def get_servers(self, endpoint: Endpoint) -> list[dict[str, Any]]:
+        return [_server(placement, endpoint) for placement in endpoint.placements.all()]
+
+
+class EndpointRequest(serializers.Serializer[Any]):
+    """What makes an endpoint."""
+
+    name = serializers.CharField(max_length=200)
+    description = serializers.CharField(required=False, allow_blank=True, default="")
+    policy = serializers.JSONField(required=False, allow_null=True, default=None)
+
+
+class EndpointPatch(serializers.Serializer[Any]):
+    """What can be changed of an endpoint beside its policy."""
+
+    description = serializers.CharField(allow_blank=True)
+
+
+class PolicyAccepted(serializers.Serializer[Any]):
+    """A policy that is being carried out."""
+
+    endpoint = serializers.CharField()
+    generation = serializers.IntegerField()
+    status = serializers.CharField()
+    status_url = serializers.URLField()
+    policy = serializers.JSONField()
+
+
+class PlanSerializer(serializers.Serializer[Any]):
+    """What a policy would change."""
+
+    changes = serializers.ListField(child=serializers.DictField())
+    diff = serializers.CharField(help_text="unified diff over every file")
+    findings = serializers.ListField(child=serializers.DictField())
+    loads = serializers.ListField(child=serializers.CharField())
+    unloads = serializers.ListField(child=serializers.CharField())
+
+
+class RollbackRequest(serializers.Serializer[Any]):
+    """Where to go back to; by default to the revision before the one that serves."""
+
+    revision = serializers.IntegerField(required=False, min_value=1)
+    reason = serializers.CharField(required=False, allow_blank=True, default="")
+
+
+class RevisionSerializer(serializers.ModelSerializer[Revision]):
+    """A revision as the API shows it."""
+
+    class Meta:
+        model = Revision
+        fields = (
+            "number",
+            "generation",
+            "digest",
+            "error",
+            "policy",
+            "diff",
+            "created_at",
+            "created_by",
+            "served_from",
+        )
+
+
+class EndpointsView(ResourceView, ListAPIView[Endpoint]):
+    """All endpoints."""
+
+    serializer_class = EndpointSerializer
+    search_fields = ("name", "description")
+    write_permission = "endpoints.add_endpoint"
+
+    def get_queryset(self) -> QuerySet[Endpoint]:
+        return with_relations(endpoints())
+
+    @extend_schema(request=EndpointRequest, responses={201: EndpointSerializer})
+    def post(self, request: Request) -> Response:
+        """Adds an endpoint, with a policy at once where one is given."""
+        body = EndpointRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        endpoint = create_endpoint(
+            actor=self.actor, queue=wiring.queue(), **body.validated_data
+        )
+        location = link(request, "endpoint", name=endpoint.name)
+        return Response(
+            EndpointSerializer(endpoint).data, status=201, headers={"Location": location}
+        )
+
+
+class EndpointView(ResourceView):
+    """One endpoint."""
+
+    @property
+    def write_permission(self) -> str:
+        deleting = self.request.method == "DELETE"
+        return "endpoints.delete_endpoint" if deleting else "endpoints.change_endpoint"
+
+    @extend_schema(responses=EndpointSerializer)
+    def get(self, request: Request, name: str) -> Response:
+        """One endpoint with its arms and servers."""
+        get_endpoint(name)
+        return Response(EndpointSerializer(with_relations(endpoints()).get(name=name)).data)
+
+    @extend_schema(request=EndpointPatch, responses=EndpointSerializer)
+    def patch(self, request: Request, name: str) -> Response:
+        """Changes the description."""
+        body = EndpointPatch(data=request.data)
+        body.is_valid(raise_exception=True)
+        endpoint = update_endpoint(name=name, actor=self.actor, **body.validated_data)
+        return Response(EndpointSerializer(endpoint).data)
+
+    @extend_schema(responses={202: None})
+    def delete(self, request: Request, name: str) -> Response:
+        """Takes the endpoint off every server."""
+        delete_endpoint(
+            name=name, actor=self.actor, queue=wiring.queue(), clock=wiring.clock()
+        )
+        return Response({"endpoint": name, "status": "Removing"}, status=202)
+
+
+class PolicyView(ResourceView):
+    """The routing policy of an endpoint."""
+
+    write_permission = "endpoints.change_endpoint"
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, name: str) -> Response:
+        """The policy, with its ETag."""
+        endpoint = get_endpoint(name)
+        return Response(
+            endpoint.policy or {"arms": []}, headers={"ETag": f'"{endpoint.generation}"'}
+        )
+
+    @extend_schema(
+        request=OpenApiTypes.OBJECT,
+        responses={202: PolicyAccepted},
+        parameters=[IF_MATCH],
+        examples=[POLICY_EXAMPLE],
+    )
+    def put(self, request: Request, name: str) -> Response:
+        """Makes this policy the intent; it is carried out at once."""
+        endpoint = get_endpoint(name)
+        endpoint = set_policy(
+            name=name,
+            document=request.data,
+            actor=self.actor,
+            queue=wiring.queue(),
+            expected_generation=_expected(request, endpoint),
+        )
+        return policy_accepted(request, endpoint)
+
+
+class PlanView(ResourceView):
+    """The dry run of a policy."""
+
+    write_permission = "endpoints.view_endpoint"
+
+    @extend_schema(
+        request=OpenApiTypes.OBJECT, responses=PlanSerializer, examples=[POLICY_EXAMPLE]
+    )
+    def post(self, request: Request, name: str) -> Response:
+        """What this policy would change; nothing is written."""
+        found = preview(name=name, document=request.data, print_config=wiring.print_config)
+        return Response(PlanSerializer(found).data)
+
+
+class RollbackView(ResourceView):
+    """The way back."""
+
+    write_permission = "endpoints.change_endpoint"
+
+    @extend_schema(request=RollbackRequest, responses={202: PolicyAccepted})
+    def post(self, request: Request, name: str) -> Response:
+        """Makes an earlier revision's policy the intent again."""
+        body = RollbackRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        endpoint = rollback(
+            name=name, actor=self.actor, queue=wiring.queue(), **body.validated_data
+        )
+        return policy_accepted(request, endpoint)
+
+
+class RevisionsView(ResourceView, ListAPIView[Revision]):
+    """The revisions of an endpoint."""
+
+    queryset = Revision.objects.none()
+    serializer_class = RevisionSerializer
+    pagination_class = NumberPagination
+
+    def get_queryset(self) -> QuerySet[Revision]:
+        if getattr(self, "swagger_fake_view", False):
+            return Revision.objects.none()
+        return get_endpoint(self.kwargs["name"]).revisions.all()
+
+
+class RevisionView(ResourceView):
+    """One revision."""
+
+    @extend_schema(responses=RevisionSerializer)
+    def get(self, request: Request, name: str, number: int) -> Response:
+        """One revision with its policy and diff."""
+        revision = get_endpoint(name).revisions.filter(number=number).first()
+        if revision is None:
+            raise NotFoundError(f"endpoint {name!r} has no revision {number}")
+        return Response(RevisionSerializer(revision).data)
+
+
+def with_relations(rows: QuerySet[Endpoint]) -> QuerySet[Endpoint]:
+    """Endpoints with all that the serializer reads, in a fixed number of queries."""
+    return rows.prefetch_related(
+        Prefetch("placements", Placement.objects.select_related("server")),
+        Prefetch(
+            "revisions",
+            Revision.objects.defer("diff").order_by("-number"),
+        ),
+    )
+
+
+def policy_accepted(request: Request, endpoint: Endpoint) -> Response:
+    """202 with where to look for what came of it."""
+    url = link(request, "endpoint", name=endpoint.name)
+    body = {
+        "endpoint": endpoint.name,
+        "generation": endpoint.generation,
+        "status": endpoint.status,
+        "status_url": url,
+        "policy": endpoint.policy,
+    }
+    return Response(body, status=202, headers={"ETag": f'"{endpoint.generation}"', "Location": url})
+
+
+def _recent(endpoint: Endpoint) -> list[Revision]:
+    return list(endpoint.revisions.all())
+
+
+def _server(placement: Placement, endpoint: Endpoint) -> dict[str, Any]:
+    if placement.failed == endpoint.generation:
+        status, reason = "Failed", placement.failure
+    elif placement.switched >= endpoint.generation:
+        status, reason = "Serving", ""
+    else:
+        status, reason = "Progressing", f"{placement.sent_verb} was sent"
+    return {
+        "server": placement.server.name,
+        "status": status,
+        "reason": reason,
+        "generation": placement.switched,
+    }
+
+
+def _expected(request: Request, endpoint: Endpoint) -> int | None:
+    """The generation that `If-Match` names; None for `*`."""
+    header = request.headers.get("If-Match")
+    if header is None:
+        raise PreconditionRequiredError
+    if header.strip() == "*":
+        return None
+    tags = [tag.strip() for tag in header.split(",")]
+    if f'"{endpoint.generation}"' in tags:
+        return endpoint.generation
+    if not all(re.fullmatch(r'(W/)?"[^"]*"', tag) for tag in tags):
+        raise InvalidInputError([Violation("", "if_match", f"If-Match {header!r} is no ETag")])
+    raise StaleEditError(
+        f'the policy\'s ETag is "{endpoint.generation}", not {header}: read it again'
+    )

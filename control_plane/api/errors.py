@@ -1,0 +1,124 @@
+"""Every error of the API as an RFC 9457 problem document."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from control_plane.domain.violations import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    StaleEditError,
+)
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class PreconditionRequiredError(exceptions.APIException):
+    """A write that needs `If-Match` came without it."""
+
+    status_code = HTTPStatus.PRECONDITION_REQUIRED
+    default_detail = (
+        "send If-Match with the ETag you have read, or * to overwrite whatever is there"
+    )
+    default_code = "precondition_required"
+
+
+def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: what is known becomes a problem, the rest a 500 one."""
+    request = context["request"]
+    set_rollback()
+    status, detail, errors, headers = _describe(error)
+    if status >= 500:
+        logger.exception("%s %s", request.method, request.path, exc_info=error)
+    return Response(
+        problem(request, status, detail, errors),
+        status=status,
+        headers=headers,
+        content_type=CONTENT_TYPE,
+    )
+
+
+def problem(
+    request: Any, status: int, detail: str, errors: list[dict[str, str]] | None = None
+) -> dict[str, Any]:
+    """The document itself."""
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "detail": detail,
+        "instance": request.path,
+        "request_id": getattr(request, "request_id", ""),
+        "errors": errors or [],
+    }
+
+
+def plain_problem(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+    """A problem from outside DRF: an unknown path, a failure in the middleware."""
+    return JsonResponse(problem(request, status, detail), status=status, content_type=CONTENT_TYPE)
+
+
+def _describe(error: Exception) -> tuple[int, str, list[dict[str, str]], dict[str, str]]:
+    if isinstance(error, InvalidInputError):
+        errors = [
+            {"pointer": v.pointer, "code": v.code, "detail": v.detail} for v in error.violations
+        ]
+        return 400, _summary(errors), errors, {}
+    if isinstance(error, NotFoundError | Http404):
+        return 404, str(error) or "there is nothing here", [], {}
+    if isinstance(error, StaleEditError):
+        return 412, str(error), [], {}
+    if isinstance(error, ConflictError):
+        return 409, str(error), [], {}
+    if isinstance(error, PermissionDenied):
+        return 403, str(error) or "you may not do this", [], {}
+    if isinstance(error, exceptions.ValidationError):
+        errors = _flatten(error.detail, "")
+        return 400, _summary(errors), errors, {}
+    if isinstance(error, exceptions.APIException):
+        headers = {}
+        if challenge := getattr(error, "auth_header", None):
+            headers["WWW-Authenticate"] = challenge
+        if wait := getattr(error, "wait", None):
+            headers["Retry-After"] = str(int(wait))
+        return error.status_code, str(error.detail), [], headers
+    detail = "something went wrong here; the server's log has it under this request_id"
+    return 500, detail, [], {}
+
+
+def _summary(errors: list[dict[str, str]]) -> str:
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    where = f"{first['pointer']}: " if first["pointer"] else ""
+    return f"{where}{first['detail']}{more}"
+
+
+def _flatten(detail: Any, pointer: str) -> list[dict[str, str]]:
+    """DRF's nested errors as a flat list with JSON pointers."""
+    if isinstance(detail, dict):
+        return [
+            entry
+            for key, value in detail.items()
+            for entry in _flatten(
+                value, pointer if key == "non_field_errors" else f"{pointer}/{key}"
+            )
+        ]
+    if isinstance(detail, list):
+        found = []
+        for i, value in enumerate(detail):
+            nested = isinstance(value, dict | list)
+            found += _flatten(value, f"{pointer}/{i}" if nested else pointer)
+        return found
+    code = getattr(detail, "code", "invalid")
+    return [{"pointer": pointer, "code": str(code), "detail": str(detail)}]

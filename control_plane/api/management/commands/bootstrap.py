@@ -1,0 +1,62 @@
+"""`manage.py bootstrap`: what a new stack needs before anybody can use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand
+from django.db import transaction
+from django.utils import timezone
+
+from control_plane.api.models import ApiToken
+from control_plane.fleet.services import register_server
+
+LOCAL_TOKEN = "local stack"  # noqa: S105 - the token's label, not the token
+
+
+class Command(BaseCommand):
+    """Admin user, a fresh local token, this machine's server, today's partitions."""
+
+    help = (
+        "Makes the admin user (once), revokes the last local token and makes a new one, and "
+        "registers the server beside this control plane. Prints one line of JSON."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with transaction.atomic():
+            user, password = _admin()
+            ApiToken.objects.filter(name=LOCAL_TOKEN, revoked_at=None).update(
+                revoked_at=timezone.now()
+            )
+            _, token = ApiToken.issue(user=user, name=LOCAL_TOKEN)
+        http = os.environ.get("NEREID_TRITON_URL", "127.0.0.1:8000")
+        server = register_server(
+            name=settings.NEREID_NODE_NAME,
+            http=http,
+            grpc=os.environ.get("NEREID_TRITON_GRPC", "127.0.0.1:8001"),
+            metrics=os.environ.get("NEREID_TRITON_METRICS", "http://127.0.0.1:8002/metrics"),
+            accelerator=settings.NEREID_ACCELERATOR,
+            actor="bootstrap",
+        )
+        line = {
+            "username": user.get_username(),
+            "password": password,
+            "token": token,
+            "server": server.name,
+        }
+        self.stdout.write(json.dumps(line))
+
+
+def _admin() -> tuple[Any, str | None]:
+    """The admin user, and the password where it was made just now."""
+    users = get_user_model().objects
+    user = users.filter(username="admin").first()
+    if user is not None:
+        return user, None
+    password = secrets.token_urlsafe(12)
+    return users.create_superuser(username="admin", password=password), password

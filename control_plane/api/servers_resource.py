@@ -1,0 +1,86 @@
+"""`/servers/`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from control_plane import wiring
+from control_plane.api.resource import ResourceView
+from control_plane.endpoints.models import Placement
+from control_plane.fleet.models import Server
+from control_plane.fleet.selectors import get_server, server_status
+
+
+class ServerSerializer(serializers.ModelSerializer[Server]):
+    """A server as the API shows it."""
+
+    status = serializers.SerializerMethodField()
+    reason = serializers.SerializerMethodField()
+    models = serializers.JSONField(source="held")
+    endpoints = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Server
+        fields = (
+            "name",
+            "id",
+            "status",
+            "reason",
+            "http",
+            "grpc",
+            "metrics",
+            "accelerator",
+            "triton_version",
+            "last_seen_at",
+            "models",
+            "endpoints",
+        )
+
+    def get_status(self, server: Server) -> str:
+        return server_status(server, wiring.clock().now())[0]
+
+    def get_reason(self, server: Server) -> str:
+        return server_status(server, wiring.clock().now())[1]
+
+    def get_endpoints(self, server: Server) -> list[dict[str, Any]]:
+        return [
+            {
+                "endpoint": placement.endpoint.name,
+                "status": placement.endpoint.status,
+                "generation": placement.switched,
+            }
+            for placement in server.placements.all()
+        ]
+
+
+class ServersView(ResourceView, ListAPIView[Server]):
+    """All servers."""
+
+    serializer_class = ServerSerializer
+    search_fields = ("name",)
+
+    def get_queryset(self) -> QuerySet[Server]:
+        return _with_relations(Server.objects.all())
+
+
+class ServerView(ResourceView):
+    """One server."""
+
+    @extend_schema(responses=ServerSerializer)
+    def get(self, request: Request, name: str) -> Response:
+        """One server, with what its Triton holds."""
+        get_server(name)
+        return Response(ServerSerializer(_with_relations(Server.objects.all()).get(name=name)).data)
+
+
+def _with_relations(rows: QuerySet[Server]) -> QuerySet[Server]:
+    return rows.prefetch_related(
+        Prefetch("placements", Placement.objects.select_related("endpoint"))
+    )

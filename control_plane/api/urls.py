@@ -1,0 +1,52 @@
+"""`/api/v1/…`; every path answers with and without its trailing slash."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, re_path
+from django.views import View
+
+from control_plane.api.audit_resource import AuditView
+from control_plane.api.endpoints_resource import (
+    EndpointsView,
+    EndpointView,
+    PlanView,
+    PolicyView,
+    RevisionsView,
+    RevisionView,
+    RollbackView,
+)
+from control_plane.api.health_resource import HealthView
+from control_plane.api.models_resource import ModelsView, ModelView
+from control_plane.api.servers_resource import ServersView, ServerView
+from control_plane.api.versions_resource import DownloadView, VersionsView, VersionView
+
+app_name = "api"
+
+# Whatever stands there is looked up, and a name that cannot exist is a clear 404.
+NAME = r"(?P<name>[^/]+)"
+NUMBER = r"(?P<number>[0-9]{1,9})"
+
+
+def at(pattern: str, view: type[View], name: str) -> URLPattern:
+    """A path with an optional slash behind it."""
+    return re_path(rf"^{pattern}/?$", view.as_view(), name=name)
+
+
+urlpatterns = [
+    at(r"health", HealthView, "health"),
+    at(r"models", ModelsView, "models"),
+    at(rf"models/{NAME}", ModelView, "model"),
+    at(rf"models/{NAME}/versions", VersionsView, "versions"),
+    at(rf"models/{NAME}/versions/{NUMBER}", VersionView, "version"),
+    at(rf"models/{NAME}/versions/{NUMBER}/download", DownloadView, "download"),
+    at(r"endpoints", EndpointsView, "endpoints"),
+    at(rf"endpoints/{NAME}", EndpointView, "endpoint"),
+    at(rf"endpoints/{NAME}/policy", PolicyView, "policy"),
+    at(rf"endpoints/{NAME}/plan", PlanView, "plan"),
+    at(rf"endpoints/{NAME}/rollback", RollbackView, "rollback"),
+    at(rf"endpoints/{NAME}/revisions", RevisionsView, "revisions"),
+    at(rf"endpoints/{NAME}/revisions/{NUMBER}", RevisionView, "revision"),
+    at(r"servers", ServersView, "servers"),
+    at(rf"servers/{NAME}", ServerView, "server"),
+    at(r"audit", AuditView, "audit"),
+]

@@ -1,0 +1,172 @@
+"""`/models/{name}/versions/`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import FileResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from control_plane import wiring
+from control_plane.api.pagination import NumberPagination
+from control_plane.api.resource import ResourceView, link
+from control_plane.domain.violations import InvalidInputError, Violation
+from control_plane.registry.models import ModelVersion
+from control_plane.registry.selectors import get_model, get_version
+from control_plane.registry.services import VersionMetadata, add_version, delete_version
+
+
+class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
+    """A version as the API shows it."""
+
+    model = serializers.CharField(source="model.name")
+    version = serializers.IntegerField(source="number")
+    artifact = serializers.SerializerMethodField()
+    status_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ModelVersion
+        fields = (
+            "model",
+            "version",
+            "state",
+            "state_reason",
+            "framework",
+            "profile",
+            "artifact",
+            "signature",
+            "metrics",
+            "provenance",
+            "created_at",
+            "created_by",
+            "status_url",
+        )
+
+    def get_artifact(self, version: ModelVersion) -> dict[str, Any]:
+        artifact = version.artifact
+        return {"sha256": artifact.sha256, "size": artifact.size, "filename": version.filename}
+
+    def get_status_url(self, version: ModelVersion) -> str:
+        request = self.context["request"]
+        return link(request, "version", name=version.model.name, number=version.number)
+
+
+class VersionMetadataSerializer(serializers.Serializer[Any]):
+    """The part `metadata` of an upload."""
+
+    framework = serializers.CharField(default="onnx")
+    version = serializers.IntegerField(required=False, allow_null=True, default=None)
+    sha256 = serializers.CharField(required=False, allow_null=True, default=None)
+    profile = serializers.CharField(default="realtime")
+    metrics = serializers.DictField(child=serializers.FloatField(), default=dict)
+    provenance = serializers.DictField(default=dict)
+
+
+class VersionUpload(serializers.Serializer[Any]):
+    """The multipart form of an upload."""
+
+    artifact = serializers.FileField(help_text="the model file")
+    metadata = serializers.CharField(required=False, help_text="JSON, see VersionMetadata")
+
+
+class VersionsView(ResourceView, ListAPIView[ModelVersion]):
+    """The versions of a model."""
+
+    queryset = ModelVersion.objects.none()
+    serializer_class = VersionSerializer
+    pagination_class = NumberPagination
+    parser_classes = (MultiPartParser,)
+    write_permission = "registry.add_modelversion"
+
+    def get_queryset(self) -> QuerySet[ModelVersion]:
+        if getattr(self, "swagger_fake_view", False):
+            return ModelVersion.objects.none()
+        get_model(self.kwargs["name"])
+        return ModelVersion.objects.filter(model__name=self.kwargs["name"]).select_related(
+            "model", "artifact"
+        )
+
+    @extend_schema(
+        request={"multipart/form-data": VersionUpload}, responses={202: VersionSerializer}
+    )
+    def post(self, request: Request, name: str) -> Response:
+        """Uploads a version: part `artifact` is the file, part `metadata` a JSON object."""
+        get_model(name)
+        upload = request.FILES.get("artifact")
+        if upload is None:
+            raise InvalidInputError(
+                [Violation("/artifact", "required", "send the model file as the part 'artifact'")]
+            )
+        version = add_version(
+            model_name=name,
+            stream=upload,
+            filename=upload.name or "",
+            metadata=_metadata(request),
+            actor=self.actor,
+            store=wiring.artifact_store(),
+            inspector=wiring.inspector(),
+            queue=wiring.queue(),
+        )
+        body = VersionSerializer(version, context={"request": request}).data
+        return Response(body, status=202, headers={"Location": body["status_url"]})
+
+
+class VersionView(ResourceView):
+    """One version."""
+
+    write_permission = "registry.delete_modelversion"
+
+    @extend_schema(responses=VersionSerializer)
+    def get(self, request: Request, name: str, number: int) -> Response:
+        """One version."""
+        version = get_version(name, number)
+        return Response(VersionSerializer(version, context={"request": request}).data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, name: str, number: int) -> Response:
+        """Removes a version that no revision uses."""
+        delete_version(version=get_version(name, number), actor=self.actor)
+        return Response(status=204)
+
+
+class DownloadView(ResourceView):
+    """The artifact of a version."""
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    def get(self, request: Request, name: str, number: int) -> FileResponse:
+        """The model file, as it was uploaded."""
+        version = get_version(name, number)
+        path = wiring.artifact_store().path(version.artifact_id)
+        response = FileResponse(path.open("rb"), as_attachment=True, filename=version.filename)
+        response["Digest"] = f"sha-256={version.artifact_id}"
+        return response
+
+
+def _metadata(request: Request) -> VersionMetadata:
+    try:
+        raw = json.loads(request.data.get("metadata") or "{}")
+    except ValueError as error:
+        raise InvalidInputError(
+            [Violation("/metadata", "json", f"not a JSON object: {error}")]
+        ) from error
+    if not isinstance(raw, dict):
+        raise InvalidInputError([Violation("/metadata", "type", "not a JSON object")])
+    body = VersionMetadataSerializer(data=raw)
+    known = set(body.fields)
+    if unknown := sorted(raw.keys() - known):
+        detail = f"unknown field; known here: {', '.join(sorted(known))}"
+        raise InvalidInputError(
+            [Violation(f"/metadata/{field}", "unknown", detail) for field in unknown]
+        )
+    if not body.is_valid():
+        raise serializers.ValidationError({"metadata": body.errors})
+    values = dict(body.validated_data)
+    return VersionMetadata(number=values.pop("version"), **values)

@@ -1,0 +1,31 @@
+"""Writing the audit record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from control_plane.audit.models import AuditEvent
+
+
+def record(
+    *,
+    actor: str,
+    action: str,
+    object_type: str,
+    object_id: object,
+    object_name: str,
+    before: Any = None,
+    after: Any = None,
+    reason: str = "",
+) -> AuditEvent:
+    """Adds one event; call it in the transaction of the deed, so that both stand or fall."""
+    return AuditEvent.objects.create(
+        actor=actor,
+        action=action,
+        object_type=object_type,
+        object_id=str(object_id),
+        object_name=object_name,
+        before=before,
+        after=after,
+        reason=reason,
+    )

@@ -1,0 +1,150 @@
+"""Endpoints, their revisions, and what each server was observed to hold of them."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+from control_plane.domain.names import PUBLIC_NAME_RULE
+from control_plane.domain.planning.reconcile import Status
+from control_plane.fleet.models import Server
+from control_plane.registry.models import ModelVersion
+
+
+class Endpoint(models.Model):
+    """A public name and the traffic people want behind it.
+
+    `policy` and `generation` are intent; `observed_generation`, `status` and `reason` are
+    what reconcile found. `lease_*` is held by the reconcile that is at work.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(
+        max_length=63,
+        unique=True,
+        validators=[
+            RegexValidator(r"\A[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?\Z", PUBLIC_NAME_RULE)
+        ],
+    )
+    description = models.TextField(blank=True, help_text="Markdown")
+    policy = models.JSONField(null=True, blank=True)
+    generation = models.PositiveBigIntegerField(default=0)
+    observed_generation = models.PositiveBigIntegerField(default=0)
+    status = models.CharField(
+        max_length=16, choices=[(s, s) for s in Status], default=Status.UNCONFIGURED
+    )
+    reason = models.TextField(blank=True, default="no routing policy yet")
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    created_by = models.CharField(max_length=150)
+    changed_by = models.CharField(max_length=150, blank=True)
+
+    lease_owner = models.CharField(max_length=64, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    look_again = models.BooleanField(default=False)
+    look_at = models.DateTimeField(null=True, blank=True, db_index=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(name__regex=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"),
+                name="endpoint_name_is_public",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(generation=0) | models.Q(policy__isnull=False),
+                name="endpoint_generation_has_policy",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(observed_generation__lte=models.F("generation")),
+                name="endpoint_observed_not_ahead",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Revision(models.Model):
+    """An immutable compiled plan of an endpoint, or why it could not be compiled."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="revisions")
+    number = models.PositiveIntegerField()
+    generation = models.PositiveBigIntegerField()
+    policy = models.JSONField()
+    plan = models.JSONField(null=True, blank=True)
+    digest = models.CharField(max_length=64, blank=True)
+    diff = models.TextField(blank=True)
+    error = models.TextField(blank=True)
+    versions = models.ManyToManyField(
+        ModelVersion, through="RevisionVersion", related_name="revisions"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150)
+    served_from = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-number",)
+        constraints = (
+            models.UniqueConstraint(fields=["endpoint", "number"], name="revision_number_once"),
+            models.UniqueConstraint(
+                fields=["endpoint", "generation"], name="revision_generation_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(plan__isnull=False) | ~models.Q(error=""),
+                name="revision_has_plan_or_error",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.endpoint.name} revision {self.number}"
+
+
+class RevisionVersion(models.Model):
+    """That a revision uses a version: while it does, the version cannot go away."""
+
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE)
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT)
+    physical = models.CharField(max_length=100)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["revision", "version"], name="revision_uses_version_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.physical
+
+
+class Placement(models.Model):
+    """What one server was observed to hold of one endpoint, and what it was last told."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="placements")
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="placements")
+    prepared = models.PositiveBigIntegerField(default=0)
+    switched = models.PositiveBigIntegerField(default=0)
+    retired = models.PositiveBigIntegerField(default=0)
+    failed = models.PositiveBigIntegerField(default=0)
+    failure = models.TextField(blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+    ready_models = models.JSONField(default=list, blank=True)
+    observed_at = models.DateTimeField(null=True, blank=True)
+    sent_verb = models.CharField(max_length=16, blank=True)
+    sent_generation = models.PositiveBigIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("server__name",)
+        constraints = (
+            models.UniqueConstraint(fields=["server", "endpoint"], name="placement_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.endpoint.name} on {self.server.name}"

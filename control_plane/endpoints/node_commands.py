@@ -1,0 +1,95 @@
+"""Commands as a node carries them out: read the revision, act, say what came of it."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from control_plane.domain.planning.plan import Plan
+from control_plane.endpoints import observations
+from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.fleet.agent import (
+    ArmsNotReadyError,
+    NodeAgent,
+    PrepareFailedError,
+    StaleCommandError,
+)
+from control_plane.ports.clock import Clock
+from control_plane.ports.queue import Queue
+from control_plane.ports.triton import TritonUnreachableError
+
+logger = logging.getLogger(__name__)
+
+
+def carry_out(
+    *,
+    verb: str,
+    server: str,
+    endpoint_id: UUID,
+    generation: int,
+    agent: NodeAgent,
+    queue: Queue,
+    clock: Clock,
+) -> None:
+    """Carries out prepare, switch, retire or remove, records it, and asks for the next look.
+
+    A stale command is dropped; with Triton away nothing is recorded, and the reconcile
+    sends the command again.
+    """
+    try:
+        _act(verb, server, endpoint_id, generation, agent, clock)
+    except StaleCommandError as error:
+        logger.info("dropped %s: %s", verb, error)
+        return
+    except ArmsNotReadyError as error:
+        logger.info("switch to generation %s: %s; preparing again", generation, error)
+        observations.unprepared(endpoint_id=endpoint_id, server=server, generation=generation)
+    except PrepareFailedError as error:
+        if isinstance(error.__cause__, TritonUnreachableError):
+            logger.warning("%s of generation %s: %s", verb, generation, error)
+            return
+        logger.warning("%s of generation %s failed: %s", verb, generation, error)
+        observations.failed(
+            endpoint_id=endpoint_id,
+            server=server,
+            generation=generation,
+            reason=str(error),
+            now=clock.now(),
+        )
+    except TritonUnreachableError as error:
+        logger.warning("%s of generation %s: %s", verb, generation, error)
+        return
+    queue.reconcile(endpoint_id=endpoint_id)
+
+
+def _act(
+    verb: str, server: str, endpoint_id: UUID, generation: int, agent: NodeAgent, clock: Clock
+) -> None:
+    if verb == "remove":
+        endpoint = Endpoint.objects.filter(id=endpoint_id).first()
+        if endpoint is not None:
+            agent.remove(endpoint.name, generation)
+            observations.removed(endpoint_id=endpoint_id, server=server)
+        return
+    revision = (
+        Revision.objects.filter(endpoint_id=endpoint_id, generation=generation)
+        .select_related("endpoint")
+        .first()
+    )
+    if revision is None or revision.plan is None:
+        raise StaleCommandError(f"there is no revision for generation {generation} any more")
+    plan = Plan.from_document(revision.plan)
+    if verb == "prepare":
+        ready = agent.prepare(plan)
+    elif verb == "switch":
+        ready = agent.switch(plan)
+    else:
+        ready = agent.retire(plan.endpoint, generation)
+    observations.succeeded(
+        endpoint_id=endpoint_id,
+        server=server,
+        verb=verb,
+        generation=generation,
+        ready_models=ready,
+        now=clock.now(),
+    )

@@ -1,0 +1,90 @@
+"""What nodes say they did, persisted under a generation check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from control_plane.endpoints.models import Placement
+from control_plane.fleet.models import Server
+
+_FIELD = {"prepare": "prepared", "switch": "switched", "retire": "retired"}
+
+
+def sent(
+    *, endpoint_id: UUID, server: Server, verb: str, generation: int, now: datetime
+) -> None:
+    """Notes that a command is on its way, so that it is not sent at every look."""
+    Placement.objects.update_or_create(
+        endpoint_id=endpoint_id,
+        server=server,
+        defaults={"sent_verb": verb, "sent_generation": generation, "sent_at": now},
+    )
+
+
+def succeeded(
+    *,
+    endpoint_id: UUID,
+    server: str,
+    verb: str,
+    generation: int,
+    ready_models: Iterable[str],
+    now: datetime,
+) -> None:
+    """Notes that a node carried a command out; an older one never overwrites a newer."""
+    with transaction.atomic():
+        placement = _locked(endpoint_id, server)
+        if placement is None:
+            return
+        field = _FIELD[verb]
+        if generation < getattr(placement, field):
+            return
+        setattr(placement, field, generation)
+        if verb == "switch":
+            # A switch finds every arm ready, so it stands for the preparation too.
+            placement.prepared = max(placement.prepared, generation)
+        if placement.failed <= generation and verb != "retire":
+            placement.failed, placement.failure, placement.failed_at = 0, "", None
+        placement.ready_models = sorted(ready_models)
+        placement.observed_at = now
+        placement.save()
+
+
+def failed(
+    *, endpoint_id: UUID, server: str, generation: int, reason: str, now: datetime
+) -> None:
+    """Notes that a node could not carry a command out, and why."""
+    with transaction.atomic():
+        placement = _locked(endpoint_id, server)
+        if placement is None or generation < placement.failed:
+            return
+        placement.failed, placement.failure, placement.failed_at = generation, reason, now
+        placement.prepared = min(placement.prepared, generation - 1)
+        placement.ready_models = []
+        placement.observed_at = now
+        placement.save()
+
+
+def unprepared(*, endpoint_id: UUID, server: str, generation: int) -> None:
+    """Notes that the arms are not loaded there after all: the next look prepares them again."""
+    with transaction.atomic():
+        placement = _locked(endpoint_id, server)
+        if placement is None:
+            return
+        placement.prepared = min(placement.prepared, generation - 1)
+        placement.ready_models = []
+        placement.save()
+
+
+def removed(*, endpoint_id: UUID, server: str) -> None:
+    """Notes that a node holds nothing of the endpoint any more."""
+    Placement.objects.filter(endpoint_id=endpoint_id, server__name=server).delete()
+
+
+def _locked(endpoint_id: UUID, server: str) -> Any:
+    rows = Placement.objects.select_for_update(of=("self",))
+    return rows.filter(endpoint_id=endpoint_id, server__name=server).first()

@@ -1,0 +1,189 @@
+"""Reconcile one endpoint: look, decide, act, say what was found.
+
+Read as a list of steps. Nothing here waits for a node: nodes record what they observe and
+ask for the next look.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Max, Q
+
+from control_plane.domain.planning.changes import unified_diff
+from control_plane.domain.planning.plan import Plan
+from control_plane.domain.planning.reconcile import Action, Decision, Verb, decide
+from control_plane.domain.routing.policy import parse_policy
+from control_plane.domain.violations import InvalidInputError
+from control_plane.endpoints import observations
+from control_plane.endpoints.models import Endpoint, Revision, RevisionVersion
+from control_plane.endpoints.selectors import serving_plan, snapshot
+from control_plane.endpoints.services import compile_for
+from control_plane.fleet.models import Server
+from control_plane.ports.clock import Clock
+from control_plane.ports.config_printer import ConfigPrinter
+from control_plane.ports.queue import Queue
+from control_plane.registry.selectors import ready_versions
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=10)
+"""A reconcile takes milliseconds; a lease older than this belongs to a dead worker."""
+
+
+def reconcile(
+    *, endpoint_id: UUID, clock: Clock, queue: Queue, print_config: ConfigPrinter
+) -> Decision | None:
+    """Brings one endpoint a step nearer to its intent.
+
+    Returns:
+        The last decision; None when there is no such endpoint, or somebody else holds its
+        lease (who will look again).
+    """
+    owner = uuid.uuid4().hex
+    decision: Decision | None = None
+    while _take_lease(endpoint_id, owner, clock):
+        wanted_again = False
+        try:
+            decision = _look(endpoint_id, clock, queue, print_config)
+        finally:
+            wanted_again = _release_lease(endpoint_id, owner)
+        compiled = any(action.verb == Verb.COMPILE for action in decision.actions)
+        if not wanted_again and not compiled:
+            return decision
+    return decision
+
+
+def _look(
+    endpoint_id: UUID, clock: Clock, queue: Queue, print_config: ConfigPrinter
+) -> Decision:
+    endpoint = Endpoint.objects.get(id=endpoint_id)
+    decision = decide(snapshot(endpoint, clock.now()))
+    # Said first: a node may be done, and have asked for the next look, before this returns.
+    _persist(endpoint, decision, clock)
+    _act(endpoint, decision, clock, queue, print_config)
+    return decision
+
+
+def _take_lease(endpoint_id: UUID, owner: str, clock: Clock) -> bool:
+    """True when the lease is ours; else its holder is told to look again."""
+    now = clock.now()
+    rows = Endpoint.objects.filter(id=endpoint_id)
+    free = Q(lease_expires_at=None) | Q(lease_expires_at__lte=now) | Q(lease_owner=owner)
+    lease = {"lease_owner": owner, "lease_expires_at": now + LEASE, "look_again": False}
+    if rows.filter(free).update(**lease):
+        return True
+    rows.update(look_again=True)
+    # The holder may have let go between the two statements, without seeing the wish.
+    return bool(rows.filter(free).update(**lease))
+
+
+def _release_lease(endpoint_id: UUID, owner: str) -> bool:
+    """Lets go; True when somebody asked meanwhile for another look."""
+    rows = Endpoint.objects.filter(id=endpoint_id, lease_owner=owner)
+    rows.update(lease_owner="", lease_expires_at=None)
+    return Endpoint.objects.filter(id=endpoint_id, look_again=True).exists()
+
+
+def _act(
+    endpoint: Endpoint,
+    decision: Decision,
+    clock: Clock,
+    queue: Queue,
+    print_config: ConfigPrinter,
+) -> None:
+    """Carries out the decision's actions."""
+    for action in decision.actions:
+        if action.verb == Verb.COMPILE:
+            _register_revision(endpoint, print_config)
+        elif action.verb == Verb.FORGET:
+            endpoint.delete()
+            logger.info("%s: removed", endpoint.name)
+        else:
+            _command(endpoint, action, clock, queue)
+
+
+def _command(endpoint: Endpoint, action: Action, clock: Clock, queue: Queue) -> None:
+    logger.info(
+        "%s: %s generation %s on %s",
+        endpoint.name,
+        action.verb,
+        endpoint.generation,
+        action.server,
+    )
+    # Noted before it is sent: a worker killed in between leaves a command that counts as
+    # lost after a while and is sent again, never one that nobody knows of.
+    observations.sent(
+        endpoint_id=endpoint.id,
+        server=Server.objects.get(name=action.server),
+        verb=action.verb,
+        generation=endpoint.generation,
+        now=clock.now(),
+    )
+    queue.command(
+        server=action.server,
+        verb=action.verb,
+        endpoint_id=endpoint.id,
+        generation=endpoint.generation,
+    )
+
+
+def _register_revision(endpoint: Endpoint, print_config: ConfigPrinter) -> None:
+    """Compiles the intent into an immutable revision, or records why it cannot be."""
+    policy = parse_policy(endpoint.policy)
+    plan: Plan | None = None
+    error = ""
+    try:
+        plan = compile_for(endpoint, policy, endpoint.generation)
+    except InvalidInputError as invalid:
+        error = f"the policy cannot be compiled: {invalid}"
+    before = serving_plan(endpoint)
+    try:
+        with transaction.atomic():
+            last = endpoint.revisions.aggregate(last=Max("number"))["last"] or 0
+            revision = Revision.objects.create(
+                endpoint=endpoint,
+                number=last + 1,
+                generation=endpoint.generation,
+                policy=endpoint.policy,
+                plan=plan.to_document() if plan else None,
+                digest=plan.digest if plan else "",
+                diff=unified_diff(before, plan, print_config) if plan else "",
+                error=error,
+                created_by=endpoint.changed_by,
+            )
+            if plan:
+                _pin_versions(revision, plan)
+    except IntegrityError:
+        logger.info("%s: another reconcile compiled this generation", endpoint.name)
+
+
+def _pin_versions(revision: Revision, plan: Plan) -> None:
+    """From here on the database protects every version that the revision uses."""
+    versions = ready_versions((p.arm.model, p.arm.version) for p in plan.arms)
+    RevisionVersion.objects.bulk_create(
+        RevisionVersion(
+            revision=revision,
+            version=versions[planned.arm.model, planned.arm.version],
+            physical=planned.physical,
+        )
+        for planned in plan.arms
+    )
+
+
+def _persist(endpoint: Endpoint, decision: Decision, clock: Clock) -> None:
+    """Writes what was found, unless the intent moved on meanwhile."""
+    now = clock.now()
+    look_at = now + decision.look_again_in if decision.look_again_in else None
+    rows = Endpoint.objects.filter(id=endpoint.id, generation=endpoint.generation)
+    rows.update(status=decision.status, reason=decision.reason, look_at=look_at, updated_at=now)
+    if decision.status == "Healthy":
+        endpoint.revisions.filter(generation=endpoint.generation, served_from=None).update(
+            served_from=now
+        )
+    if decision.converged:
+        rows.update(observed_generation=F("generation"))

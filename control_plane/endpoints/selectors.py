@@ -1,0 +1,110 @@
+"""Reading endpoints."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, Q, QuerySet
+
+from control_plane.domain.planning.plan import Plan
+from control_plane.domain.planning.reconcile import ServerView, Snapshot
+from control_plane.domain.violations import NotFoundError
+from control_plane.endpoints.models import Endpoint, Placement, Revision
+from control_plane.fleet.models import Server
+from control_plane.fleet.selectors import is_alive
+
+
+def endpoints() -> QuerySet[Endpoint]:
+    """Every endpoint that is not being deleted."""
+    return Endpoint.objects.filter(deleted_at=None)
+
+
+def get_endpoint(name: str) -> Endpoint:
+    """The endpoint of that name.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    try:
+        return endpoints().get(name=name)
+    except Endpoint.DoesNotExist:
+        raise NotFoundError(f"there is no endpoint named {name!r}") from None
+
+
+def serving_revision(endpoint: Endpoint) -> Revision | None:
+    """The newest revision that was switched to on every server."""
+    return endpoint.revisions.exclude(served_from=None).order_by("-number").first()
+
+
+def serving_plan(endpoint: Endpoint) -> Plan | None:
+    """The plan of the serving revision."""
+    revision = serving_revision(endpoint)
+    return Plan.from_document(revision.plan) if revision else None
+
+
+def latest_plan(endpoint: Endpoint) -> Plan | None:
+    """The plan compiled for the present generation, if it was."""
+    revision = endpoint.revisions.filter(generation=endpoint.generation).first()
+    return Plan.from_document(revision.plan) if revision and revision.plan else None
+
+
+def due_endpoints(now: datetime) -> QuerySet[Endpoint]:
+    """Endpoints that a reconcile should look at and nobody is looking at."""
+    free = Q(lease_expires_at=None) | Q(lease_expires_at__lte=now)
+    wanting = (
+        ~Q(generation=F("observed_generation"))
+        | Q(look_again=True)
+        | Q(look_at__lte=now)
+        | Q(deleted_at__isnull=False)
+    )
+    return Endpoint.objects.filter(free & wanting)
+
+
+def snapshot(endpoint: Endpoint, now: datetime) -> Snapshot:
+    """The frozen state that `domain.planning.reconcile.decide` looks at."""
+    revision = endpoint.revisions.filter(generation=endpoint.generation).first()
+    plan = Plan.from_document(revision.plan) if revision and revision.plan else None
+    placements = {p.server_id: p for p in endpoint.placements.all()}
+    return Snapshot(
+        endpoint=endpoint.name,
+        generation=endpoint.generation,
+        now=now,
+        servers=tuple(
+            _server_view(server, placements.get(server.id), now) for server in Server.objects.all()
+        ),
+        compiled=plan is not None,
+        compile_error=revision.error if revision else "",
+        models=plan.physical_names if plan else frozenset(),
+        deleted=endpoint.deleted_at is not None,
+    )
+
+
+def arms_document(endpoint: Endpoint, plan: Plan | None) -> list[dict[str, Any]]:
+    """The arms as people see them, with the physical model behind each where it is known."""
+    physical = {p.arm.name: p.physical for p in plan.arms} if plan else {}
+    return [
+        {**arm, "physical": physical.get(arm["name"])}
+        for arm in (endpoint.policy or {}).get("arms", [])
+    ]
+
+
+def _server_view(server: Server, placement: Placement | None, now: datetime) -> ServerView:
+    alive = is_alive(server, now)
+    if placement is None:
+        return ServerView(name=server.name, alive=alive)
+    return ServerView(
+        name=server.name,
+        alive=alive,
+        prepared=placement.prepared,
+        switched=placement.switched,
+        retired=placement.retired,
+        failed=placement.failed,
+        failure=placement.failure,
+        failed_at=placement.failed_at,
+        ready_models=frozenset(placement.ready_models),
+        sent_verb=placement.sent_verb,
+        sent_generation=placement.sent_generation,
+        sent_at=placement.sent_at,
+    )
+

@@ -1,0 +1,1 @@
+"""Servers: each a Triton with a node beside it."""

@@ -1,0 +1,39 @@
+"""Servers."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+
+class Server(models.Model):
+    """A Triton, its addresses, and what its node last said of it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=63, unique=True)
+    http = models.CharField(max_length=255, help_text="host:port")
+    grpc = models.CharField(max_length=255, help_text="host:port")
+    metrics = models.URLField(max_length=255)
+    accelerator = models.CharField(max_length=8, default="cpu")
+    triton_version = models.CharField(max_length=32, blank=True)
+    ready = models.BooleanField(default=False, help_text="serves everything it should")
+    not_ready_reason = models.TextField(blank=True)
+    held = models.JSONField(default=list, blank=True, help_text="Triton's repository index")
+    last_seen_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(name__regex=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"),
+                name="server_name_is_public",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(accelerator__in=["cpu", "gpu"]), name="server_accelerator_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,38 @@
+"""Reading the fleet."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from control_plane.domain.violations import NotFoundError
+from control_plane.fleet.models import Server
+
+HEARTBEAT_EXPIRY = timedelta(seconds=15)
+"""A server whose node said nothing for this long counts as not reachable."""
+
+
+def get_server(name: str) -> Server:
+    """The server of that name.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    try:
+        return Server.objects.get(name=name)
+    except Server.DoesNotExist:
+        raise NotFoundError(f"there is no server named {name!r}") from None
+
+
+def is_alive(server: Server, now: datetime) -> bool:
+    """True when its node was heard of lately."""
+    return server.last_seen_at is not None and now - server.last_seen_at < HEARTBEAT_EXPIRY
+
+
+def server_status(server: Server, now: datetime) -> tuple[str, str]:
+    """(`Ready`, `NotReady` or `Unknown`, the reason in words)."""
+    if not is_alive(server, now):
+        seen = f"{server.last_seen_at:%Y-%m-%d %H:%M:%S} UTC" if server.last_seen_at else "never"
+        return "Unknown", f"its node was last heard of: {seen}"
+    if not server.ready:
+        return "NotReady", server.not_ready_reason or "bringing its models back"
+    return "Ready", "serves everything it should"

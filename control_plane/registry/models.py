@@ -1,0 +1,95 @@
+"""Models, versions, artifacts."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+from control_plane.domain.names import PUBLIC_NAME_RULE
+
+public_name = RegexValidator(r"\A[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?\Z", PUBLIC_NAME_RULE)
+
+
+class Artifact(models.Model):
+    """A file in the artifact store; the same content is one row."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    size = models.BigIntegerField(help_text="bytes")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"sha256:{self.sha256[:12]}"
+
+
+class Model(models.Model):
+    """A named line of versions."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=63, unique=True, validators=[public_name])
+    description = models.TextField(blank=True, help_text="Markdown")
+    owner = models.CharField(max_length=150, blank=True)
+    tags = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(name__regex=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"),
+                name="model_name_is_public",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class VersionState(models.TextChoices):
+    """Where a version is on its way; only `ready` serves."""
+
+    UPLOADING = "uploading"
+    VALIDATING = "validating"
+    READY = "ready"
+    REJECTED = "rejected"
+    ARCHIVED = "archived"
+
+
+class ModelVersion(models.Model):
+    """One immutable version: an artifact and what it takes and gives."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    framework = models.CharField(max_length=32)
+    artifact = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="versions")
+    filename = models.CharField(max_length=255)
+    profile = models.CharField(max_length=63)
+    state = models.CharField(
+        max_length=16, choices=VersionState.choices, default=VersionState.VALIDATING
+    )
+    state_reason = models.TextField(blank=True)
+    signature = models.JSONField(null=True, blank=True)
+    metrics = models.JSONField(default=dict, blank=True)
+    provenance = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150)
+
+    class Meta:
+        ordering = ("model__name", "-number")
+        constraints = (
+            models.UniqueConstraint(fields=["model", "number"], name="version_number_once"),
+            models.CheckConstraint(
+                condition=models.Q(number__gte=1, number__lt=1_000_000_000),
+                name="version_number_in_range",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="ready") | models.Q(signature__isnull=False),
+                name="version_ready_has_signature",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model.name} v{self.number}"

@@ -1,0 +1,167 @@
+"""Django's settings, all from the environment; `python -m stack env` prints a running stack's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+from sqlalchemy.engine import make_url
+
+from control_plane.settings.unfold import UNFOLD  # noqa: F401 - read by django-unfold
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+
+
+def _required(name: str) -> str:
+    try:
+        return os.environ[name]
+    except KeyError:
+        raise ImproperlyConfigured(
+            f"{name} is not set. `make serve` sets it for what it starts; for a shell of your "
+            'own beside a running stack: eval "$(python -m stack env)"'
+        ) from None
+
+
+def _database(address: str) -> dict[str, object]:
+    """Django's form of a database URL; `?host=/socket/folder` is understood."""
+    url = make_url(address)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": url.database or "",
+        "USER": url.username or "",
+        "PASSWORD": url.password or "",
+        "HOST": url.host or "",
+        "PORT": str(url.port or ""),
+        "OPTIONS": {key: str(value) for key, value in url.query.items()},
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+SECRET_KEY = _required("NEREID_SECRET_KEY")
+DEBUG = False
+ALLOWED_HOSTS = os.environ.get("NEREID_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]").split(",")
+CSRF_TRUSTED_ORIGINS = [o for o in os.environ.get("NEREID_CSRF_ORIGINS", "").split(",") if o]
+
+NEREID_HOME = Path(os.environ.get("NEREID_HOME", BASE_DIR / ".nereid")).resolve()
+NEREID_ARTIFACTS = NEREID_HOME / "artifacts"
+NEREID_NODE_NAME = os.environ.get("NEREID_NODE_NAME", "local")
+NEREID_MODEL_REPOSITORY = Path(
+    os.environ.get(
+        "NEREID_MODEL_REPOSITORY",
+        BASE_DIR / "model_repository" / "live"
+        if NEREID_HOME == BASE_DIR / ".nereid"
+        else NEREID_HOME / "model_repository" / "live",
+    )
+)
+NEREID_TRITON_CONTROL_KEY = os.environ.get("NEREID_TRITON_CONTROL_KEY", "")
+NEREID_ACCELERATOR = os.environ.get("NEREID_ACCELERATOR", "cpu")
+
+DATABASES = {"default": _database(_required("DATABASE_URL"))}
+DATABASE_URL = _required("DATABASE_URL")
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "control_plane.audit",
+    "control_plane.fleet",
+    "control_plane.registry",
+    "control_plane.endpoints",
+    "control_plane.api",
+    "control_plane.console",
+]
+
+MIDDLEWARE = [
+    "control_plane.api.request_id.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+ROOT_URLCONF = "control_plane.urls"
+WSGI_APPLICATION = "control_plane.wsgi.application"
+APPEND_SLASH = False  # the API answers with and without; a redirect would drop a PUT's body
+LOGIN_URL = "admin:login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+WHITENOISE_USE_FINDERS = True  # no collectstatic step between a checkout and a running console
+FILE_UPLOAD_MAX_MEMORY_SIZE = 4 << 20
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 << 20
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "control_plane.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["control_plane.api.permissions.RecordPermission"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "control_plane.api.pagination.NamePagination",
+    "DEFAULT_FILTER_BACKENDS": ["rest_framework.filters.SearchFilter"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "control_plane.api.errors.problem_response",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Nereid",
+    "DESCRIPTION": "Moves traffic safely between model versions on NVIDIA Triton.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
+}

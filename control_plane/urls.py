@@ -1,0 +1,38 @@
+"""Where everything is: the API, its documentation, the console."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path, re_path
+from django.views.defaults import page_not_found, server_error
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from control_plane.api.errors import plain_problem
+
+urlpatterns = [
+    re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
+    re_path(r"^api/docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", include("control_plane.api.urls")),
+    path("console/", admin.site.urls),
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+]
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A problem document under /api/, a page elsewhere."""
+    if request.path.startswith("/api/"):
+        return plain_problem(request, 404, f"there is nothing at {request.path}")
+    return page_not_found(request, exception)
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """A problem document under /api/, a page elsewhere."""
+    if request.path.startswith("/api/"):
+        return plain_problem(request, 500, "something went wrong here; the server's log has it")
+    return server_error(request)
+
+
+handler404 = "control_plane.urls.not_found"
+handler500 = "control_plane.urls.failed"

@@ -1,0 +1,92 @@
+"""The composition root: which adapter stands behind which port."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from celery import Celery
+from django.conf import settings
+
+from control_plane.adapters.artifacts import FileArtifactStore
+from control_plane.adapters.clock import SystemClock
+from control_plane.adapters.inspection import SubprocessInspector
+from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
+from control_plane.adapters.repository import DiskRepository
+from control_plane.adapters.triton.control import HttpTritonControl
+from control_plane.adapters.triton.metrics import HttpTritonMetrics
+from control_plane.adapters.triton.pbtxt import config_text
+from control_plane.domain.planning.plan import ModelDirectory
+from control_plane.fleet.agent import NodeAgent
+from control_plane.fleet.node_state import NodeState
+from control_plane.ports.clock import Clock
+from control_plane.ports.inspection import ModelInspector
+from control_plane.ports.queue import Queue
+from control_plane.ports.repository import ArtifactStore
+from control_plane.ports.triton import TritonMetrics
+from control_plane.telemetry.store import TelemetryStore
+
+VISIBILITY_TIMEOUT_S = 3600
+"""Above the longest task: a broker must not hand out a message that is still worked on."""
+
+
+@cache
+def celery_app() -> Celery:
+    """The Celery application; `workers.app` adds the tasks to it."""
+    app = Celery("nereid", broker=settings.CELERY_BROKER_URL)
+    app.conf.update(
+        task_default_queue=CONTROL_QUEUE,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        timezone="UTC",
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            "visibility_timeout": VISIBILITY_TIMEOUT_S,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+        },
+    )
+    return app
+
+
+def queue() -> Queue:
+    return CeleryQueue(celery_app())
+
+
+def clock() -> Clock:
+    return SystemClock()
+
+
+def artifact_store() -> ArtifactStore:
+    return FileArtifactStore(settings.NEREID_ARTIFACTS)
+
+
+def inspector() -> ModelInspector:
+    return SubprocessInspector()
+
+
+def print_config(directory: ModelDirectory) -> str:
+    """The configuration as a server without accelerators gets it."""
+    return config_text(directory.name, directory.variants["cpu"])
+
+
+@cache
+def telemetry() -> TelemetryStore:
+    return TelemetryStore(settings.DATABASE_URL)
+
+
+def metrics_of(url: str) -> TritonMetrics:
+    return HttpTritonMetrics(url)
+
+
+def node_agent(*, http: str, metrics_url: str) -> NodeAgent:
+    """The agent of the node that this process runs beside."""
+    return NodeAgent(
+        triton=HttpTritonControl(http, settings.NEREID_TRITON_CONTROL_KEY),
+        metrics=HttpTritonMetrics(metrics_url),
+        repository=DiskRepository(settings.NEREID_MODEL_REPOSITORY, artifact_store()),
+        state=NodeState(settings.NEREID_HOME / "nodes" / settings.NEREID_NODE_NAME / "state"),
+        accelerator=settings.NEREID_ACCELERATOR,
+    )
