@@ -22,7 +22,7 @@ from control_plane.ports.clock import Clock
 from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore
-from control_plane.ports.triton import TritonMetrics
+from control_plane.ports.triton import TritonControl, TritonMetrics
 from control_plane.telemetry.store import TelemetryStore
 
 VISIBILITY_TIMEOUT_S = 3600
@@ -81,12 +81,19 @@ def metrics_of(url: str) -> TritonMetrics:
     return HttpTritonMetrics(url)
 
 
-def node_agent(*, http: str, metrics_url: str) -> NodeAgent:
-    """The agent of the node that this process runs beside."""
+@cache
+def triton_control() -> TritonControl:
+    """The Triton beside this process."""
+    return HttpTritonControl(settings.NEREID_TRITON_URL, settings.NEREID_TRITON_CONTROL_KEY)
+
+
+@cache
+def node_agent() -> NodeAgent:
+    """The agent of the node that this process runs beside; it needs no database."""
     return NodeAgent(
-        triton=HttpTritonControl(http, settings.NEREID_TRITON_CONTROL_KEY),
-        metrics=HttpTritonMetrics(metrics_url),
+        triton=triton_control(),
+        metrics=HttpTritonMetrics(settings.NEREID_TRITON_METRICS),
         repository=DiskRepository(settings.NEREID_MODEL_REPOSITORY, artifact_store()),
-        state=NodeState(settings.NEREID_HOME / "nodes" / settings.NEREID_NODE_NAME / "state"),
+        state=NodeState(settings.NEREID_NODE_STATE),
         accelerator=settings.NEREID_ACCELERATOR,
     )

@@ -36,7 +36,7 @@ DATATYPES = {
 }
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """Why the file is not served."""
 
 
@@ -44,7 +44,7 @@ def read_signature(path: Path) -> dict[str, Any]:
     """The signature document of the model in the file.
 
     Raises:
-        Refusal: not an ONNX model, or one that cannot be served from one file.
+        RefusedError: not an ONNX model, or one that cannot be served from one file.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -52,20 +52,20 @@ def read_signature(path: Path) -> dict[str, Any]:
     try:
         model = onnx.load(str(path), load_external_data=False)
     except (DecodeError, ValueError) as error:
-        raise Refusal(f"not an ONNX file, or cut short: {error}") from error
+        raise RefusedError(f"not an ONNX file, or cut short: {error}") from error
     if not model.HasField("graph") or not model.graph.node:
-        raise Refusal("not an ONNX file, or cut short: there is no graph in it")
+        raise RefusedError("not an ONNX file, or cut short: there is no graph in it")
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
-        raise Refusal("its weights lie in other files; save it with all data in one file")
+        raise RefusedError("its weights lie in other files; save it with all data in one file")
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # the checker has several kinds of errors, all of them a no
-        raise Refusal(f"the ONNX checker says no: {error}") from error
+        raise RefusedError(f"the ONNX checker says no: {error}") from error
     initializers = {t.name for t in model.graph.initializer}
     inputs = [_tensor(v) for v in model.graph.input if v.name not in initializers]
     outputs = [_tensor(v) for v in model.graph.output]
     if not inputs or not outputs:
-        raise Refusal("a model that serves has at least one input and one output")
+        raise RefusedError("a model that serves has at least one input and one output")
     return {"inputs": inputs, "outputs": outputs}
 
 
@@ -73,7 +73,7 @@ def load(path: Path) -> dict[str, Any]:
     """Opens the model with ONNX Runtime.
 
     Raises:
-        Refusal: the runtime cannot open it.
+        RefusedError: the runtime cannot open it.
     """
     import onnxruntime
 
@@ -82,19 +82,19 @@ def load(path: Path) -> dict[str, Any]:
     try:
         onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise Refusal(f"ONNX Runtime cannot load it: {error}") from error
+        raise RefusedError(f"ONNX Runtime cannot load it: {error}") from error
     return {}
 
 
 def _tensor(value: Any) -> dict[str, Any]:
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        raise Refusal(f"{value.name!r} is a {kind or 'value without a type'}, not a tensor")
+        raise RefusedError(f"{value.name!r} is a {kind or 'value without a type'}, not a tensor")
     tensor = value.type.tensor_type
     if tensor.elem_type not in DATATYPES:
-        raise Refusal(f"{value.name!r} has an element type that Triton does not have")
+        raise RefusedError(f"{value.name!r} has an element type that Triton does not have")
     if not tensor.HasField("shape"):
-        raise Refusal(f"{value.name!r} has no shape: export the model with shapes")
+        raise RefusedError(f"{value.name!r} has no shape: export the model with shapes")
     shape = [d.dim_value if d.HasField("dim_value") else -1 for d in tensor.shape.dim]
     return {"name": value.name, "datatype": DATATYPES[tensor.elem_type], "shape": shape}
 
@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
     try:
         result = {"signature": read_signature, "load": load}[what](Path(path))
-    except Refusal as refusal:
+    except RefusedError as refusal:
         result = {"refused": str(refusal)}
     print(json.dumps(result))
     return 0

@@ -106,9 +106,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         return max(served, default=None)
 
     def get_arms(self, endpoint: Endpoint) -> list[dict[str, Any]]:
-        revision = next(
-            (r for r in _recent(endpoint) if r.generation == endpoint.generation), None
-        )
+        revision = next((r for r in _recent(endpoint) if r.generation == endpoint.generation), None)
         plan = Plan.from_document(revision.plan) if revision and revision.plan else None
         return arms_document(endpoint, plan)
 
@@ -190,9 +188,7 @@ class EndpointsView(ResourceView, ListAPIView[Endpoint]):
         """Adds an endpoint, with a policy at once where one is given."""
         body = EndpointRequest(data=request.data)
         body.is_valid(raise_exception=True)
-        endpoint = create_endpoint(
-            actor=self.actor, queue=wiring.queue(), **body.validated_data
-        )
+        endpoint = create_endpoint(actor=self.actor, queue=wiring.queue(), **body.validated_data)
         location = link(request, "endpoint", name=endpoint.name)
         return Response(
             EndpointSerializer(endpoint).data, status=201, headers={"Location": location}
@@ -224,9 +220,7 @@ class EndpointView(ResourceView):
     @extend_schema(responses={202: None})
     def delete(self, request: Request, name: str) -> Response:
         """Takes the endpoint off every server."""
-        delete_endpoint(
-            name=name, actor=self.actor, queue=wiring.queue(), clock=wiring.clock()
-        )
+        delete_endpoint(name=name, actor=self.actor, queue=wiring.queue(), clock=wiring.clock())
         return Response({"endpoint": name, "status": "Removing"}, status=202)
 
 
@@ -267,9 +261,7 @@ class PlanView(ResourceView):
 
     write_permission = "endpoints.view_endpoint"
 
-    @extend_schema(
-        request=OpenApiTypes.OBJECT, responses=PlanSerializer, examples=[POLICY_EXAMPLE]
-    )
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=PlanSerializer, examples=[POLICY_EXAMPLE])
     def post(self, request: Request, name: str) -> Response:
         """What this policy would change; nothing is written."""
         found = preview(name=name, document=request.data, print_config=wiring.print_config)

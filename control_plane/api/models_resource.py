@@ -88,7 +88,9 @@ class ModelView(ResourceView):
 
     @property
     def write_permission(self) -> str:
-        return "registry.delete_model" if self.request.method == "DELETE" else "registry.change_model"
+        return (
+            "registry.delete_model" if self.request.method == "DELETE" else "registry.change_model"
+        )
 
     @extend_schema(responses=ModelSerializer)
     def get(self, request: Request, name: str) -> Response:

@@ -29,7 +29,10 @@ class _Pages(CursorPagination):
             "type": "object",
             "required": ["results", "next", "previous"],
             "properties": {
-                "results": {"type": "array", "items": schema["items"] if "items" in schema else schema},
+                "results": {
+                    "type": "array",
+                    "items": schema.get("items", schema),
+                },
                 "next": link,
                 "previous": link,
             },

@@ -24,9 +24,7 @@ class Endpoint(models.Model):
     name = models.CharField(
         max_length=63,
         unique=True,
-        validators=[
-            RegexValidator(r"\A[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?\Z", PUBLIC_NAME_RULE)
-        ],
+        validators=[RegexValidator(r"\A[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?\Z", PUBLIC_NAME_RULE)],
     )
     description = models.TextField(blank=True, help_text="Markdown")
     policy = models.JSONField(null=True, blank=True)

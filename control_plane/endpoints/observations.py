@@ -15,9 +15,7 @@ from control_plane.fleet.models import Server
 _FIELD = {"prepare": "prepared", "switch": "switched", "retire": "retired"}
 
 
-def sent(
-    *, endpoint_id: UUID, server: Server, verb: str, generation: int, now: datetime
-) -> None:
+def sent(*, endpoint_id: UUID, server: Server, verb: str, generation: int, now: datetime) -> None:
     """Notes that a command is on its way, so that it is not sent at every look."""
     Placement.objects.update_or_create(
         endpoint_id=endpoint_id,
@@ -54,9 +52,7 @@ def succeeded(
         placement.save()
 
 
-def failed(
-    *, endpoint_id: UUID, server: str, generation: int, reason: str, now: datetime
-) -> None:
+def failed(*, endpoint_id: UUID, server: str, generation: int, reason: str, now: datetime) -> None:
     """Notes that a node could not carry a command out, and why."""
     with transaction.atomic():
         placement = _locked(endpoint_id, server)

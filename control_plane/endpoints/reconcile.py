@@ -21,7 +21,7 @@ from control_plane.domain.routing.policy import parse_policy
 from control_plane.domain.violations import InvalidInputError
 from control_plane.endpoints import observations
 from control_plane.endpoints.models import Endpoint, Revision, RevisionVersion
-from control_plane.endpoints.selectors import serving_plan, snapshot
+from control_plane.endpoints.selectors import due_endpoints, serving_plan, snapshot
 from control_plane.endpoints.services import compile_for
 from control_plane.fleet.models import Server
 from control_plane.ports.clock import Clock
@@ -58,9 +58,15 @@ def reconcile(
     return decision
 
 
-def _look(
-    endpoint_id: UUID, clock: Clock, queue: Queue, print_config: ConfigPrinter
-) -> Decision:
+def sweep(*, clock: Clock, queue: Queue) -> int:
+    """Asks for a look at every endpoint that is due and that nobody looks at; returns how many."""
+    due = list(due_endpoints(clock.now()).values_list("id", flat=True))
+    for endpoint_id in due:
+        queue.reconcile(endpoint_id=endpoint_id)
+    return len(due)
+
+
+def _look(endpoint_id: UUID, clock: Clock, queue: Queue, print_config: ConfigPrinter) -> Decision:
     endpoint = Endpoint.objects.get(id=endpoint_id)
     decision = decide(snapshot(endpoint, clock.now()))
     # Said first: a node may be done, and have asked for the next look, before this returns.

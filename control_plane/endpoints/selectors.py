@@ -107,4 +107,3 @@ def _server_view(server: Server, placement: Placement | None, now: datetime) -> 
         sent_generation=placement.sent_generation,
         sent_at=placement.sent_at,
     )
-

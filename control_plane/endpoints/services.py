@@ -201,9 +201,7 @@ def delete_endpoint(*, name: str, actor: str, queue: Queue, clock: Clock) -> End
     return endpoint
 
 
-def preview(
-    *, name: str, document: object, print_config: ConfigPrinter
-) -> Preview:
+def preview(*, name: str, document: object, print_config: ConfigPrinter) -> Preview:
     """What the policy would change against what serves now: the dry run.
 
     Raises:

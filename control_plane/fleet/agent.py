@@ -6,17 +6,21 @@ No Django here: a node brings its Triton back with the database and the broker d
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 from control_plane.domain.planning.plan import ModelDirectory, Plan
 from control_plane.fleet.node_state import EndpointState, NodeState
-from control_plane.ports.repository import ModelRepository
+from control_plane.ports.repository import ModelRepository, PrefixTakenError
 from control_plane.ports.triton import TritonControl, TritonError, TritonMetrics
 
 logger = logging.getLogger(__name__)
 
-RETIRE_LOCK = "retire"
+RETIRE_LOCK = ".retire"
+"""No endpoint's name begins with a dot."""
+
+SERVING_ERRORS = (TritonError, LookupError, OSError, PrefixTakenError)
+"""Why a physical model cannot be served: Triton, a missing artifact, the disk, a collision."""
 
 
 class StaleCommandError(RuntimeError):
@@ -70,7 +74,7 @@ class NodeAgent:
             try:
                 for model in plan.models:
                     self._serve(model)
-            except (TritonError, LookupError, OSError, RuntimeError) as error:
+            except SERVING_ERRORS as error:
                 self._abandon(plan.endpoint, state)
                 raise PrepareFailedError(str(error)) from error
             return state.needed
@@ -137,17 +141,16 @@ class NodeAgent:
         Raises:
             TritonUnreachableError: Triton does not answer.
         """
-        ready = {held.name for held in self._triton.index() if held.state == "READY"}
-        wanted: list[str] = []
-        routers: list[str] = []
-        for name, state in self._state.all().items():
-            wanted += [model for model in sorted(state.needed) if model not in wanted]
-            if state.desired:
-                routers.append(name)
-        return [name for name in (*wanted, *routers) if name not in ready]
+        ready = self._ready_names()
+        desired = [state.desired for state in self._state.all().values() if state.desired]
+        arms = sorted({name for plan in desired for name in plan.physical_names})
+        return [name for name in (*arms, *(plan.endpoint for plan in desired)) if name not in ready]
 
     def restore(self, progress: Callable[[str], None] = lambda _: None) -> list[str]:
         """Brings Triton back to what it should serve, from this node's own disk.
+
+        The revision before is brought back too, as the instant way back; that it cannot be
+        is no failure.
 
         Args:
             progress: is told what is being loaded.
@@ -155,38 +158,41 @@ class NodeAgent:
         Returns:
             What could not be restored, in words; empty when everything serves.
         """
-        missing = set(self.missing())
         failures: list[str] = []
-        for endpoint, state in self._state.all().items():
+        for endpoint in self._state.all():
             with self._state.locked(endpoint):
-                # Read again under the lock: a command may have come in between.
+                # Read under the lock: a command may have come in between.
                 state = self._state.read(endpoint)
-                failures += self._restore_endpoint(endpoint, state, missing, progress)
+                if state.desired:
+                    failures += self._restore_plan(state.desired, progress)
+                if state.previous:
+                    self._restore_models(state.previous, progress)
         return failures
 
-    def _restore_endpoint(
-        self,
-        endpoint: str,
-        state: EndpointState,
-        missing: set[str],
-        progress: Callable[[str], None],
-    ) -> list[str]:
-        failures: list[str] = []
-        for model in _models(state.desired, state.previous, state.preparing):
-            if model.name in missing:
+    def _restore_plan(self, plan: Plan, progress: Callable[[str], None]) -> list[str]:
+        failures = self._restore_models(plan, progress)
+        if not failures and plan.endpoint not in self._ready_names():
+            progress(plan.endpoint)
+            try:
+                self._load_router(plan)
+            except PrepareFailedError as error:
+                failures.append(str(error))
+        return failures
+
+    def _restore_models(self, plan: Plan, progress: Callable[[str], None]) -> list[str]:
+        failures = []
+        ready = self._ready_names()
+        for model in plan.models:
+            if model.name not in ready:
                 progress(model.name)
                 try:
                     self._serve(model)
-                    missing.discard(model.name)
-                except (TritonError, LookupError, OSError, RuntimeError) as error:
+                except SERVING_ERRORS as error:
                     failures.append(f"{model.name}: {error}")
-        if state.desired and endpoint in missing:
-            progress(endpoint)
-            try:
-                self._load_router(state.desired)
-            except PrepareFailedError as error:
-                failures.append(f"{endpoint}: {error}")
         return failures
+
+    def _ready_names(self) -> frozenset[str]:
+        return frozenset(held.name for held in self._triton.index() if held.state == "READY")
 
     def _fenced(self, endpoint: str, generation: int) -> EndpointState:
         state = self._state.read(endpoint)
@@ -242,8 +248,8 @@ class NodeAgent:
     def _collect(self) -> None:
         """Unloads and removes the physical models that no endpoint needs and nothing runs on."""
         with self._state.locked(RETIRE_LOCK):
-            held = {h.name for h in self._triton.index() if h.state == "READY"}
-            candidates = {name for name in held | set(self._repository.names()) if "." in name}
+            held = self._ready_names() | set(self._repository.names())
+            candidates = {name for name in held if "." in name}
             unneeded = candidates - self._needed()
             busy = self._busy(unneeded)
             for name in sorted(unneeded - busy):
@@ -271,12 +277,3 @@ class NodeAgent:
             and sample.value > 0
             and sample.labels.get(counts[sample.name]) in names
         }
-
-
-def _models(*plans: Plan | None) -> Iterable[ModelDirectory]:
-    seen: set[str] = set()
-    for plan in plans:
-        for model in plan.models if plan else ():
-            if model.name not in seen:
-                seen.add(model.name)
-                yield model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -16,6 +17,7 @@ from control_plane.adapters.profiles import DEFAULT_PROFILE, profile_names
 from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.violations import ConflictError, InvalidInputError, Violation
+from control_plane.ports.clock import Clock
 from control_plane.ports.inspection import InvalidModelError, ModelInspector
 from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore, DigestMismatchError
@@ -23,6 +25,9 @@ from control_plane.registry.models import Artifact, Model, ModelVersion, Version
 from control_plane.registry.selectors import get_model
 
 FRAMEWORKS = ("onnx",)
+
+VALIDATION_PATIENCE = timedelta(seconds=30)
+"""A validation older than this counts as lost, and is asked for again."""
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -195,9 +200,9 @@ def validate_version(
     except (InvalidModelError, LookupError) as error:
         state, reason = VersionState.REJECTED, str(error)
     with transaction.atomic():
-        changed = ModelVersion.objects.filter(
-            id=version_id, state=VersionState.VALIDATING
-        ).update(state=state, state_reason=reason)
+        changed = ModelVersion.objects.filter(id=version_id, state=VersionState.VALIDATING).update(
+            state=state, state_reason=reason
+        )
         if changed:
             record(
                 actor="nereid",
@@ -209,6 +214,17 @@ def validate_version(
             )
     version.refresh_from_db()
     return version
+
+
+def sweep_validations(*, clock: Clock, queue: Queue) -> int:
+    """Asks again for validations that nobody finished; returns how many."""
+    lost = ModelVersion.objects.filter(
+        state=VersionState.VALIDATING, created_at__lt=clock.now() - VALIDATION_PATIENCE
+    )
+    ids = list(lost.values_list("id", flat=True))
+    for version_id in ids:
+        queue.validate(version_id=version_id)
+    return len(ids)
 
 
 def delete_version(*, version: ModelVersion, actor: str) -> None:
@@ -243,9 +259,7 @@ def _check_metadata(metadata: VersionMetadata) -> None:
         detail = f"{metadata.profile!r}: the profiles are {', '.join(profile_names())}"
         found.append(Violation("/profile", "not_found", detail))
     if metadata.number is not None and not 1 <= metadata.number < 1_000_000_000:
-        found.append(
-            Violation("/version", "range", "a version is a number from 1 to 999999999")
-        )
+        found.append(Violation("/version", "range", "a version is a number from 1 to 999999999"))
     if metadata.sha256 is not None and not _SHA256.fullmatch(metadata.sha256):
         found.append(Violation("/sha256", "invalid", "a sha256 has 64 hex digits"))
     if found:

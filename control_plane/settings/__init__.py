@@ -55,6 +55,10 @@ NEREID_MODEL_REPOSITORY = Path(
         else NEREID_HOME / "model_repository" / "live",
     )
 )
+NEREID_NODE_STATE = NEREID_HOME / "nodes" / NEREID_NODE_NAME / "state"
+NEREID_TRITON_URL = os.environ.get("NEREID_TRITON_URL", "127.0.0.1:8000")
+NEREID_TRITON_GRPC = os.environ.get("NEREID_TRITON_GRPC", "127.0.0.1:8001")
+NEREID_TRITON_METRICS = os.environ.get("NEREID_TRITON_METRICS", "http://127.0.0.1:8002/metrics")
 NEREID_TRITON_CONTROL_KEY = os.environ.get("NEREID_TRITON_CONTROL_KEY", "")
 NEREID_ACCELERATOR = os.environ.get("NEREID_ACCELERATOR", "cpu")
 

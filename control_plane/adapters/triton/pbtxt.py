@@ -14,7 +14,5 @@ def config_text(name: str, values: Config) -> str:
     Raises:
         google.protobuf.json_format.ParseError: a value that ModelConfig does not have.
     """
-    message = json_format.ParseDict(
-        {"name": name, **values}, model_config_pb2.ModelConfig()
-    )
+    message = json_format.ParseDict({"name": name, **values}, model_config_pb2.ModelConfig())
     return text_format.MessageToString(message)

@@ -29,9 +29,7 @@ def onnx_config(signature: Signature, profile: ServingProfile, accelerator: str)
         "max_batch_size": max_batch_size,
         "input": [_tensor(t, signature.batched, reshape=True) for t in signature.inputs],
         "output": [_tensor(t, signature.batched, reshape=True) for t in signature.outputs],
-        "instance_group": [
-            {"count": profile.instance_count, "kind": _INSTANCE_KIND[accelerator]}
-        ],
+        "instance_group": [{"count": profile.instance_count, "kind": _INSTANCE_KIND[accelerator]}],
     }
     if max_batch_size and profile.dynamic_batching:
         config["dynamic_batching"] = {

@@ -167,9 +167,7 @@ def physical_directory(version: VersionSpec) -> ModelDirectory:
     return ModelDirectory(name=name, variants=variants, links=links, texts={})
 
 
-def _check_arms(
-    policy: RoutingPolicy, versions: Mapping[tuple[str, int], VersionSpec]
-) -> None:
+def _check_arms(policy: RoutingPolicy, versions: Mapping[tuple[str, int], VersionSpec]) -> None:
     found: list[Violation] = []
     first: Arm | None = None
     for i, arm in enumerate(policy.arms):

@@ -102,9 +102,7 @@ def decide(snapshot: Snapshot) -> Decision:
     if not snapshot.compiled:
         return Decision(Status.PROGRESSING, "compiling", (Action(Verb.COMPILE),))
     if not snapshot.servers:
-        return Decision(
-            Status.DEGRADED, "no server is registered", look_again_in=COMMAND_EXPIRY
-        )
+        return Decision(Status.DEGRADED, "no server is registered", look_again_in=COMMAND_EXPIRY)
     alive = [server for server in snapshot.servers if server.alive]
     if not alive:
         names = ", ".join(server.name for server in snapshot.servers)
@@ -138,13 +136,9 @@ def _rested(server: ServerView, now: datetime) -> bool:
     return not moments or now - max(moments) >= RETRY_FAILED
 
 
-def _send(
-    verb: Verb, doing: str, waiting: list[ServerView], snapshot: Snapshot
-) -> Decision:
+def _send(verb: Verb, doing: str, waiting: list[ServerView], snapshot: Snapshot) -> Decision:
     actions = tuple(
-        Action(verb, server.name)
-        for server in waiting
-        if _lost_or_unsent(server, verb, snapshot)
+        Action(verb, server.name) for server in waiting if _lost_or_unsent(server, verb, snapshot)
     )
     names = ", ".join(server.name for server in waiting)
     return Decision(

@@ -130,9 +130,7 @@ def _parse_arm(raw: object, where: str, found: list[Violation]) -> Arm | None:
     model = _name(raw, "model", where, found)
     version = raw.get("version")
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        found.append(
-            Violation(f"{where}/version", "invalid", "a version is a whole number from 1")
-        )
+        found.append(Violation(f"{where}/version", "invalid", "a version is a whole number from 1"))
     name = _name(raw, "name", where, found, default=f"{model}-v{version}")
     weight = _weight(raw.get("weight"), f"{where}/weight", found)
     primary = raw.get("primary", False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from typing import Any
 
@@ -13,6 +12,7 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 from django.utils import timezone
 
+from control_plane import wiring
 from control_plane.api.models import ApiToken
 from control_plane.fleet.services import register_server
 
@@ -28,18 +28,18 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        wiring.telemetry().keep_partitions(timezone.now().date())
         with transaction.atomic():
             user, password = _admin()
             ApiToken.objects.filter(name=LOCAL_TOKEN, revoked_at=None).update(
                 revoked_at=timezone.now()
             )
             _, token = ApiToken.issue(user=user, name=LOCAL_TOKEN)
-        http = os.environ.get("NEREID_TRITON_URL", "127.0.0.1:8000")
         server = register_server(
             name=settings.NEREID_NODE_NAME,
-            http=http,
-            grpc=os.environ.get("NEREID_TRITON_GRPC", "127.0.0.1:8001"),
-            metrics=os.environ.get("NEREID_TRITON_METRICS", "http://127.0.0.1:8002/metrics"),
+            http=settings.NEREID_TRITON_URL,
+            grpc=settings.NEREID_TRITON_GRPC,
+            metrics=settings.NEREID_TRITON_METRICS,
             accelerator=settings.NEREID_ACCELERATOR,
             actor="bootstrap",
         )

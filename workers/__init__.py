@@ -1,0 +1,1 @@
+"""Celery: each task is one call into the control plane."""

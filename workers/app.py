@@ -1,0 +1,22 @@
+"""The Celery application with its tasks: `celery -A workers.app worker`."""
+
+from __future__ import annotations
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
+django.setup()
+
+from control_plane import wiring  # noqa: E402 - Django has to be set up before this
+from workers.schedule import SCHEDULE  # noqa: E402
+
+app = wiring.celery_app()
+app.conf.beat_schedule = SCHEDULE
+app.conf.imports = (
+    "workers.tasks.endpoints",
+    "workers.tasks.node",
+    "workers.tasks.registry",
+    "workers.tasks.telemetry",
+)

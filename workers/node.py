@@ -1,0 +1,179 @@
+"""The node beside one Triton: `python -m workers.node`.
+
+It keeps Triton holding what it should (from this node's own disk, whatever else is down),
+says how it is, and runs the two lanes that commands arrive on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
+django.setup()
+
+from django.conf import settings  # noqa: E402 - Django has to be set up before these
+from django.db import Error as DatabaseError  # noqa: E402
+from django.db import close_old_connections  # noqa: E402
+
+from control_plane import wiring  # noqa: E402
+from control_plane.adapters.queue import node_queue  # noqa: E402
+from control_plane.fleet.agent import NodeAgent  # noqa: E402
+from control_plane.fleet.services import heartbeat  # noqa: E402
+from control_plane.ports.triton import HeldModel, TritonControl, TritonError  # noqa: E402
+
+logger = logging.getLogger("node")
+
+LOOK_S = 0.5
+HEARTBEAT_S = 2.0
+STOP_PATIENCE_S = 10.0
+
+PREPARES_AT_ONCE = 2
+"""Two below Triton's `--model-load-thread-count` of 4, so that a router always finds one."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Lane:
+    """A Celery worker for one of the node's queues, in a process of its own."""
+
+    def __init__(self, verb: str, concurrency: int) -> None:
+        self._queue = node_queue(settings.NEREID_NODE_NAME, verb)
+        self._concurrency = concurrency
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def keep_running(self) -> None:
+        """Starts it, or starts it again when it died."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                return
+            logger.warning("lane %s ended with %s", self._queue, self._process.returncode)
+        command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker"]
+        command += ["-Q", self._queue, "-n", f"{self._queue}@%h", "-l", "INFO"]
+        command += ["-P", "threads", "-c", str(self._concurrency)]
+        command += ["--without-gossip", "--without-mingle"]
+        self._process = subprocess.Popen(command, preexec_fn=_die_with_parent)
+
+    def stop(self) -> None:
+        """Lets it finish what it does, for a while."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Keeper:
+    """Looks at Triton twice a second and brings back what is missing."""
+
+    def __init__(self, agent: NodeAgent, triton: TritonControl, ready_file: Path) -> None:
+        self._agent = agent
+        self._triton = triton
+        self._ready_file = ready_file
+        self._problem = "starting"
+        self._version = ""
+
+    def look(self) -> None:
+        """One look; what is missing is loaded, arms before routers."""
+        try:
+            missing = self._agent.missing()
+            if missing:
+                self._unready("bringing back " + ", ".join(missing))
+                failures = self._agent.restore(lambda name: logger.info("loading %s", name))
+                self._problem = "; ".join(failures)
+            else:
+                self._problem = ""
+            self._version = self._version or self._triton.server_version()
+        except TritonError as error:
+            self._version = ""
+            self._unready(str(error))
+        if not self._problem:
+            self._ready()
+
+    def heartbeat(self) -> None:
+        """Tells the control plane; it may be down, and this node serves all the same."""
+        held: list[HeldModel] = []
+        with contextlib.suppress(TritonError):
+            held = list(self._triton.index())
+        try:
+            close_old_connections()
+            heartbeat(
+                name=settings.NEREID_NODE_NAME,
+                now=wiring.clock().now(),
+                ready=not self._problem,
+                reason=self._problem,
+                triton_version=self._version,
+                held=held,
+            )
+        except DatabaseError as error:
+            logger.warning("no heartbeat: %s", str(error).strip().splitlines()[0])
+
+    def _ready(self) -> None:
+        if not self._ready_file.exists():
+            self._ready_file.write_text(json.dumps({"pid": os.getpid()}))
+            logger.info("Triton holds everything it should")
+
+    def _unready(self, problem: str) -> None:
+        if problem != self._problem:
+            logger.info("not ready: %s", problem)
+        self._problem = problem
+        self._ready_file.unlink(missing_ok=True)
+
+
+def main() -> int:
+    """Runs until it is told to stop."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    settings.NEREID_NODE_STATE.mkdir(parents=True, exist_ok=True)
+    ready_file = settings.NEREID_NODE_STATE / "ready.json"
+    ready_file.unlink(missing_ok=True)
+    keeper = Keeper(wiring.node_agent(), wiring.triton_control(), ready_file)
+    # On a thread of its own: bringing back a large model must not look like a dead node.
+    heartbeats = threading.Thread(
+        target=_every, args=(HEARTBEAT_S, keeper.heartbeat, stopping), daemon=True
+    )
+    heartbeats.start()
+    lanes = [Lane("prepare", PREPARES_AT_ONCE), Lane("switch", 2)]
+
+    def look() -> None:
+        for lane in lanes:
+            lane.keep_running()
+        keeper.look()
+
+    try:
+        _every(LOOK_S, look, stopping)
+    finally:
+        ready_file.unlink(missing_ok=True)
+        for lane in lanes:
+            lane.stop()
+    return 0
+
+
+def _every(interval_s: float, duty: Callable[[], None], stopping: threading.Event) -> None:
+    """Does the duty, again and again, until stopped."""
+    while not stopping.is_set():
+        duty()
+        stopping.wait(interval_s)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""What happens by the clock.
+
+Every entry expires before the next one is due: after an hour without workers there is one
+sweep to do, not a thousand.
+"""
+
+from __future__ import annotations
+
+SWEEP_S = 2.0
+VALIDATION_SWEEP_S = 30.0
+SCRAPE_S = 5.0
+PARTITIONS_S = 3600.0
+
+SCHEDULE = {
+    "sweep endpoints": {
+        "task": "reconcile.sweep",
+        "schedule": SWEEP_S,
+        "options": {"expires": SWEEP_S},
+    },
+    "sweep validations": {
+        "task": "registry.sweep",
+        "schedule": VALIDATION_SWEEP_S,
+        "options": {"expires": VALIDATION_SWEEP_S},
+    },
+    "scrape servers": {
+        "task": "telemetry.scrape",
+        "schedule": SCRAPE_S,
+        "options": {"expires": SCRAPE_S},
+    },
+    "keep partitions": {
+        "task": "telemetry.partitions",
+        "schedule": PARTITIONS_S,
+        "options": {"expires": PARTITIONS_S},
+    },
+}

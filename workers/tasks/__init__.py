@@ -1,0 +1,1 @@
+"""The tasks: keyword-only, carrying ids, making one call each."""
