@@ -17,7 +17,6 @@ from control_plane import wiring
 from control_plane.api.errors import PreconditionRequiredError
 from control_plane.api.pagination import NumberPagination
 from control_plane.api.resource import ResourceView, link
-from control_plane.domain.planning.plan import Plan
 from control_plane.domain.violations import (
     InvalidInputError,
     NotFoundError,
@@ -107,8 +106,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
 
     def get_arms(self, endpoint: Endpoint) -> list[dict[str, Any]]:
         revision = next((r for r in _recent(endpoint) if r.generation == endpoint.generation), None)
-        plan = Plan.from_document(revision.plan) if revision and revision.plan else None
-        return arms_document(endpoint, plan)
+        return arms_document(endpoint, revision.compiled if revision else None)
 
     def get_servers(self, endpoint: Endpoint) -> list[dict[str, Any]]:
         return [_server(placement, endpoint) for placement in endpoint.placements.all()]

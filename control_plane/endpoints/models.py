@@ -8,6 +8,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from control_plane.domain.names import PUBLIC_NAME_RULE
+from control_plane.domain.planning.plan import Plan
 from control_plane.domain.planning.reconcile import Status
 from control_plane.fleet.models import Server
 from control_plane.registry.models import ModelVersion
@@ -101,6 +102,11 @@ class Revision(models.Model):
     def __str__(self) -> str:
         return f"{self.endpoint.name} revision {self.number}"
 
+    @property
+    def compiled(self) -> Plan | None:
+        """The plan as a value; None where the policy could not be compiled."""
+        return Plan.from_document(self.plan) if self.plan else None
+
 
 class RevisionVersion(models.Model):
     """That a revision uses a version: while it does, the version cannot go away."""
@@ -117,7 +123,7 @@ class RevisionVersion(models.Model):
         )
 
     def __str__(self) -> str:
-        return self.physical
+        return str(self.revision)
 
 
 class Placement(models.Model):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from control_plane.domain.planning.plan import Plan
 from control_plane.endpoints import observations
 from control_plane.endpoints.models import Endpoint, Revision
 from control_plane.fleet.agent import (
@@ -76,9 +75,9 @@ def _act(
         .select_related("endpoint")
         .first()
     )
-    if revision is None or revision.plan is None:
+    plan = revision.compiled if revision else None
+    if plan is None:
         raise StaleCommandError(f"there is no revision for generation {generation} any more")
-    plan = Plan.from_document(revision.plan)
     if verb == "prepare":
         ready = agent.prepare(plan)
     elif verb == "switch":

@@ -40,13 +40,7 @@ def serving_revision(endpoint: Endpoint) -> Revision | None:
 def serving_plan(endpoint: Endpoint) -> Plan | None:
     """The plan of the serving revision."""
     revision = serving_revision(endpoint)
-    return Plan.from_document(revision.plan) if revision else None
-
-
-def latest_plan(endpoint: Endpoint) -> Plan | None:
-    """The plan compiled for the present generation, if it was."""
-    revision = endpoint.revisions.filter(generation=endpoint.generation).first()
-    return Plan.from_document(revision.plan) if revision and revision.plan else None
+    return revision.compiled if revision else None
 
 
 def due_endpoints(now: datetime) -> QuerySet[Endpoint]:
@@ -64,7 +58,7 @@ def due_endpoints(now: datetime) -> QuerySet[Endpoint]:
 def snapshot(endpoint: Endpoint, now: datetime) -> Snapshot:
     """The frozen state that `domain.planning.reconcile.decide` looks at."""
     revision = endpoint.revisions.filter(generation=endpoint.generation).first()
-    plan = Plan.from_document(revision.plan) if revision and revision.plan else None
+    plan = revision.compiled if revision else None
     placements = {p.server_id: p for p in endpoint.placements.all()}
     return Snapshot(
         endpoint=endpoint.name,

@@ -55,6 +55,8 @@ def ready_versions(wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], M
 
 def version_spec(version: ModelVersion) -> VersionSpec:
     """What planning needs of a ready version."""
+    if version.signature is None:  # the database holds that a ready version has one
+        raise ValueError(f"{version} has no signature")
     return VersionSpec(
         model=version.model.name,
         number=version.number,

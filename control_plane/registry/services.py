@@ -246,7 +246,8 @@ def delete_version(*, version: ModelVersion, actor: str) -> None:
             )
             version.delete()
     except ProtectedError as error:
-        uses = sorted({str(use.revision) for use in error.protected_objects})
+        # The rows that use it belong to rooms above this one; they name themselves.
+        uses = sorted({str(use) for use in error.protected_objects})
         raise ConflictError(f"{name} is used by {', '.join(uses)}") from None
 
 

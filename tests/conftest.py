@@ -1,0 +1,55 @@
+"""Fixtures that several kinds of tests share."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.environment import HOME
+
+
+def pytest_sessionfinish() -> None:
+    """Leaves nothing behind."""
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a throw-away PostgreSQL."""
+    from stack.postgres import EmbeddedPostgres
+
+    with EmbeddedPostgres(tmp_path_factory.mktemp("pg") / "data", durable=False) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(postgres: str) -> None:
+    """pytest-django's hook: its test database lies in the throw-away PostgreSQL."""
+    from django.db import connections
+
+    from control_plane.settings import _database
+
+    connections["default"].settings_dict.update(_database(postgres))
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a throw-away broker."""
+    from stack.broker import EmbeddedBroker
+
+    with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def serving_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A whole running stack with the sample on it, started as a person starts it."""
+    from tests.support.serving import ServingStack
+
+    stack = ServingStack(Path(tmp_path_factory.mktemp("stack")))
+    stack.start()
+    yield stack
+    stack.stop()

@@ -1,0 +1,155 @@
+"""A whole stack in a folder of its own, on free ports."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from stack.broker import free_port
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PORTS = (
+    "NEREID_HTTP_PORT",
+    "NEREID_TRITON_HTTP_PORT",
+    "NEREID_TRITON_GRPC_PORT",
+    "NEREID_TRITON_METRICS_PORT",
+)
+
+
+class ServingStack:
+    """`python -m stack serve` as a child; `.stack` is what its stack.json says."""
+
+    def __init__(self, home: Path, *, sample: bool = True) -> None:
+        self.home = home
+        self.log = home.with_name(f"{home.name}.log")
+        self._sample = sample
+        self._ports = {name: str(free_port()) for name in PORTS}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a command needs to find this stack."""
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith("NEREID_") and k not in ("DATABASE_URL", "CELERY_BROKER_URL")
+        }
+        return {**kept, **self._ports, "NEREID_HOME": str(self.home), "NO_COLOR": "1"}
+
+    @property
+    def stack(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.home / "stack.json").read_text())
+        return document
+
+    @property
+    def api(self) -> str:
+        return str(self.stack["api"])
+
+    @property
+    def token(self) -> str:
+        return str(self.stack["token"])
+
+    @property
+    def pids(self) -> dict[str, int]:
+        pids: dict[str, int] = self.stack["pids"]
+        return pids
+
+    def client(self) -> httpx.Client:
+        """An HTTP client that is logged in."""
+        return httpx.Client(
+            base_url=f"{self.api}/api/v1",
+            headers={"Authorization": f"Bearer {self.token}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+    def start(self, patience_s: float = 240.0) -> float:
+        """Starts it and waits until it says that it is ready; returns the seconds it took."""
+        command = [sys.executable, "-m", "stack", "serve"]
+        if not self._sample:
+            command.append("--no-sample")
+        began = time.monotonic()
+        printed_before = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=CHECKOUT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        process = self._process
+
+        def settled() -> bool:
+            printed = self.log.read_bytes()[printed_before:]
+            return b"Ctrl-C stops" in printed or process.poll() is not None
+
+        self.wait_for(settled, patience_s, "the stack to be ready")
+        if process.poll() is not None:
+            raise RuntimeError(f"the stack ended with {process.returncode}:\n{self.tail()}")
+        return time.monotonic() - began
+
+    def stop(self, patience_s: float = 60.0) -> None:
+        """Ctrl-C, and everything of it has to be gone."""
+        process = self._process
+        if process is None:
+            return
+        left = self.processes()
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.kill_everything()
+            raise
+        self._process = None
+        gone, alive = psutil.wait_procs(left, timeout=10)
+        if alive:
+            raise RuntimeError(f"left behind after a stop: {alive}")
+
+    def kill_everything(self) -> None:
+        """`kill -9` of every process of this stack at once."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+
+    def processes(self) -> list[psutil.Process]:
+        """The supervisor and all its descendants."""
+        if self._process is None:
+            return []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            supervisor = psutil.Process(self._process.pid)
+            return [supervisor, *supervisor.children(recursive=True)]
+        return []
+
+    def tail(self, characters: int = 4000) -> str:
+        """The end of what it printed."""
+        return self.log.read_text(errors="replace")[-characters:]
+
+    @staticmethod
+    def wait_for(condition: Any, patience_s: float, what: str) -> None:
+        """Waits until a condition holds.
+
+        Raises:
+            TimeoutError: it does not within the given time.
+        """
+        deadline = time.monotonic() + patience_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"waited {patience_s:.0f} s for {what}")
+            time.sleep(0.05)
