@@ -115,7 +115,7 @@ class ServingStack:
             self.kill_everything()
             raise
         self._process = None
-        gone, alive = psutil.wait_procs(left, timeout=10)
+        _, alive = psutil.wait_procs(left, timeout=10)
         if alive:
             raise RuntimeError(f"left behind after a stop: {alive}")
 

@@ -1,0 +1,128 @@
+"""Stand-ins for the ports, for tests of pure decisions; each passes its port's contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from google.protobuf import json_format, text_format
+from tritonclient.grpc import model_config_pb2
+
+from control_plane.ports.triton import (
+    HeldModel,
+    Sample,
+    TritonError,
+    TritonUnreachableError,
+)
+
+
+class FakeClock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self._now
+
+    def pass_time(self, **span: float) -> None:
+        self._now += timedelta(**span)
+
+
+class FakeQueue:
+    """Keeps what was sent; `commands` holds (server, verb, generation)."""
+
+    def __init__(self) -> None:
+        self.reconciles: list[UUID] = []
+        self.validations: list[UUID] = []
+        self.commands: list[tuple[str, str, int]] = []
+
+    def reconcile(self, *, endpoint_id: UUID) -> None:
+        self.reconciles.append(endpoint_id)
+
+    def validate(self, *, version_id: UUID) -> None:
+        self.validations.append(version_id)
+
+    def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
+        self.commands.append((server, verb, generation))
+
+
+class FakeTriton:
+    """A Triton in memory over a real repository directory.
+
+    `refuse(name)` makes loads of a model fail, `crash()` ends it with everything it held,
+    `occupy(name)` keeps a request in flight.
+    """
+
+    def __init__(self, repository: Path) -> None:
+        self._repository = repository
+        self._loaded: dict[str, Mapping[str, Any]] = {}
+        self._refused: set[str] = set()
+        self._busy: set[str] = set()
+        self.running = True
+        self.loads: list[str] = []
+        self.on_load: Callable[[str], None] = lambda _: None
+
+    def refuse(self, name: str) -> None:
+        self._refused.add(name)
+
+    def accept(self, name: str) -> None:
+        self._refused.discard(name)
+
+    def occupy(self, name: str) -> None:
+        self._busy.add(name)
+
+    def release(self, name: str) -> None:
+        self._busy.discard(name)
+
+    def crash(self) -> None:
+        self._loaded.clear()
+
+    def is_live(self) -> bool:
+        return self.running
+
+    def load(self, name: str) -> None:
+        self._answer()
+        self.on_load(name)
+        config = self._repository / name / "config.pbtxt"
+        if name in self._refused or not config.is_file():
+            raise TritonError(f"failed to load '{name}'")
+        message = text_format.Parse(config.read_text(), model_config_pb2.ModelConfig())
+        self._loaded[name] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+        self.loads.append(name)
+
+    def unload(self, name: str) -> None:
+        self._answer()
+        self._loaded.pop(name, None)
+
+    def index(self) -> Sequence[HeldModel]:
+        self._answer()
+        return [HeldModel(name, "1", "READY", "") for name in sorted(self._loaded)]
+
+    def is_ready(self, name: str) -> bool:
+        self._answer()
+        return name in self._loaded
+
+    def config(self, name: str) -> Mapping[str, Any]:
+        self._answer()
+        if name not in self._loaded:
+            raise TritonError(f"Request for unknown model: '{name}' is not found")
+        return self._loaded[name]
+
+    def server_version(self) -> str:
+        self._answer()
+        return "2.51.0"
+
+    def scrape(self) -> Sequence[Sample]:
+        self._answer()
+        return [
+            Sample("nereid_inflight_requests", {"endpoint": "e", "arm": name}, 1.0)
+            for name in sorted(self._busy)
+        ]
+
+    def _answer(self) -> None:
+        if not self.running:
+            raise TritonUnreachableError("no answer from Triton")

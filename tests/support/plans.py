@@ -1,0 +1,51 @@
+"""Policies, versions and plans for tests."""
+
+from __future__ import annotations
+
+import hashlib
+
+from control_plane.adapters.profiles import load_profile
+from control_plane.domain.planning.plan import Plan, VersionSpec, compile_plan
+from control_plane.domain.routing.policy import Arm, RoutingPolicy
+from control_plane.domain.signature import Signature, Tensor
+
+DIGITS = Signature(
+    inputs=(Tensor("image", "FP32", (-1, 1, 8, 8)),),
+    outputs=(Tensor("logits", "FP32", (-1, 10)),),
+)
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def version(
+    number: int,
+    *,
+    model: str = "digits",
+    signature: Signature = DIGITS,
+    profile: str = "realtime",
+    content: bytes | None = None,
+) -> VersionSpec:
+    """A ready version whose artifact is `content` (by default its own number)."""
+    data = content if content is not None else f"artifact {number}".encode()
+    return VersionSpec(model, number, "onnx", sha256(data), signature, load_profile(profile))
+
+
+def policy(*weights: tuple[int, int], model: str = "digits") -> RoutingPolicy:
+    """A policy from (version, parts per 10,000); the first arm is the primary."""
+    arms = [
+        Arm(f"{model}-v{number}", model, number, weight, primary=i == 0)
+        for i, (number, weight) in enumerate(weights)
+    ]
+    return RoutingPolicy(tuple(arms))
+
+
+def plan(generation: int, *weights: tuple[int, int], endpoint: str = "digits") -> Plan:
+    """A compiled plan over the versions that the weights name."""
+    return compile_plan(
+        endpoint=endpoint,
+        generation=generation,
+        policy=policy(*weights),
+        versions={("digits", number): version(number) for number, _ in weights},
+    )

@@ -1,0 +1,125 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from control_plane.domain.planning.reconcile import (
+    COMMAND_EXPIRY,
+    RETRY_FAILED,
+    Action,
+    ServerView,
+    Snapshot,
+    Status,
+    Verb,
+    decide,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ARMS = frozenset({"digits.v1.aaaaaa"})
+
+
+def server(name: str = "local", **seen: object) -> ServerView:
+    return ServerView(name=name, alive=True, **seen)  # type: ignore[arg-type]
+
+
+def snapshot(*servers: ServerView, **more: object) -> Snapshot:
+    values: dict[str, object] = {
+        "endpoint": "digits",
+        "generation": 3,
+        "now": NOW,
+        "servers": servers,
+        "compiled": True,
+        "models": ARMS,
+    }
+    return Snapshot(**{**values, **more})  # type: ignore[arg-type]
+
+
+def test_without_a_policy_there_is_nothing_to_do() -> None:
+    decision = decide(snapshot(generation=0))
+    assert (decision.status, decision.actions) == (Status.UNCONFIGURED, ())
+    assert decision.converged
+
+
+def test_it_compiles_first() -> None:
+    assert decide(snapshot(server(), compiled=False)).actions == (Action(Verb.COMPILE),)
+
+
+def test_a_policy_that_cannot_be_compiled_is_told_and_left() -> None:
+    decision = decide(snapshot(server(), compiled=False, compile_error="no such version"))
+    assert (decision.status, decision.reason) == (Status.DEGRADED, "no such version")
+    assert decision.actions == ()
+
+
+def test_without_servers_it_says_so() -> None:
+    assert decide(snapshot()).reason == "no server is registered"
+
+
+def test_every_server_prepares_before_any_switches() -> None:
+    decision = decide(snapshot(server("a", prepared=3), server("b", prepared=2)))
+    assert decision.actions == (Action(Verb.PREPARE, "b"),)
+    assert decision.reason == "preparing on b"
+    decision = decide(snapshot(server("a", prepared=3), server("b", prepared=3)))
+    assert decision.actions == (Action(Verb.SWITCH, "a"), Action(Verb.SWITCH, "b"))
+
+
+def test_a_change_of_weights_prepares_nothing() -> None:
+    decision = decide(snapshot(server(prepared=2, switched=2, ready_models=ARMS)))
+    assert decision.actions == (Action(Verb.SWITCH, "local"),)
+
+
+def test_a_server_that_fails_to_prepare_stops_the_switch_everywhere() -> None:
+    failed = server("b", failed=3, failure="out of memory", failed_at=NOW)
+    decision = decide(snapshot(server("a", prepared=3), failed))
+    assert decision.status == Status.DEGRADED
+    assert "b: out of memory" in decision.reason
+    assert decision.actions == ()
+
+
+def test_a_failed_preparation_is_tried_again_after_a_rest() -> None:
+    failed = server(failed=3, failure="no", failed_at=NOW - RETRY_FAILED)
+    assert decide(snapshot(failed)).actions == (Action(Verb.PREPARE, "local"),)
+    just_sent = replace(failed, sent_verb="prepare", sent_generation=3, sent_at=NOW)
+    assert decide(snapshot(just_sent)).actions == ()
+
+
+def test_a_failure_of_an_older_generation_does_not_count() -> None:
+    assert decide(snapshot(server(failed=2, failure="no"))).status == Status.PROGRESSING
+
+
+@pytest.mark.parametrize(
+    ("age", "sent_again"),
+    [(timedelta(0), False), (COMMAND_EXPIRY - timedelta(seconds=1), False), (COMMAND_EXPIRY, True)],
+)
+def test_a_command_is_sent_again_only_when_it_counts_as_lost(
+    age: timedelta, sent_again: bool
+) -> None:
+    waiting = server(sent_verb="prepare", sent_generation=3, sent_at=NOW - age)
+    assert bool(decide(snapshot(waiting)).actions) == sent_again
+
+
+def test_it_is_healthy_as_soon_as_every_router_switched_and_tidies_up_behind() -> None:
+    decision = decide(snapshot(server(prepared=3, switched=3)))
+    assert (decision.status, decision.converged) == (Status.HEALTHY, True)
+    assert decision.actions == (Action(Verb.RETIRE, "local"),)
+    assert decide(snapshot(server(prepared=3, switched=3, retired=3))).actions == ()
+
+
+def test_a_server_that_is_away_is_told_and_does_not_stop_the_others() -> None:
+    away = replace(server("b"), alive=False)
+    decision = decide(snapshot(server("a", prepared=3, switched=3, retired=3), away))
+    assert (decision.status, decision.converged) == (Status.DEGRADED, False)
+    assert "b" in decision.reason
+    assert decide(snapshot(away)).status == Status.DEGRADED
+
+
+def test_a_deleted_endpoint_leaves_every_server_before_it_is_forgotten() -> None:
+    holding = server("a", prepared=2, switched=2)
+    assert decide(snapshot(holding, deleted=True)).actions == (Action(Verb.REMOVE, "a"),)
+    assert decide(snapshot(server("a"), deleted=True)).actions == (Action(Verb.FORGET),)
+    away = replace(holding, alive=False)
+    assert decide(snapshot(away, deleted=True)).status == Status.DEGRADED
+
+
+def test_the_same_snapshot_gives_the_same_decision() -> None:
+    seen = snapshot(server("a", prepared=3), server("b", prepared=2))
+    assert decide(seen) == decide(seen)

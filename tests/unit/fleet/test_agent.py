@@ -1,0 +1,215 @@
+"""The node's agent over a repository on disk and a Triton in memory."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from control_plane.adapters.artifacts import FileArtifactStore
+from control_plane.adapters.repository import DiskRepository
+from control_plane.fleet.agent import (
+    ArmsNotReadyError,
+    NodeAgent,
+    PrepareFailedError,
+    StaleCommandError,
+)
+from control_plane.fleet.node_state import NodeState
+from tests.support.fakes import FakeTriton
+from tests.support.plans import plan
+
+ONE = plan(1, (1, 10_000))
+BOTH = plan(2, (1, 9000), (2, 1000))
+TWO = plan(3, (2, 10_000))
+THREE = plan(4, (3, 10_000))
+
+
+class Node:
+    """An agent with what it works on; `again()` is the same node after a restart."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        store = FileArtifactStore(root / "artifacts")
+        for number in (1, 2, 3):
+            store.add(io.BytesIO(f"artifact {number}".encode()))
+        self.repository = DiskRepository(root / "repository", store)
+        self.triton = FakeTriton(root / "repository")
+        self.state = NodeState(root / "state")
+        self.agent = self.again()
+
+    def again(self) -> NodeAgent:
+        return NodeAgent(
+            triton=self.triton,
+            metrics=self.triton,
+            repository=self.repository,
+            state=NodeState(self.root / "state"),
+            accelerator="cpu",
+        )
+
+    def held(self) -> set[str]:
+        return {held.name for held in self.triton.index()}
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+def roll(node: Node, *plans: object) -> None:
+    for each in plans:
+        node.agent.prepare(each)  # type: ignore[arg-type]
+        node.agent.switch(each)  # type: ignore[arg-type]
+
+
+def test_prepare_loads_the_arms_and_no_router(node: Node) -> None:
+    ready = node.agent.prepare(ONE)
+    assert node.held() == set(ONE.physical_names) == set(ready)
+
+
+def test_switch_needs_its_arms(node: Node) -> None:
+    with pytest.raises(ArmsNotReadyError):
+        node.agent.switch(ONE)
+    assert node.held() == set()
+
+
+def test_switch_points_the_router_at_the_plan(node: Node) -> None:
+    roll(node, ONE, BOTH)
+    assert "digits" in node.held()
+    text = (node.root / "repository/digits/1000000000/policy.txt").read_text()
+    assert "generation 2" in text
+
+
+def test_every_command_may_come_twice(node: Node) -> None:
+    roll(node, ONE, ONE, BOTH, BOTH)
+    assert node.state.read("digits").previous == ONE
+    loads = [name for name in node.triton.loads if name != "digits"]
+    assert len(loads) == len(set(loads)), "an arm that serves is never loaded again"
+
+
+def test_a_late_command_is_refused(node: Node) -> None:
+    roll(node, ONE, BOTH)
+    for late in (node.agent.prepare, node.agent.switch):
+        with pytest.raises(StaleCommandError):
+            late(ONE)
+    with pytest.raises(StaleCommandError):
+        node.agent.retire("digits", 1)
+    assert node.state.read("digits").desired == BOTH
+
+
+def test_a_failed_prepare_leaves_what_serves_and_takes_back_the_rest(node: Node) -> None:
+    roll(node, ONE)
+    bad = next(iter(TWO.physical_names))
+    node.triton.refuse(bad)
+    with pytest.raises(PrepareFailedError, match=bad):
+        node.agent.prepare(BOTH)
+    assert node.held() == {*ONE.physical_names, "digits"}
+    assert bad not in node.repository.names()
+
+
+def test_a_router_that_is_refused_leaves_the_one_before(node: Node) -> None:
+    roll(node, ONE)
+    node.agent.prepare(BOTH)
+    node.triton.refuse("digits")
+    with pytest.raises(PrepareFailedError):
+        node.agent.switch(BOTH)
+    assert node.state.read("digits").desired == ONE
+
+
+def test_retire_keeps_the_revision_before(node: Node) -> None:
+    roll(node, ONE, TWO)
+    node.agent.retire("digits", 3)
+    assert node.held() == {*ONE.physical_names, *TWO.physical_names, "digits"}
+    roll(node, THREE)
+    node.agent.retire("digits", 4)
+    assert node.held() == {*TWO.physical_names, *THREE.physical_names, "digits"}
+    assert set(node.repository.names()) == node.held()
+
+
+def test_retire_waits_for_requests_in_flight(node: Node) -> None:
+    roll(node, ONE, TWO, THREE)
+    busy = next(iter(ONE.physical_names))
+    node.triton.occupy(busy)
+    node.agent.retire("digits", 4)
+    assert busy in node.held()
+    node.triton.release(busy)
+    node.agent.retire("digits", 4)
+    assert busy not in node.held()
+
+
+def test_retire_spares_what_another_endpoint_uses(node: Node) -> None:
+    other = plan(1, (1, 10_000), endpoint="numbers")
+    roll(node, ONE, other, TWO, THREE)
+    node.agent.retire("digits", 4)
+    assert set(other.physical_names) <= node.held()
+
+
+def test_remove_takes_everything_and_keeps_the_fence(node: Node) -> None:
+    roll(node, ONE)
+    node.agent.remove("digits", 2)
+    assert node.held() == set()
+    assert node.repository.names() == []
+    with pytest.raises(StaleCommandError):
+        node.agent.switch(ONE)
+
+
+def test_a_restarted_triton_is_refilled_arms_first(node: Node) -> None:
+    roll(node, ONE, BOTH)
+    node.triton.crash()
+    order: list[str] = []
+    node.triton.on_load = order.append
+    agent = node.again()
+    assert agent.missing() == [*sorted(BOTH.physical_names), "digits"]
+    assert agent.restore() == []
+    assert agent.missing() == []
+    assert order[-1] == "digits"
+    assert set(order) == {*BOTH.physical_names, "digits"}
+
+
+def test_a_restore_needs_no_repository_on_disk(node: Node) -> None:
+    roll(node, ONE)
+    node.triton.crash()
+    for name in node.repository.names():
+        node.repository.remove(name)
+    assert node.again().restore() == []
+    assert node.held() == {*ONE.physical_names, "digits"}
+
+
+def test_what_cannot_be_restored_is_told_and_the_rest_is(node: Node) -> None:
+    other = plan(1, (3, 10_000), endpoint="numbers")
+    roll(node, ONE, other)
+    node.triton.crash()
+    node.triton.refuse(next(iter(ONE.physical_names)))
+    failures = node.again().restore()
+    assert len(failures) == 1
+    assert "numbers" in node.held()
+    assert "digits" not in node.held()
+
+
+def test_publishing_twice_changes_nothing_and_links_the_artifact(node: Node) -> None:
+    model = ONE.models[0]
+    node.repository.publish(model, "cpu")
+    path = node.root / "repository" / model.name / "1/model.onnx"
+    assert path.stat().st_nlink == 2
+    before = path.parent.parent.stat().st_mtime_ns
+    node.repository.publish(model, "cpu")
+    assert path.parent.parent.stat().st_mtime_ns == before
+
+
+def test_two_contents_under_one_physical_name_are_refused(node: Node) -> None:
+    from dataclasses import replace
+
+    from control_plane.ports.repository import PrefixTakenError
+
+    model = ONE.models[0]
+    node.repository.publish(model, "cpu")
+    collision = replace(model, links={"1/model.onnx": TWO.models[0].links["1/model.onnx"]})
+    with pytest.raises(PrefixTakenError):
+        node.repository.publish(collision, "cpu")
+
+
+def test_an_interrupted_publication_leaves_nothing_that_triton_sees(node: Node) -> None:
+    from dataclasses import replace
+
+    broken = replace(ONE.models[0], links={"1/model.onnx": "0" * 64})
+    with pytest.raises(LookupError):
+        node.repository.publish(broken, "cpu")
+    assert node.repository.names() == []
