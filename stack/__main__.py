@@ -18,6 +18,7 @@ from stack.logs import Show
 from stack.settings import CHECKOUT, SettingsError, StackSettings, load
 from stack.terminal import Terminal
 
+PAGE_WIDTH = 120  # of output that goes to a file or a pipe
 DESCRIPTION = "Run Nereid on this machine: PostgreSQL, broker, Triton, control plane and workers."
 ENVIRONMENT = """\
 environment:
@@ -96,7 +97,10 @@ def _serve(settings: StackSettings, arguments: argparse.Namespace) -> int:
     from stack.ports import PortError
     from stack.serve import serve
 
-    terminal = Terminal(Console(highlight=False))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PAGE_WIDTH
+    terminal = Terminal(console)
     try:
         return serve(
             settings,
@@ -165,7 +169,7 @@ def manage(settings: StackSettings, arguments: list[str]) -> int:
     variables = _variables(settings)
     if variables is None:
         return _refuse(RuntimeError(f"nothing runs in {settings.home}"), 1)
-    command = [sys.executable, CHECKOUT / "manage.py", *arguments]
+    command = [sys.executable, str(CHECKOUT / "manage.py"), *arguments]
     environment = {**os.environ, **variables}
     return subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode
 

@@ -24,17 +24,13 @@ COLOURS = {
     "migrate": "blue",
     "bootstrap": "cyan",
 }
-# Said by healthy processes all the time; it is in the files, and with `--logs all` here too.
-CHATTER = {
-    "triton": re.compile(r"I\d{4} |\s*$|\+-|\| "),
-    "postgres": re.compile(r".*\bLOG: "),
-    "broker": re.compile(r".* [*.#-] "),
-    "worker": re.compile(r".*(INFO|\bTask \S+ (received|succeeded))|\s*$| [-*. ]|  \. |\["),
-    "beat": re.compile(r".*INFO"),
-    "node": re.compile(r".*(INFO|\bTask \S+ (received|succeeded))|\s*$| [-*. ]|  \. |\["),
-    "api": re.compile(r".*(\[INFO\]|\bINFO\b)|\s*$"),
-}
-ALARM = re.compile(r"WARN|ERROR|CRITICAL|FATAL|PANIC|Traceback|Exception|[EWF]\d{4} ")
+# What deserves a person's eye; everything else is in the files, and with `--logs all` here too.
+ALARM = re.compile(r"WARN|ERROR|CRITICAL|FATAL|PANIC|Traceback|Exception|^[EWF]\d{4} ")
+# Sounds alarming, is said at every start on such machines, and nothing is to be done about it.
+HARMLESS = re.compile(
+    r"overcommit_memory|CudaDriverHelper|superuser privileges|CUDA driver version|"
+    r"Unable to allocate pinned system memory|Failed to initialize NVML"
+)
 
 
 class Show(enum.Enum):
@@ -57,7 +53,7 @@ class ProcessLog:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = self._fresh()
         self._style = COLOURS.get(name, "white")
-        self._indented = False
+        self._in_alarm = False
 
     def _fresh(self) -> TextIO:
         """An empty file; the one of the run before is kept beside it."""
@@ -74,19 +70,18 @@ class ProcessLog:
         self._file.flush()
         if self._is_shown(text):
             prefix = Text(f"{self.name:<{PREFIX_WIDTH}}", style=self._style)
-            self._terminal.print(prefix.append("| ", "dim").append_text(Text.from_ansi(text)))
+            self._terminal.print(
+                prefix.append("| ", "dim").append_text(Text.from_ansi(text)), wrap=False
+            )
 
     def _is_shown(self, text: str) -> bool:
         if self._show is not Show.IMPORTANT:
             return self._show is Show.ALL
         if ALARM.search(text):
-            self._indented = True  # a traceback's lines follow
-            return True
-        if self._indented and text.startswith((" ", "\t")):
-            return True
-        self._indented = False
-        chatter = CHATTER.get(self.name)
-        return not (chatter and chatter.match(text))
+            self._in_alarm = not HARMLESS.search(text)
+        elif not text.startswith((" ", "\t")):
+            self._in_alarm = False  # what is indented belongs to the line above, as a traceback
+        return self._in_alarm
 
     def close(self) -> None:
         self._file.close()

@@ -35,7 +35,7 @@ def is_current(url: str) -> bool:
             found = link.execute(
                 "select obj_description(to_regclass(%s), 'pg_class')", (TABLE,)
             ).fetchone()
-            return bool(found) and found is not None and found[0] == _mark(link)
+            return found is not None and found[0] is not None and found[0] == _mark(link)
     except psycopg.Error:
         return False
 

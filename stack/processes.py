@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import re
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import psutil
 
 from stack import leftovers
 from stack.logs import ProcessLog
+from stack.spawn import Child
 
 PROBE_INTERVAL_S = 0.05
 FIRST_DELAY_S = 0.2
@@ -68,7 +70,7 @@ class SupervisedProcess:
         self._home = home
         self._say = say
         self._changed = changed
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Child | None = None
         self._line_seen = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -91,15 +93,10 @@ class SupervisedProcess:
         if service.prepare:
             await asyncio.to_thread(service.prepare)
         self._line_seen.clear()
-        self._process = process = await asyncio.create_subprocess_exec(
-            *service.command(),
-            env={**service.environment, **leftovers.marker(self._home)},
+        self._process = process = Child(
+            service.command(),
+            environment={**service.environment, **leftovers.marker(self._home)},
             cwd=service.cwd,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            # Ctrl-C in the terminal goes to the supervisor alone, which stops in order.
-            start_new_session=True,
         )
         self._started_at = time.monotonic()
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -108,31 +105,21 @@ class SupervisedProcess:
         self._changed()
         self._pump = asyncio.create_task(self._read_output(process))
 
-    async def _read_output(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None  # noqa: S101 - it was started with a pipe
-        rest = b""
-        while chunk := await process.stdout.read(65536):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._take_line(line)
-        if rest:
-            self._take_line(rest)
-
-    def _take_line(self, raw: bytes) -> None:
-        text = raw.decode(errors="replace").rstrip("\r")
-        self.log.line(text)
-        if self.service.ready_line and self.service.ready_line.search(text):
-            self._line_seen.set()
+    async def _read_output(self, process: Child) -> None:
+        async for line in process.lines():
+            self.log.line(line)
+            if self.service.ready_line and self.service.ready_line.search(line):
+                self._line_seen.set()
 
     async def _until_ready(self) -> None:
         process, service = self._process, self.service
         assert process is not None  # noqa: S101 - only called after a launch
         deadline = time.monotonic() + service.ready_within_s
         while not await self._is_ready():
-            if process.returncode is not None:
-                if self._pump:
-                    await self._pump
-                raise StartError(self._complaint(how_it_ended(process.returncode)))
+            if process.exit_code is not None:
+                if self._pump:  # its last words; whoever still holds the pipe is not waited for
+                    await asyncio.wait({self._pump}, timeout=1)
+                raise StartError(self._complaint(how_it_ended(process.exit_code)))
             if time.monotonic() > deadline:
                 raise StartError(self._complaint(f"not ready in {service.ready_within_s:.0f} s"))
             await asyncio.sleep(PROBE_INTERVAL_S)
@@ -163,15 +150,14 @@ class SupervisedProcess:
                 await self._until_ready()
             except Exception as error:  # it is tried again, whatever the reason was
                 self._say(f"{self.service.name} did not come back: {error}")
-                await self._end_leader(signal.SIGKILL)
+                self._signal(signal.SIGKILL)
                 continue
             back = time.monotonic() - self._started_at
             self._say(f"{self.service.name} is back after {back:.1f} s (pid {self.pid})")
 
-    async def _end_leader(self, how: signal.Signals) -> None:
-        if self._process and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(how)
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process:
+            self._process.signal(number)
 
     async def _end_session(self) -> None:
         """End what the dead process left running: it would be in the way of the next one."""
@@ -188,8 +174,8 @@ class SupervisedProcess:
         process = self._process
         if process is None:
             return
-        if process.returncode is None:
-            await self._end_leader(self.service.stop_signal)
+        if process.exit_code is None:
+            process.signal(self.service.stop_signal)
             ended = asyncio.create_task(process.wait())
             hurried = asyncio.create_task(hurry.wait())
             await asyncio.wait(
@@ -198,10 +184,10 @@ class SupervisedProcess:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             hurried.cancel()
-            if process.returncode is None:
+            if process.exit_code is None:
                 if not hurry.is_set():
                     self._say(f"{self.service.name} did not stop in time; killed")
-                await self._end_leader(signal.SIGKILL)
+                process.signal(signal.SIGKILL)
             await ended
         await self._end_session()
         if self._pump:
@@ -220,25 +206,22 @@ async def run_once(
     log: ProcessLog,
 ) -> str:
     """Run a step that ends by itself; its standard output, or StartError when it fails."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env={**environment, **leftovers.marker(home)},
-        cwd=cwd,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        output, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    for line in errors.decode(errors="replace").splitlines():
-        log.line(line)
-    text = output.decode(errors="replace")
-    if process.returncode != 0:
+    with tempfile.TemporaryFile() as output:
+        process = Child(
+            command,
+            environment={**environment, **leftovers.marker(home)},
+            cwd=cwd,
+            stdout=output.fileno(),
+        )
+        try:
+            async for line in process.lines():
+                log.line(line)
+            code = await process.wait()
+        finally:
+            process.signal(signal.SIGKILL)
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    if code != 0:
         said = "\n".join(f"  {line}" for line in [*text.splitlines(), *log.tail][-25:])
-        raise StartError(f"{log.name} {how_it_ended(process.returncode or 0)}:\n{said}")
+        raise StartError(f"{log.name} {how_it_ended(code)}:\n{said}")
     return text

@@ -109,7 +109,7 @@ def api_is_ready(host: str, port: int) -> bool:
 
 def worker_service(environment: dict[str, str]) -> Service:
     arguments = [
-        *("celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads"),
+        *("celery", "--quiet", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads"),
         *("-c", "4", "-n", "worker@%h", "--loglevel", "INFO"),
     ]
     return Service(
@@ -124,7 +124,10 @@ def worker_service(environment: dict[str, str]) -> Service:
 
 def beat_service(settings: StackSettings, environment: dict[str, str]) -> Service:
     schedule = settings.run_dir / "celerybeat-schedule"
-    arguments = ["celery", "-A", "workers.app", "beat", "-s", str(schedule), "--loglevel", "INFO"]
+    arguments = [
+        *("celery", "--quiet", "-A", "workers.app", "beat"),
+        *("-s", str(schedule), "--loglevel", "INFO"),
+    ]
     return Service(
         name="beat",
         command=lambda: _python(*arguments),

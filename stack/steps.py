@@ -1,8 +1,8 @@
 """The steps between a running database and a stack that can be used: each a program that ends."""
 
 import asyncio
-import contextlib
 import json
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from stack.logs import ProcessLog
 from stack.private import write_private
 from stack.processes import StartError, run_once
 from stack.settings import CHECKOUT, StackSettings
+from stack.spawn import Child
 
 
 @dataclass(frozen=True)
@@ -81,20 +82,16 @@ class Steps:
             first_prediction.TOKEN: token,
             first_prediction.GRPC: settings.triton_grpc,
         }
-        process = await asyncio.create_subprocess_exec(
-            *tied([sys.executable, "-m", "stack.first_prediction", result]),
-            env=environment,
+        process = Child(
+            tied([sys.executable, "-m", "stack.first_prediction", result]),
+            environment=environment,
             cwd=CHECKOUT,
-            stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
+            inherit_output=True,
         )
         try:
             code = await process.wait()
         finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.terminate()
-                await process.wait()
+            process.signal(signal.SIGKILL)
         if code != 0:
             return None
         return Text.from_ansi(_take(result))

@@ -8,6 +8,7 @@ from typing import Any
 from stack import leftovers, stackfile
 from stack.logs import ProcessLog
 from stack.processes import Service, SupervisedProcess
+from stack.services import NAMES
 from stack.settings import StackSettings
 from stack.terminal import Terminal
 
@@ -38,11 +39,8 @@ class Supervisor:
         await process.start()
 
     def pids(self) -> dict[str, int]:
-        return {
-            name: process.pid
-            for name, process in self._processes.items()
-            if process.pid is not None
-        }
+        running = {name: process.pid for name, process in self._processes.items() if process.pid}
+        return {name: running[name] for name in NAMES if name in running}
 
     def publish(self, content: dict[str, Any]) -> None:
         """Write stack.json, and again whenever a process gets another pid."""

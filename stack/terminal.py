@@ -19,17 +19,19 @@ class Terminal:
         self.console = console
         self._open = True
 
-    def print(self, what: RenderableType = "") -> None:
+    def print(self, what: RenderableType = "", *, wrap: bool = True) -> None:
         if not self._open:
             return
         try:
-            self.console.print(what)
+            self.console.print(what, soft_wrap=not wrap)
         except OSError:
             self._open = False
 
     def say(self, text: str, style: str = "") -> None:
         """A line of the supervisor's own."""
-        self.print(Text(f"{'nereid':<10}", "bold").append("| ", "dim").append(text, style))
+        self.print(
+            Text(f"{'nereid':<10}", "bold").append("| ", "dim").append(text, style), wrap=False
+        )
 
 
 class Progress:
