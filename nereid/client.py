@@ -43,7 +43,8 @@ class Client:
 
     >>> from nereid import Client
     >>> with Client.from_environment() as nereid:
-    ...     accepted = nereid.put_policy("digits", {"arms": [...]}, etag=nereid.policy("digits").etag)
+    ...     standing = nereid.policy("digits")
+    ...     accepted = nereid.put_policy("digits", {"arms": [...]}, etag=standing.etag)
     ...     nereid.wait_endpoint("digits", generation=accepted.generation)
     """
 

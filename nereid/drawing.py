@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -117,7 +118,7 @@ def split_bar(weights: Sequence[float], width: int = 32) -> Text:
     return text
 
 
-def softmax(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def softmax(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
     """Scores to probabilities; what is a distribution already stays what it is."""
     scores = np.asarray(values, dtype=np.float64)
     if scores.min() >= 0 and abs(scores.sum() - 1) < 1e-3:
@@ -159,7 +160,7 @@ def prediction_card(
     title: str,
     pixels: Grey,
     classes: Sequence[str],
-    scores: npt.NDArray[np.floating],
+    scores: npt.NDArray[np.floating[Any]],
     truth: int | None,
     arm: str,
     physical: str | None,
@@ -178,7 +179,6 @@ def prediction_card(
         answered.append(f"  {physical}", style="dim")
     facts = Group(
         headline,
-        Text(),
         probability_bars(classes, probabilities, truth=truth),
         Text(),
         Group(answered, Text(how, style="dim")),

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from nereid.client import Client

@@ -3,7 +3,7 @@
     digits:1=90 digits:2=10          two versions
     digits:1                         one version, all traffic
     digits:1 digits:2=10             the one without a weight takes the rest
-    stable@digits:1=90               the arm's name, when the default (``v1``) will not do
+    stable@digits:1=90               the arm's name, when the default (``digits-v1``) will not do
 
 Only what cannot be read is refused here; whether weights add up or a version exists is the
 server's to say, so that every client is told the same.
@@ -95,15 +95,13 @@ def policy_document(
         (str(arm.get("model")), int(arm.get("version") or 0)): dict(arm)
         for arm in (current or {}).get("arms") or ()
     }
-    several_models = len({arm.model for arm in arms}) > 1
     documents: list[dict[str, Any]] = []
     for arm in arms:
-        default = f"{arm.model}-v{arm.version}" if several_models else f"v{arm.version}"
         kept = known.get(arm.target, {})
         documents.append(
             {
                 **kept,
-                "name": arm.name or kept.get("name") or default,
+                "name": arm.name or kept.get("name") or f"{arm.model}-v{arm.version}",
                 "model": arm.model,
                 "version": arm.version,
                 "weight": _number(arm.weight or Decimal(0)),

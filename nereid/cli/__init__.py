@@ -1,0 +1,16 @@
+"""The `nereid` command."""
+
+from __future__ import annotations
+
+import sys
+
+# Importing a module of commands registers them, in the order that --help shows.
+from nereid.cli import endpoints, infer, login, models, servers
+from nereid.cli.app import run
+from nereid.cli.session import Session
+
+__all__ = ["Session", "endpoints", "infer", "login", "main", "models", "run", "servers"]
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))

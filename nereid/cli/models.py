@@ -1,0 +1,222 @@
+"""`nereid models` and `nereid push`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
+
+from nereid.cli import render
+from nereid.cli.app import command
+from nereid.cli.session import REFUSED, Session
+from nereid.client import Client
+from nereid.drawing import SERIES
+from nereid.errors import NereidError, ProblemError
+from nereid.resources import Model, Version
+
+
+@command("models", "nereid models", "nereid models digits", "nereid models digits --json")
+def models(
+    session: Session,
+    name: Annotated[
+        str | None, typer.Argument(help="Show this model and its versions.", metavar="[NAME]")
+    ] = None,
+) -> None:
+    """List the models, or show one with its versions, signatures and metrics."""
+    with session.client() as client:
+        if name:
+            _show(session, client.model(name), client.versions(name))
+            return
+        found = client.models()
+    if session.as_json:
+        session.emit({"results": [model.raw for model in found]})
+        return
+    if not found:
+        session.note("No models yet. `nereid push NAME FILE --create` makes the first.")
+        return
+    table = render.table("MODEL", "LATEST", "OWNER", "MADE", "DESCRIPTION", right=("LATEST",))
+    for model in found:
+        latest = "-" if model.latest_version is None else str(model.latest_version)
+        table.add_row(
+            Text(model.name, style="bold"),
+            latest,
+            model.owner or "-",
+            render.ago(model.created_at),
+            Text(model.description, style="dim"),
+        )
+    session.out.print(table)
+
+
+def _show(session: Session, model: Model, versions: list[Version]) -> None:
+    if session.as_json:
+        session.emit({**model.raw, "versions": [version.raw for version in versions]})
+        return
+    title = Text.assemble((model.name, "bold"), f"  {model.description}")
+    if model.owner:
+        title.append(f"  owned by {model.owner}", style="dim")
+    session.out.print(title)
+    if not versions:
+        session.note(f"No versions yet: nereid push {model.name} FILE")
+        return
+    table = render.table(
+        "VERSION", "STATE", "FRAMEWORK", "SIZE", "SHA256", "METRICS", "MADE", right=("SIZE",)
+    )
+    for version in sorted(versions, key=lambda version: -version.number):
+        table.add_row(
+            Text(f"{model.name}:{version.number}", style="bold"),
+            render.state(version.state),
+            version.framework,
+            render.size(version.size),
+            Text(version.sha256[:12], style="dim"),
+            render.metrics(version),
+            Text(render.ago(version.created_at), style="dim"),
+        )
+        if version.state == "rejected" and version.state_reason:
+            table.add_row("", Text(version.state_reason, style=render.STYLES["rejected"]))
+    session.out.print(table)
+    _show_signatures(session, versions)
+
+
+def _show_signatures(session: Session, versions: list[Version]) -> None:
+    """Once when all versions agree, as they mostly do; else each."""
+    signed = [version for version in versions if version.signature]
+    distinct = {version.signature for version in signed}
+    for version in signed if len(distinct) > 1 else signed[-1:]:
+        signature = version.signature
+        if signature is None:
+            continue
+        whose = f"{version.model}:{version.number}" if len(distinct) > 1 else "signature"
+        text = Text.assemble((f"{whose}  ", "dim"))
+        text.append(", ".join(str(tensor) for tensor in signature.inputs))
+        text.append("  →  ", style=SERIES[0])
+        text.append(", ".join(str(tensor) for tensor in signature.outputs))
+        session.out.print(text)
+
+
+@command(
+    "push",
+    "nereid push digits model.onnx --metric accuracy=0.984",
+    "nereid push digits model.onnx --create --description 'Handwritten digits'",
+)
+def push(
+    session: Session,
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    file: Annotated[Path, typer.Argument(help="The file to upload.", exists=True, dir_okay=False)],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", "-m", metavar="NAME=VALUE", help="A figure to keep with it."),
+    ] = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="Create the model when it does not exist.")
+    ] = False,
+    description: Annotated[
+        str, typer.Option("--description", help="Of a model that --create makes.")
+    ] = "",
+    framework: Annotated[
+        str | None, typer.Option("--framework", help="Else told from the file's suffix.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until the server has checked it.")
+    ] = True,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")] = 120,
+) -> None:
+    """Upload a file as the next version of a model, and wait until it is checked.
+
+    Exits 1 when the server rejects the file, and says why.
+    """
+    figures = dict(_metric(text) for text in metric or ())
+    with session.client() as client:
+        if create:
+            _ensure_model(session, client, model, description)
+        try:
+            version = _upload(session, client, model, file, figures, framework)
+        except ProblemError as error:
+            if error.status == httpx.codes.NOT_FOUND and not create:
+                raise NereidError(
+                    f"there is no model {model!r}\nAdd --create to make it with this version."
+                ) from error
+            raise
+        if wait:
+            with session.err.status(f"checking {model}:{version.number}"):
+                version = client.wait_version_ready(model, version.number, timeout=timeout)
+    _outcome(session, version)
+
+
+def _outcome(session: Session, version: Version) -> None:
+    name = f"{version.model}:{version.number}"
+    if session.as_json:
+        session.emit(version.raw)
+    elif version.state == "rejected":
+        session.failure(Text.assemble((name, "bold"), f" was rejected: {version.state_reason}"))
+    elif version.state == "ready":
+        facts = [render.size(version.size), f"sha256 {version.sha256[:12]}"]
+        line = Text.assemble((name, "bold"), " is ready  ", (" · ".join(facts), "dim"))
+        session.success(line)
+        _show_signatures(session, [version])
+        session.note(f"next: nereid deploy {version.model} {name}=100")
+    else:
+        session.out.print(Text.assemble((name, "bold"), f" is {version.state}"))
+    if version.state == "rejected":
+        raise typer.Exit(REFUSED)
+
+
+def _ensure_model(session: Session, client: Client, model: str, description: str) -> None:
+    try:
+        client.create_model(model, description)
+        session.note(f"made the model {model}")
+    except ProblemError as error:
+        # Two people may create it at once: that it exists is all that was wanted.
+        if error.status != httpx.codes.CONFLICT:
+            raise
+
+
+def _upload(
+    session: Session,
+    client: Client,
+    model: str,
+    file: Path,
+    figures: dict[str, float],
+    framework: str | None,
+) -> Version:
+    # A silent console instead of a condition around every call: nothing is drawn for programs.
+    console = session.err if session.interactive else Console(quiet=True)
+    columns = (
+        SpinnerColumn(style=SERIES[0]),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=32, complete_style=SERIES[0]),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(f"{file.name} → {model}", total=file.stat().st_size)
+        return client.push(
+            model,
+            file,
+            metrics=figures,
+            framework=framework,
+            on_bytes=lambda sent, total: progress.update(task, completed=sent, total=total),
+        )
+
+
+def _metric(text: str) -> tuple[str, float]:
+    name, separator, value = text.partition("=")
+    try:
+        if not (name and separator):
+            raise ValueError
+        return name, float(value)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is not NAME=VALUE with a number, such as accuracy=0.98"
+        ) from None

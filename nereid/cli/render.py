@@ -1,0 +1,167 @@
+"""Tables and texts that several commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from nereid.drawing import BAD, GOOD, SERIES, bar
+from nereid.resources import Arm, Endpoint, Plan, Version
+
+STYLES = {
+    "Healthy": GOOD,
+    "Ready": GOOD,
+    "READY": GOOD,
+    "ready": GOOD,
+    "Progressing": SERIES[1],
+    "validating": SERIES[1],
+    "uploading": SERIES[1],
+    "LOADING": SERIES[1],
+    "Degraded": BAD,
+    "NotReady": BAD,
+    "UNAVAILABLE": BAD,
+    "rejected": BAD,
+}
+STEPS = ("B", "KB", "MB", "GB", "TB")
+
+
+def table(*columns: str, right: Sequence[str] = ()) -> Table:
+    result = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, show_edge=False)
+    for column in columns:
+        result.add_column(column, justify="right" if column in right else "left")
+    return result
+
+
+def state(text: str) -> Text:
+    return Text(f"● {text}", style=STYLES.get(text, "dim"))
+
+
+def size(count: float) -> str:
+    for step in STEPS:
+        if count < 1000 or step == STEPS[-1]:
+            return f"{count:.0f} {step}" if step == "B" or count >= 100 else f"{count:.1f} {step}"
+        count /= 1000
+    raise AssertionError("the last step always returns")
+
+
+def percent(weight: float) -> str:
+    return f"{weight:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def ago(timestamp: str, now: datetime | None = None) -> str:
+    """``3 min ago``; what is not a time comes back as it is."""
+    try:
+        then = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return timestamp
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    seconds = max(0.0, ((now or datetime.now(UTC)) - then).total_seconds())
+    if seconds < 5:
+        return "just now"
+    for limit, unit, divisor in (
+        (120, "s", 1),
+        (7200, "min", 60),
+        (172_800, "h", 3600),
+    ):
+        if seconds < limit:
+            return f"{seconds / divisor:.0f} {unit} ago"
+    return f"{seconds / 86_400:.0f} days ago"
+
+
+def metrics(version: Version) -> str:
+    return "  ".join(f"{name} {_figure(value)}" for name, value in version.metrics.items())
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def arms(endpoint_arms: Iterable[Arm]) -> Table:
+    result = table("ARM", "VERSION", "SHARE", "", "", "PHYSICAL MODEL")
+    for index, arm in enumerate(endpoint_arms):
+        colour = SERIES[index % len(SERIES)]
+        result.add_row(
+            Text(arm.name, style=f"bold {colour}"),
+            arm.target,
+            bar(arm.weight / 100, 24, colour),
+            Text(percent(arm.weight), justify="right"),
+            Text("primary" if arm.primary else "", style="dim"),
+            Text(arm.physical, style="dim"),
+        )
+    return result
+
+
+def headline(endpoint: Endpoint) -> Text:
+    text = Text.assemble((endpoint.name, "bold"), "  ")
+    text.append_text(state(endpoint.status))
+    if endpoint.reason:
+        text.append(f"  {endpoint.reason}")
+    marks = [f"generation {endpoint.generation}"]
+    if endpoint.revision is not None:
+        marks.append(f"revision {endpoint.revision}")
+    text.append(f"  {' · '.join(marks)}", style="dim")
+    return text
+
+
+def diff(text: str) -> Text:
+    """A unified diff in the colours people know from git."""
+    result = Text()
+    for line in text.splitlines():
+        if line.startswith(("+++", "---")):
+            style = "bold"
+        elif line.startswith("@@"):
+            style = SERIES[0]
+        elif line.startswith("+"):
+            style = GOOD
+        elif line.startswith("-"):
+            style = BAD
+        else:
+            style = "dim"
+        result.append(line + "\n", style=style)
+    result.rstrip()
+    return result
+
+
+def plan_parts(plan: Plan) -> list[RenderableType]:
+    """What a plan says, in the order people ask: what changes, is it sound, what moves, exactly."""
+    parts: list[RenderableType] = []
+    if plan.changes:
+        changes = Table.grid(padding=(0, 2))
+        for change in plan.changes:
+            sign, style = {"add": ("+", GOOD), "remove": ("-", BAD)}.get(
+                change.action, ("~", SERIES[1])
+            )
+            changes.add_row(
+                Text(f"{sign} {change.action}", style=style),
+                Text(change.arm, style="bold"),
+                change.detail,
+            )
+        parts.append(changes)
+    else:
+        parts.append(Text("Nothing would change.", style="dim"))
+    for finding in plan.findings:
+        style = BAD if finding.severity == "error" else SERIES[1]
+        line = Text.assemble((f"{finding.severity} ", style), (finding.code, "bold"), "  ")
+        line.append(finding.detail)
+        if finding.pointer:
+            line.append(f"  {finding.pointer}", style="dim")
+        parts.append(line)
+    moves = Text()
+    for verb, names, style in (("load", plan.loads, GOOD), ("unload", plan.unloads, BAD)):
+        for name in names:
+            moves.append(f"{verb:<7}", style=style)
+            moves.append(f"{name}\n")
+    moves.rstrip()
+    if moves:
+        parts.extend([Text(), moves])
+    if plan.diff.strip():
+        parts.extend([Text(), diff(plan.diff)])
+    return parts
