@@ -136,12 +136,29 @@ class PolicyAccepted(serializers.Serializer[Any]):
     policy = serializers.JSONField()
 
 
+class ChangeSerializer(serializers.Serializer[Any]):
+    """One difference to what serves now."""
+
+    action = serializers.ChoiceField(["add", "remove", "replace", "weight", "primary"])
+    arm = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class FindingSerializer(serializers.Serializer[Any]):
+    """Something worth knowing before the policy is applied."""
+
+    severity = serializers.ChoiceField(["error", "warning"])
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    pointer = serializers.CharField()
+
+
 class PlanSerializer(serializers.Serializer[Any]):
     """What a policy would change."""
 
-    changes = serializers.ListField(child=serializers.DictField())
+    changes = ChangeSerializer(many=True)
     diff = serializers.CharField(help_text="unified diff over every file")
-    findings = serializers.ListField(child=serializers.DictField())
+    findings = FindingSerializer(many=True)
     loads = serializers.ListField(child=serializers.CharField())
     unloads = serializers.ListField(child=serializers.CharField())
 
