@@ -29,6 +29,7 @@ ALARM = re.compile(r"WARN|ERROR|CRITICAL|FATAL|PANIC|Traceback|Exception|^[EWF]\
 # Sounds alarming, is said at every start on such machines, and nothing is to be done about it.
 HARMLESS = re.compile(
     r"overcommit_memory|CudaDriverHelper|superuser privileges|CUDA driver version|"
+    r"the database system is (starting up|not yet accepting connections)|"
     r"Unable to allocate pinned system memory|Failed to initialize NVML"
 )
 
