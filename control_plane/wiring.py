@@ -77,6 +77,7 @@ def telemetry() -> TelemetryStore:
     return TelemetryStore(settings.DATABASE_URL)
 
 
+@cache
 def metrics_of(url: str) -> TritonMetrics:
     return HttpTritonMetrics(url)
 

@@ -63,7 +63,7 @@ class TelemetryStore:
         query = (
             sa.select(model_samples)
             .where(model_samples.c.server_id == server_id)
-            .distinct(model_samples.c.model, model_samples.c.version)
+            .ext(postgresql.distinct_on(model_samples.c.model, model_samples.c.version))
             .order_by(
                 model_samples.c.model, model_samples.c.version, model_samples.c.sampled_at.desc()
             )

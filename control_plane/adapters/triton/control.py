@@ -25,6 +25,10 @@ class HttpTritonControl:
             trust_env=False,
         )
 
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
     def is_live(self) -> bool:
         try:
             return self._client.get("/v2/health/live").is_success

@@ -17,6 +17,10 @@ class HttpTritonMetrics:
         self._url = url
         self._client = httpx.Client(timeout=timeout_s, trust_env=False)
 
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
     def scrape(self) -> Sequence[Sample]:
         try:
             response = self._client.get(self._url)

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def test_weights_are_exact_parts_of_ten_thousand() -> None:
 @given(st.lists(st.integers(0, SLOTS), min_size=1, max_size=8))
 def test_every_exact_split_survives_the_round_trip(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), SLOTS]
-    weights = [b - a for a, b in zip(edges, edges[1:], strict=False)]
+    weights = [b - a for a, b in pairwise(edges)]
     document = {
         "arms": [arm(i + 1, w / 100, primary=i == 0) for i, w in enumerate(weights)],
     }

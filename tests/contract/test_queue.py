@@ -1,0 +1,66 @@
+"""Every Queue keeps what it is given; the Celery one over a real broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+from celery import Celery
+
+from control_plane.adapters.queue import CeleryQueue, node_queue
+from control_plane.ports.queue import Queue
+from tests.support.fakes import FakeQueue
+
+Received = Callable[[str], list[tuple[str, dict[str, object]]]]
+
+
+def test_the_celery_queue_sends_each_verb_down_its_lane(broker: str) -> None:
+    app = Celery("test", broker=broker)
+    queue: Queue = CeleryQueue(app)
+    endpoint, version = uuid4(), uuid4()
+    queue.reconcile(endpoint_id=endpoint)
+    queue.validate(version_id=version)
+    for verb in ("prepare", "switch", "retire", "remove"):
+        queue.command(server="lab", verb=verb, endpoint_id=endpoint, generation=7)
+    sent = {name: drain(app, name) for name in ("control", "node.lab.prepare", "node.lab.switch")}
+    command = {"server": "lab", "endpoint_id": str(endpoint), "generation": 7}
+    assert sent["control"] == [
+        ("reconcile.endpoint", {"endpoint_id": str(endpoint)}),
+        ("registry.validate", {"version_id": str(version)}),
+    ]
+    assert sent["node.lab.switch"] == [("node.switch", command)]
+    assert [task for task, _ in sent["node.lab.prepare"]] == [
+        "node.prepare",
+        "node.retire",
+        "node.remove",
+    ]
+    app.close()
+
+
+def test_the_fake_queue_keeps_the_same() -> None:
+    fake = FakeQueue()
+    queue: Queue = fake
+    endpoint, version = uuid4(), uuid4()
+    queue.reconcile(endpoint_id=endpoint)
+    queue.validate(version_id=version)
+    queue.command(server="lab", verb="switch", endpoint_id=endpoint, generation=7)
+    assert (fake.reconciles, fake.validations) == ([endpoint], [version])
+    assert fake.commands == [("lab", "switch", 7)]
+
+
+@pytest.mark.parametrize("verb", ["prepare", "retire", "remove"])
+def test_only_switches_travel_on_the_switch_lane(verb: str) -> None:
+    assert node_queue("lab", verb) == "node.lab.prepare"
+    assert node_queue("lab", "switch") == "node.lab.switch"
+
+
+def drain(app: Celery, name: str) -> list[tuple[str, dict[str, object]]]:
+    """What lies in a queue, as (task, keyword arguments)."""
+    found = []
+    with app.connection_for_read() as connection, connection.SimpleQueue(name) as queue:
+        for _ in range(queue.qsize()):
+            message = queue.get(block=False)
+            message.ack()
+            found.append((message.headers["task"], message.payload[1]))
+    return found

@@ -1,0 +1,125 @@
+"""The fake Triton and the real one behind its adapter answer the same.
+
+The models are routers: they load in milliseconds, whatever their arms are.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from control_plane.adapters.triton.control import HttpTritonControl
+from control_plane.adapters.triton.metrics import HttpTritonMetrics
+from control_plane.ports.triton import TritonControl, TritonError, TritonUnreachableError
+from tests.support.fakes import FakeTriton
+from tests.support.models import router
+from tests.support.triton import CONTROL_KEY, RunningTriton, free_ports, running_triton
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[RunningTriton]:
+    with running_triton("contract") as triton:
+        yield triton
+
+
+class Subject:
+    """A Triton under test, and where its models lie."""
+
+    def __init__(self, control: TritonControl, repository: Path) -> None:
+        self.control = control
+        self.repository = repository
+
+    def model(self, name: str, generation: int = 1) -> None:
+        router(self.repository, name, {"an-arm": 10_000}, generation=generation)
+
+    def held(self) -> set[str]:
+        return {held.name for held in self.control.index() if held.state == "READY"}
+
+
+@pytest.fixture(params=["fake", "real"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+    if request.param == "fake":
+        yield Subject(FakeTriton(tmp_path), tmp_path)
+        return
+    triton: RunningTriton = request.getfixturevalue("real")
+    control = HttpTritonControl(triton.options.http, CONTROL_KEY)
+    yield Subject(control, triton.repository)
+    for held in control.index():
+        control.unload(held.name)
+    control.close()
+    for folder in triton.repository.iterdir():
+        shutil.rmtree(folder)
+
+
+def test_it_holds_nothing_at_first(subject: Subject) -> None:
+    assert subject.control.is_live()
+    assert subject.held() == set()
+    assert subject.control.server_version()
+
+
+def test_what_is_loaded_is_ready_and_in_the_index(subject: Subject) -> None:
+    subject.model("one")
+    assert not subject.control.is_ready("one")
+    subject.control.load("one")
+    assert subject.control.is_ready("one")
+    assert subject.held() == {"one"}
+    assert subject.control.config("one")["max_batch_size"] == 8
+
+
+def test_loading_again_serves_what_lies_there_now(subject: Subject) -> None:
+    subject.model("one")
+    subject.control.load("one")
+    config = subject.repository / "one" / "config.pbtxt"
+    config.write_text(config.read_text().replace("max_batch_size: 8", "max_batch_size: 4"))
+    subject.control.load("one")
+    assert subject.control.config("one")["max_batch_size"] == 4
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error_with_its_name(subject: Subject) -> None:
+    with pytest.raises(TritonError, match="nothing"):
+        subject.control.load("nothing")
+    with pytest.raises(TritonError, match="nothing"):
+        subject.control.config("nothing")
+    assert not subject.control.is_ready("nothing")
+
+
+def test_unloading_twice_is_no_error(subject: Subject) -> None:
+    subject.model("one")
+    subject.control.load("one")
+    subject.control.unload("one")
+    subject.control.unload("one")
+    assert not subject.control.is_ready("one")
+    assert subject.held() == set()
+
+
+def test_metrics_have_names_labels_and_values(real: RunningTriton) -> None:
+    with closing(HttpTritonMetrics(real.options.metrics_url)) as metrics:
+        samples = metrics.scrape()
+    assert all(sample.name and sample.value >= 0 for sample in samples)
+
+
+def test_without_the_control_key_nothing_is_controlled(real: RunningTriton) -> None:
+    with closing(HttpTritonControl(real.options.http, "a guess")) as stranger:
+        assert stranger.is_live()
+        for deed in (stranger.index, lambda: stranger.load("one"), lambda: stranger.unload("one")):
+            with pytest.raises(TritonError):
+                deed()
+
+
+def test_no_answer_is_an_error_of_its_own(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    away = HttpTritonControl(f"127.0.0.1:{port}", CONTROL_KEY)
+    fake = FakeTriton(tmp_path)
+    fake.running = False
+    for control in (away, fake):
+        assert not control.is_live()
+        with pytest.raises(TritonUnreachableError):
+            control.index()
+        with pytest.raises(TritonUnreachableError):
+            control.load("one")
+    with pytest.raises(TritonUnreachableError):
+        HttpTritonMetrics(f"http://127.0.0.1:{port}/metrics").scrape()

@@ -1,0 +1,248 @@
+"""Reconcile, nodes and records together, with messages lost, late, doubled and out of order."""
+
+from __future__ import annotations
+
+import io
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from control_plane.adapters.artifacts import FileArtifactStore
+from control_plane.adapters.repository import DiskRepository
+from control_plane.endpoints.models import Endpoint, Placement, Revision
+from control_plane.endpoints.node_commands import carry_out
+from control_plane.endpoints.reconcile import reconcile, sweep
+from control_plane.endpoints.services import create_endpoint, delete_endpoint, set_policy
+from control_plane.fleet.agent import NodeAgent
+from control_plane.fleet.node_state import NodeState
+from control_plane.fleet.services import heartbeat, register_server
+from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
+from control_plane.wiring import print_config
+from tests.support.fakes import FakeClock, FakeTriton
+from tests.support.plans import DIGITS
+
+pytestmark = pytest.mark.django_db
+
+
+@dataclass
+class Message:
+    verb: str
+    kwargs: dict[str, Any]
+
+
+class World:
+    """A control plane with one or more nodes, and a queue that the test delivers by hand."""
+
+    def __init__(self, root: Path, *servers: str) -> None:
+        self.clock = FakeClock()
+        self.messages: list[Message] = []
+        self.agents: dict[str, NodeAgent] = {}
+        self.tritons: dict[str, FakeTriton] = {}
+        store = FileArtifactStore(root / "artifacts")
+        model = Model.objects.create(name="digits")
+        for number in (1, 2, 3):
+            sha256, size = store.add(io.BytesIO(f"artifact {number}".encode()))
+            ModelVersion.objects.create(
+                model=model,
+                number=number,
+                framework="onnx",
+                artifact=Artifact.objects.create(sha256=sha256, size=size),
+                profile="realtime",
+                state=VersionState.READY,
+                signature=DIGITS.to_document(),
+            )
+        for name in servers:
+            address = f"127.0.0.1:{len(self.agents) + 1}"
+            register_server(
+                name=name,
+                http=address,
+                grpc=address,
+                metrics=f"http://{address}/metrics",
+                accelerator="cpu",
+                actor="test",
+            )
+            repository = root / name / "repository"
+            self.tritons[name] = FakeTriton(repository)
+            self.agents[name] = NodeAgent(
+                triton=self.tritons[name],
+                metrics=self.tritons[name],
+                repository=DiskRepository(repository, store),
+                state=NodeState(root / name / "state"),
+                accelerator="cpu",
+            )
+        self.beat()
+
+    # The queue.
+
+    def reconcile(self, *, endpoint_id: UUID) -> None:
+        self.messages.append(Message("reconcile", {"endpoint_id": endpoint_id}))
+
+    def validate(self, *, version_id: UUID) -> None:
+        raise AssertionError("nothing is uploaded here")
+
+    def command(self, **kwargs: Any) -> None:
+        self.messages.append(Message(kwargs.pop("verb"), kwargs))
+
+    # The world.
+
+    def beat(self) -> None:
+        for name in self.agents:
+            heartbeat(
+                name=name, now=self.clock.now(), ready=True, reason="", triton_version="x", held=[]
+            )
+
+    def deliver(self, message: Message) -> None:
+        if message.verb == "reconcile":
+            reconcile(clock=self.clock, queue=self, print_config=print_config, **message.kwargs)
+        else:
+            carry_out(
+                verb=message.verb,
+                agent=self.agents[message.kwargs["server"]],
+                queue=self,
+                clock=self.clock,
+                **message.kwargs,
+            )
+
+    def settle(self, looks: int = 6) -> None:
+        """Delivers everything, with a sweep for what was lost, until nothing is left to say."""
+        for _ in range(looks):
+            self.clock.pass_time(seconds=31)
+            self.beat()
+            sweep(clock=self.clock, queue=self)
+            while self.messages:
+                self.deliver(self.messages.pop(0))
+
+    def policy(self, *percents: float) -> None:
+        arms = [
+            {"model": "digits", "version": i + 1, "weight": p, "primary": i == 0}
+            for i, p in enumerate(percents)
+        ]
+        set_policy(name="digits", document={"arms": arms}, actor="ada", queue=self)
+        self.reconcile(endpoint_id=self.endpoint.id)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint.objects.get(name="digits")
+
+    def generation_on(self, server: str) -> str:
+        held = self.tritons[server].config("digits")
+        return str(held["parameters"]["nereid_generation"]["string_value"])
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path, "a", "b")
+    create_endpoint(name="digits", actor="ada", queue=world)
+    return world
+
+
+def test_a_policy_reaches_every_server(world: World) -> None:
+    world.policy(90, 10)
+    world.settle(1)
+    endpoint = world.endpoint
+    assert (endpoint.status, endpoint.observed_generation) == ("Healthy", 1)
+    assert world.generation_on("a") == world.generation_on("b") == "1"
+    assert Revision.objects.get().served_from is not None
+
+
+def test_no_server_switches_before_all_are_prepared(world: World) -> None:
+    world.policy(100)
+    while world.messages:
+        message = world.messages.pop(0)
+        if message.verb == "prepare" and message.kwargs["server"] == "b":
+            continue  # lost
+        assert message.verb != "switch"
+        world.deliver(message)
+    assert world.endpoint.status == "Progressing"
+    world.settle()
+    assert world.endpoint.status == "Healthy"
+
+
+def test_a_node_that_cannot_prepare_leaves_the_old_traffic_everywhere(world: World) -> None:
+    world.policy(100)
+    world.settle()
+    bad = "digits.v2."
+    refuse = world.tritons["b"].load
+
+    def load(name: str) -> None:
+        if name.startswith(bad):
+            world.tritons["b"].refuse(name)
+        refuse(name)
+
+    world.tritons["b"].load = load  # type: ignore[method-assign]
+    world.policy(50, 50)
+    world.settle(1)
+    assert world.endpoint.status == "Degraded"
+    assert "b: failed to load" in world.endpoint.reason
+    assert world.generation_on("a") == world.generation_on("b") == "1"
+    # It heals by itself once the reason is gone.
+    world.tritons["b"].load = refuse  # type: ignore[method-assign]
+    for name in list(world.tritons["b"]._refused):
+        world.tritons["b"].accept(name)
+    world.settle()
+    assert world.endpoint.status == "Healthy"
+    assert world.generation_on("b") == "2"
+
+
+def test_a_triton_that_forgot_its_arms_is_prepared_again(world: World) -> None:
+    world.policy(90, 10)
+    world.settle()
+    world.tritons["a"].crash()
+    world.policy(80, 20)
+    world.settle()
+    assert world.endpoint.status == "Healthy"
+    assert world.generation_on("a") == "2"
+
+
+def test_a_dead_workers_lease_runs_out(world: World) -> None:
+    world.policy(100)
+    Endpoint.objects.update(
+        lease_owner="dead", lease_expires_at=world.clock.now().replace(year=2026, second=8)
+    )
+    world.deliver(world.messages.pop(0))
+    assert world.endpoint.look_again
+    assert world.endpoint.status == "Progressing"
+    world.settle()
+    assert world.endpoint.status == "Healthy"
+
+
+def test_a_deleted_endpoint_leaves_nothing(world: World) -> None:
+    world.policy(90, 10)
+    world.settle()
+    delete_endpoint(name="digits", actor="ada", queue=world, clock=world.clock)
+    world.settle()
+    assert not Endpoint.objects.exists()
+    assert not Placement.objects.exists()
+    assert [t.index() for t in world.tritons.values()] == [[], []]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_whatever_happens_to_the_messages_the_last_policy_serves(world: World, seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(4):
+        split = chance.choice([(100,), (90, 10), (50, 50), (0, 100), (40, 30, 30)])
+        world.policy(*split)
+        for _ in range(chance.randrange(12)):
+            if not world.messages:
+                break
+            message = world.messages.pop(chance.randrange(len(world.messages)))
+            fate = chance.random()
+            if fate < 0.25:
+                continue
+            if fate < 0.4:
+                world.messages.append(message)
+            if fate < 0.5:
+                world.tritons[chance.choice("ab")].crash()
+            world.deliver(message)
+    world.settle(12)
+    endpoint = world.endpoint
+    assert (endpoint.status, endpoint.reason) == ("Healthy", "serving on a, b")
+    # What a crash took, a node brings back by itself; here the test is the node.
+    for name in "ab":
+        world.agents[name].restore()
+        assert world.generation_on(name) == str(endpoint.generation)
+        assert world.agents[name].missing() == []
