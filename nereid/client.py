@@ -61,6 +61,8 @@ class Client:
             },
             timeout=TIMEOUT,
             transport=transport,
+            # A proxy of the environment is for the world outside, never for this machine.
+            trust_env=not _on_this_machine(self.api),
         )
 
     @classmethod
@@ -260,6 +262,11 @@ class Client:
         if not response.is_success:
             raise ProblemError.from_response(response)
         return response
+
+
+def _on_this_machine(api: str) -> bool:
+    host = httpx.URL(api).host
+    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def _object(response: httpx.Response) -> dict[str, Any]:

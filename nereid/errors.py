@@ -87,10 +87,16 @@ class ProblemError(NereidError):
         value = self.document.get("request_id")
         return str(value) if value else None
 
+    @property
+    def explanation(self) -> str:
+        """The detail, unless title or field errors say the same already."""
+        said = {self.title, *map(str, self.errors), *(error.detail for error in self.errors)}
+        return "" if self.detail in said else self.detail
+
     def __str__(self) -> str:
         lines = [f"{self.title} ({self.status})"]
-        if self.detail and self.detail != self.title:
-            lines.append(self.detail)
+        if self.explanation:
+            lines.append(self.explanation)
         lines.extend(f"  {error}" for error in self.errors)
         return "\n".join(lines)
 

@@ -147,7 +147,7 @@ class Endpoint:
             name=str(raw["name"]),
             description=str(raw.get("description") or ""),
             status=raw["status"],
-            reason=str(raw.get("reason") or ""),
+            reason=" ".join(str(raw.get("reason") or "").split()),
             generation=int(raw.get("generation") or 0),
             observed_generation=int(raw.get("observed_generation") or 0),
             revision=raw.get("revision"),

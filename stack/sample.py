@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ VERSIONS = (1, 2)
 CHECKOUT = Path(__file__).resolve().parent.parent
 SHOWN_IMAGE = 0  # one that both versions get right: the answer is checked
 DEADLINE_S = 120.0
+# What was Degraded when the stack stopped says so until the first look at its servers.
+PATIENCE_S = 20.0
 
 
 class SampleFailedError(NereidError):
@@ -138,12 +141,20 @@ def _ensure_policy(client: Client, version: Version) -> None:
 
 
 def _wait_healthy(client: Client, console: Console) -> Endpoint:
-    """Wait for Healthy, through Degraded too: a stack that just started may still say how it
-    was left, until the first look at its servers."""
+    degraded_since: float | None = None
+
+    def settled(seen: Endpoint) -> bool:
+        nonlocal degraded_since
+        if seen.status != "Degraded":
+            degraded_since = None
+            return seen.status == "Healthy" and seen.settled(seen.generation)
+        degraded_since = degraded_since or time.monotonic()
+        return time.monotonic() - degraded_since > PATIENCE_S
+
     with console.status(f"endpoint {NAME}") as status:
         endpoint = wait_for(
             lambda: client.endpoint(NAME),
-            lambda seen: seen.status == "Healthy" and seen.settled(seen.generation),
+            settled,
             DEADLINE_S,
             lambda seen: status.update(
                 Text.assemble(f"endpoint {NAME}: {seen.status} ", (seen.reason, "dim"))

@@ -16,7 +16,7 @@ from nereid.policy import PolicySyntaxError
 from nereid.version import __version__
 
 EVERYWHERE = "Options of every command"
-ORDER = [
+ORDER = (
     "models",
     "push",
     "endpoints",
@@ -27,7 +27,7 @@ ORDER = [
     "servers",
     "login",
     "logout",
-]
+)
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=EVERYWHERE)

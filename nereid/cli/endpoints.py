@@ -35,6 +35,7 @@ PrimaryOption = Annotated[
 WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it serves.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")]
 SHOWN_REVISIONS = 5
+LIST_BAR = 20
 
 
 @command(
@@ -62,17 +63,22 @@ def endpoints(
     if not found:
         session.note("No endpoints yet: nereid deploy NAME MODEL:VERSION=100 --create")
         return
-    table = render.table("ENDPOINT", "STATUS", "TRAFFIC", "", "REASON")
+    table = render.table("ENDPOINT", "STATUS", "TRAFFIC", "")
+    table.columns[2].no_wrap = True
+    table.columns[2].min_width = LIST_BAR
     for endpoint in found:
         names = ", ".join(f"{arm.target} {render.percent(arm.weight)}" for arm in endpoint.arms)
         table.add_row(
             Text(endpoint.name, style="bold"),
             render.state(endpoint.status),
-            split_bar([arm.weight for arm in endpoint.arms], 20),
+            split_bar([arm.weight for arm in endpoint.arms], LIST_BAR),
             names or Text("no policy", style="dim"),
-            Text(endpoint.reason, style="dim"),
         )
     session.out.print(table)
+    for endpoint in found:
+        if endpoint.status != "Healthy":
+            session.out.print()
+            session.out.print(Text.assemble((endpoint.name, "bold"), f"  {endpoint.reason}"))
 
 
 def _show(session: Session, endpoint: Endpoint, revisions: list[Revision]) -> None:
@@ -91,7 +97,7 @@ def _show(session: Session, endpoint: Endpoint, revisions: list[Revision]) -> No
                 str(server.get("server") or ""),
                 render.state(str(server.get("status") or "")),
                 str(server.get("generation") or "-"),
-                Text(str(server.get("reason") or ""), style="dim"),
+                Text(" ".join(str(server.get("reason") or "").split()), style="dim"),
             )
         session.out.print(table)
     if revisions:
@@ -101,7 +107,10 @@ def _show(session: Session, endpoint: Endpoint, revisions: list[Revision]) -> No
         for revision in latest:
             table.add_row(
                 str(revision.number),
-                Text(revision.state, style="bold" if revision.number == endpoint.revision else ""),
+                Text(
+                    revision.state or "-",
+                    style="bold" if revision.number == endpoint.revision else "",
+                ),
                 revision.created_by or "-",
                 Text(render.ago(revision.created_at), style="dim"),
                 _traffic(revision),
@@ -213,7 +222,6 @@ def _settled(session: Session, endpoint: Endpoint, seconds: float) -> None:
     else:
         reason = endpoint.reason or "the server gives no reason"
         session.failure(Text.assemble((endpoint.name, "bold"), f" is {endpoint.status}: {reason}"))
-        session.note("  what served before goes on serving")
     if not healthy:
         raise typer.Exit(REFUSED)
 

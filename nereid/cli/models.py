@@ -140,14 +140,9 @@ def push(
     with session.client() as client:
         if create:
             _ensure_model(session, client, model, description)
-        try:
-            version = _upload(session, client, model, file, figures, framework)
-        except ProblemError as error:
-            if error.status == httpx.codes.NOT_FOUND and not create:
-                raise NereidError(
-                    f"there is no model {model!r}\nAdd --create to make it with this version."
-                ) from error
-            raise
+        else:
+            _require_model(client, model)
+        version = _upload(session, client, model, file, figures, framework)
         if wait:
             with session.err.status(f"checking {model}:{version.number}"):
                 version = client.wait_version_ready(model, version.number, timeout=timeout)
@@ -180,6 +175,18 @@ def _ensure_model(session: Session, client: Client, model: str, description: str
         # Two people may create it at once: that it exists is all that was wanted.
         if error.status != httpx.codes.CONFLICT:
             raise
+
+
+def _require_model(client: Client, model: str) -> None:
+    """Ask before the upload: it may be large."""
+    try:
+        client.model(model)
+    except ProblemError as error:
+        if error.status != httpx.codes.NOT_FOUND:
+            raise
+        raise NereidError(
+            f"there is no model {model!r}\nAdd --create to make it with this version."
+        ) from error
 
 
 def _upload(

@@ -27,6 +27,7 @@ STYLES = {
     "UNAVAILABLE": BAD,
     "rejected": BAD,
 }
+SHARE_BAR = 20
 STEPS = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -75,7 +76,10 @@ def ago(timestamp: str, now: datetime | None = None) -> str:
 
 
 def metrics(version: Version) -> str:
-    return "  ".join(f"{name} {_figure(value)}" for name, value in version.metrics.items())
+    # A no-break space keeps a figure beside its name where the column is narrow.
+    return "  ".join(
+        f"{name}\N{NO-BREAK SPACE}{_figure(value)}" for name, value in version.metrics.items()
+    )
 
 
 def _figure(value: object) -> str:
@@ -86,12 +90,14 @@ def _figure(value: object) -> str:
 
 def arms(endpoint_arms: Iterable[Arm]) -> Table:
     result = table("ARM", "VERSION", "SHARE", "", "", "PHYSICAL MODEL")
+    result.columns[2].no_wrap = True
+    result.columns[2].min_width = SHARE_BAR
     for index, arm in enumerate(endpoint_arms):
         colour = SERIES[index % len(SERIES)]
         result.add_row(
             Text(arm.name, style=f"bold {colour}"),
             arm.target,
-            bar(arm.weight / 100, 24, colour),
+            bar(arm.weight / 100, SHARE_BAR, colour),
             Text(percent(arm.weight), justify="right"),
             Text("primary" if arm.primary else "", style="dim"),
             Text(arm.physical, style="dim"),

@@ -22,8 +22,14 @@ from nereid.errors import NereidError, ProblemError
 DONE, REFUSED, WRONG_USAGE = 0, 1, 2
 
 
+PIPE_WIDTH = 120  # of output that goes to a file or a pipe, which have no width of their own
+
+
 def _console(*, stderr: bool) -> Console:
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_WIDTH
+    return console
 
 
 @dataclass
@@ -81,8 +87,8 @@ class Session:
 
     def _report_problem(self, error: ProblemError) -> None:
         self.failure(Text.assemble((error.title, "bold"), (f"  {error.status}", "dim")))
-        if error.detail and error.detail != error.title:
-            self.err.print(Text(f"  {error.detail}"))
+        if error.explanation:
+            self.err.print(Text(f"  {error.explanation}"))
         for entry in error.errors:
             pointer = f"{entry.pointer}  " if entry.pointer else ""
             self.err.print(Text.assemble("  ", (pointer, BAD), entry.detail))
