@@ -97,6 +97,10 @@ class Client:
         body = {"name": name, "description": description}
         return Model.from_json(self._json("POST", "/models/", json=body))
 
+    def ensure_model(self, name: str, description: str = "") -> bool:
+        """Create the model unless it exists; True when this call made it."""
+        return _made(lambda: self.model(name), lambda: self.create_model(name, description))
+
     def versions(self, model: str) -> list[Version]:
         return [Version.from_json(raw) for raw in self._list(f"/models/{model}/versions/")]
 
@@ -152,6 +156,10 @@ class Client:
     def create_endpoint(self, name: str, description: str = "") -> Endpoint:
         body = {"name": name, "description": description}
         return Endpoint.from_json(self._json("POST", "/endpoints/", json=body))
+
+    def ensure_endpoint(self, name: str, description: str = "") -> bool:
+        """Create the endpoint unless it exists; True when this call made it."""
+        return _made(lambda: self.endpoint(name), lambda: self.create_endpoint(name, description))
 
     def policy(self, endpoint: str) -> Policy:
         response = self._request("GET", f"/endpoints/{endpoint}/policy/")
@@ -262,6 +270,23 @@ class Client:
         if not response.is_success:
             raise ProblemError.from_response(response)
         return response
+
+
+def _made(look: Callable[[], object], make: Callable[[], object]) -> bool:
+    try:
+        look()
+        return False
+    except ProblemError as error:
+        if error.status != httpx.codes.NOT_FOUND:
+            raise
+    try:
+        make()
+    except ProblemError as error:
+        # Someone else made it meanwhile: that it exists is all that was wanted.
+        if error.status != httpx.codes.CONFLICT:
+            raise
+        return False
+    return True
 
 
 def _on_this_machine(api: str) -> bool:

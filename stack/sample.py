@@ -11,13 +11,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import numpy as np
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
-from nereid import Client, NereidError, ProblemError, policy_document
+from nereid import Client, NereidError, policy_document
 from nereid.drawing import prediction_card
 from nereid.inference import Answer, Predictor, arm_title
 from nereid.resources import Endpoint, Version
@@ -71,19 +70,11 @@ class SampleResult:
 def run_sample(api: str, token: str, grpc: str, console: Console) -> SampleResult:
     sample = load_sample(NAME, CHECKOUT)
     with Client(api, token) as client:
-        _ensure_model(client)
+        client.ensure_model(NAME, DESCRIPTION)
         versions = _push_missing(client, sample, console)
         _ensure_policy(client, versions[VERSIONS[0]])
         endpoint = _wait_healthy(client, console)
     return _predict(sample, endpoint, versions, grpc)
-
-
-def _ensure_model(client: Client) -> None:
-    try:
-        client.create_model(NAME, DESCRIPTION)
-    except ProblemError as error:
-        if error.status != httpx.codes.CONFLICT:
-            raise
 
 
 def _push_missing(client: Client, sample: Sample, console: Console) -> dict[int, Version]:
@@ -129,11 +120,7 @@ def _figures(path: Path) -> dict[str, float]:
 
 
 def _ensure_policy(client: Client, version: Version) -> None:
-    try:
-        client.create_endpoint(NAME, DESCRIPTION)
-    except ProblemError as error:
-        if error.status != httpx.codes.CONFLICT:
-            raise
+    client.ensure_endpoint(NAME, DESCRIPTION)
     standing = client.policy(NAME)
     if standing.empty:
         policy = policy_document([f"{NAME}:{version.number}=100"])

@@ -174,8 +174,8 @@ def _standing_policy(session: Session, client: Client, endpoint: str, create: bo
             raise NereidError(
                 f"there is no endpoint {endpoint!r}\nAdd --create to make it with this policy."
             ) from error
-    client.create_endpoint(endpoint)
-    session.note(f"made the endpoint {endpoint}")
+    if client.ensure_endpoint(endpoint):
+        session.note(f"made the endpoint {endpoint}")
     return client.policy(endpoint)
 
 

@@ -138,10 +138,10 @@ def push(
     """
     figures = dict(_metric(text) for text in metric or ())
     with session.client() as client:
-        if create:
-            _ensure_model(session, client, model, description)
-        else:
+        if not create:
             _require_model(client, model)
+        elif client.ensure_model(model, description):
+            session.note(f"made the model {model}")
         version = _upload(session, client, model, file, figures, framework)
         if wait:
             with session.err.status(f"checking {model}:{version.number}"):
@@ -165,16 +165,6 @@ def _outcome(session: Session, version: Version) -> None:
         session.out.print(Text.assemble((name, "bold"), f" is {version.state}"))
     if version.state == "rejected":
         raise typer.Exit(REFUSED)
-
-
-def _ensure_model(session: Session, client: Client, model: str, description: str) -> None:
-    try:
-        client.create_model(model, description)
-        session.note(f"made the model {model}")
-    except ProblemError as error:
-        # Two people may create it at once: that it exists is all that was wanted.
-        if error.status != httpx.codes.CONFLICT:
-            raise
 
 
 def _require_model(client: Client, model: str) -> None:
