@@ -8,6 +8,7 @@ own home.
 
 from __future__ import annotations
 
+import filecmp
 import http.client
 import importlib.util
 import os
@@ -138,7 +139,7 @@ def python_stub() -> Path:
 
 
 def assemble_backend_directory(node_home: Path, *, traffic_library: Path = TRAFFIC_LIBRARY) -> Path:
-    """Fill `<node home>/backends/` with links to what Triton may load, and with nothing else."""
+    """Fill `<node home>/backends/` with what Triton may load, and with nothing else."""
     if not traffic_library.exists():
         raise TritonUnavailableError(
             f"{traffic_library} is missing: build it with `python -m backends.build`"
@@ -165,7 +166,7 @@ def assemble_backend_directory(node_home: Path, *, traffic_library: Path = TRAFF
         folder.mkdir(exist_ok=True)
         _remove_others(folder, links)
         for link, target in links.items():
-            _link(folder / link, target)
+            _place(folder / link, target)
     return directory
 
 
@@ -179,13 +180,20 @@ def _remove_others(directory: Path, keep: Iterable[str]) -> None:
             entry.unlink()
 
 
-def _link(link: Path, target: Path) -> None:
-    if link.is_symlink() and link.readlink() == target:
+def _place(target: Path, source: Path) -> None:
+    """Makes `target` the same file as `source`, or a copy across file systems.
+
+    No symbolic link: Triton refuses a backend library that resolves to outside its folder.
+    """
+    if target.exists() and filecmp.cmp(target, source):
         return
-    fresh = link.with_name(f".{link.name}.new")
+    fresh = target.with_name(f".{target.name}.new")
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(target)
-    fresh.replace(link)
+    try:
+        fresh.hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, fresh)
+    fresh.replace(target)
 
 
 def command(options: TritonOptions) -> list[str]:

@@ -1,0 +1,105 @@
+"""Running a dynamic batch: one ONNX Runtime call for all requests that fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Tensors = dict[str, np.ndarray]
+# (output names, inputs) -> outputs in that order
+Run = Callable[[Sequence[str], Mapping[str, np.ndarray]], Sequence[np.ndarray]]
+
+
+class RequestError(ValueError):
+    """One request cannot be answered; its neighbours in the batch can."""
+
+
+class InputError(RequestError):
+    """The caller's own mistake: no other model of this signature would answer it either."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: its input tensors as Triton gave them, and the outputs it wants."""
+
+    inputs: Tensors
+    outputs: tuple[str, ...]
+
+
+def answer_all(
+    run: Run, requests: Sequence[Asked | RequestError], *, batched: bool
+) -> list[Tensors | RequestError]:
+    """An answer or an error for each request, in order.
+
+    Requests whose tensors differ only in the batch dimension are run together. When that fails,
+    each is run alone, so that only the ones at fault are told so.
+    """
+    answers: list[Tensors | RequestError] = [
+        entry if isinstance(entry, RequestError) else RequestError("not run") for entry in requests
+    ]
+    groups: dict[tuple, list[int]] = {}
+    for index, entry in enumerate(requests):
+        if isinstance(entry, Asked):
+            # Without a batch dimension nothing may be joined: a group for each.
+            key = _shape_key(entry.inputs) if batched else (index,)
+            groups.setdefault(key, []).append(index)
+    for members in groups.values():
+        asked = [requests[index] for index in members]
+        for index, answer in zip(members, _answer_group(run, asked, batched), strict=True):
+            answers[index] = answer
+    return answers
+
+
+def _shape_key(inputs: Tensors) -> tuple:
+    return tuple((name, inputs[name].dtype.str, inputs[name].shape[1:]) for name in sorted(inputs))
+
+
+def _answer_group(
+    run: Run, group: Sequence[Asked], batched: bool
+) -> Sequence[Tensors | RequestError]:
+    try:
+        return _run_together(run, group, batched)
+    except RequestError as error:
+        if len(group) == 1:
+            return [error]
+    except Exception as error:  # whatever ONNX Runtime raises belongs to these requests
+        if len(group) == 1:
+            return [RequestError(str(error))]
+    return [_answer_group(run, [asked], batched)[0] for asked in group]
+
+
+def _run_together(run: Run, group: Sequence[Asked], batched: bool) -> list[Tensors]:
+    wanted = sorted({name for asked in group for name in asked.outputs})
+    if len(group) == 1:
+        inputs = group[0].inputs
+    else:
+        inputs = {
+            name: np.concatenate([asked.inputs[name] for asked in group])
+            for name in group[0].inputs
+        }
+    outputs = dict(zip(wanted, run(wanted, inputs), strict=True))
+    if not batched:
+        return [outputs]
+    sizes = [_batch_size(asked.inputs) for asked in group]
+    for name, value in outputs.items():
+        if value.ndim == 0 or value.shape[0] != sum(sizes):
+            raise RequestError(
+                f"output '{name}' has shape {list(value.shape)} for a batch of {sum(sizes)}: "
+                "the model does not keep its batch dimension"
+            )
+    if len(group) == 1:
+        return [outputs]
+    ends = np.cumsum(sizes)[:-1]
+    parts = {name: np.split(value, ends) for name, value in outputs.items()}
+    return [
+        {name: parts[name][index] for name in asked.outputs} for index, asked in enumerate(group)
+    ]
+
+
+def _batch_size(inputs: Tensors) -> int:
+    sizes = {value.shape[0] for value in inputs.values()}
+    if len(sizes) != 1:
+        raise InputError(f"the inputs disagree on the batch size: {sorted(sizes)}")
+    return sizes.pop()
