@@ -26,6 +26,8 @@ _CUDA = (
 # Read by the Python backend that runs us.
 _PYTHON_BACKEND = ("EXECUTION_ENV_PATH", "FORCE_CPU_ONLY_INPUT_TENSORS")
 _SPINNING = "session.intra_op.allow_spinning"
+# Handed to ONNX Runtime as they are: its own names of session settings.
+_ENTRIES = ("session.", "optimization.", "memory.", "ep.")
 
 
 class SettingError(ValueError):
@@ -56,7 +58,7 @@ def session_options(
     numbers = {key: _integer(key, given[key]) for key in _INTEGERS if key in given}
     switches = {key: _boolean(key, given[key]) for key in _BOOLEANS if key in given}
     known = {*_INTEGERS, *_BOOLEANS, *_CUDA, *_PYTHON_BACKEND}
-    unknown = sorted(key for key in given if key not in known and not key.startswith("session."))
+    unknown = sorted(key for key in given if key not in known and not key.startswith(_ENTRIES))
     if unknown:
         warn(f"these parameters have no meaning here and are ignored: {', '.join(unknown)}")
 
@@ -79,7 +81,7 @@ def session_options(
     # take the cores from the other models.
     options.add_session_config_entry(_SPINNING, given.get(_SPINNING, "0"))
     for key, value in given.items():
-        if key.startswith("session.") and key != _SPINNING:
+        if key.startswith(_ENTRIES) and key != _SPINNING:
             options.add_session_config_entry(key, value)
     return options
 

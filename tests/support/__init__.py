@@ -1,0 +1,1 @@
+"""What tests share: real servers on free ports, and the files to give them."""
