@@ -7,12 +7,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from stack.settings import StackSettings
+from stack.settings import DEFAULT_HOME, StackSettings
 
-NEXT_COMMANDS = (
-    ("nereid endpoints", "the endpoint, its arms and where it serves"),
-    ("nereid deploy digits --arm 1=90 --arm 2=10", "send a tenth of the requests to version 2"),
-    ("nereid infer digits --sample", "a prediction through whichever arm the router picks"),
+WITH_SAMPLE = (
+    ("plan digits digits:1=90 digits:2=10", "what sending a tenth to version 2 would change"),
+    ("deploy digits digits:1=90 digits:2=10", "do it; clients notice nothing"),
+    ("infer digits --sample digits --count 100", "a hundred requests, and which arm answered"),
+)
+WITHOUT_SAMPLE = (
+    ("servers", "this Triton, and what it holds"),
+    ("push --help", "upload a model of your own"),
+    ("deploy --help", "and send traffic to it"),
 )
 
 
@@ -46,14 +51,17 @@ def addresses(settings: StackSettings, admin: Admin) -> Table:
     table.add_row("Admin user", admin.username)
     table.add_row("Password", password_hint(admin, settings))
     table.add_row("For programs", f"{settings.stack_file}  (addresses and a token)")
+    table.add_row("Logs", f"{settings.log_dir}/  (all of it here: make serve ARGS='--logs all')")
     return table
 
 
-def next_steps() -> RenderableType:
+def next_steps(settings: StackSettings, *, with_sample: bool) -> RenderableType:
+    elsewhere = settings.home != DEFAULT_HOME
+    program = (f"NEREID_HOME={settings.home} " if elsewhere else "") + ".venv/bin/nereid"
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for command, purpose in NEXT_COMMANDS:
-        table.add_row(Text(command, "bold cyan"), Text(purpose, "dim"))
-    return Group(Text("Try next (in another terminal, `. .venv/bin/activate` first):"), table)
+    for arguments, purpose in WITH_SAMPLE if with_sample else WITHOUT_SAMPLE:
+        table.add_row(Text(f"{program} {arguments}", "bold cyan"), Text(purpose, "dim"))
+    return Group(Text("Try next, in another terminal:"), table)
 
 
 def banner(
@@ -65,5 +73,9 @@ def banner(
     ]
     if sample is not None:
         parts += [Text(), sample]
-    parts += [Text(), next_steps(), Text("Ctrl-C stops everything.", "dim")]
+    parts += [
+        Text(),
+        next_steps(settings, with_sample=sample is not None),
+        Text("Ctrl-C stops everything.", "dim"),
+    ]
     return Padding(Group(*parts), (1, 0))

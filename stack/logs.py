@@ -30,6 +30,7 @@ ALARM = re.compile(r"WARN|ERROR|CRITICAL|FATAL|PANIC|Traceback|Exception|^[EWF]\
 HARMLESS = re.compile(
     r"overcommit_memory|CudaDriverHelper|superuser privileges|CUDA driver version|"
     r"the database system is (starting up|not yet accepting connections)|"
+    r"django\.request: (Not Found|Unauthorized|Precondition)|"
     r"Unable to allocate pinned system memory|Failed to initialize NVML"
 )
 
