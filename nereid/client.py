@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -310,5 +311,5 @@ def _object(response: httpx.Response) -> dict[str, Any]:
 
 def _cause(error: httpx.TransportError) -> str:
     """The system's own words; httpx wraps them and sometimes says nothing."""
-    text = str(error).removeprefix("[Errno 111] ")
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
     return text or type(error).__name__

@@ -26,6 +26,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 SERIES = ("#1fb6c1", "#f2a65a", "#9d7cd8", "#7bc96f", "#e06c75", "#d7c75e")
 GOOD = "#5fd3a2"
 BAD = "#ff6b6b"
+SMALLEST_SHARE = 0.0005
 
 
 @dataclass(frozen=True)
@@ -146,10 +147,11 @@ def probability_bars(
         if index == winner:
             style = SERIES[0] if truth is None else (GOOD if index == truth else BAD)
         share = float(probabilities[index])
+        visible = share if share >= SMALLEST_SHARE else 0.0  # no bar beside "0.0%"
         name = classes[index] if index < len(classes) else str(index)
         table.add_row(
             Text(name, style="bold" if index == winner else "dim"),
-            bar(share, width, style),
+            bar(visible, width, style),
             Text(f"{share:.1%}", style="" if index == winner else "dim"),
         )
     return table

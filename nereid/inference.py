@@ -36,7 +36,7 @@ class Answer:
 
     @property
     def arm_title(self) -> str:
-        return arm_title(self.arm) if self.arm else "not routed"
+        return arm_title(self.arm) if self.arm else "the model itself"
 
 
 @dataclass(frozen=True)
@@ -237,11 +237,13 @@ def _failure(error: Any, address: str) -> NereidError:
     message = str(error.message() or error)
     status = str(error.status() or "")
     if status == "StatusCode.UNAVAILABLE" and "connect" in message.lower():
-        return _unreachable(address, "connection refused")
+        return _unreachable(address, "Connection refused")
     return InferenceError(message)
 
 
 def _unreachable(address: str, reason: str) -> UnreachableError:
+    # The system's number for the reason helps nobody.
+    words = re.sub(r"^\[Errno \d+\] ", "", reason)
     return UnreachableError(
-        f"Triton at {address}", reason, "Is the stack running? `make serve` starts one here."
+        f"Triton at {address}", words, "Is the stack running? `make serve` starts one here."
     )

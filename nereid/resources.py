@@ -201,7 +201,8 @@ class Revision:
     number: int
     generation: int
     digest: str
-    state: str
+    error: str
+    served_from: str  # empty: it never served
     created_at: str
     created_by: str
     policy: Document | None
@@ -213,7 +214,8 @@ class Revision:
             number=int(raw["number"]),
             generation=int(raw.get("generation") or 0),
             digest=str(raw.get("digest") or ""),
-            state=str(raw.get("state") or ""),
+            error=" ".join(str(raw.get("error") or "").split()),
+            served_from=str(raw.get("served_from") or ""),
             created_at=str(raw.get("created_at") or ""),
             created_by=str(raw.get("created_by") or ""),
             policy=raw.get("policy"),

@@ -13,7 +13,7 @@ from nereid.cli import render
 from nereid.cli.app import command
 from nereid.cli.session import REFUSED, Session
 from nereid.client import Client
-from nereid.drawing import split_bar
+from nereid.drawing import BAD, split_bar
 from nereid.errors import NereidError, ProblemError
 from nereid.policy import policy_document
 from nereid.resources import Accepted, Endpoint, Policy, Revision
@@ -107,15 +107,20 @@ def _show(session: Session, endpoint: Endpoint, revisions: list[Revision]) -> No
         for revision in latest:
             table.add_row(
                 str(revision.number),
-                Text(
-                    revision.state or "-",
-                    style="bold" if revision.number == endpoint.revision else "",
-                ),
+                _state(revision, endpoint),
                 revision.created_by or "-",
                 Text(render.ago(revision.created_at), style="dim"),
                 _traffic(revision),
             )
         session.out.print(table)
+
+
+def _state(revision: Revision, endpoint: Endpoint) -> Text:
+    if revision.error:
+        return Text(revision.error, style=BAD)
+    if revision.number == endpoint.revision:
+        return Text("serves" if revision.served_from else "comes next", style="bold")
+    return Text("served" if revision.served_from else "never served", style="dim")
 
 
 def _traffic(revision: Revision) -> str:

@@ -224,7 +224,7 @@ def _show_tally(session: Session, tally: Tally) -> None:
         colour = SERIES[place % len(SERIES)]
         share = answers / tally.answered
         row: list[Text | str] = [
-            Text(arm_title(arm) if arm else "not routed", style=f"bold {colour}"),
+            Text(arm_title(arm) if arm else "the model itself", style=f"bold {colour}"),
             str(answers),
             bar(share, 24, colour),
             render.percent(100 * share),

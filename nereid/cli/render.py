@@ -11,12 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from nereid.drawing import BAD, GOOD, SERIES, bar
-from nereid.resources import Arm, Endpoint, Plan, Version
+from nereid.resources import Arm, Endpoint, Finding, Plan, Version
 
 STYLES = {
     "Healthy": GOOD,
     "Ready": GOOD,
     "READY": GOOD,
+    "Serving": GOOD,
     "ready": GOOD,
     "Progressing": SERIES[1],
     "validating": SERIES[1],
@@ -24,6 +25,7 @@ STYLES = {
     "LOADING": SERIES[1],
     "Degraded": BAD,
     "NotReady": BAD,
+    "Failed": BAD,
     "UNAVAILABLE": BAD,
     "rejected": BAD,
 }
@@ -32,7 +34,9 @@ STEPS = ("B", "KB", "MB", "GB", "TB")
 
 
 def table(*columns: str, right: Sequence[str] = ()) -> Table:
-    result = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, show_edge=False)
+    result = Table(
+        box=box.SIMPLE_HEAD, header_style="dim", border_style="dim", pad_edge=False, show_edge=False
+    )
     for column in columns:
         result.add_column(column, justify="right" if column in right else "left")
     return result
@@ -137,37 +141,37 @@ def diff(text: str) -> Text:
 
 
 def plan_parts(plan: Plan) -> list[RenderableType]:
-    """What a plan says, in the order people ask: what changes, is it sound, what moves, exactly."""
+    """What a plan says. The files' diff comes first: it is long, and what people decide by, the
+    findings and the changes in words, should stand where the screen ends."""
     parts: list[RenderableType] = []
-    if plan.changes:
-        changes = Table.grid(padding=(0, 2))
-        for change in plan.changes:
-            sign, style = {"add": ("+", GOOD), "remove": ("-", BAD)}.get(
-                change.action, ("~", SERIES[1])
-            )
-            changes.add_row(
-                Text(f"{sign} {change.action}", style=style),
-                Text(change.arm, style="bold"),
-                change.detail,
-            )
-        parts.append(changes)
-    else:
-        parts.append(Text("Nothing would change.", style="dim"))
-    for finding in plan.findings:
-        style = BAD if finding.severity == "error" else SERIES[1]
-        line = Text.assemble((f"{finding.severity} ", style), (finding.code, "bold"), "  ")
-        line.append(finding.detail)
-        if finding.pointer:
-            line.append(f"  {finding.pointer}", style="dim")
-        parts.append(line)
-    moves = Text()
-    for verb, names, style in (("load", plan.loads, GOOD), ("unload", plan.unloads, BAD)):
-        for name in names:
-            moves.append(f"{verb:<7}", style=style)
-            moves.append(f"{name}\n")
-    moves.rstrip()
-    if moves:
-        parts.extend([Text(), moves])
     if plan.diff.strip():
-        parts.extend([Text(), diff(plan.diff)])
-    return parts
+        parts.extend([diff(plan.diff), Text()])
+    if plan.loads or plan.unloads:
+        moves = Table.grid(padding=(0, 2))
+        for verb, names, style in (("load", plan.loads, GOOD), ("unload", plan.unloads, BAD)):
+            for name in names:
+                moves.add_row(Text(verb, style=style), name)
+        parts.extend([moves, Text()])
+    parts.extend(_finding(finding) for finding in plan.findings)
+    if not plan.changes:
+        return [*parts, Text("Nothing would change.", style="dim")]
+    changes = Table.grid(padding=(0, 2))
+    for change in plan.changes:
+        sign, style = {"add": ("+", GOOD), "remove": ("-", BAD)}.get(
+            change.action, ("~", SERIES[1])
+        )
+        changes.add_row(
+            Text(f"{sign} {change.action}", style=style),
+            Text(change.arm, style="bold"),
+            change.detail,
+        )
+    return [*parts, changes]
+
+
+def _finding(finding: Finding) -> Text:
+    style = BAD if finding.severity == "error" else SERIES[1]
+    line = Text.assemble((f"{finding.severity} ", style), (finding.code, "bold"), "  ")
+    line.append(finding.detail)
+    if finding.pointer:
+        line.append(f"  {finding.pointer}", style="dim")
+    return line
