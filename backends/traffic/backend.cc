@@ -110,7 +110,8 @@ Error Load(TRITONBACKEND_Model* model) {
 
   Policy policy;
   if (Error error = ReadPolicy(model, &policy)) return error;
-  auto router = std::make_unique<Router>(std::move(policy), std::random_device{}());
+  std::random_device entropy;
+  auto router = std::make_unique<Router>(std::move(policy), (std::uint64_t{entropy()} << 32) | entropy());
   if (Error error = ReadConfig(model, router.get())) return error;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelServer(model, &router->server));
   router->allocator = backend->allocator;

@@ -16,7 +16,7 @@ struct nereid_router {
 
 // A router, or null with the line number and the reason written to where the caller says.
 NEREID_EXPORT nereid_router* nereid_router_new(
-    const char* text, size_t size, uint64_t start, size_t* line, char* reason, size_t reason_size) {
+    const char* text, size_t size, uint64_t seed, size_t* line, char* reason, size_t reason_size) {
   nereid::Policy policy;
   nereid::PolicyError error;
   if (!nereid::ParsePolicy(std::string_view(text, size), &policy, &error)) {
@@ -25,7 +25,7 @@ NEREID_EXPORT nereid_router* nereid_router_new(
     reason[reason_size - 1] = '\0';
     return nullptr;
   }
-  return new nereid_router{policy, nereid::Picker(policy.slots, start)};
+  return new nereid_router{policy, nereid::Picker(policy.slots, seed)};
 }
 
 NEREID_EXPORT void nereid_router_delete(nereid_router* router) { delete router; }

@@ -1,27 +1,47 @@
 #include "picker.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace nereid {
 namespace {
 
-// Each cycle walks all slots with one of these strides. Each is coprime to 10,000 (odd, and no
-// multiple of 5), so a walk meets every slot once. Each stands near 10,000 times an irrational that
-// is hard to approximate (golden, silver and bronze mean, root of 3), so a run of neighbouring slots
-// is met at nearly even distances. The stride changes from cycle to cycle, so callers that take turns
-// do not fall into step with the table.
-constexpr std::uint64_t kStrides[] = {6181, 4143, 3027, 7321};
-constexpr std::uint64_t kStrideCount = sizeof(kStrides) / sizeof(kStrides[0]);
+// Coprime to kSlots, so that the walk meets every slot once, and near kSlots / golden ratio, so that
+// it meets every run of neighbouring slots at nearly even distances.
+constexpr std::uint64_t kStride = 6181;
+
+// Steps shuffled among themselves. The bare walk alternates between odd and even slots (any stride
+// that meets all of them does), so two callers taking turns could each see one half of the table.
+constexpr std::size_t kBlock = 10;
+
+class SplitMix {
+ public:
+  explicit SplitMix(std::uint64_t seed) : state_(seed) {}
+
+  std::uint64_t Next() {
+    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15ULL);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+  }
+
+ private:
+  std::uint64_t state_;
+};
 
 }  // namespace
 
-Picker::Picker(std::vector<std::uint8_t> slots, std::uint64_t start)
-    : slots_(std::move(slots)), start_(start % kSlots) {}
-
-std::uint8_t Picker::At(std::uint64_t position) const noexcept {
-  const std::uint64_t cycle = position / kSlots;
-  const std::uint64_t step = position % kSlots;
-  return slots_[(start_ + step * kStrides[cycle % kStrideCount]) % kSlots];
+Picker::Picker(const std::vector<std::uint8_t>& slots, std::uint64_t seed) : cycle_(kSlots) {
+  SplitMix random(seed);
+  const std::uint64_t start = random.Next() % kSlots;
+  for (std::size_t step = 0; step < kSlots; ++step) {
+    cycle_[step] = slots[(start + step * kStride) % kSlots];
+  }
+  for (std::size_t block = 0; block < kSlots; block += kBlock) {
+    for (std::size_t left = kBlock - 1; left > 0; --left) {
+      std::swap(cycle_[block + left], cycle_[block + random.Next() % (left + 1)]);
+    }
+  }
 }
 
 }  // namespace nereid

@@ -14,8 +14,8 @@
 namespace nereid {
 
 struct Router {
-  Router(Policy read, std::uint64_t start)
-      : policy(std::move(read)), picker(policy.slots, start) {}
+  Router(Policy read, std::uint64_t seed)
+      : policy(std::move(read)), picker(policy.slots, seed) {}
 
   Policy policy;
   Picker picker;
