@@ -1,0 +1,1 @@
+"""Benchmarks: each prints its figures, and what they are held against, in one run."""
