@@ -172,7 +172,7 @@ def rollback(
         ConflictError: there is nothing to go back to.
     """
     endpoint = get_endpoint(name)
-    target = _rollback_target(endpoint, revision)
+    target = rollback_target(endpoint, revision)
     return set_policy(
         name=name,
         document=target.policy,
@@ -180,6 +180,32 @@ def rollback(
         queue=queue,
         reason=reason or f"rollback to revision {target.number}",
     )
+
+
+def rollback_target(endpoint: Endpoint, number: int | None) -> Revision:
+    """Where a rollback leads: that revision, or the one before the present intent.
+
+    Raises:
+        NotFoundError: the endpoint has no such revision.
+        ConflictError: there is nothing to go back to.
+    """
+    served = endpoint.revisions.exclude(served_from=None)
+    if number is not None:
+        target = endpoint.revisions.filter(number=number).first()
+        if target is None:
+            raise NotFoundError(f"endpoint {endpoint.name!r} has no revision {number}")
+        if target.plan is None:
+            raise ConflictError(f"revision {number} was never compiled: {target.error}")
+        return target
+    serving = serving_revision(endpoint)
+    if serving is None:
+        raise ConflictError(f"endpoint {endpoint.name!r} has served nothing yet")
+    if serving.generation != endpoint.generation:
+        return serving  # the change under way has not arrived: back to what serves
+    before = served.filter(number__lt=serving.number).order_by("-number").first()
+    if before is None:
+        raise ConflictError(f"revision {serving.number} is the first; there is none before it")
+    return before
 
 
 def delete_endpoint(*, name: str, actor: str, queue: Queue, clock: Clock) -> Endpoint:
@@ -242,26 +268,6 @@ def _locked(name: str) -> Endpoint:
 def _announce(endpoint: Endpoint, queue: Queue) -> None:
     endpoint_id = endpoint.id
     transaction.on_commit(lambda: queue.reconcile(endpoint_id=endpoint_id))
-
-
-def _rollback_target(endpoint: Endpoint, number: int | None) -> Revision:
-    served = endpoint.revisions.exclude(served_from=None)
-    if number is not None:
-        target = endpoint.revisions.filter(number=number).first()
-        if target is None:
-            raise NotFoundError(f"endpoint {endpoint.name!r} has no revision {number}")
-        if target.plan is None:
-            raise ConflictError(f"revision {number} was never compiled: {target.error}")
-        return target
-    serving = serving_revision(endpoint)
-    if serving is None:
-        raise ConflictError(f"endpoint {endpoint.name!r} has served nothing yet")
-    if serving.generation != endpoint.generation:
-        return serving  # the change under way has not arrived: back to what serves
-    before = served.filter(number__lt=serving.number).order_by("-number").first()
-    if before is None:
-        raise ConflictError(f"revision {serving.number} is the first; there is none before it")
-    return before
 
 
 def _findings(before: Plan | None, after: Plan) -> list[Finding]:

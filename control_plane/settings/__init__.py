@@ -67,8 +67,9 @@ DATABASE_URL = _required("DATABASE_URL")
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "")
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "control_plane.console",  # before unfold: its templates come first
+    "unfold.apps.BasicAppConfig",
+    "control_plane.console.admin_config.ConsoleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -83,7 +84,6 @@ INSTALLED_APPS = [
     "control_plane.registry",
     "control_plane.endpoints",
     "control_plane.api",
-    "control_plane.console",
 ]
 
 MIDDLEWARE = [

@@ -1,0 +1,350 @@
+"""Endpoints, their revisions, and where they are placed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from control_plane import wiring
+from control_plane.audit.models import AuditEvent
+from control_plane.console.overview import endpoint_cards, placement_status, recent_traffic
+from control_plane.console.policy_page import policy_page
+from control_plane.console.record_admin import DeletableAdmin, RecordAdmin, label, link, mono
+from control_plane.console.rollback_page import rollback_page
+from control_plane.console.templatetags.console import ago
+from control_plane.endpoints.models import Endpoint, Placement, Revision
+from control_plane.endpoints.services import create_endpoint, delete_endpoint, update_endpoint
+
+SHOWN_REVISIONS = 10
+SHOWN_EVENTS = 8
+
+
+class EndpointForm(forms.ModelForm):
+    """An endpoint's own words; its traffic has a page of its own."""
+
+    class Meta:
+        model = Endpoint
+        fields = ("name", "description")
+
+
+@admin.register(Endpoint)
+class EndpointAdmin(DeletableAdmin):
+    """Endpoints: public names and the traffic behind them."""
+
+    form = EndpointForm
+    audited_as = "endpoint"
+    list_display = ("name", "status_label", "traffic", "revision", "reason", "changed")
+    list_filter = ("status",)
+    search_fields = ("name", "description")
+    ordering = ("name",)
+    change_form_outer_before_template = "console/parts/endpoint_page.html"
+    change_form_outer_after_template = "console/parts/endpoint_history.html"
+    actions_detail = ("edit_policy", "roll_back")
+    empty_icon = "alt_route"
+    empty_title = "No endpoints yet"
+    empty_text = "An endpoint is the name that callers use; it outlives every version behind it."
+    empty_command = "nereid deploy digits digits:1=100 --create"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Endpoint]:
+        served = Revision.objects.filter(endpoint=OuterRef("pk"), served_from__isnull=False)
+        newest = served.order_by("-number").values("number")[:1]
+        return super().get_queryset(request).annotate(serving=Subquery(newest))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if isinstance(obj, Endpoint) and obj.deleted_at:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if isinstance(obj, Endpoint) and obj.deleted_at:
+            return False
+        return super().has_delete_permission(request, obj)
+
+    @display(description="status", ordering="status")
+    def status_label(self, endpoint: Endpoint) -> SafeString:
+        return label("Removing" if endpoint.deleted_at else endpoint.status)
+
+    @display(description="traffic")
+    def traffic(self, endpoint: Endpoint) -> SafeString | str:
+        arms = (endpoint.policy or {}).get("arms", [])
+        parts = ((f"{arm['model']} v{arm['version']}", arm["weight"]) for arm in arms)
+        return format_html_join(" ", '<span class="n-tag">{} <b>{} %</b></span>', parts)
+
+    @display(description="revision", ordering="serving")
+    def revision(self, endpoint: Any) -> str:
+        return str(endpoint.serving) if endpoint.serving else "none serves yet"
+
+    @display(description="changed", ordering="updated_at")
+    def changed(self, endpoint: Endpoint) -> SafeString | str:
+        return ago(endpoint.updated_at)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("description", "created_at", "created_by") if obj else ("name", "description")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("created_at", "created_by") if obj else ()
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        if obj and not self.has_change_permission(request, obj):
+            kwargs["form"] = forms.ModelForm
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def write(self, request: HttpRequest, form: forms.ModelForm, change: bool) -> Endpoint:
+        actor = request.user.get_username()
+        values = form.cleaned_data
+        if not change:
+            return create_endpoint(actor=actor, queue=wiring.queue(), **values)
+        if "description" not in form.changed_data:
+            return form.instance
+        return update_endpoint(
+            name=form.instance.name, actor=actor, description=values["description"]
+        )
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """A new endpoint has no traffic yet: on to its policy."""
+        self.message_user(request, f"Endpoint {obj.name} was made. Now say where requests go.")
+        return HttpResponseRedirect(reverse("admin:endpoints_endpoint_edit_policy", args=[obj.pk]))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = dict(extra_context or {})
+        endpoint = self.get_object(request, object_id)
+        if endpoint:
+            context |= _page_context(request, endpoint)
+        return super().change_view(request, object_id, form_url, context)
+
+    @action(
+        description="Edit policy",
+        url_path="policy",
+        icon="alt_route",
+        variant=ActionVariant.PRIMARY,
+        permissions=["change"],
+    )
+    def edit_policy(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return policy_page(self, request, self.found(request, object_id, "change"))
+
+    @action(
+        description="Roll back",
+        url_path="rollback",
+        icon="undo",
+        permissions=["change"],
+    )
+    def roll_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return rollback_page(self, request, self.found(request, object_id, "change"))
+
+    def remove(self, request: HttpRequest, record: Endpoint) -> str:
+        delete_endpoint(
+            name=record.name,
+            actor=request.user.get_username(),
+            queue=wiring.queue(),
+            clock=wiring.clock(),
+        )
+        return f"{record.name} is being taken off every server; then its record goes."
+
+    def consequences(self, record: Endpoint) -> list[str]:
+        servers = [p.server.name for p in record.placements.select_related("server")]
+        where = f" on {', '.join(servers)}" if servers else ""
+        return [
+            f"Callers of “{record.name}” get errors from then on{where}.",
+            "Its router and the models that nothing else uses are unloaded.",
+            "Its revisions go with it: there is no rollback. The audit record stays.",
+        ]
+
+
+@admin.register(Revision)
+class RevisionAdmin(RecordAdmin):
+    """Revisions: immutable, so that a way back leads to the very same files."""
+
+    list_display = ("title", "state", "arms", "short_digest", "created_at", "created_by")
+    list_filter = ("endpoint", "created_at")
+    search_fields = ("endpoint__name", "digest", "created_by")
+    list_select_related = ("endpoint",)
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": ("endpoint_link", "number", "state", "error", "served_from")}),
+        ("Traffic", {"fields": ("arms", "version_links")}),
+        ("Record", {"fields": ("generation", "digest", "created_at", "created_by")}),
+    )
+    readonly_fields = (
+        "endpoint_link",
+        "number",
+        "state",
+        "error",
+        "served_from",
+        "arms",
+        "version_links",
+        "generation",
+        "digest",
+        "created_at",
+        "created_by",
+    )
+    change_form_outer_after_template = "console/parts/revision_diff.html"
+    empty_icon = "history_edu"
+    empty_title = "No revisions yet"
+    empty_text = "Each policy that is applied to an endpoint is compiled into a revision."
+    empty_command = "nereid deploy digits digits:1=100"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Revision]:
+        newer = Revision.objects.filter(
+            endpoint=OuterRef("endpoint"), number__gt=OuterRef("number"), served_from__isnull=False
+        )
+        rows = super().get_queryset(request).defer("plan", "diff")
+        return rows.annotate(
+            newer_serves=Subquery(newer.values("number")[:1]),
+            wanted_generation=F("endpoint__generation"),
+        )
+
+    @display(description="revision", ordering="number")
+    def title(self, revision: Revision) -> str:
+        return f"{revision.endpoint.name} #{revision.number}"
+
+    @display(description="state")
+    def state(self, revision: Any) -> SafeString:
+        return label(_state(revision))
+
+    @display(description="arms")
+    def arms(self, revision: Revision) -> SafeString | str:
+        parts = (
+            (arm["name"], f"{arm['model']} v{arm['version']}", arm["weight"])
+            for arm in revision.policy["arms"]
+        )
+        return format_html_join(" ", '<span class="n-tag">{}: {} <b>{} %</b></span>', parts)
+
+    @display(description="digest")
+    def short_digest(self, revision: Revision) -> SafeString | str:
+        return mono(revision.digest[:12]) if revision.digest else ""
+
+    @display(description="endpoint")
+    def endpoint_link(self, revision: Revision) -> SafeString | str:
+        return link(revision.endpoint)
+
+    @display(description="versions")
+    def version_links(self, revision: Revision) -> SafeString | str:
+        used = revision.revisionversion_set.select_related("version__model")
+        rows = ((link(use.version), mono(use.physical)) for use in used)
+        return format_html_join(format_html("<br>"), "{} as {}", rows) or "none"
+
+
+@admin.register(Placement)
+class PlacementAdmin(RecordAdmin):
+    """Placements: what was observed, and so nobody's to edit."""
+
+    list_display = ("title", "state", "switched", "prepared", "sent", "observed")
+    list_filter = ("server", "endpoint")
+    search_fields = ("server__name", "endpoint__name", "failure")
+    list_select_related = ("server", "endpoint")
+    ordering = ("endpoint__name", "server__name")
+    fieldsets = (
+        (None, {"fields": ("endpoint_link", "server_link", "state", "why")}),
+        ("Generations", {"fields": ("wanted", "prepared", "switched", "retired", "failed")}),
+        ("Models", {"fields": ("ready_list",)}),
+        ("Last command", {"fields": ("sent", "failed_at", "observed_at")}),
+    )
+    readonly_fields = (
+        "endpoint_link",
+        "server_link",
+        "state",
+        "why",
+        "wanted",
+        "prepared",
+        "switched",
+        "retired",
+        "failed",
+        "ready_list",
+        "sent",
+        "failed_at",
+        "observed_at",
+    )
+    empty_icon = "lan"
+    empty_title = "Nothing is placed yet"
+    empty_text = "Where an endpoint is served, its placement says what that server holds of it."
+    empty_command = "nereid deploy digits digits:1=100"
+
+    @display(description="placement", ordering="endpoint__name")
+    def title(self, placement: Placement) -> str:
+        return str(placement)
+
+    @display(description="state")
+    def state(self, placement: Placement) -> SafeString:
+        return label(placement_status(placement, placement.endpoint.generation)[0])
+
+    @display(description="reason")
+    def why(self, placement: Placement) -> str:
+        return placement_status(placement, placement.endpoint.generation)[1]
+
+    @display(description="wanted")
+    def wanted(self, placement: Placement) -> int:
+        return placement.endpoint.generation
+
+    @display(description="last command", ordering="sent_at")
+    def sent(self, placement: Placement) -> SafeString | str:
+        if not placement.sent_verb:
+            return "none"
+        words = f"{placement.sent_verb} generation {placement.sent_generation}"
+        return format_html("{}, {}", words, ago(placement.sent_at))
+
+    @display(description="observed", ordering="observed_at")
+    def observed(self, placement: Placement) -> SafeString | str:
+        return ago(placement.observed_at)
+
+    @display(description="ready models")
+    def ready_list(self, placement: Placement) -> SafeString | str:
+        return format_html_join(" ", "{}", ((mono(name),) for name in placement.ready_models))
+
+    @display(description="endpoint")
+    def endpoint_link(self, placement: Placement) -> SafeString | str:
+        return link(placement.endpoint)
+
+    @display(description="server")
+    def server_link(self, placement: Placement) -> SafeString | str:
+        return link(placement.server)
+
+
+def _state(revision: Any) -> str:
+    """Where a revision stands; `newer_serves` and `wanted_generation` come from the query."""
+    if revision.error:
+        return "not compiled"
+    if revision.served_from and not revision.newer_serves:
+        return "Serving"
+    if revision.served_from or revision.generation != revision.wanted_generation:
+        return "superseded"
+    return "Progressing"
+
+
+def _page_context(request: HttpRequest, endpoint: Any) -> dict[str, Any]:
+    """What an endpoint's page shows around its form."""
+    traffic = recent_traffic(wiring.clock().now())
+    cards = endpoint_cards(Endpoint.objects.filter(pk=endpoint.pk), traffic)
+    revisions = list(endpoint.revisions.defer("plan", "diff").order_by("-number")[:SHOWN_REVISIONS])
+    for revision in revisions:
+        revision.newer_serves = revision.number < (endpoint.serving or 0)
+        revision.wanted_generation = endpoint.generation
+        revision.state = _state(revision)
+    context: dict[str, Any] = {
+        "card": cards[0] if cards else None,
+        "revisions": revisions,
+        "serving": endpoint.serving,
+    }
+    if request.user.has_perm("audit.view_auditevent"):  # type: ignore[union-attr]
+        context["events"] = AuditEvent.objects.filter(
+            object_type="endpoint", object_id=str(endpoint.pk)
+        ).defer("before", "after")[:SHOWN_EVENTS]
+    return context

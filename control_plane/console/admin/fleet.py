@@ -1,0 +1,85 @@
+"""Servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from control_plane import wiring
+from control_plane.console.overview import placement_status
+from control_plane.console.record_admin import RecordAdmin, label
+from control_plane.console.templatetags.console import ago
+from control_plane.fleet.models import Server
+from control_plane.fleet.selectors import server_status
+
+
+@admin.register(Server)
+class ServerAdmin(RecordAdmin):
+    """Servers register themselves: a server made by hand would count as one that is away."""
+
+    audited_as = "server"
+    list_display = ("name", "status", "reason", "held_count", "triton_version", "http", "seen")
+    list_filter = ("accelerator", "ready")
+    search_fields = ("name", "http", "grpc")
+    fieldsets = (
+        (None, {"fields": ("name", "status", "reason", "seen")}),
+        (
+            "Addresses",
+            {"fields": ("http", "grpc", "metrics", "accelerator", "triton_version", "created_at")},
+        ),
+    )
+    readonly_fields = (
+        "name",
+        "status",
+        "reason",
+        "seen",
+        "http",
+        "grpc",
+        "metrics",
+        "accelerator",
+        "triton_version",
+        "created_at",
+    )
+    change_form_outer_after_template = "console/parts/server_holds.html"
+    empty_icon = "dns"
+    empty_title = "No servers yet"
+    empty_text = "A Triton's node worker registers it when it starts. One of your own, right here:"
+    empty_command = "make serve"
+
+    @display(description="status")
+    def status(self, server: Server) -> SafeString:
+        return label(server_status(server, wiring.clock().now())[0])
+
+    @display(description="reason")
+    def reason(self, server: Server) -> str:
+        return server_status(server, wiring.clock().now())[1]
+
+    @display(description="models held")
+    def held_count(self, server: Server) -> str:
+        ready = sum(1 for held in server.held if held.get("state") == "READY")
+        return f"{ready} of {len(server.held)} ready" if server.held else "none"
+
+    @display(description="last seen", ordering="last_seen_at")
+    def seen(self, server: Server) -> str:
+        return ago(server.last_seen_at)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        server = self.get_object(request, object_id)
+        context = dict(extra_context or {})
+        if server:
+            context["held"] = sorted(server.held, key=lambda held: str(held.get("name")))
+            context["parts"] = [
+                (placement, *placement_status(placement, placement.endpoint.generation))
+                for placement in server.placements.select_related("endpoint")
+            ]
+        return super().change_view(request, object_id, form_url, context)

@@ -1,0 +1,107 @@
+"""The home page, and the part of it that refreshes itself."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from control_plane import wiring
+from control_plane.audit.models import AuditEvent
+from control_plane.console.overview import endpoint_cards, recent_traffic, server_rows
+from control_plane.endpoints.models import Endpoint
+from control_plane.registry.models import ModelVersion, VersionState
+
+CARDS = 24
+EVENTS = 8
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's DASHBOARD_CALLBACK."""
+    return {**context, **overview(request)}
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    """The part of the home page that the browser asks for every few seconds."""
+    if not admin.site.has_permission(request):
+        return _to_login(reverse("admin:index"))
+    return _part(request, "console/parts/live.html", overview(request))
+
+
+def live_endpoint(request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
+    """The live part of an endpoint's page."""
+    page = reverse("admin:endpoints_endpoint_change", args=[endpoint_id])
+    if not admin.site.has_permission(request):
+        return _to_login(page)
+    if not request.user.has_perm("endpoints.view_endpoint"):  # type: ignore[union-attr]
+        raise PermissionDenied
+    traffic = recent_traffic(wiring.clock().now())
+    cards = endpoint_cards(Endpoint.objects.filter(pk=endpoint_id), traffic)
+    if not cards:  # deleted meanwhile: the list says so
+        listed = reverse("admin:endpoints_endpoint_changelist")
+        return HttpResponse(headers={"HX-Redirect": listed})
+    return _part(request, "console/parts/endpoint_card.html", {"card": cards[0], "heading": False})
+
+
+def _part(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    response = render(request, template, context)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _to_login(page: str) -> HttpResponse:
+    """The whole page goes to the login: a redirect would put the login into this part."""
+    query = urlencode({"next": page})
+    return HttpResponse(headers={"HX-Redirect": f"{reverse('admin:login')}?{query}"})
+
+
+def overview(request: HttpRequest) -> dict[str, Any]:
+    """What the person may see of endpoints, servers and events."""
+    now = wiring.clock().now()
+    may = request.user.has_perm  # type: ignore[union-attr] # only a logged in person gets here
+    context: dict[str, Any] = {
+        "now": now,
+        "sees_endpoints": may("endpoints.view_endpoint"),
+        "sees_servers": may("fleet.view_server"),
+        "sees_audit": may("audit.view_auditevent"),
+    }
+    if context["sees_endpoints"]:
+        context |= _endpoints(request)
+    if context["sees_servers"]:
+        servers = server_rows(now)
+        context["servers"] = servers
+        context["servers_ready"] = sum(1 for row in servers if row.status == "Ready")
+    if context["sees_audit"]:
+        context["events"] = AuditEvent.objects.defer("before", "after")[:EVENTS]
+    return context
+
+
+def _endpoints(request: HttpRequest) -> dict[str, Any]:
+    may = request.user.has_perm  # type: ignore[union-attr]
+    traffic = recent_traffic(wiring.clock().now())
+    statuses = list(Endpoint.objects.values_list("status", flat=True))
+    wanted = Endpoint.objects.all()
+    cards = endpoint_cards(wanted, traffic, CARDS)
+    found: dict[str, Any] = {
+        "traffic": traffic,
+        "cards": cards,
+        "more": max(0, len(statuses) - len(cards)),
+        "endpoints_total": len(statuses),
+        "endpoints_healthy": statuses.count("Healthy"),
+        "changes_endpoints": may("endpoints.change_endpoint"),
+        "adds_endpoints": may("endpoints.add_endpoint"),
+    }
+    if not cards:
+        found["first_version"] = (
+            ModelVersion.objects.filter(state=VersionState.READY)
+            .select_related("model")
+            .order_by("created_at")
+            .first()
+        )
+    return found

@@ -1,0 +1,267 @@
+"""What the home page and an endpoint's page say: intent beside what was observed."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Case, F, IntegerField, Max, Prefetch, Q, QuerySet, Value, When
+from sqlalchemy.exc import SQLAlchemyError
+
+from control_plane import wiring
+from control_plane.endpoints.models import Endpoint, Placement, Revision
+from control_plane.fleet.models import Server
+from control_plane.fleet.selectors import server_status
+from control_plane.telemetry.store import ArmTraffic
+
+logger = logging.getLogger(__name__)
+
+SPAN = timedelta(minutes=1)
+COLOURS = 8
+"""Arms beyond this many share colours; the legend still names them."""
+
+_ATTENTION = ("Degraded", "Progressing", "Unconfigured", "Healthy")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of a stacked bar; `x` and `width` are percents of the bar."""
+
+    x: float
+    width: float
+    colour: int
+    title: str
+
+
+@dataclass(frozen=True)
+class ArmShare:
+    """One arm: the share people asked for beside the one it got."""
+
+    name: str
+    target: str
+    physical: str
+    primary: bool
+    colour: int
+    configured: float
+    observed: float | None
+    requests: int
+    failures: int
+
+
+@dataclass(frozen=True)
+class ServerPart:
+    """One server's part in an endpoint."""
+
+    name: str
+    server_id: Any
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class EndpointCard:
+    """An endpoint as the home page shows it."""
+
+    endpoint: Endpoint
+    status: str
+    reason: str
+    arms: list[ArmShare]
+    servers: list[ServerPart]
+    revision: int | None
+    measured: bool
+    requests: int
+    failures: int
+
+    @property
+    def rate(self) -> float:
+        """Requests per second over the span."""
+        return self.requests / SPAN.total_seconds()
+
+    @property
+    def failed_percent(self) -> float:
+        return 100 * self.failures / self.requests if self.requests else 0.0
+
+    @property
+    def configured_bar(self) -> list[Segment]:
+        return _bar((arm.configured, arm, "configured") for arm in self.arms)
+
+    @property
+    def observed_bar(self) -> list[Segment]:
+        return _bar((arm.observed or 0.0, arm, "observed") for arm in self.arms)
+
+
+@dataclass(frozen=True)
+class ServerRow:
+    """A server as the home page shows it."""
+
+    server: Server
+    status: str
+    reason: str
+    models: int
+    models_ready: int
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests in the last minute by endpoint and arm; `known` is False when nobody can say."""
+
+    known: bool
+    arms: Mapping[str, Mapping[str, ArmTraffic]] = field(default_factory=dict)
+
+    @property
+    def requests(self) -> int:
+        return sum(arm.requests for arms in self.arms.values() for arm in arms.values())
+
+    @property
+    def failures(self) -> int:
+        return sum(arm.failures for arms in self.arms.values() for arm in arms.values())
+
+    @property
+    def rate(self) -> float:
+        return self.requests / SPAN.total_seconds()
+
+
+def recent_traffic(now: datetime) -> Traffic:
+    """What the telemetry has; the page goes on without it."""
+    try:
+        found = wiring.telemetry().traffic(now - SPAN)
+    except SQLAlchemyError:
+        logger.warning("the telemetry store does not answer", exc_info=True)
+        return Traffic(known=False)
+    arms: dict[str, dict[str, ArmTraffic]] = defaultdict(dict)
+    for arm in found:
+        arms[arm.endpoint][arm.arm] = arm
+    return Traffic(known=True, arms=dict(arms))
+
+
+def endpoint_cards(
+    rows: QuerySet[Endpoint], traffic: Traffic, at_most: int = 1
+) -> list[EndpointCard]:
+    """The cards of these endpoints, those that need attention first, in three queries."""
+    first = Case(
+        *(When(status=status, then=Value(i)) for i, status in enumerate(_ATTENTION)),
+        output_field=IntegerField(),
+    )
+    endpoints = list(
+        rows.annotate(
+            serving=Max("revisions__number", filter=Q(revisions__served_from__isnull=False))
+        )
+        .prefetch_related(Prefetch("placements", Placement.objects.select_related("server")))
+        .order_by(first, "name")[:at_most]
+    )
+    planned = _planned_arms(endpoints)
+    return [_card(endpoint, planned.get(endpoint.id, {}), traffic) for endpoint in endpoints]
+
+
+def server_rows(now: datetime) -> list[ServerRow]:
+    """Every server with what its node last said."""
+    rows = []
+    for server in Server.objects.all():
+        status, reason = server_status(server, now)
+        ready = sum(1 for held in server.held if held.get("state") == "READY")
+        rows.append(ServerRow(server, status, reason, len(server.held), ready))
+    return rows
+
+
+def placement_status(placement: Placement, generation: int) -> tuple[str, str]:
+    """(`Serving`, `Progressing` or `Failed`, the reason in words)."""
+    if placement.failed == generation and generation:
+        return "Failed", placement.failure
+    if placement.switched >= generation:
+        return "Serving", "its router has this policy"
+    return "Progressing", f"{placement.sent_verb or 'nothing'} was sent"
+
+
+def _planned_arms(endpoints: Iterable[Endpoint]) -> dict[Any, dict[str, str]]:
+    """Arm name -> physical model of each endpoint's present generation.
+
+    Only the arms leave the database: a plan carries the configuration of every model.
+    """
+    found = Revision.objects.filter(
+        endpoint__in=[endpoint.id for endpoint in endpoints],
+        generation=F("endpoint__generation"),
+    ).values_list("endpoint_id", "plan__arms")
+    return {
+        endpoint_id: {arm["name"]: arm["physical"] for arm in arms or []}
+        for endpoint_id, arms in found
+    }
+
+
+def _card(endpoint: Endpoint, planned: Mapping[str, str], traffic: Traffic) -> EndpointCard:
+    observed = traffic.arms.get(endpoint.name, {})
+    total = sum(arm.requests for arm in observed.values())
+    arms = [
+        _share(arm, i, planned.get(arm["name"], ""), observed, total)
+        for i, arm in enumerate((endpoint.policy or {}).get("arms", []))
+    ]
+    # Models that still answer, or did within the minute, and that the policy names no more.
+    named = {arm.physical for arm in arms}
+    arms += [
+        ArmShare(
+            name="earlier policy",
+            target=left.arm,
+            physical=left.arm,
+            primary=False,
+            colour=-1,
+            configured=0.0,
+            observed=100 * left.requests / total,
+            requests=left.requests,
+            failures=left.failures,
+        )
+        for left in observed.values()
+        if left.arm not in named and left.requests
+    ]
+    return EndpointCard(
+        endpoint=endpoint,
+        status="Removing" if endpoint.deleted_at else endpoint.status,
+        reason=endpoint.reason,
+        arms=arms,
+        servers=[
+            ServerPart(
+                placement.server.name,
+                placement.server_id,
+                *placement_status(placement, endpoint.generation),
+            )
+            for placement in endpoint.placements.all()
+        ],
+        revision=endpoint.serving,  # type: ignore[attr-defined] # annotated by endpoint_cards
+        measured=traffic.known,
+        requests=total,
+        failures=sum(arm.failures for arm in observed.values()),
+    )
+
+
+def _share(
+    arm: Mapping[str, Any],
+    index: int,
+    physical: str,
+    observed: Mapping[str, ArmTraffic],
+    total: int,
+) -> ArmShare:
+    seen = observed.get(physical)
+    requests = seen.requests if seen else 0
+    return ArmShare(
+        name=arm["name"],
+        target=f"{arm['model']} v{arm['version']}",
+        physical=physical,
+        primary=arm["primary"],
+        colour=index % COLOURS,
+        configured=float(arm["weight"]),
+        observed=100 * requests / total if total else None,
+        requests=requests,
+        failures=seen.failures if seen else 0,
+    )
+
+
+def _bar(parts: Iterable[tuple[float, ArmShare, str]]) -> list[Segment]:
+    segments, x = [], 0.0
+    for width, arm, word in parts:
+        if width > 0:
+            title = f"{arm.name}: {width:.4g} % {word}"
+            segments.append(Segment(round(x, 3), round(width, 3), arm.colour, title))
+        x += width
+    return segments

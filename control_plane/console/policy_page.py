@@ -1,0 +1,97 @@
+"""The page on which an endpoint's traffic is changed: edit, preview, apply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from control_plane import wiring
+from control_plane.console.policy_draft import ArmRow, PolicyDraft, version_choices
+from control_plane.console.record_admin import RecordAdmin, change_url
+from control_plane.domain.violations import InvalidInputError, NotFoundError, StaleEditError
+from control_plane.endpoints.models import Endpoint
+from control_plane.endpoints.services import Preview, preview, set_policy
+
+CHANGED_SINCE = "The policy was edited after the preview. Here is the plan for what you have now."
+
+
+def policy_page(pages: RecordAdmin, request: HttpRequest, endpoint: Endpoint) -> HttpResponse:
+    """GET shows the present policy; POST previews a draft, or applies the one previewed."""
+    if request.method != "POST":
+        draft = PolicyDraft.from_policy(endpoint.policy)
+        return _show(pages, request, endpoint, draft, endpoint.generation)
+    draft = PolicyDraft.from_post(request.POST)
+    seen = _generation(request.POST.get("generation", ""))
+    previewed = request.POST.get("previewed") == draft.digest()
+    applying = "apply" in request.POST
+    try:
+        if applying and previewed:
+            return _apply(pages, request, endpoint, draft, seen)
+        plan = preview(
+            name=endpoint.name, document=draft.document(), print_config=wiring.print_config
+        )
+    except InvalidInputError as refusal:
+        draft.show(refusal)
+        return _show(pages, request, endpoint, draft, seen)
+    except (StaleEditError, NotFoundError) as refusal:
+        draft.errors.append(str(refusal))
+        return _show(pages, request, endpoint, draft, seen)
+    if applying:
+        messages.warning(request, CHANGED_SINCE)
+    return _show(pages, request, endpoint, draft, seen, plan)
+
+
+def _apply(
+    pages: RecordAdmin,
+    request: HttpRequest,
+    endpoint: Endpoint,
+    draft: PolicyDraft,
+    seen: int,
+) -> HttpResponse:
+    changed = set_policy(
+        name=endpoint.name,
+        document=draft.document(),
+        actor=request.user.get_username(),
+        queue=wiring.queue(),
+        expected_generation=seen,
+        reason=request.POST.get("reason", "").strip(),
+    )
+    text = f"Generation {changed.generation} of {changed.name} is on its way."
+    pages.message_user(request, text, messages.SUCCESS)
+    return HttpResponseRedirect(change_url(endpoint))
+
+
+def _show(
+    pages: RecordAdmin,
+    request: HttpRequest,
+    endpoint: Endpoint,
+    draft: PolicyDraft,
+    seen: int,
+    plan: Preview | None = None,
+) -> HttpResponse:
+    choices = version_choices(row.version for row in draft.rows)
+    rows = draft.rows or [ArmRow(weight="100", primary=True)]
+    refused = bool(draft.errors) or any(row.errors for row in rows)
+    context: dict[str, Any] = {
+        "original": endpoint,
+        "rows": rows,
+        "blank": ArmRow(),
+        "errors": draft.errors,
+        "refused": refused,
+        "choices": choices,
+        "plan": plan,
+        "seen": seen,
+        "stale": seen != endpoint.generation,
+        "previewed": draft.digest() if plan else "",
+        "reason": request.POST.get("reason", ""),
+    }
+    response = pages.page(request, "console/policy.html", "Policy", context)
+    response.status_code = 400 if refused else 200
+    return response
+
+
+def _generation(text: str) -> int:
+    """What the page was made from; a value that no page of ours wrote never matches."""
+    return int(text) if text.isascii() and text.isdigit() else -1

@@ -1,0 +1,253 @@
+"""What the pages of all records share: writes go through services, and refusals are shown.
+
+Nothing here saves a record by itself: a save behind the back of the services would miss the
+audit record and the reconcile that carries the change out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+
+from control_plane.console import words
+from control_plane.domain.violations import ConflictError, InvalidInputError, NotFoundError
+
+Refusal = InvalidInputError | ConflictError | NotFoundError
+
+
+def change_url(record: models.Model) -> str:
+    """The page of a record."""
+    meta = record._meta
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[record.pk])
+
+
+def link(record: models.Model | None, text: object = None) -> SafeString | str:
+    """A link to the page of a record, or nothing where there is none."""
+    if record is None:
+        return ""
+    shown = record if text is None else text
+    return format_html('<a class="n-link" href="{}">{}</a>', change_url(record), shown)
+
+
+def mono(text: object) -> SafeString:
+    """Text that people compare letter by letter: digests, physical names."""
+    return format_html('<code class="n-code">{}</code>', text)
+
+
+def label(text: str, colour: str = "") -> SafeString:
+    """A coloured label; without a colour, that of the status the text names."""
+    kind = colour or words.COLOURS.get(text, "default")
+    return render_to_string("unfold/helpers/label.html", {"text": text, "type": kind})
+
+
+class RecordAdmin(ModelAdmin):
+    """A record that can be looked at; what else is possible, subclasses add.
+
+    `empty_*` is what an empty list says: what the record is and how the first one comes about.
+    """
+
+    actions = None  # no bulk deletion beside the services
+    list_per_page = 50
+    show_full_result_count = False
+    audited_as = ""
+    empty_icon = "inbox"
+    empty_title = "Nothing here yet"
+    empty_text = ""
+    empty_command = ""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        """The audit record is the history; Django's own log does not see what the API does."""
+        record = self.get_object(request, object_id)
+        if record is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.has_view_permission(request, record):
+            raise PermissionDenied
+        wanted = {"object_type": self.audited_as, "object_id": str(record.pk)}
+        return HttpResponseRedirect(
+            f"{reverse('admin:audit_auditevent_changelist')}?{urlencode(wanted)}"
+        )
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {"show_history": bool(self.audited_as), **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    # Django's own log of the admin's doings would be a second, lesser audit record.
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        return None
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        return None
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:
+        return None
+
+    def page(
+        self, request: HttpRequest, template: str, title: str, context: dict[str, Any]
+    ) -> TemplateResponse:
+        """A page of this record beside the form, with the site's frame around it."""
+        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        frame = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": title,
+            "model_admin": self,
+        }
+        return TemplateResponse(request, template, {**frame, **context})
+
+    def found(self, request: HttpRequest, object_id: str, permission: str) -> Any:
+        """The record, where the person may do that to it.
+
+        Raises:
+            Http404: there is no such record.
+            PermissionDenied: the person may not.
+        """
+        record = self.get_object(request, object_id)
+        if record is None:
+            raise Http404(f"there is no such {self.opts.verbose_name}")
+        if not getattr(self, f"has_{permission}_permission")(request, record):
+            raise PermissionDenied
+        return record
+
+
+class ServiceAdmin(RecordAdmin):
+    """A record whose form is carried out by a service function.
+
+    Subclasses write in `write`, and name in `pointers` which field of the form a violation's
+    JSON pointer belongs to.
+    """
+
+    pointers: ClassVar[Mapping[str, str]] = {}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return ModelAdmin.has_add_permission(self, request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return ModelAdmin.has_change_permission(self, request, obj)
+
+    def write(self, request: HttpRequest, form: forms.ModelForm, change: bool) -> models.Model:
+        """Calls the service; returns what it wrote."""
+        raise NotImplementedError
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The form; what a service refuses is shown in it, at the field, like its own errors.
+
+        The first pass has been rolled back by then: nothing of it is stored.
+        """
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except (InvalidInputError, ConflictError, NotFoundError) as refusal:
+            request.refusal = refusal  # type: ignore[attr-defined] # read by get_form
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        refusal: Refusal | None = getattr(request, "refusal", None)
+        if refusal is None:
+            return form
+        pointers = self.pointers
+
+        class Refused(form):  # type: ignore[misc,valid-type]
+            def _post_clean(self) -> None:
+                super()._post_clean()
+                show(self, refusal, pointers)
+
+        return Refused
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Django's hook: the service writes, and the form's object becomes what it wrote."""
+        saved = self.write(request, form, change)
+        obj.pk, obj._state.adding, obj._state.db = saved.pk, False, saved._state.db
+        obj.refresh_from_db()
+
+
+class DeletableAdmin(ServiceAdmin):
+    """A record that a service deletes, after the person was told what that does."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return ModelAdmin.has_delete_permission(self, request, obj)
+
+    def remove(self, request: HttpRequest, record: Any) -> str:
+        """Calls the service; returns what to tell the person."""
+        raise NotImplementedError
+
+    def consequences(self, record: Any) -> list[str]:
+        """What deleting it does, in words."""
+        return []
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Django's page lists rows that go along; ours says what it means for the traffic."""
+        record = self.get_object(request, object_id)
+        if record is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.has_delete_permission(request, record):
+            raise PermissionDenied
+        error = ""
+        if request.method == "POST":
+            try:
+                self.message_user(request, self.remove(request, record), messages.SUCCESS)
+                listed = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+                return HttpResponseRedirect(reverse(listed))
+            except (ConflictError, NotFoundError) as refusal:
+                error = str(refusal)
+        context = {
+            "original": record,
+            "heading": f"Delete {self.opts.verbose_name} “{record}”?",
+            "consequences": self.consequences(record),
+            "error": error,
+            "confirm": "Delete",
+            "back": change_url(record),
+        }
+        return self.page(request, "console/confirm.html", "Delete", context)
+
+
+def show(form: forms.BaseForm, refusal: Refusal, pointers: Mapping[str, str]) -> None:
+    """Puts a refusal into a form: each violation at its field, the rest above the form."""
+    if not isinstance(refusal, InvalidInputError):
+        form.add_error(None, str(refusal))
+        return
+    for violation in refusal.violations:
+        name = pointers.get(violation.pointer, violation.pointer.strip("/"))
+        if name in form.fields:
+            form.add_error(name, violation.detail)
+        else:
+            form.add_error(None, f"{violation.pointer or '/'}: {violation.detail}")

@@ -1,0 +1,72 @@
+"""Small words in templates: how long ago, how large, which colour."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from control_plane.console import words
+from control_plane.console.diff import DiffFile, diff_files
+
+register = template.Library()
+
+
+@register.filter
+def ago(moment: datetime | None) -> str | SafeString:
+    """`12 s ago`, with the exact time where the pointer rests."""
+    if moment is None:
+        return "never"
+    exact = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        exact,
+        words.ago(moment, timezone.now()),
+    )
+
+
+@register.filter
+def colour(status: str) -> str:
+    """Unfold's colour word for a status."""
+    return words.COLOURS.get(status, "default")
+
+
+@register.filter
+def share(value: float | None) -> str:
+    """A percent with as many decimals as it needs: 90, 10.5, 9.97."""
+    return words.number(value)
+
+
+@register.filter
+def diff(text: str) -> list[DiffFile]:
+    """A unified diff, file by file, each line with its kind."""
+    return diff_files(text)
+
+
+@register.filter
+def size(count: int) -> str:
+    """Bytes in the unit people read."""
+    return words.size(count)
+
+
+@register.filter
+def item(mapping: Any, key: str) -> Any:
+    """`mapping[key]`, or nothing."""
+    return mapping.get(key) if hasattr(mapping, "get") else None
+
+
+@register.filter
+def metric(value: object) -> str:
+    """An evaluation metric with four digits."""
+    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
+
+
+@register.filter
+def shape(dims: list[int] | None) -> str:
+    """`[?, 1, 8, 8]`; a dimension that varies is a question mark."""
+    return f"[{', '.join('?' if dim < 0 else str(dim) for dim in dims or [])}]"

@@ -1,0 +1,58 @@
+"""How the console says states, times and amounts."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+COLOURS = {
+    "Healthy": "success",
+    "Ready": "success",
+    "Serving": "success",
+    "ready": "success",
+    "live": "success",
+    "Progressing": "info",
+    "validating": "info",
+    "uploading": "info",
+    "Unconfigured": "default",
+    "archived": "default",
+    "superseded": "default",
+    "revoked": "default",
+    "Removing": "warning",
+    "NotReady": "warning",
+    "Unknown": "warning",
+    "expired": "warning",
+    "Degraded": "danger",
+    "Failed": "danger",
+    "rejected": "danger",
+    "not compiled": "danger",
+}
+"""Status -> Unfold's word for a label's colour."""
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """The distance of a past moment in words: `now`, `12 s ago`, `3 h ago`, then the date."""
+    seconds = (now - moment).total_seconds()
+    if seconds < 1:
+        return "now"
+    for limit, unit, length in ((60, "s", 1), (3600, "min", 60), (86_400, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds // length:.0f} {unit} ago"
+    if seconds < timedelta(days=14).total_seconds():
+        return f"{seconds // 86_400:.0f} d ago"
+    return f"{moment:%Y-%m-%d}"
+
+
+def number(value: float | None) -> str:
+    """At most two decimals and no needless zeros."""
+    return "–" if value is None else f"{value:.2f}".rstrip("0").rstrip(".")  # noqa: RUF001
+
+
+def size(count: float) -> str:
+    """Bytes as 512 B, 1.2 MiB."""
+    unit = 0
+    while count >= 1024 and unit < len(_UNITS) - 1:
+        count /= 1024
+        unit += 1
+    return f"{count:.0f} B" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"
