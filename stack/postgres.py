@@ -157,10 +157,11 @@ class EmbeddedPostgres:
         return True
 
     def end_leftovers(self, patience: float = 10.0) -> None:
-        """End servers still on this data directory and remove a stale `postmaster.pid`.
+        """End servers still on this data directory and remove the lock files of killed ones.
 
-        PostgreSQL refuses to start when the pid in that file is alive, even if it is by now
-        somebody else's process, so the file is removed once no server of ours is left.
+        PostgreSQL refuses to start when the pid in one of them exists, even if it is by now
+        somebody else's process or a zombie that nobody reaps, so they are removed once no
+        server of ours is left.
         """
         if self._process is not None and self._process.poll() is None:
             raise PostgresError("this server is running; stop it first")
@@ -176,7 +177,13 @@ class EmbeddedPostgres:
         # Sessions of a killed postmaster notice its death and leave by themselves.
         psutil.wait_procs(self._servers_here(sessions=True), timeout=patience)
         if not self._servers_here(sessions=True):
-            (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
+            socket_file = self.socket_dir / SOCKET_NAME
+            for stale in (
+                self.data_dir / "postmaster.pid",
+                socket_file.with_name(f"{SOCKET_NAME}.lock"),
+                socket_file,
+            ):
+                stale.unlink(missing_ok=True)
 
     def _servers_here(self, *, sessions: bool = False) -> list[psutil.Process]:
         """Postmasters whose working directory is our data directory; with their sessions too."""

@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from stack.postgres import EmbeddedPostgres, PostgresError
+from stack.postgres import SOCKET_NAME, EmbeddedPostgres, PostgresError
 from tests.support.processes import eventually, is_gone
 
 ORPHAN = """
@@ -91,7 +91,8 @@ def test_a_stale_pid_file_that_names_a_living_process_does_not_stop_it(
     # As after a restart of a container, where another program has got the old pid. It must not
     # be an ancestor of the server: those it knows to be no servers.
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
-        pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
+        for path in (pid_file, server.socket_dir / f"{SOCKET_NAME}.lock"):
+            path.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
         server.start()
         assert ask(server, "select 1") == 1
         assert stranger.poll() is None
