@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
+from control_plane.adapters.triton.metrics import HttpTritonMetrics
+from control_plane.ports.triton import Sample
 from stack.broker import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -153,3 +156,9 @@ class ServingStack:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"waited {patience_s:.0f} s for {what}")
             time.sleep(0.05)
+
+
+def samples(stack: ServingStack) -> Sequence[Sample]:
+    """Triton's metrics at this moment."""
+    with contextlib.closing(HttpTritonMetrics(stack.stack["triton"]["metrics"])) as metrics:
+        return metrics.scrape()
