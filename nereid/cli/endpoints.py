@@ -199,11 +199,11 @@ def _follow(
         return
     started = time.monotonic()
     said: list[str] = []
-    with session.err.status(f"{name}: {accepted.status}") as status:
+    with session.err.status(Text(f"{name}: {accepted.status}")) as status:
 
         def show(endpoint: Endpoint) -> None:
             line = ": ".join(part for part in (endpoint.status, endpoint.reason) if part)
-            status.update(f"{name}: {line}")
+            status.update(Text(f"{name}: {line}"))
             if not said or said[-1] != line:
                 said.append(line)
                 # A terminal shows the spinner; a log gets each change as a line.

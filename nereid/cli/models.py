@@ -144,7 +144,7 @@ def push(
             session.note(f"made the model {model}")
         version = _upload(session, client, model, file, figures, framework)
         if wait:
-            with session.err.status(f"checking {model}:{version.number}"):
+            with session.err.status(Text(f"checking {model}:{version.number}")):
                 version = client.wait_version_ready(model, version.number, timeout=timeout)
     _outcome(session, version)
 
@@ -191,7 +191,7 @@ def _upload(
     console = session.err if session.interactive else Console(quiet=True)
     columns = (
         SpinnerColumn(style=SERIES[0]),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=32, complete_style=SERIES[0]),
         DownloadColumn(),
         TransferSpeedColumn(),

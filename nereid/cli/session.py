@@ -26,7 +26,8 @@ PIPE_WIDTH = 120  # of output that goes to a file or a pipe, which have no width
 
 
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False)
+    # No markup: what the server says may hold square brackets of its own.
+    console = Console(stderr=stderr, highlight=False, markup=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPE_WIDTH
     return console

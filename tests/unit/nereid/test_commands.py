@@ -1,0 +1,279 @@
+"""The command's words and exit codes: 0 done, 1 the server said no, 2 wrong usage."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from nereid import __version__
+from nereid.cli import run
+from nereid.cli.app import ORDER
+from tests.support.control_plane_answers import (
+    FakeServer,
+    accepted,
+    answer,
+    endpoint,
+    model,
+    printed,
+    problem,
+    version,
+)
+
+NO_POLICY = answer({"arms": []}, ETag='"0"')
+
+
+def deployable(*looks: dict[str, Any]) -> FakeServer:
+    return FakeServer(
+        {
+            "GET /endpoints/digits/policy/": NO_POLICY,
+            "PUT /endpoints/digits/policy/": answer(accepted(1), 202),
+            "GET /endpoints/digits/": [answer(look) for look in looks],
+        }
+    )
+
+
+def test_the_version_is_told_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"nereid {__version__}\n"
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_every_command_has_help_with_examples(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([name, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "Examples:" in out
+    assert f"nereid {name}" in out.split("Examples:")[1]
+    assert "--json" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fly"],
+        ["deploy", "digits"],
+        ["deploy", "digits", "digits:x"],
+        ["deploy", "digits", "digits:1=50", "digits:1=50"],
+        ["deploy", "digits", "digits:1=100", "--primary", "digits:2"],
+        ["push", "digits", "/no/such/file"],
+        ["push", "digits", __file__, "--metric", "accuracy"],
+        ["infer", "digits"],
+        ["infer", "digits", "--sample", "digits", "--protocol", "smoke"],
+        ["infer", "digits", "--sample", "digits", "--count", "0"],
+        ["infer", "digits", "--sample", "digits", "--header", "x-user-id"],
+        ["models", "--wrong"],
+    ],
+)
+def test_wrong_usage_is_2_and_asks_no_server(arguments: list[str], tmp_path: Path) -> None:
+    server = FakeServer({})
+    assert run(arguments, server.session(tmp_path)) == 2
+    assert server.calls == []
+
+
+@pytest.mark.parametrize("arguments", [["--json", "models"], ["models", "--json"]])
+def test_json_works_before_and_after(arguments: list[str], tmp_path: Path) -> None:
+    server = FakeServer({"GET /models/": answer({"results": [model()], "next": None})})
+    session = server.session(tmp_path)
+    assert run(arguments, session) == 0
+    assert json.loads(printed(session.out)) == {"results": [model()]}
+    assert printed(session.err) == ""
+
+
+def test_no_is_1_with_every_field_on_standard_error(tmp_path: Path) -> None:
+    field = {"pointer": "/arms", "code": "weights", "detail": "the weights add up to 110"}
+    server = deployable(endpoint())
+    server.answers["PUT /endpoints/digits/policy/"] = problem(400, "Bad Request", "", field)
+    session = server.session(tmp_path)
+    assert run(["deploy", "digits", "digits:1=90", "digits:2=20"], session) == 1
+    assert printed(session.out) == ""
+    assert "/arms  the weights add up to 110" in printed(session.err)
+
+
+def test_no_as_json_is_the_problem_document(tmp_path: Path) -> None:
+    session = FakeServer({}).session(tmp_path)
+    assert run(["models", "digits", "--json"], session) == 1
+    assert printed(session.out) == ""
+    assert json.loads(printed(session.err))["status"] == 404
+
+
+def test_unreachable_is_1_and_says_what_to_start(tmp_path: Path) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("Connection refused", request=request)
+
+    session = FakeServer({"GET /models/": refuse}).session(tmp_path)
+    assert run(["models"], session) == 1
+    assert "make serve" in printed(session.err)
+
+
+def test_deploy_waits_and_tells_each_step_once(tmp_path: Path) -> None:
+    busy = endpoint("Progressing", 1, observed_generation=0, reason="preparing on local")
+    server = deployable(busy, busy, endpoint("Healthy", 1))
+    session = server.session(tmp_path)
+    assert run(["deploy", "digits", "digits:1=100"], session) == 0
+    told = printed(session.err)
+    assert told.count("digits: Progressing: preparing on local") == 1
+    assert "digits is Healthy" in told
+    assert "digits.v1.9f2c1a" in printed(session.out)
+    assert server.sent("PUT", "/policy/").headers["if-match"] == '"0"'
+    assert server.body("PUT", "/policy/")["arms"][0]["weight"] == 100
+
+
+def test_deploy_that_ends_degraded_is_1_with_the_reason(tmp_path: Path) -> None:
+    broken = endpoint("Degraded", 1, reason="local: load failed:\n bad [file]\n")
+    session = deployable(broken).session(tmp_path)
+    assert run(["deploy", "digits", "digits:1=100"], session) == 1
+    assert "digits is Degraded: local: load failed: bad [file]" in printed(session.err)
+
+
+def test_deploy_no_wait_returns_what_was_accepted(tmp_path: Path) -> None:
+    server = deployable()
+    session = server.session(tmp_path)
+    assert run(["deploy", "digits", "digits:1=100", "--no-wait", "--json"], session) == 0
+    assert json.loads(printed(session.out))["generation"] == 1
+    assert "GET /endpoints/digits/" not in server.calls
+
+
+def test_deploy_to_an_unknown_endpoint_needs_create(tmp_path: Path) -> None:
+    server = FakeServer({})
+    session = server.session(tmp_path)
+    assert run(["deploy", "digits", "digits:1=100"], session) == 1
+    assert "--create" in printed(session.err)
+    assert server.calls == ["GET /endpoints/digits/policy/"]
+
+
+def test_deploy_create_makes_the_endpoint_first(tmp_path: Path) -> None:
+    server = deployable()
+    server.answers["GET /endpoints/digits/policy/"] = [problem(404, "Not Found"), NO_POLICY]
+    server.answers["GET /endpoints/digits/"] = [
+        problem(404, "Not Found"),
+        answer(endpoint("Healthy", 1)),
+    ]
+    server.answers["POST /endpoints/"] = answer(endpoint("Unconfigured", 0), 201)
+    session = server.session(tmp_path)
+    assert run(["deploy", "digits", "digits:1=100", "--create"], session) == 0
+    assert server.calls.index("POST /endpoints/") < server.calls.index(
+        "PUT /endpoints/digits/policy/"
+    )
+
+
+def test_deploy_loses_to_a_change_at_the_same_moment(tmp_path: Path) -> None:
+    server = deployable(endpoint())
+    server.answers["PUT /endpoints/digits/policy/"] = problem(412, "Precondition Failed")
+    session = server.session(tmp_path)
+    assert run(["deploy", "digits", "digits:1=100"], session) == 1
+    assert "someone changed digits" in printed(session.err)
+
+
+def test_push_tells_ready_with_what_is_next(tmp_path: Path) -> None:
+    server = FakeServer(
+        {
+            "GET /models/digits/": answer(model()),
+            "POST /models/digits/versions/": answer(version(2, "validating"), 202),
+            "GET /models/digits/versions/2/": answer(version(2)),
+        }
+    )
+    session = server.session(tmp_path)
+    arguments = ["push", "digits", str(onnx_file(tmp_path)), "-m", "accuracy=0.9"]
+    assert run(arguments, session) == 0
+    told = printed(session.err)
+    assert "digits:2 is ready" in told
+    assert "nereid deploy digits digits:2=100" in told
+    assert "image FP32[?, 1, 8, 8]" in printed(session.out)
+
+
+def test_push_that_is_rejected_is_1_with_the_reason(tmp_path: Path) -> None:
+    server = FakeServer(
+        {
+            "GET /models/digits/": answer(model()),
+            "POST /models/digits/versions/": answer(version(2, "validating"), 202),
+            "GET /models/digits/versions/2/": answer(
+                version(2, "rejected", state_reason="cut short")
+            ),
+        }
+    )
+    session = server.session(tmp_path)
+    assert run(["push", "digits", str(onnx_file(tmp_path))], session) == 1
+    assert "digits:2 was rejected: cut short" in printed(session.err)
+
+
+def test_push_to_an_unknown_model_uploads_nothing(tmp_path: Path) -> None:
+    server = FakeServer({})
+    session = server.session(tmp_path)
+    assert run(["push", "digits", str(onnx_file(tmp_path))], session) == 1
+    assert "--create" in printed(session.err)
+    assert server.calls == ["GET /models/digits/"]
+
+
+@pytest.mark.parametrize(("severity", "code"), [("warning", 0), ("error", 1)])
+def test_plan_prints_the_diff_and_fails_on_an_error(
+    severity: str, code: int, tmp_path: Path
+) -> None:
+    server = FakeServer(
+        {
+            "GET /endpoints/digits/policy/": NO_POLICY,
+            "POST /endpoints/digits/plan/": answer(
+                {
+                    "changes": [{"action": "add", "arm": "digits-v1", "detail": "gets 100 %"}],
+                    "diff": "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-old\n+new\n",
+                    "findings": [
+                        {"severity": severity, "code": "N1", "detail": "mind", "pointer": "/arms"}
+                    ],
+                    "loads": ["digits.v1.9f2c1a"],
+                    "unloads": [],
+                }
+            ),
+        }
+    )
+    session = server.session(tmp_path)
+    assert run(["plan", "digits", "digits:1=100"], session) == code
+    out = printed(session.out)
+    for part in ("-old", "+new", "gets 100 %", "N1", "/arms", "load", "digits.v1.9f2c1a"):
+        assert part in out
+
+
+def test_login_tries_the_token_before_it_keeps_it(tmp_path: Path) -> None:
+    server = FakeServer({"GET /models/": problem(401, "Unauthorized")})
+    session = server.session(tmp_path)
+    assert run(["login", "--api", "http://host:1", "--token", "nrd_bad"], session) == 1
+    assert not (tmp_path / "nereid").exists()
+    assert "nereid login" in printed(session.err)
+
+    server.answers["GET /models/"] = answer({"results": [], "next": None})
+    assert run(["login", "--api", "http://host:1", "--token", "nrd_good"], session) == 0
+    assert "nrd_good" in (tmp_path / "nereid" / "credentials.json").read_text()
+    assert "nrd_good" not in printed(session.err) + printed(session.out)
+    assert run(["logout"], session) == 0
+    assert not (tmp_path / "nereid" / "credentials.json").exists()
+
+
+def test_servers_shows_what_each_holds(tmp_path: Path) -> None:
+    held = [
+        {"name": "digits", "version": "1000000000", "state": "READY"},
+        {"name": "digits.v1.9f2c1a", "version": "1", "state": "READY"},
+    ]
+    server = {
+        "name": "local",
+        "status": "Ready",
+        "http": "h:1",
+        "grpc": "h:2",
+        "metrics": "http://h:3/metrics",
+        "accelerator": "cpu",
+        "triton_version": "2.51.0",
+        "last_seen_at": None,
+        "models": held,
+    }
+    fake = FakeServer({"GET /servers/": answer({"results": [server], "next": None})})
+    session = fake.session(tmp_path)
+    assert run(["servers"], session) == 0
+    out = printed(session.out)
+    for part in ("local", "Ready", "Triton 2.51.0", "policy", "digits.v1.9f2c1a", "h:2"):
+        assert part in out
+
+
+def onnx_file(folder: Path) -> Path:
+    path = folder / "model.onnx"
+    path.write_bytes(b"not read by this side")
+    return path
