@@ -17,6 +17,7 @@ class ServingProfile:
 
     name: str
     max_batch_size: int
+    description: str = ""
     dynamic_batching: bool = True
     max_queue_delay_microseconds: int = 0
     preferred_batch_size: tuple[int, ...] = ()
@@ -37,6 +38,7 @@ class ServingProfile:
         profile = cls(
             name=name,
             max_batch_size=int(values.get("max_batch_size", 0)),
+            description=str(values.get("description", "")),
             dynamic_batching=batching is not None,
             max_queue_delay_microseconds=int(
                 (batching or {}).get("max_queue_delay_microseconds", 0)
