@@ -1,0 +1,30 @@
+#!/bin/sh
+# NVIDIA's server as Nereid wants it: empty at first, steered only by who holds the control key.
+# The flags say the same as stack/triton.py does for the embedded one.
+set -eu
+
+control="model-repository,trace,logging:nereid-control=$(cat /run/secrets/control_key)"
+shm="shared-memory:nereid-shm=$(cat /run/secrets/shm_key)"
+pattern='(?i)^x-(nereid|tenant|user|request)-.*'
+if [ -n "${NEREID_FORWARD_HEADERS:-}" ]; then
+    # A comma-separated list of expressions, each for a whole name.
+    pattern="$pattern|^(?:$(printf %s "$NEREID_FORWARD_HEADERS" | sed 's/ *, */)$|^(?:/g'))\$"
+fi
+
+exec tritonserver \
+    --id="$NEREID_NODE_NAME" \
+    --model-repository=/var/lib/nereid/model_repository/live \
+    --model-control-mode=explicit \
+    --model-load-thread-count=4 \
+    --strict-readiness=false \
+    --exit-on-error=false \
+    --exit-timeout-secs=10 \
+    --backend-config="python,shm-region-prefix-name=nereid_${NEREID_NODE_NAME}_" \
+    --http-header-forward-pattern="$pattern" \
+    --grpc-header-forward-pattern="$pattern" \
+    --http-restricted-api="$control" \
+    --http-restricted-api="$shm" \
+    --grpc-restricted-protocol="$control" \
+    --grpc-restricted-protocol="$shm" \
+    --metrics-config=counter_latencies=true \
+    --metrics-config=summary_latencies=false
