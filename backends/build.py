@@ -111,7 +111,8 @@ def _stamp(target: Target, compiler: Compiler) -> str:
     digest = hashlib.sha256()
     described = [target.library, target.sources, FLAGS, compiler.flags, compiler.version]
     digest.update(json.dumps(described).encode())
-    for source in sorted([*SOURCES.glob("*.cc"), *SOURCES.glob("*.h")]):
+    sources = [SOURCES / source for source in target.sources]
+    for source in sorted([*sources, *SOURCES.glob("*.h")]):
         digest.update(f"{source.name}\0".encode() + source.read_bytes())
     return digest.hexdigest()
 

@@ -1,0 +1,143 @@
+"""The embedded Triton as the stack launches it: who may steer it, and what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import tritonclient.http as httpclient
+from tritonclient.utils import InferenceServerException
+
+from stack import triton
+from tests.support import models
+from tests.support.triton import CONTROL_KEY, RunningTriton, eventually, running_triton
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningTriton]:
+    with running_triton("launch") as running:
+        models.multiplier_model(running.repository, "m", 2.0)
+        yield running
+
+
+@pytest.fixture(params=["http", "grpc"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def client(server: RunningTriton, protocol: str):
+    return server.http_client() if protocol == "http" else server.grpc_client()
+
+
+def test_an_empty_server_is_ready(client) -> None:
+    assert client.is_server_ready()
+
+
+CONTROL = {
+    "load": lambda client, headers: client.load_model("m", headers=headers),
+    "unload": lambda client, headers: client.unload_model("m", headers=headers),
+    "index": lambda client, headers: client.get_model_repository_index(headers=headers),
+    "trace": lambda client, headers: client.get_trace_settings(headers=headers),
+    "log": lambda client, headers: client.get_log_settings(headers=headers),
+}
+
+
+@pytest.mark.parametrize("verb", CONTROL)
+def test_control_is_refused_without_its_key(
+    server: RunningTriton, client, protocol: str, verb: str
+) -> None:
+    wrong = triton.control_headers(CONTROL_KEY + "x")[protocol]
+    for headers in (None, wrong, server.shm[protocol]):
+        with pytest.raises(InferenceServerException, match="restricted"):
+            CONTROL[verb](client, headers)
+    CONTROL[verb](client, server.control[protocol])
+
+
+def test_shared_memory_is_refused_without_its_key(
+    server: RunningTriton, client, protocol: str
+) -> None:
+    for headers in (None, server.control[protocol]):
+        with pytest.raises(InferenceServerException, match="restricted"):
+            client.get_system_shared_memory_status(headers=headers)
+        with pytest.raises(InferenceServerException, match="restricted"):
+            client.register_system_shared_memory("r", "/r", 8, headers=headers)
+    client.get_system_shared_memory_status(headers=server.shm[protocol])
+
+
+def test_it_listens_on_the_loopback_only(server: RunningTriton) -> None:
+    listening = {
+        connection.laddr
+        for connection in psutil.Process(server.process.pid).net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    options = server.options
+    ports = (options.http_port, options.grpc_port, options.metrics_port)
+    assert listening == {("127.0.0.1", port) for port in ports}
+
+
+def test_it_knows_none_of_our_secrets(
+    server: RunningTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://secret")
+    monkeypatch.setenv("NEREID_SECRET_KEY", "secret")
+    assert "secret" not in " ".join(triton.environment(server.options).values())
+
+
+def test_headers_can_be_added_but_never_credentials() -> None:
+    assert triton.header_pattern("") == triton.FORWARDED_HEADERS
+    assert triton.header_pattern("x-region, x-team-.*").endswith("|^(?:x-region)$|^(?:x-team-.*)$")
+    with pytest.raises(ValueError, match="Authorization"):
+        triton.header_pattern("x-region,Authorization")
+
+
+def test_site_packages_stay_as_they_are(server: RunningTriton) -> None:
+    assert not (triton.wheel_root() / "backends" / "traffic").exists()
+    stub = triton.wheel_root() / "backends" / "python" / "triton_python_backend_stub"
+    assert not stub.exists()
+
+
+def test_what_no_longer_belongs_leaves_the_backend_directory(tmp_path: Path) -> None:
+    directory = triton.assemble_backend_directory(tmp_path)
+    (directory / "old").mkdir()
+    (directory / "onnxruntime" / "old.py").touch()
+    triton.assemble_backend_directory(tmp_path)
+    assert sorted(entry.name for entry in directory.iterdir()) == [
+        "onnxruntime",
+        "python",
+        "traffic",
+    ]
+    assert not (directory / "onnxruntime" / "old.py").exists()
+
+
+def test_a_killed_servers_stubs_and_memory_are_cleaned_up_and_only_its_own() -> None:
+    with running_triton("killed") as dead, running_triton("alive") as alive:
+        for server in (dead, alive):
+            models.multiplier_model(server.repository, "m", 2.0)
+            server.load("m")
+
+        def memory(server: RunningTriton) -> list[Path]:
+            return list(Path("/dev/shm").glob(f"{server.options.shm_prefix}*"))  # noqa: S108
+
+        assert memory(dead)
+        kept = memory(alive)
+        stubs = psutil.Process(dead.process.pid).children()
+        assert stubs
+        dead.kill()
+        triton.clean_leftovers(dead.options.name)
+        assert memory(dead) == []
+        eventually(lambda: not any(_runs(stub) for stub in stubs))
+        # A living server of the name that is cleaned keeps what it uses.
+        assert triton.clean_leftovers(alive.options.name) == []
+        assert memory(alive) == kept
+        with httpclient.InferenceServerClient(alive.options.http) as client:
+            assert client.is_model_ready("m")
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
