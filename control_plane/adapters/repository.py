@@ -36,7 +36,8 @@ class DiskRepository:
                 self._replace(staged, target)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
-        _sync(self._root)
+        if directory.links:
+            _sync(self._root)
 
     def remove(self, name: str) -> None:
         target = self._root / name
@@ -63,9 +64,13 @@ class DiskRepository:
         staged = self._staging() / f"{directory.name}-{uuid.uuid4().hex}"
         try:
             config = config_text(directory.name, directory.variants[accelerator])
-            _write(staged / "config.pbtxt", config)
+            # A model directory is never written again, so it has to be whole after a power
+            # cut. A router's is written anew at every change and at every restore: waiting
+            # for the disk would only delay the switch.
+            durable = bool(directory.links)
+            _write(staged / "config.pbtxt", config, durable=durable)
             for path, text in directory.texts.items():
-                _write(staged / path, text)
+                _write(staged / path, text, durable=durable)
             for path, sha256 in directory.links.items():
                 link = staged / path
                 link.parent.mkdir(parents=True, exist_ok=True)
@@ -88,12 +93,13 @@ class DiskRepository:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, *, durable: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _link_or_copy(source: Path, link: Path) -> None:
