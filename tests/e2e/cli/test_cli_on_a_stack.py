@@ -1,0 +1,218 @@
+"""The command, run as a person runs it, against a whole running stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from nereid import Client, policy_document
+from nereid.upload import sha256_of
+from tests.support.serving import CHECKOUT, ServingStack
+
+SAMPLE = CHECKOUT / "model_repository" / "samples" / "digits"
+MODEL = "cli-digits"
+ENDPOINT = "cli-split"
+HARD_IMAGE = "10"  # version 1 gets it wrong, version 2 right
+
+Nereid = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def nereid(serving_stack: ServingStack, tmp_path_factory: pytest.TempPathFactory) -> Nereid:
+    """Runs the command where no login of a person's is found."""
+    environment = {
+        **serving_stack.environment,
+        "XDG_CONFIG_HOME": str(tmp_path_factory.mktemp("config")),
+    }
+
+    def run(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "nereid", *map(str, arguments)],
+            cwd=CHECKOUT,
+            env={**environment, **more},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def split(nereid: Nereid) -> str:
+    """An endpoint of these tests' own: three requests of four to version 1, the rest to 2."""
+    for number in ("v1", "v2"):
+        done(nereid("push", MODEL, SAMPLE / number / "model.onnx", "--create"))
+    done(nereid("deploy", ENDPOINT, f"{MODEL}:1=75", f"{MODEL}:2=25", "--create"))
+    return ENDPOINT
+
+
+def done(process: subprocess.CompletedProcess[str]) -> str:
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def document(process: subprocess.CompletedProcess[str]) -> Any:
+    return json.loads(done(process))
+
+
+def generation(nereid: Nereid) -> int:
+    return int(document(nereid("endpoints", ENDPOINT, "--json"))["generation"])
+
+
+@pytest.mark.usefixtures("split")
+def test_what_was_pushed_is_what_is_kept(nereid: Nereid) -> None:
+    model = document(nereid("models", MODEL, "--json"))
+    by_number = {version["version"]: version for version in model["versions"]}
+    for number in (1, 2):
+        version = by_number[number]
+        file = SAMPLE / f"v{number}" / "model.onnx"
+        assert version["state"] == "ready"
+        assert version["artifact"]["sha256"] == sha256_of(file)
+        assert version["signature"]["inputs"][0]["shape"] == [-1, 1, 8, 8]
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_traffic_is_split_as_said_and_every_answer_is_real(
+    nereid: Nereid, split: str, protocol: str
+) -> None:
+    tally = document(
+        nereid(
+            *("infer", split, "--sample", "digits", "--count", "400"),
+            *("--protocol", protocol, "--json"),
+        )
+    )
+    assert (tally["requests"], tally["failed"]) == (400, 0)
+    second = next(arm for arm in tally["arms"] if arm.startswith(f"{MODEL}.v2."))
+    # 400 of a shuffled cycle of 10,000: six standard deviations are 52 requests.
+    assert 100 - 52 <= tally["arms"][second] <= 100 + 52
+    assert tally["right"][second] == tally["arms"][second], "version 2 knows every sample image"
+    assert sum(tally["right"].values()) < 400, "version 1 does not"
+
+
+def test_one_answer_is_drawn_beside_the_picture(nereid: Nereid, split: str) -> None:
+    ask = ("infer", split, "--sample", "digits", "--index", HARD_IMAGE)
+    first = done(nereid(*ask, "--model-version", "1"))
+    assert "✗ wrong, it is a 2" in first
+    assert f"answered by {MODEL}:1" in first
+    second = done(nereid(*ask, "--model-version", "2"))
+    assert "It is a 2  ✓ right" in second
+    assert "██" in second
+
+
+def test_arrays_go_in_and_numbers_come_out(nereid: Nereid, split: str, tmp_path: Path) -> None:
+    path = tmp_path / "blank.json"
+    path.write_text(json.dumps({"image": [[[0.0] * 8] * 8]}))
+    answer = document(nereid("infer", split, "--input", path, "--json"))
+    assert len(answer["outputs"]["logits"][0]) == 10
+    assert answer["arm"].startswith(MODEL)
+
+
+def test_a_plan_shows_and_does_nothing(nereid: Nereid, split: str) -> None:
+    before = generation(nereid)
+    shown = done(nereid("plan", split, f"{MODEL}:1=10", f"{MODEL}:2=90"))
+    assert "slots 0:1000 1:9000" in shown
+    assert "75 % -> 10 %" in shown
+    assert generation(nereid) == before
+
+
+@pytest.mark.parametrize(
+    ("arms", "words"),
+    [
+        ((f"{MODEL}:1=90", f"{MODEL}:2=20"), "/arms"),
+        ((f"{MODEL}:99=100",), "/arms/0"),
+    ],
+)
+def test_a_bad_policy_is_refused_and_nothing_changes(
+    nereid: Nereid, split: str, arms: tuple[str, ...], words: str
+) -> None:
+    before = generation(nereid)
+    refused = nereid("deploy", split, *arms)
+    assert refused.returncode == 1
+    assert words in refused.stderr
+    assert generation(nereid) == before
+
+
+@pytest.mark.usefixtures("split")
+def test_a_file_that_is_cut_short_is_refused_and_not_stored(nereid: Nereid, tmp_path: Path) -> None:
+    whole = (SAMPLE / "v2" / "model.onnx").read_bytes()
+    broken = tmp_path / "model.onnx"
+    broken.write_bytes(whole[: len(whole) // 2])
+    before = document(nereid("models", MODEL, "--json"))["versions"]
+    refused = nereid("push", MODEL, broken)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("✗")
+    ready = [version for version in before if version["state"] == "ready"]
+    after = document(nereid("models", MODEL, "--json"))["versions"]
+    assert [version for version in after if version["state"] == "ready"] == ready
+
+
+def test_a_split_can_be_taken_back(nereid: Nereid, split: str) -> None:
+    def weights() -> dict[int, float]:
+        arms = document(nereid("endpoints", split, "--json"))["arms"]
+        return {arm["version"]: arm["weight"] for arm in arms}
+
+    before = weights()
+    done(nereid("deploy", split, f"{MODEL}:2=100"))
+    assert weights() == {2: 100}
+    done(nereid("rollback", split, "--reason", "a test"))
+    assert weights() == before
+
+
+@pytest.mark.usefixtures("split")
+def test_servers_shows_the_models_that_serve(nereid: Nereid) -> None:
+    (server,) = document(nereid("servers", "--json"))["results"]
+    held = {model["name"] for model in server["models"] if model["state"] == "READY"}
+    assert ENDPOINT in held
+    assert any(name.startswith(f"{MODEL}.v1.") for name in held)
+
+
+def test_a_login_is_tried_kept_used_and_forgotten(
+    nereid: Nereid, serving_stack: ServingStack, tmp_path: Path
+) -> None:
+    alone = {"XDG_CONFIG_HOME": str(tmp_path), "NEREID_HOME": str(tmp_path / "none")}
+    away = nereid("models", **alone)
+    assert (away.returncode, "make serve" in away.stderr) == (1, True)
+    bad = nereid("login", "--api", serving_stack.api, NEREID_TOKEN="nrd_wrong", **alone)
+    assert (bad.returncode, "401" in bad.stderr) == (1, True)
+    done(nereid("login", "--api", serving_stack.api, NEREID_TOKEN=serving_stack.token, **alone))
+    done(nereid("models", **alone))
+    # With nothing but a login, inference finds Triton through the control plane.
+    done(nereid("infer", "digits", "--sample", "digits", **alone))
+    done(nereid("logout", **alone))
+    assert nereid("models", **alone).returncode == 1
+
+
+def test_the_sample_leaves_a_persons_policy_alone(serving_stack: ServingStack) -> None:
+    from stack.sample import run_sample
+
+    with (
+        Client(serving_stack.api, serving_stack.token) as client,
+        Path(os.devnull).open("w") as void,
+    ):
+        standing = client.policy("digits")
+        versions = [version.number for version in client.versions("digits")]
+        changed = policy_document(["digits:1=40", "digits:2=60"], current=standing.document)
+        accepted = client.put_policy("digits", changed, etag=standing.etag)
+        client.wait_endpoint("digits", generation=accepted.generation)
+        try:
+            grpc = serving_stack.stack["triton"]["grpc"]
+            result = run_sample(serving_stack.api, serving_stack.token, grpc, Console(file=void))
+            assert result.predicted == result.truth
+            assert result.arm in {"digits:1", "digits:2"}
+            assert client.endpoint("digits").generation == accepted.generation
+            assert [version.number for version in client.versions("digits")] == versions
+        finally:
+            current = client.policy("digits")
+            client.put_policy("digits", standing.document, etag=current.etag)
+            client.wait_endpoint("digits", generation=accepted.generation + 1)
