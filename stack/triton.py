@@ -185,7 +185,7 @@ def _place(target: Path, source: Path) -> None:
 
     No symbolic link: Triton refuses a backend library that resolves to outside its folder.
     """
-    if target.exists() and filecmp.cmp(target, source):
+    if target.exists() and not target.is_symlink() and filecmp.cmp(target, source):
         return
     fresh = target.with_name(f".{target.name}.new")
     fresh.unlink(missing_ok=True)

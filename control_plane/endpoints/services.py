@@ -202,9 +202,13 @@ def rollback_target(endpoint: Endpoint, number: int | None) -> Revision:
         raise ConflictError(f"endpoint {endpoint.name!r} has served nothing yet")
     if serving.generation != endpoint.generation:
         return serving  # the change under way has not arrived: back to what serves
-    before = served.filter(number__lt=serving.number).order_by("-number").first()
+    # Going back to the same policy would look as if nothing had happened.
+    earlier = served.filter(number__lt=serving.number).exclude(policy=serving.policy)
+    before = earlier.order_by("-number").first()
     if before is None:
-        raise ConflictError(f"revision {serving.number} is the first; there is none before it")
+        raise ConflictError(
+            f"no revision before {serving.number} had another policy; there is nothing to go back to"
+        )
     return before
 
 

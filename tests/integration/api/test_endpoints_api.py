@@ -138,6 +138,16 @@ def test_a_rollback_is_a_change_like_any_other(digits: Api, weights: Weights) ->
     assert again.json()["policy"]["arms"][1]["weight"] == 50
 
 
+def test_a_rollback_passes_over_revisions_with_the_same_policy(
+    digits: Api, weights: Weights
+) -> None:
+    for percents in ((100,), (50, 50), (50, 50)):
+        digits.put_policy("digits", weights(*percents))
+        served()
+    back = digits.post("endpoints/digits/rollback/")
+    assert [arm["weight"] for arm in back.json()["policy"]["arms"]] == [100]
+
+
 def test_a_version_that_a_revision_uses_cannot_be_deleted(digits: Api, weights: Weights) -> None:
     digits.put_policy("digits", weights(100))
     served()
