@@ -39,7 +39,7 @@ def live_endpoint(request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
     page = reverse("admin:endpoints_endpoint_change", args=[endpoint_id])
     if not admin.site.has_permission(request):
         return _to_login(page)
-    if not request.user.has_perm("endpoints.view_endpoint"):  # type: ignore[union-attr]
+    if not request.user.has_perm("endpoints.view_endpoint"):
         raise PermissionDenied
     traffic = recent_traffic(wiring.clock().now())
     cards = endpoint_cards(Endpoint.objects.filter(pk=endpoint_id), traffic)
@@ -64,7 +64,7 @@ def _to_login(page: str) -> HttpResponse:
 def overview(request: HttpRequest) -> dict[str, Any]:
     """What the person may see of endpoints, servers and events."""
     now = wiring.clock().now()
-    may = request.user.has_perm  # type: ignore[union-attr] # only a logged in person gets here
+    may = request.user.has_perm
     context: dict[str, Any] = {
         "now": now,
         "sees_endpoints": may("endpoints.view_endpoint"),
@@ -83,7 +83,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
 
 
 def _endpoints(request: HttpRequest) -> dict[str, Any]:
-    may = request.user.has_perm  # type: ignore[union-attr]
+    may = request.user.has_perm
     traffic = recent_traffic(wiring.clock().now())
     statuses = list(Endpoint.objects.values_list("status", flat=True))
     wanted = Endpoint.objects.all()

@@ -167,6 +167,14 @@ def server_rows(now: datetime) -> list[ServerRow]:
     return rows
 
 
+def endpoints_with(model: str, number: int | None = None) -> QuerySet[Endpoint]:
+    """Endpoints whose present policy has an arm with this model, or this very version."""
+    arm: dict[str, Any] = {"model": model}
+    if number is not None:
+        arm["version"] = number
+    return Endpoint.objects.filter(policy__arms__contains=[arm])
+
+
 def placement_status(placement: Placement, generation: int) -> tuple[str, str]:
     """(`Serving`, `Progressing` or `Failed`, the reason in words)."""
     if placement.failed == generation and generation:

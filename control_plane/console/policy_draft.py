@@ -120,7 +120,10 @@ def version_choices(used: Iterable[str]) -> list[Choice]:
 
 
 def _choice(value: str, version: ModelVersion) -> Choice:
-    metrics = ", ".join(f"{name} {number:.4g}" for name, number in sorted(version.metrics.items()))
+    # In a select there is room for the two that come first by name.
+    metrics = ", ".join(
+        f"{name} {number:.4g}" for name, number in sorted(version.metrics.items())[:2]
+    )
     label = f"{version.model.name} v{version.number}"
     return Choice(value, f"{label} ({metrics})" if metrics else label, version.model.name)
 

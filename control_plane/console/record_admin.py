@@ -21,8 +21,10 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 from control_plane.console import words
+from control_plane.console.templatetags.console import ago
 from control_plane.domain.violations import ConflictError, InvalidInputError, NotFoundError
 
 Refusal = InvalidInputError | ConflictError | NotFoundError
@@ -61,7 +63,6 @@ class RecordAdmin(ModelAdmin):
 
     actions = None  # no bulk deletion beside the services
     list_per_page = 50
-    show_full_result_count = False
     audited_as = ""
     empty_icon = "inbox"
     empty_title = "Nothing here yet"
@@ -98,8 +99,26 @@ class RecordAdmin(ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        context = {"show_history": bool(self.audited_as), **(extra_context or {})}
+        context = {
+            "show_history": bool(self.audited_as),
+            "show_save_and_continue": False,
+            "show_save_and_add_another": False,
+            **(extra_context or {}),
+        }
         return super().change_view(request, object_id, form_url, context)
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        one = {"show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().add_view(request, form_url, {**one, **(extra_context or {})})
+
+    @display(description="created", ordering="created_at")
+    def created(self, record: Any) -> SafeString | str:
+        return ago(record.created_at)
 
     # Django's own log of the admin's doings would be a second, lesser audit record.
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
@@ -115,7 +134,7 @@ class RecordAdmin(ModelAdmin):
         self, request: HttpRequest, template: str, title: str, context: dict[str, Any]
     ) -> TemplateResponse:
         """A page of this record beside the form, with the site's frame around it."""
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         frame = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -182,14 +201,7 @@ class ServiceAdmin(RecordAdmin):
         refusal: Refusal | None = getattr(request, "refusal", None)
         if refusal is None:
             return form
-        pointers = self.pointers
-
-        class Refused(form):  # type: ignore[misc,valid-type]
-            def _post_clean(self) -> None:
-                super()._post_clean()
-                show(self, refusal, pointers)
-
-        return Refused
+        return _refused(form, refusal, self.pointers)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Django's hook: the service writes, and the form's object becomes what it wrote."""
@@ -238,6 +250,19 @@ class DeletableAdmin(ServiceAdmin):
             "back": change_url(record),
         }
         return self.page(request, "console/confirm.html", "Delete", context)
+
+
+def _refused(
+    form: type[forms.ModelForm], refusal: Refusal, pointers: Mapping[str, str]
+) -> type[forms.ModelForm]:
+    """That form, which finds with the service that the input is not valid."""
+
+    class Refused(form):  # type: ignore[misc,valid-type]
+        def _post_clean(self) -> None:
+            super()._post_clean()
+            show(self, refusal, pointers)
+
+    return Refused
 
 
 def show(form: forms.BaseForm, refusal: Refusal, pointers: Mapping[str, str]) -> None:

@@ -122,6 +122,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "control_plane.console.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 

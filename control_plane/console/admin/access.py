@@ -37,6 +37,8 @@ LIFETIMES = (
     ("", "until it is revoked"),
 )
 
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
@@ -45,7 +47,10 @@ class AuditedAdmin(ModelAdmin):
     """Django's own records, whose writes have no service: the audit event goes with the save."""
 
     audited_as = ""
-    actions = None
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """None: a deletion of many at once would leave no event for each."""
+        return {}
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """The last step of a save, in its transaction: groups and permissions are set by then."""
@@ -69,8 +74,8 @@ class AuditedAdmin(ModelAdmin):
 
 
 @admin.register(User)
-class UserAdmin(AuditedAdmin, DjangoUserAdmin):
-    """People."""
+class UserAdmin(DjangoUserAdmin, AuditedAdmin):
+    """People. One who leaves is made inactive: the audit record names them for good."""
 
     form = UserChangeForm
     add_form = UserCreationForm
@@ -81,6 +86,20 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if isinstance(obj, User) and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Who may edit people may not hand out rights they lack themselves."""
+        if request.user.is_superuser:
+            return ("last_login", "date_joined") if obj else ()
+        return (*RIGHTS, "last_login", "date_joined")
 
     @display(description="role")
     def role(self, user: User) -> SafeString:
@@ -98,11 +117,23 @@ class UserAdmin(AuditedAdmin, DjangoUserAdmin):
 
 
 @admin.register(Group)
-class GroupAdmin(AuditedAdmin, DjangoGroupAdmin):
-    """Sets of permissions."""
+class GroupAdmin(DjangoGroupAdmin, AuditedAdmin):
+    """Sets of permissions; only an admin, who has them all, makes or changes one."""
 
     audited_as = "group"
     list_display = ("name", "people", "rights")
+    empty_icon = "group"
+    empty_title = "No groups yet"
+    empty_text = "A group is a set of permissions that you give to several people at once."
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.is_superuser
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
         return super().get_queryset(request).prefetch_related("user_set", "permissions")
@@ -135,7 +166,7 @@ class TokenAdmin(ServiceAdmin):
 
     form = TokenForm
     audited_as = "token"
-    list_display = ("name", "user", "state", "used", "created_at", "expires_at")
+    list_display = ("name", "user", "state", "used", "created", "expires_at")
     list_filter = ("created_at", "expires_at")
     list_select_related = ("user",)
     search_fields = ("name", "user__username")

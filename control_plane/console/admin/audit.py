@@ -52,7 +52,7 @@ class AuditEventAdmin(RecordAdmin):
     fieldsets = (
         (None, {"fields": ("at", "actor", "action_label", "object_link", "reason")}),
         ("What changed", {"fields": ("difference",)}),
-        ("The record", {"fields": ("before", "after")}),
+        ("The whole record", {"fields": ("before", "after"), "classes": ("collapse",)}),
     )
     readonly_fields = (
         "at",

@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from control_plane import wiring
 from control_plane.audit.models import AuditEvent
@@ -34,6 +35,7 @@ class EndpointForm(forms.ModelForm):
     class Meta:
         model = Endpoint
         fields = ("name", "description")
+        widgets = {"description": UnfoldAdminTextareaWidget({"rows": 3})}  # noqa: RUF012
 
 
 @admin.register(Endpoint)
@@ -47,7 +49,6 @@ class EndpointAdmin(DeletableAdmin):
     search_fields = ("name", "description")
     ordering = ("name",)
     change_form_outer_before_template = "console/parts/endpoint_page.html"
-    change_form_outer_after_template = "console/parts/endpoint_history.html"
     actions_detail = ("edit_policy", "roll_back")
     empty_icon = "alt_route"
     empty_title = "No endpoints yet"
@@ -173,7 +174,7 @@ class EndpointAdmin(DeletableAdmin):
 class RevisionAdmin(RecordAdmin):
     """Revisions: immutable, so that a way back leads to the very same files."""
 
-    list_display = ("title", "state", "arms", "short_digest", "created_at", "created_by")
+    list_display = ("title", "state", "arms", "short_digest", "created", "created_by")
     list_filter = ("endpoint", "created_at")
     search_fields = ("endpoint__name", "digest", "created_by")
     list_select_related = ("endpoint",)
@@ -343,7 +344,7 @@ def _page_context(request: HttpRequest, endpoint: Any) -> dict[str, Any]:
         "revisions": revisions,
         "serving": endpoint.serving,
     }
-    if request.user.has_perm("audit.view_auditevent"):  # type: ignore[union-attr]
+    if request.user.has_perm("audit.view_auditevent"):
         context["events"] = AuditEvent.objects.filter(
             object_type="endpoint", object_id=str(endpoint.pk)
         ).defer("before", "after")[:SHOWN_EVENTS]
