@@ -1,0 +1,256 @@
+"""Versions of models."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from control_plane import wiring
+from control_plane.adapters.profiles import DEFAULT_PROFILE, load_profile, profile_names
+from control_plane.console import words
+from control_plane.console.overview import endpoints_with
+from control_plane.console.record_admin import (
+    DeletableAdmin,
+    label,
+    link,
+    mono,
+)
+from control_plane.console.templatetags.console import shape
+from control_plane.registry.models import ModelVersion
+from control_plane.registry.services import (
+    FRAMEWORKS,
+    VersionMetadata,
+    add_version,
+    delete_version,
+)
+
+
+class VersionForm(forms.ModelForm):
+    """What an uploader says of a version."""
+
+    file = forms.FileField(
+        label="Model file",
+        widget=UnfoldAdminFileFieldWidget,
+        help_text="An ONNX file. It is checked before anything of it is stored.",
+    )
+    framework = forms.ChoiceField(
+        choices=[(name, name) for name in FRAMEWORKS], widget=UnfoldAdminSelectWidget
+    )
+    profile = forms.ChoiceField(
+        label="Serving profile",
+        initial=DEFAULT_PROFILE,
+        choices=lambda: [(n, f"{n}: {load_profile(n).description}") for n in profile_names()],
+        widget=UnfoldAdminSelectWidget,
+    )
+    number = forms.IntegerField(
+        label="Version",
+        required=False,
+        widget=UnfoldAdminIntegerFieldWidget({"placeholder": "the next one"}),
+        help_text="Leave it empty for the next number.",
+    )
+    sha256 = forms.CharField(
+        label="SHA-256",
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="If you know it: an upload that differs is refused.",
+    )
+    metrics = forms.JSONField(
+        required=False,
+        initial=dict,
+        widget=UnfoldAdminTextareaWidget({"rows": 3}),
+        help_text='Numbers from your evaluation: {"accuracy": 0.971}',
+    )
+    provenance = forms.JSONField(
+        required=False,
+        initial=dict,
+        widget=UnfoldAdminTextareaWidget({"rows": 3}),
+        help_text='Where it comes from: {"git_commit": "…", "run": "…"}',
+    )
+
+    class Meta:
+        model = ModelVersion
+        fields = ("model",)
+
+    def clean_metrics(self) -> dict[str, float]:
+        metrics = self.cleaned_data["metrics"] or {}
+        if not isinstance(metrics, dict) or not all(_is_number(v) for v in metrics.values()):
+            raise forms.ValidationError('metrics are an object of numbers: {"accuracy": 0.971}')
+        return metrics
+
+    def clean_provenance(self) -> dict[str, Any]:
+        provenance = self.cleaned_data["provenance"] or {}
+        if not isinstance(provenance, dict):
+            raise forms.ValidationError("provenance is a JSON object")
+        return provenance
+
+
+@admin.register(ModelVersion)
+class ModelVersionAdmin(DeletableAdmin):
+    """Versions: immutable once they are uploaded."""
+
+    form = VersionForm
+    audited_as = "version"
+    pointers: ClassVar = {"/artifact": "file", "/version": "number"}
+    list_display = (
+        "title",
+        "state_label",
+        "framework",
+        "profile",
+        "file_size",
+        "metric_list",
+        "created",
+        "created_by",
+    )
+    list_filter = ("state", "framework", "profile", "created_at")
+    search_fields = ("model__name", "filename", "artifact__sha256", "created_by")
+    list_select_related = ("model", "artifact")
+    autocomplete_fields = ("model",)
+    ordering = ("model__name", "-number")
+    readonly_fields = (
+        "model_link",
+        "state_label",
+        "state_reason",
+        "serves",
+        "framework",
+        "profile",
+        "artifact_link",
+        "filename",
+        "file_size",
+        "download",
+        "takes",
+        "gives",
+        "metric_list",
+        "provenance",
+        "created_at",
+        "created_by",
+    )
+    fieldsets = (
+        (None, {"fields": ("model_link", "state_label", "state_reason", "serves")}),
+        ("Signature and metrics", {"fields": ("takes", "gives", "metric_list", "provenance")}),
+        (
+            "Artifact",
+            {"fields": ("filename", "file_size", "artifact_link", "download", "framework")},
+        ),
+        ("Record", {"fields": ("profile", "created_at", "created_by")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("model", "file", "framework", "profile")}),
+        ("More", {"fields": ("number", "sha256", "metrics", "provenance")}),
+    )
+    empty_icon = "layers"
+    empty_title = "No versions yet"
+    empty_text = "A version is a model file with what it takes and gives. Push one:"
+    empty_command = "nereid push digits model.onnx --create"
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return tuple(self.readonly_fields) if obj else ()
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        if obj:  # looked at, never edited: a form without the fields of an upload
+            kwargs["form"] = forms.ModelForm
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    @display(description="version", ordering="model__name")
+    def title(self, version: ModelVersion) -> str:
+        return str(version)
+
+    @display(description="state", ordering="state")
+    def state_label(self, version: ModelVersion) -> SafeString:
+        return label(version.state)
+
+    @display(description="size", ordering="artifact__size")
+    def file_size(self, version: ModelVersion) -> str:
+        return words.size(version.artifact.size)
+
+    @display(description="metrics")
+    def metric_list(self, version: ModelVersion) -> SafeString | str:
+        pairs = [(name, f"{value:.4g}") for name, value in sorted(version.metrics.items())]
+        return format_html_join(" ", '<span class="n-tag">{} {}</span>', pairs)
+
+    @display(description="takes")
+    def takes(self, version: ModelVersion) -> SafeString | str:
+        return _tensors(version, "inputs")
+
+    @display(description="gives")
+    def gives(self, version: ModelVersion) -> SafeString | str:
+        return _tensors(version, "outputs")
+
+    @display(description="model")
+    def model_link(self, version: ModelVersion) -> SafeString | str:
+        return link(version.model)
+
+    @display(description="artifact")
+    def artifact_link(self, version: ModelVersion) -> SafeString | str:
+        return link(version.artifact, f"sha256:{version.artifact_id}")
+
+    @display(description="serves in")
+    def serves(self, version: ModelVersion) -> SafeString | str:
+        rows = endpoints_with(version.model.name, version.number)
+        links = format_html_join(", ", "{}", ((link(row),) for row in rows))
+        return links or "no endpoint's present policy"
+
+    @display(description="file")
+    def download(self, version: ModelVersion) -> SafeString:
+        url = reverse("api:download", args=[version.model.name, version.number])
+        return format_html('<a class="n-link" href="{}">Download</a>', url)
+
+    def write(self, request: HttpRequest, form: forms.ModelForm, change: bool) -> ModelVersion:
+        values = form.cleaned_data
+        upload = values["file"]
+        return add_version(
+            model_name=values["model"].name,
+            stream=upload,
+            filename=upload.name or "",
+            metadata=VersionMetadata(
+                framework=values["framework"],
+                number=values["number"],
+                sha256=values["sha256"] or None,
+                profile=values["profile"],
+                metrics=values["metrics"],
+                provenance=values["provenance"],
+            ),
+            actor=request.user.get_username(),
+            store=wiring.artifact_store(),
+            inspector=wiring.inspector(),
+            queue=wiring.queue(),
+        )
+
+    def remove(self, request: HttpRequest, record: ModelVersion) -> str:
+        name = str(record)
+        delete_version(version=record, actor=request.user.get_username())
+        return f"{name} was deleted."
+
+    def consequences(self, record: ModelVersion) -> list[str]:
+        return [
+            "Its number is free again, and its metrics and provenance are gone.",
+            "A version that a revision uses cannot be deleted: the way back would be lost.",
+        ]
+
+
+def _tensors(version: ModelVersion, side: str) -> SafeString | str:
+    tensors = (version.signature or {}).get(side, [])
+    shown = ((mono(f"{t['name']} {t['datatype']}{shape(t['shape'])}"),) for t in tensors)
+    return format_html_join(" ", "{}", shown)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
