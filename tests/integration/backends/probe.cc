@@ -1,5 +1,6 @@
 // A native arm for the router's tests: it says what Python models are not shown (the priority), and
 // answers in ways they cannot (response parameters, an answer whose end comes apart from it).
+#include <chrono>
 #include <cstring>
 #include <string>
 
@@ -11,7 +12,7 @@ void Drop(TRITONSERVER_Error* error) {
   if (error != nullptr) TRITONSERVER_ErrorDelete(error);
 }
 
-void Answer(TRITONBACKEND_Request* request) {
+void Answer(TRITONBACKEND_ModelInstance* instance, TRITONBACKEND_Request* request) {
   std::uint64_t priority = 0;
   Drop(TRITONSERVER_InferenceRequestPriorityUInt64(
       reinterpret_cast<TRITONSERVER_InferenceRequest*>(request), &priority));
@@ -49,6 +50,11 @@ void Answer(TRITONBACKEND_Request* request) {
   Drop(TRITONBACKEND_ResponseSetBoolParameter(response, "sure", true));
   Drop(TRITONBACKEND_ResponseSetDoubleParameter(response, "half", 0.5));
 
+  // perf_analyzer refuses a model without statistics.
+  const auto now = static_cast<std::uint64_t>(
+      std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
+  Drop(TRITONBACKEND_ModelInstanceReportStatistics(instance, request, true, now, now, now, now));
+
   // The end comes apart from the answer, and the request is given back before either: all three
   // orders are allowed, and this is the one that a careless router gets wrong.
   TRITONBACKEND_ResponseFactory* factory = nullptr;
@@ -63,7 +69,8 @@ void Answer(TRITONBACKEND_Request* request) {
 
 extern "C" __attribute__((visibility("default"))) TRITONSERVER_Error*
 TRITONBACKEND_ModelInstanceExecute(
-    TRITONBACKEND_ModelInstance*, TRITONBACKEND_Request** requests, const std::uint32_t count) {
-  for (std::uint32_t i = 0; i < count; ++i) Answer(requests[i]);
+    TRITONBACKEND_ModelInstance* instance, TRITONBACKEND_Request** requests,
+    const std::uint32_t count) {
+  for (std::uint32_t i = 0; i < count; ++i) Answer(instance, requests[i]);
   return nullptr;
 }
