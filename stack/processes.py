@@ -83,7 +83,11 @@ class SupervisedProcess:
     async def start(self) -> float:
         """Start it and wait until it is ready, then watch over it; returns the seconds taken."""
         began = time.monotonic()
-        await self._launch()
+        try:
+            await self._launch()
+        except (OSError, RuntimeError, ValueError) as error:
+            # Its preparation's own words, or the system's: a person can act on either.
+            raise StartError(f"{self.service.name} could not be started: {error}") from error
         await self._until_ready()
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.service.name}")
         return time.monotonic() - began

@@ -1,6 +1,7 @@
 """A supervised process is seen ready, comes back when it dies, and goes when it is told to."""
 
 import asyncio
+import dataclasses
 import io
 import re
 import signal
@@ -129,6 +130,16 @@ async def test_a_program_that_is_not_there_is_an_error(bench: Bench) -> None:
     )
     process.service = absent
     with pytest.raises(StartError, match="cannot run /no/such/program"):
+        await process.start()
+
+
+async def test_a_preparation_that_fails_is_an_error_in_its_own_words(bench: Bench) -> None:
+    def refuse() -> None:
+        raise PermissionError(13, "Permission denied", "/data/postgres")
+
+    process = bench(READY)
+    process.service = dataclasses.replace(process.service, prepare=refuse)
+    with pytest.raises(StartError, match=r"could not be started: .*Permission denied.*/data"):
         await process.start()
 
 
