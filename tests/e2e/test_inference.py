@@ -158,6 +158,8 @@ def test_the_metrics_count_each_request_once(
     for _ in range(25):
         client.infer("digits", tensor(grpcclient, image[0]))
     client.close()
+    # A counter moves just after its answer was sent.
+    serving_stack.wait_for(lambda: answered() - before >= 25, 10, "the counters")
     assert answered() - before == 25
 
 
