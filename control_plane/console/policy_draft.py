@@ -22,6 +22,7 @@ CHOICES = 500
 """Versions offered beside those the policy uses; a select with more is no help to anybody."""
 
 _POINTER = re.compile(r"/arms/(\d+)(?:/(\w+))?")
+_VERSION = re.compile(r"[a-z0-9_-]+:[0-9]{1,9}")
 
 
 @dataclass
@@ -92,9 +93,12 @@ class PolicyDraft:
         if match is None or int(match[1]) >= len(self.rows):
             self.errors.append(violation.detail)
             return
+        row = self.rows[int(match[1])]
+        if match[2] == "name" and not row.name:
+            return  # derived from the version, which has a violation of its own
         # One select names model and version, so what is wrong with either is shown there.
         at = {"model": "version", None: ""}.get(match[2], match[2] or "")
-        texts = self.rows[int(match[1])].errors.setdefault(at, [])
+        texts = row.errors.setdefault(at, [])
         if violation.detail not in texts:
             texts.append(violation.detail)
 
@@ -113,10 +117,10 @@ def version_choices(used: Iterable[str]) -> list[Choice]:
     ready = ModelVersion.objects.filter(state=VersionState.READY).select_related("model")
     newest = list(ready.order_by("-created_at")[:CHOICES])
     offered = {f"{version.model.name}:{version.number}": version for version in newest}
-    missing = [value for value in used if value and value not in offered]
+    missing = {value for value in used if _VERSION.fullmatch(value)} - offered.keys()
     choices = [_choice(value, version) for value, version in offered.items()]
     choices += [Choice(value, f"{value} (not ready)", value.partition(":")[0]) for value in missing]
-    return sorted(choices, key=lambda c: (c.model, -int(c.value.partition(":")[2] or 0)))
+    return sorted(choices, key=lambda c: (c.model, -int(c.value.partition(":")[2])))
 
 
 def _choice(value: str, version: ModelVersion) -> Choice:
@@ -132,7 +136,7 @@ def _arm(row: ArmRow) -> dict[str, Any]:
     model, _, number = row.version.partition(":")
     arm: dict[str, Any] = {
         "model": model,
-        "version": int(number) if number.isascii() and number.isdigit() else None,
+        "version": int(number) if _VERSION.fullmatch(row.version) else None,
         "weight": row.weight or None,
         "primary": row.primary,
     }

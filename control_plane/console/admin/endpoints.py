@@ -241,7 +241,7 @@ class RevisionAdmin(RecordAdmin):
     def version_links(self, revision: Revision) -> SafeString | str:
         used = revision.revisionversion_set.select_related("version__model")
         rows = ((link(use.version), mono(use.physical)) for use in used)
-        return format_html_join(format_html("<br>"), "{} as {}", rows) or "none"
+        return format_html_join(SafeString("<br>"), "{} as {}", rows) or "none"
 
 
 @admin.register(Placement)

@@ -59,6 +59,8 @@ class VersionForm(forms.ModelForm):
     number = forms.IntegerField(
         label="Version",
         required=False,
+        min_value=1,
+        max_value=999_999_999,
         widget=UnfoldAdminIntegerFieldWidget({"placeholder": "the next one"}),
         help_text="Leave it empty for the next number.",
     )
@@ -85,14 +87,19 @@ class VersionForm(forms.ModelForm):
         model = ModelVersion
         fields = ("model",)
 
+    def _post_clean(self) -> None:
+        """Fills in no record: the service makes it, and its refusals are in its own words."""
+
     def clean_metrics(self) -> dict[str, float]:
-        metrics = self.cleaned_data["metrics"] or {}
+        metrics = self.cleaned_data["metrics"]
+        metrics = {} if metrics is None else metrics
         if not isinstance(metrics, dict) or not all(_is_number(v) for v in metrics.values()):
             raise forms.ValidationError('metrics are an object of numbers: {"accuracy": 0.971}')
         return metrics
 
     def clean_provenance(self) -> dict[str, Any]:
-        provenance = self.cleaned_data["provenance"] or {}
+        provenance = self.cleaned_data["provenance"]
+        provenance = {} if provenance is None else provenance
         if not isinstance(provenance, dict):
             raise forms.ValidationError("provenance is a JSON object")
         return provenance

@@ -1,0 +1,164 @@
+"""Every page of every record, for those who may see it and those who may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from control_plane.console.overview import endpoints_with
+from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.registry.models import Model
+from control_plane.registry.services import create_model
+from tests.integration.console.conftest import logged_in, ready_version
+from tests.support.fakes import FakeQueue
+
+RECORDS = (
+    "registry.model",
+    "registry.modelversion",
+    "registry.artifact",
+    "endpoints.endpoint",
+    "endpoints.revision",
+    "endpoints.placement",
+    "fleet.server",
+    "audit.auditevent",
+    "api.apitoken",
+    "auth.user",
+    "auth.group",
+)
+READ_ONLY = (
+    "registry.artifact",
+    "endpoints.revision",
+    "endpoints.placement",
+    "fleet.server",
+    "audit.auditevent",
+)
+LIST_QUERIES = 12
+
+
+def url(record: str, page: str, *args: Any) -> str:
+    return reverse(f"admin:{record.replace('.', '_')}_{page}", args=args)
+
+
+@pytest.fixture
+def everything(digits: Endpoint, admin: Client) -> Callable[[str], Any]:
+    """One row of every record, by its name."""
+    Group.objects.create(name="operators")
+    admin.post(url("api.apitoken", "add"), {"name": "ci", "lifetime": "30"})
+    return lambda record: apps.get_model(record).objects.first()
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_list_and_page_answer_to_an_admin(
+    record: str, admin: Client, everything: Callable[[str], Any]
+) -> None:
+    assert admin.get(url(record, "changelist")).status_code == 200
+    assert admin.get(url(record, "changelist"), {"q": "digits"}).status_code == 200
+    page = admin.get(url(record, "change", everything(record).pk))
+    assert page.status_code == 200
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_empty_list_says_what_to_do(record: str, admin: Client, queue: FakeQueue) -> None:
+    page = admin.get(url(record, "changelist"))
+    assert page.status_code == 200
+    if record != "auth.user":
+        assert b"n-empty" in page.content
+        assert b"Nothing matches" not in page.content
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_pages_refuse_who_may_not_look(
+    record: str, stranger: Client, everything: Callable[[str], Any]
+) -> None:
+    pk = everything(record).pk
+    for page in ("changelist", "add"):
+        assert stranger.get(url(record, page)).status_code == 403
+    for page in ("change", "delete", "history"):
+        answer = stranger.get(url(record, page, pk))
+        # A token of somebody else is not even there for them.
+        assert answer.status_code == 403 or (record == "api.apitoken" and answer.status_code == 302)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_nobody_is_sent_to_the_login(record: str, everything: Callable[[str], Any]) -> None:
+    answer = Client().get(url(record, "changelist"))
+    assert answer.status_code == 302
+    assert answer.url.startswith(reverse("admin:login"))
+
+
+@pytest.mark.parametrize("record", READ_ONLY)
+def test_what_was_observed_is_never_edited(
+    record: str, admin: Client, everything: Callable[[str], Any]
+) -> None:
+    row = everything(record)
+    assert admin.get(url(record, "add")).status_code == 403
+    assert admin.post(url(record, "add"), {}).status_code == 403
+    assert admin.post(url(record, "change", row.pk), {}).status_code == 403
+    assert admin.post(url(record, "delete", row.pk), {"post": "yes"}).status_code == 403
+    assert apps.get_model(record).objects.filter(pk=row.pk).exists()
+
+
+def test_a_reader_sees_and_changes_nothing(digits: Endpoint) -> None:
+    reader = logged_in("rita", "endpoints.view_endpoint", is_staff=True)
+    page = reader.get(url("endpoints.endpoint", "change", digits.pk))
+    assert page.status_code == 200
+    assert b"Edit policy" not in page.content
+    for name in ("edit_policy", "roll_back"):
+        there = url("endpoints.endpoint", name, digits.pk)
+        assert reader.get(there).status_code == 403
+        assert reader.post(there, {"apply": "1"}).status_code == 403
+    assert reader.post(url("endpoints.endpoint", "delete", digits.pk)).status_code == 403
+    assert reader.post(url("endpoints.endpoint", "add"), {"name": "x"}).status_code == 403
+    assert Endpoint.objects.get().deleted_at is None
+
+
+@pytest.mark.parametrize(
+    "record", ["registry.model", "registry.modelversion", "endpoints.revision", "api.apitoken"]
+)
+def test_lists_need_as_many_queries_for_many_rows_as_for_one(
+    record: str, admin: Client, everything: Callable[[str], Any]
+) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert admin.get(url(record, "changelist")).status_code == 200
+        return len(captured)
+
+    queries()  # the session and the content types are cached from here on
+    few = queries()
+    for i in range(15):
+        model = create_model(name=f"more-{i}", actor="ada")
+        ready_version(model, 1)
+        admin.post(url("api.apitoken", "add"), {"name": f"more-{i}", "lifetime": ""})
+        Revision.objects.create(
+            endpoint=Endpoint.objects.get(),
+            number=10 + i,
+            generation=10 + i,
+            policy={"arms": []},
+            error="made for this test",
+        )
+    assert queries() == few <= LIST_QUERIES
+
+
+def test_history_is_the_audit_record(digits: Endpoint, admin: Client) -> None:
+    answer = admin.get(url("endpoints.endpoint", "history", digits.pk), follow=True)
+    assert answer.status_code == 200
+    actions = [event.action for event in answer.context["cl"].result_list]
+    assert actions == ["endpoint.policy", "endpoint.policy", "endpoint.create"]
+
+
+def test_a_model_page_compares_its_versions(digits: Endpoint, admin: Client) -> None:
+    page = admin.get(url("registry.model", "change", Model.objects.get().pk)).content.decode()
+    assert "accuracy" in page
+    assert "0.92" in page
+    assert page.count("READY") or page.count("ready") >= 2
+    assert url("endpoints.endpoint", "change", digits.pk) in page
+    assert list(endpoints_with("digits", 2)) == [digits]
+    assert not endpoints_with("digits", 3)

@@ -1,0 +1,246 @@
+"""Models, versions, tokens and people, written in the console."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from control_plane import wiring
+from control_plane.audit.models import AuditEvent
+from control_plane.endpoints.models import Endpoint
+from control_plane.registry.models import Artifact, Model, ModelVersion
+from tests.integration.console.conftest import SAMPLES, logged_in
+from tests.support.fakes import FakeQueue
+
+
+def errors(page: Any) -> dict[str, list[str]]:
+    form = page.context["adminform"].form
+    return {name: [str(text) for text in texts] for name, texts in form.errors.items()}
+
+
+def files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def upload(model: Model, content: bytes, **more: Any) -> dict[str, Any]:
+    return {
+        "model": str(model.pk),
+        "file": SimpleUploadedFile("model.onnx", content),
+        "framework": "onnx",
+        "profile": "realtime",
+        "metrics": "{}",
+        "provenance": "{}",
+        **more,
+    }
+
+
+VERSION_ADD = "/console/registry/modelversion/add/"
+
+
+@pytest.fixture
+def model(admin: Client) -> Model:
+    admin.post(
+        reverse("admin:registry_model_add"),
+        {"name": "digits", "description": "Pictures", "owner": "", "tags": '{"team": "vision"}'},
+    )
+    return Model.objects.get()
+
+
+def test_a_model_is_made_and_changed_by_the_services(admin: Client, model: Model) -> None:
+    assert (model.owner, model.created_by, model.tags) == ("ada", "ada", {"team": "vision"})
+    page = reverse("admin:registry_model_change", args=[model.pk])
+    assert admin.get(page).status_code == 200
+    answer = admin.post(page, {"description": "New", "owner": "ada", "tags": "{}"})
+    assert answer.status_code == 302
+    assert list(AuditEvent.objects.values_list("action", flat=True)) == [
+        "model.update",
+        "model.create",
+    ]
+    assert AuditEvent.objects.first().before == {
+        "description": "Pictures",
+        "tags": {"team": "vision"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"name": "../etc"}, "name"),
+        ({"name": "Digits"}, "name"),
+        ({"name": "digits"}, "name"),
+        ({"name": ""}, "name"),
+        ({"name": "a", "tags": "[1]"}, "tags"),
+        ({"name": "a", "tags": '{"a": 1}'}, "tags"),
+        ({"name": "a", "tags": "{"}, "tags"),
+    ],
+)
+def test_a_bad_model_is_refused_at_its_field(
+    admin: Client, model: Model, fields: dict[str, str], field: str
+) -> None:
+    page = admin.post(reverse("admin:registry_model_add"), {"tags": "{}", **fields})
+    assert page.status_code == 200
+    assert field in errors(page)
+    assert Model.objects.count() == 1
+    assert AuditEvent.objects.count() == 1
+
+
+def test_a_version_is_uploaded_through_the_service(
+    admin: Client, model: Model, queue: FakeQueue, django_capture_on_commit_callbacks: Any
+) -> None:
+    content = (SAMPLES / "v1/model.onnx").read_bytes()
+    with django_capture_on_commit_callbacks(execute=True) as callbacks:
+        answer = admin.post(VERSION_ADD, upload(model, content, metrics='{"accuracy": 0.9}'))
+    assert answer.status_code == 302, errors(answer)
+    version = ModelVersion.objects.get()
+    assert (version.number, version.state, version.created_by) == (1, "validating", "ada")
+    assert version.metrics == {"accuracy": 0.9}
+    assert [t["name"] for t in version.signature["inputs"]]
+    assert wiring.artifact_store().path(version.artifact_id).read_bytes() == content
+    assert len(callbacks) == 1, "its validation is asked for once it is committed"
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"file": SimpleUploadedFile("model.onnx", b"no model at all")}, "file"),
+        ({"file": ""}, "file"),
+        ({"number": "0"}, "number"),
+        ({"sha256": "beef"}, "sha256"),
+        ({"sha256": "0" * 64}, "sha256"),
+        ({"metrics": '{"accuracy": "high"}'}, "metrics"),
+        ({"provenance": "[]"}, "provenance"),
+        ({"framework": "pickle"}, "framework"),
+        ({"profile": "none"}, "profile"),
+    ],
+)
+def test_a_bad_upload_is_refused_at_its_field_and_stores_nothing(
+    admin: Client, model: Model, more: dict[str, Any], field: str
+) -> None:
+    from django.conf import settings
+
+    before = files(settings.NEREID_ARTIFACTS)
+    content = (SAMPLES / "v2/model.onnx").read_bytes()
+    page = admin.post(VERSION_ADD, upload(model, content, **more))
+    assert page.status_code == 200
+    assert field in errors(page), errors(page)
+    assert ModelVersion.objects.count() == Artifact.objects.count() == 0
+    assert AuditEvent.objects.count() == 1
+    assert files(settings.NEREID_ARTIFACTS) == before
+
+
+def test_a_taken_number_is_a_conflict_above_the_form(digits: Endpoint, admin: Client) -> None:
+    content = (SAMPLES / "v1/model.onnx").read_bytes()
+    page = admin.post(VERSION_ADD, upload(Model.objects.get(), content, number="2"))
+    assert "has a version 2 already" in str(errors(page)["__all__"])
+    assert ModelVersion.objects.count() == 2
+
+
+def test_what_serves_is_not_deleted_and_the_page_says_where(
+    digits: Endpoint, admin: Client
+) -> None:
+    version = ModelVersion.objects.get(number=1)
+    page = admin.post(reverse("admin:registry_modelversion_delete", args=[version.pk]))
+    assert page.status_code == 200
+    assert "is used by digits revision 1" in page.content.decode()
+    page = admin.post(reverse("admin:registry_model_delete", args=[version.model_id]))
+    assert "has 2 versions" in page.content.decode()
+    assert ModelVersion.objects.count() == 2
+
+
+def test_a_model_without_versions_is_deleted(admin: Client, model: Model) -> None:
+    there = reverse("admin:registry_model_delete", args=[model.pk])
+    assert admin.get(there).status_code == 200
+    assert Model.objects.exists()
+    assert admin.post(there).status_code == 302
+    assert not Model.objects.exists()
+    assert AuditEvent.objects.first().action == "model.delete"
+
+
+def test_a_new_endpoint_leads_to_its_policy(admin: Client, queue: FakeQueue) -> None:
+    there = reverse("admin:endpoints_endpoint_add")
+    answer = admin.post(there, {"name": "digits", "description": ""})
+    endpoint = Endpoint.objects.get()
+    assert answer.url == reverse("admin:endpoints_endpoint_edit_policy", args=[endpoint.pk])
+    assert b"No version is ready" in admin.get(answer.url).content
+    assert "name" in errors(admin.post(there, {"name": "a b"}))
+    assert AuditEvent.objects.count() == 1
+
+
+def test_a_token_is_shown_once_and_works_until_it_is_revoked(
+    admin: Client, queue: FakeQueue
+) -> None:
+    answer = admin.post(reverse("admin:api_apitoken_add"), {"name": "ci", "lifetime": "30"})
+    assert "no-store" in answer["Cache-Control"]
+    token = re.search(rb'id="token">(nrd_[\w-]+)<', answer.content)
+    assert token
+    bearer = {"headers": {"Authorization": f"Bearer {token[1].decode()}"}}
+    assert Client().get("/api/v1/models/", **bearer).status_code == 200
+    row = apps.get_model("api.ApiToken").objects.get()
+    assert row.expires_at
+    page = reverse("admin:api_apitoken_change", args=[row.pk])
+    assert token[1] not in admin.get(page).content
+    revoke = reverse("admin:api_apitoken_revoke", args=[row.pk])
+    assert admin.get(revoke).status_code == 200
+    assert Client().get("/api/v1/models/", **bearer).status_code == 200, "asking revokes nothing"
+    assert admin.post(revoke).status_code == 302
+    assert Client().get("/api/v1/models/", **bearer).status_code == 401
+    assert list(AuditEvent.objects.values_list("action", flat=True)) == [
+        "token.revoke",
+        "token.create",
+    ]
+    assert token[1].decode() not in str(list(AuditEvent.objects.values()))
+
+
+def test_people_see_and_revoke_their_own_tokens_alone(admin: Client) -> None:
+    admin.post(reverse("admin:api_apitoken_add"), {"name": "ada's", "lifetime": ""})
+    row = apps.get_model("api.ApiToken").objects.get()
+    bob = logged_in(
+        "bob",
+        "api.view_apitoken",
+        "api.add_apitoken",
+        "api.change_apitoken",
+        is_staff=True,
+    )
+    assert b"ada&#x27;s" not in bob.get(reverse("admin:api_apitoken_changelist")).content
+    assert bob.post(reverse("admin:api_apitoken_revoke", args=[row.pk])).status_code == 404
+    row.refresh_from_db()
+    assert row.revoked_at is None
+
+
+def test_people_are_audited_and_hand_out_no_rights_they_lack(admin: Client) -> None:
+    there = reverse("admin:auth_user_add")
+    fields = {"username": "cleo", "password1": "long-enough-1", "password2": "long-enough-1"}
+    assert admin.post(there, {**fields, "usable_password": "true"}).status_code == 302
+    assert AuditEvent.objects.first().action == "user.create"
+    cleo = User.objects.get(username="cleo")
+    rights = ("auth.view_user", "auth.change_user", "auth.view_group", "auth.change_group")
+    clerk = logged_in("carl", *rights, is_staff=True)
+    page = reverse("admin:auth_user_change", args=[cleo.pk])
+    permission = Permission.objects.first()
+    clerk.post(
+        page,
+        {
+            "username": "cleo",
+            "first_name": "Cleo",
+            "is_active": "on",
+            "is_staff": "on",
+            "is_superuser": "on",
+            "user_permissions": [permission.pk],
+        },
+    )
+    cleo.refresh_from_db()
+    assert cleo.first_name == "Cleo"
+    assert not any((cleo.is_staff, cleo.is_superuser, cleo.user_permissions.exists()))
+    boss = User.objects.get(username="ada")
+    assert clerk.post(reverse("admin:auth_user_change", args=[boss.pk]), {}).status_code == 403
+    assert clerk.post(reverse("admin:auth_user_delete", args=[cleo.pk])).status_code == 403
+    group = Group.objects.create(name="operators")
+    assert clerk.post(reverse("admin:auth_group_change", args=[group.pk])).status_code == 403
