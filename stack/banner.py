@@ -59,6 +59,8 @@ def next_steps(settings: StackSettings, *, with_sample: bool) -> RenderableType:
     elsewhere = settings.home != DEFAULT_HOME
     program = (f"NEREID_HOME={settings.home} " if elsewhere else "") + ".venv/bin/nereid"
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)  # what is there to be copied stays on one line
+    table.add_column()
     for arguments, purpose in WITH_SAMPLE if with_sample else WITHOUT_SAMPLE:
         table.add_row(Text(f"{program} {arguments}", "bold cyan"), Text(purpose, "dim"))
     return Group(Text("Try next, in another terminal:"), table)

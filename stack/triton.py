@@ -8,6 +8,7 @@ own home.
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import http.client
 import importlib.util
@@ -315,8 +316,10 @@ def clean_leftovers(name: str) -> list[str]:
     in_use = _mapped_regions(prefix)
     for region in regions:
         if region.name not in in_use:
-            region.unlink(missing_ok=True)
-            removed.append(f"shared memory {region.name}")
+            # Another user's server of this name: its memory is not ours to remove.
+            with contextlib.suppress(PermissionError):
+                region.unlink(missing_ok=True)
+                removed.append(f"shared memory {region.name}")
     return removed
 
 

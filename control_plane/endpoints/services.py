@@ -207,7 +207,7 @@ def rollback_target(endpoint: Endpoint, number: int | None) -> Revision:
     before = earlier.order_by("-number").first()
     if before is None:
         raise ConflictError(
-            f"no revision before {serving.number} had another policy; there is nothing to go back to"
+            f"no revision before {serving.number} had another policy: nothing to go back to"
         )
     return before
 

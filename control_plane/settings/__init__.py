@@ -8,6 +8,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from sqlalchemy.engine import make_url
 
+from control_plane.settings.hosts import allowed_hosts
 from control_plane.settings.unfold import UNFOLD  # noqa: F401 - read by django-unfold
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -41,7 +42,7 @@ def _database(address: str) -> dict[str, object]:
 
 SECRET_KEY = _required("NEREID_SECRET_KEY")
 DEBUG = False
-ALLOWED_HOSTS = os.environ.get("NEREID_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]").split(",")
+ALLOWED_HOSTS = allowed_hosts(os.environ)
 CSRF_TRUSTED_ORIGINS = [o for o in os.environ.get("NEREID_CSRF_ORIGINS", "").split(",") if o]
 
 NEREID_HOME = Path(os.environ.get("NEREID_HOME", BASE_DIR / ".nereid")).resolve()

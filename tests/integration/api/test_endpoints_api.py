@@ -198,9 +198,8 @@ def test_servers_are_listed(digits: Api) -> None:
 
 
 def test_the_openapi_document_covers_every_path(digits: Api) -> None:
-    from django.test import Client
-
     import yaml
+    from django.test import Client
 
     response = Client().get("/api/schema/")
     assert response.status_code == 200

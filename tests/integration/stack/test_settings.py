@@ -87,7 +87,7 @@ def test_secrets_left_open_are_closed(tmp_path: Path) -> None:
 
 
 def test_children_are_told_every_address(tmp_path: Path) -> None:
-    everywhere = "0.0.0.0"  # noqa: S104 - nothing is bound here
+    everywhere = "0.0.0.0"
     settings = load({"NEREID_HOME": str(tmp_path), "NEREID_BIND": everywhere, "PATH": "/usr/bin"})
     variables = child_environment(
         settings, load_secrets(settings), database_url="postgresql://x", broker_url="redis://y"
