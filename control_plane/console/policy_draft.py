@@ -98,9 +98,10 @@ class PolicyDraft:
             return  # derived from the version, which has a violation of its own
         # One select names model and version, so what is wrong with either is shown there.
         at = {"model": "version", None: ""}.get(match[2], match[2] or "")
+        detail = "choose a version" if at == "version" and not row.version else violation.detail
         texts = row.errors.setdefault(at, [])
-        if violation.detail not in texts:
-            texts.append(violation.detail)
+        if detail not in texts:
+            texts.append(detail)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def test_a_bad_policy_is_refused_at_its_row(tab: Watched) -> None:
     set_weights(page, "50", "50")
     page.get_by_role("button", name="Preview plan").click()
     row = page.locator("[data-arm]").nth(1)
-    expect(row.get_by_role("alert")).to_contain_text("a version is a whole number")
+    expect(row.get_by_role("alert")).to_contain_text("choose a version")
     expect(page.get_by_label("Weight, %").nth(1)).to_have_value("50")
     # The browser says on its console that the answer was 400, which it is.
     tab.troubles = [text for text in tab.troubles if "400" not in text]

@@ -109,7 +109,7 @@ def test_bad_rows_are_shown_at_their_field_and_nothing_is_stored(
         (rows(("digits:1", "abc"), ("digits:2", "10")), 0, "weight", "not a percent"),
         (rows(("digits:1", "90.005"), ("digits:2", "9.995")), 0, "weight", "two decimals"),
         (rows(("digits:1", "90"), ("digits:7", "10")), 1, "version", "digits"),
-        (rows(("digits:1", "90"), ("", "10")), 1, "version", "whole number"),
+        (rows(("digits:1", "90"), ("", "10")), 1, "version", "choose a version"),
         (rows(("digits:1", "90"), ("digits:²", "10")), 1, "version", "whole number"),
         (rows(("digits:1", "90"), ("digits:1", "10")), 1, "", "same"),
     ):
