@@ -11,7 +11,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from control_plane.api.models import ApiToken, token_digest
+from control_plane.access.models import ApiToken, token_digest
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
 

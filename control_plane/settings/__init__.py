@@ -81,6 +81,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "control_plane.audit",
+    "control_plane.access",
     "control_plane.fleet",
     "control_plane.registry",
     "control_plane.endpoints",

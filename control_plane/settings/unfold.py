@@ -67,7 +67,7 @@ NAVIGATION = [
         "separator": True,
         "items": [
             _page("Audit", "history", "audit.auditevent"),
-            _page("API tokens", "key", "api.apitoken"),
+            _page("API tokens", "key", "access.apitoken"),
             _page("Users", "person", "auth.user"),
             _page("Groups", "group", "auth.group"),
         ],

@@ -6,13 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
@@ -23,12 +21,11 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from control_plane import wiring
+from control_plane.access.models import ApiToken
+from control_plane.access.services import issue_token, revoke_token
 from control_plane.audit.services import record
 from control_plane.console.record_admin import ServiceAdmin, change_url, label
 from control_plane.console.templatetags.console import ago
-
-# The console may not import the API's rooms; Django knows the record by its name.
-ApiToken: Any = apps.get_model("api", "ApiToken")
 
 LIFETIMES = (
     ("30", "30 days"),
@@ -216,14 +213,11 @@ class TokenAdmin(ServiceAdmin):
         expires_at: datetime | None = None
         if days:
             expires_at = wiring.clock().now() + timedelta(days=int(days))
-        token, clear = ApiToken.issue(user=request.user, name=name, expires_at=expires_at)
-        record(
+        token, clear = issue_token(
+            user=request.user,
+            name=name,
             actor=request.user.get_username(),
-            action="token.create",
-            object_type="token",
-            object_id=token.pk,
-            object_name=name,
-            after={"expires_at": expires_at.isoformat() if expires_at else None},
+            expires_at=expires_at,
         )
         request.issued_token = clear  # type: ignore[attr-defined] # for response_add alone
         return token
@@ -269,18 +263,9 @@ class TokenAdmin(ServiceAdmin):
         }
         return self.page(request, "console/confirm.html", "Revoke", context)
 
-    @transaction.atomic
-    def _revoke(self, request: HttpRequest, token: Any) -> None:
-        """Once: the first moment of it stays."""
-        now = wiring.clock().now()
-        if not ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
+    def _revoke(self, request: HttpRequest, token: ApiToken) -> None:
+        actor = request.user.get_username()
+        if revoke_token(token=token, actor=actor, now=wiring.clock().now()):
+            self.message_user(request, f"Token {token.name} was revoked.", messages.SUCCESS)
+        else:
             self.message_user(request, "It was revoked already.", messages.INFO)
-            return
-        record(
-            actor=request.user.get_username(),
-            action="token.revoke",
-            object_type="token",
-            object_id=token.pk,
-            object_name=token.name,
-        )
-        self.message_user(request, f"Token {token.name} was revoked.", messages.SUCCESS)

@@ -22,7 +22,7 @@ KINDS = {
     "version": "registry.ModelVersion",
     "endpoint": "endpoints.Endpoint",
     "server": "fleet.Server",
-    "token": "api.ApiToken",
+    "token": "access.ApiToken",
     "user": "auth.User",
     "group": "auth.Group",
 }

@@ -29,7 +29,7 @@ PAGES = (
     "/console/registry/artifact/",
     "/console/fleet/server/",
     "/console/audit/auditevent/",
-    "/console/api/apitoken/",
+    "/console/access/apitoken/",
     "/console/auth/user/",
     "/console/auth/group/",
 )
@@ -172,7 +172,7 @@ def test_a_file_that_is_no_model_is_refused_at_the_field(tab: Watched, tmp_path:
 def test_a_token_is_shown_once_works_and_is_revoked(
     tab: Watched, serving_stack: ServingStack
 ) -> None:
-    page = tab.open("/console/api/apitoken/add/")
+    page = tab.open("/console/access/apitoken/add/")
     page.get_by_label("Name").fill("a browser's")
     page.get_by_role("button", name="Save", exact=True).click()
     token = page.locator("#token").inner_text()

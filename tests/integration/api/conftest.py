@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from control_plane import wiring
-from control_plane.api.models import ApiToken
+from control_plane.access.models import ApiToken
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
 from tests.support.fakes import FakeQueue
 from tests.support.plans import DIGITS

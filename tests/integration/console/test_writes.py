@@ -177,17 +177,17 @@ def test_a_new_endpoint_leads_to_its_policy(admin: Client, queue: FakeQueue) -> 
 def test_a_token_is_shown_once_and_works_until_it_is_revoked(
     admin: Client, queue: FakeQueue
 ) -> None:
-    answer = admin.post(reverse("admin:api_apitoken_add"), {"name": "ci", "lifetime": "30"})
+    answer = admin.post(reverse("admin:access_apitoken_add"), {"name": "ci", "lifetime": "30"})
     assert "no-store" in answer["Cache-Control"]
     token = re.search(rb'id="token">(nrd_[\w-]+)<', answer.content)
     assert token
     bearer = {"headers": {"Authorization": f"Bearer {token[1].decode()}"}}
     assert Client().get("/api/v1/models/", **bearer).status_code == 200
-    row = apps.get_model("api.ApiToken").objects.get()
+    row = apps.get_model("access.ApiToken").objects.get()
     assert row.expires_at
-    page = reverse("admin:api_apitoken_change", args=[row.pk])
+    page = reverse("admin:access_apitoken_change", args=[row.pk])
     assert token[1] not in admin.get(page).content
-    revoke = reverse("admin:api_apitoken_revoke", args=[row.pk])
+    revoke = reverse("admin:access_apitoken_revoke", args=[row.pk])
     assert admin.get(revoke).status_code == 200
     assert Client().get("/api/v1/models/", **bearer).status_code == 200, "asking revokes nothing"
     assert admin.post(revoke).status_code == 302
@@ -200,17 +200,17 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(
 
 
 def test_people_see_and_revoke_their_own_tokens_alone(admin: Client) -> None:
-    admin.post(reverse("admin:api_apitoken_add"), {"name": "ada's", "lifetime": ""})
-    row = apps.get_model("api.ApiToken").objects.get()
+    admin.post(reverse("admin:access_apitoken_add"), {"name": "ada's", "lifetime": ""})
+    row = apps.get_model("access.ApiToken").objects.get()
     bob = logged_in(
         "bob",
-        "api.view_apitoken",
-        "api.add_apitoken",
-        "api.change_apitoken",
+        "access.view_apitoken",
+        "access.add_apitoken",
+        "access.change_apitoken",
         is_staff=True,
     )
-    assert b"ada&#x27;s" not in bob.get(reverse("admin:api_apitoken_changelist")).content
-    assert bob.post(reverse("admin:api_apitoken_revoke", args=[row.pk])).status_code == 404
+    assert b"ada&#x27;s" not in bob.get(reverse("admin:access_apitoken_changelist")).content
+    assert bob.post(reverse("admin:access_apitoken_revoke", args=[row.pk])).status_code == 404
     row.refresh_from_db()
     assert row.revoked_at is None
 

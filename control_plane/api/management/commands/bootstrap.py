@@ -13,7 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from control_plane import wiring
-from control_plane.api.models import ApiToken
+from control_plane.access.models import ApiToken
+from control_plane.access.services import issue_token, revoke_token
 from control_plane.fleet.services import register_server
 
 LOCAL_TOKEN = "local stack"  # noqa: S105 - the token's label, not the token
@@ -31,10 +32,9 @@ class Command(BaseCommand):
         wiring.telemetry().keep_partitions(timezone.now().date())
         with transaction.atomic():
             user, password = _admin()
-            ApiToken.objects.filter(name=LOCAL_TOKEN, revoked_at=None).update(
-                revoked_at=timezone.now()
-            )
-            _, token = ApiToken.issue(user=user, name=LOCAL_TOKEN)
+            for last in ApiToken.objects.filter(name=LOCAL_TOKEN, revoked_at=None):
+                revoke_token(token=last, actor="bootstrap", now=timezone.now())
+            _, token = issue_token(user=user, name=LOCAL_TOKEN, actor="bootstrap")
         server = register_server(
             name=settings.NEREID_NODE_NAME,
             http=settings.NEREID_TRITON_URL,

@@ -1,0 +1,1 @@
+"""Who may come in: API tokens, kept as hashes."""
