@@ -1,3 +1,5 @@
+"""`python -m nereid`: the command."""
+
 from nereid.cli import main
 
 main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -23,8 +23,14 @@ from control_plane.domain.violations import (
     StaleEditError,
     Violation,
 )
-from control_plane.endpoints.models import Endpoint, Placement, Revision
-from control_plane.endpoints.selectors import arms_document, endpoints, get_endpoint
+from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.endpoints.selectors import (
+    endpoints,
+    get_endpoint,
+    physical_of,
+    placement_status,
+    shown,
+)
 from control_plane.endpoints.services import (
     create_endpoint,
     delete_endpoint,
@@ -101,15 +107,23 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
 
     def get_revision(self, endpoint: Endpoint) -> int | None:
         """The revision that serves."""
-        served = [r.number for r in _recent(endpoint) if r.served_from]
-        return max(served, default=None)
+        number: int | None = getattr(endpoint, "serving_number", None)
+        return number
 
     def get_arms(self, endpoint: Endpoint) -> list[dict[str, Any]]:
-        revision = next((r for r in _recent(endpoint) if r.generation == endpoint.generation), None)
-        return arms_document(endpoint, revision.compiled if revision else None)
+        physical = physical_of(endpoint)
+        arms = (endpoint.policy or {}).get("arms", [])
+        return [{**arm, "physical": physical.get(arm["name"])} for arm in arms]
 
     def get_servers(self, endpoint: Endpoint) -> list[dict[str, Any]]:
-        return [_server(placement, endpoint) for placement in endpoint.placements.all()]
+        parts = []
+        for placement in endpoint.placements.all():
+            status, reason = placement_status(placement, endpoint.generation)
+            name, generation = placement.server.name, placement.switched
+            parts.append(
+                {"server": name, "status": status, "reason": reason, "generation": generation}
+            )
+        return parts
 
 
 class EndpointRequest(serializers.Serializer[Any]):
@@ -196,7 +210,7 @@ class EndpointsView(ResourceView, ListAPIView[Endpoint]):
     write_permission = "endpoints.add_endpoint"
 
     def get_queryset(self) -> QuerySet[Endpoint]:
-        return with_relations(endpoints())
+        return shown(endpoints())
 
     @extend_schema(request=EndpointRequest, responses={201: EndpointSerializer})
     def post(self, request: Request) -> Response:
@@ -205,9 +219,7 @@ class EndpointsView(ResourceView, ListAPIView[Endpoint]):
         body.is_valid(raise_exception=True)
         endpoint = create_endpoint(actor=self.actor, queue=wiring.queue(), **body.validated_data)
         location = link(request, "endpoint", name=endpoint.name)
-        return Response(
-            EndpointSerializer(endpoint).data, status=201, headers={"Location": location}
-        )
+        return Response(_document(endpoint), status=201, headers={"Location": location})
 
 
 class EndpointView(ResourceView):
@@ -221,8 +233,7 @@ class EndpointView(ResourceView):
     @extend_schema(responses=EndpointSerializer)
     def get(self, request: Request, name: str) -> Response:
         """One endpoint with its arms and servers."""
-        get_endpoint(name)
-        return Response(EndpointSerializer(with_relations(endpoints()).get(name=name)).data)
+        return Response(_document(get_endpoint(name)))
 
     @extend_schema(request=EndpointPatch, responses=EndpointSerializer)
     def patch(self, request: Request, name: str) -> Response:
@@ -230,7 +241,7 @@ class EndpointView(ResourceView):
         body = EndpointPatch(data=request.data)
         body.is_valid(raise_exception=True)
         endpoint = update_endpoint(name=name, actor=self.actor, **body.validated_data)
-        return Response(EndpointSerializer(endpoint).data)
+        return Response(_document(endpoint))
 
     @extend_schema(responses={202: None})
     def delete(self, request: Request, name: str) -> Response:
@@ -324,15 +335,9 @@ class RevisionView(ResourceView):
         return Response(RevisionSerializer(revision).data)
 
 
-def with_relations(rows: QuerySet[Endpoint]) -> QuerySet[Endpoint]:
-    """Endpoints with all that the serializer reads, in a fixed number of queries."""
-    return rows.prefetch_related(
-        Prefetch("placements", Placement.objects.select_related("server")),
-        Prefetch(
-            "revisions",
-            Revision.objects.defer("diff").order_by("-number"),
-        ),
-    )
+def _document(endpoint: Endpoint) -> dict[str, Any]:
+    row = shown(Endpoint.objects.filter(id=endpoint.id)).get()
+    return dict(EndpointSerializer(row).data)
 
 
 def policy_accepted(request: Request, endpoint: Endpoint) -> Response:
@@ -346,25 +351,6 @@ def policy_accepted(request: Request, endpoint: Endpoint) -> Response:
         "policy": endpoint.policy,
     }
     return Response(body, status=202, headers={"ETag": f'"{endpoint.generation}"', "Location": url})
-
-
-def _recent(endpoint: Endpoint) -> list[Revision]:
-    return list(endpoint.revisions.all())
-
-
-def _server(placement: Placement, endpoint: Endpoint) -> dict[str, Any]:
-    if placement.failed == endpoint.generation:
-        status, reason = "Failed", placement.failure
-    elif placement.switched >= endpoint.generation:
-        status, reason = "Serving", ""
-    else:
-        status, reason = "Progressing", f"{placement.sent_verb} was sent"
-    return {
-        "server": placement.server.name,
-        "status": status,
-        "reason": reason,
-        "generation": placement.switched,
-    }
 
 
 def _expected(request: Request, endpoint: Endpoint) -> int | None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Case, F, IntegerField, Max, Prefetch, Q, QuerySet, Value, When
+from django.db.models import Case, IntegerField, QuerySet, Value, When
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane import wiring
-from control_plane.endpoints.models import Endpoint, Placement, Revision
+from control_plane.endpoints.models import Endpoint
+from control_plane.endpoints.selectors import physical_of, placement_status, shown
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
 from control_plane.telemetry.store import ArmTraffic
@@ -141,20 +142,13 @@ def recent_traffic(now: datetime) -> Traffic:
 def endpoint_cards(
     rows: QuerySet[Endpoint], traffic: Traffic, at_most: int = 1
 ) -> list[EndpointCard]:
-    """The cards of these endpoints, those that need attention first, in three queries."""
+    """The cards of these endpoints, those that need attention first, in two queries."""
     first = Case(
         *(When(status=status, then=Value(i)) for i, status in enumerate(_ATTENTION)),
         output_field=IntegerField(),
     )
-    endpoints = list(
-        rows.annotate(
-            serving=Max("revisions__number", filter=Q(revisions__served_from__isnull=False))
-        )
-        .prefetch_related(Prefetch("placements", Placement.objects.select_related("server")))
-        .order_by(first, "name")[:at_most]
-    )
-    planned = _planned_arms(endpoints)
-    return [_card(endpoint, planned.get(endpoint.id, {}), traffic) for endpoint in endpoints]
+    found = shown(rows).order_by(first, "name")[:at_most]
+    return [_card(endpoint, physical_of(endpoint), traffic) for endpoint in found]
 
 
 def server_rows(now: datetime) -> list[ServerRow]:
@@ -173,30 +167,6 @@ def endpoints_with(model: str, number: int | None = None) -> QuerySet[Endpoint]:
     if number is not None:
         arm["version"] = number
     return Endpoint.objects.filter(policy__arms__contains=[arm])
-
-
-def placement_status(placement: Placement, generation: int) -> tuple[str, str]:
-    """(`Serving`, `Progressing` or `Failed`, the reason in words)."""
-    if placement.failed == generation and generation:
-        return "Failed", placement.failure
-    if placement.switched >= generation:
-        return "Serving", "its router has this policy"
-    return "Progressing", f"{placement.sent_verb or 'nothing'} was sent"
-
-
-def _planned_arms(endpoints: Iterable[Endpoint]) -> dict[Any, dict[str, str]]:
-    """Arm name -> physical model of each endpoint's present generation.
-
-    Only the arms leave the database: a plan carries the configuration of every model.
-    """
-    found = Revision.objects.filter(
-        endpoint__in=[endpoint.id for endpoint in endpoints],
-        generation=F("endpoint__generation"),
-    ).values_list("endpoint_id", "plan__arms")
-    return {
-        endpoint_id: {arm["name"]: arm["physical"] for arm in arms or []}
-        for endpoint_id, arms in found
-    }
 
 
 def _card(endpoint: Endpoint, planned: Mapping[str, str], traffic: Traffic) -> EndpointCard:
@@ -236,7 +206,7 @@ def _card(endpoint: Endpoint, planned: Mapping[str, str], traffic: Traffic) -> E
             )
             for placement in endpoint.placements.all()
         ],
-        revision=endpoint.serving,  # type: ignore[attr-defined] # annotated by endpoint_cards
+        revision=endpoint.serving_number,  # type: ignore[attr-defined] # annotated by shown()
         measured=traffic.known,
         requests=total,
         failures=sum(arm.failures for arm in observed.values()),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, JSONField, Max, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.planning.reconcile import ServerView, Snapshot
@@ -74,13 +73,35 @@ def snapshot(endpoint: Endpoint, now: datetime) -> Snapshot:
     )
 
 
-def arms_document(endpoint: Endpoint, plan: Plan | None) -> list[dict[str, Any]]:
-    """The arms as people see them, with the physical model behind each where it is known."""
-    physical = {p.arm.name: p.physical for p in plan.arms} if plan else {}
-    return [
-        {**arm, "physical": physical.get(arm["name"])}
-        for arm in (endpoint.policy or {}).get("arms", [])
-    ]
+def shown(rows: QuerySet[Endpoint]) -> QuerySet[Endpoint]:
+    """Endpoints with what people are shown of them, in two queries whatever their number.
+
+    Annotates `serving_number` (the revision that serves) and `planned_arms` (the arms of the
+    present generation's plan), and fetches the placements. Only the arms leave the database:
+    a plan carries the configuration of every model, and an endpoint has many revisions.
+    """
+    present = Revision.objects.filter(
+        endpoint=OuterRef("pk"), generation=OuterRef("generation")
+    ).values("plan__arms")
+    return rows.annotate(
+        serving_number=Max("revisions__number", filter=Q(revisions__served_from__isnull=False)),
+        planned_arms=Subquery(present[:1], output_field=JSONField()),
+    ).prefetch_related(Prefetch("placements", Placement.objects.select_related("server")))
+
+
+def physical_of(endpoint: Endpoint) -> dict[str, str]:
+    """Arm name -> physical model, where it is known; for an endpoint of `shown`."""
+    arms = getattr(endpoint, "planned_arms", None) or []
+    return {arm["name"]: arm["physical"] for arm in arms}
+
+
+def placement_status(placement: Placement, generation: int) -> tuple[str, str]:
+    """(`Serving`, `Progressing` or `Failed`, the reason in words) of one server's part."""
+    if placement.failed == generation and generation:
+        return "Failed", placement.failure
+    if placement.switched >= generation:
+        return "Serving", ""
+    return "Progressing", f"{placement.sent_verb or 'nothing'} was sent"
 
 
 def _server_view(server: Server, placement: Placement | None, now: datetime) -> ServerView:

@@ -17,12 +17,13 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from control_plane import wiring
 from control_plane.audit.models import AuditEvent
-from control_plane.console.overview import endpoint_cards, placement_status, recent_traffic
+from control_plane.console.overview import endpoint_cards, recent_traffic
 from control_plane.console.policy_page import policy_page
 from control_plane.console.record_admin import DeletableAdmin, RecordAdmin, label, link, mono
 from control_plane.console.rollback_page import rollback_page
 from control_plane.console.templatetags.console import ago
 from control_plane.endpoints.models import Endpoint, Placement, Revision
+from control_plane.endpoints.selectors import placement_status
 from control_plane.endpoints.services import create_endpoint, delete_endpoint, update_endpoint
 
 SHOWN_REVISIONS = 10

@@ -10,9 +10,9 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from control_plane import wiring
-from control_plane.console.overview import placement_status
 from control_plane.console.record_admin import RecordAdmin, label
 from control_plane.console.templatetags.console import ago
+from control_plane.endpoints.selectors import placement_status
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
 

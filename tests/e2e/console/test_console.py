@@ -77,7 +77,9 @@ def test_the_home_page_follows_the_traffic_by_itself(
     tab: Watched, serving_stack: ServingStack
 ) -> None:
     page = tab.open("/console/")
-    card = page.locator("article", has_text="digits")
+    card = page.locator("article").filter(
+        has=page.get_by_role("heading", name="digits", exact=True)
+    )
     expect(card.get_by_text("Healthy")).to_be_visible()
     page.evaluate("window.loadedOnce = true")
     infer(serving_stack, 40)

@@ -29,7 +29,7 @@ RECORDS = (
     "endpoints.placement",
     "fleet.server",
     "audit.auditevent",
-    "api.apitoken",
+    "access.apitoken",
     "auth.user",
     "auth.group",
 )
@@ -51,7 +51,7 @@ def url(record: str, page: str, *args: Any) -> str:
 def everything(digits: Endpoint, admin: Client) -> Callable[[str], Any]:
     """One row of every record, by its name."""
     Group.objects.create(name="operators")
-    admin.post(url("api.apitoken", "add"), {"name": "ci", "lifetime": "30"})
+    admin.post(url("access.apitoken", "add"), {"name": "ci", "lifetime": "30"})
     return lambda record: apps.get_model(record).objects.first()
 
 
@@ -84,7 +84,9 @@ def test_pages_refuse_who_may_not_look(
     for page in ("change", "delete", "history"):
         answer = stranger.get(url(record, page, pk))
         # A token of somebody else is not even there for them.
-        assert answer.status_code == 403 or (record == "api.apitoken" and answer.status_code == 302)
+        assert answer.status_code == 403 or (
+            record == "access.apitoken" and answer.status_code == 302
+        )
 
 
 @pytest.mark.parametrize("record", RECORDS)
@@ -121,7 +123,7 @@ def test_a_reader_sees_and_changes_nothing(digits: Endpoint) -> None:
 
 
 @pytest.mark.parametrize(
-    "record", ["registry.model", "registry.modelversion", "endpoints.revision", "api.apitoken"]
+    "record", ["registry.model", "registry.modelversion", "endpoints.revision", "access.apitoken"]
 )
 def test_lists_need_as_many_queries_for_many_rows_as_for_one(
     record: str, admin: Client, everything: Callable[[str], Any]
@@ -136,7 +138,7 @@ def test_lists_need_as_many_queries_for_many_rows_as_for_one(
     for i in range(15):
         model = create_model(name=f"more-{i}", actor="ada")
         ready_version(model, 1)
-        admin.post(url("api.apitoken", "add"), {"name": f"more-{i}", "lifetime": ""})
+        admin.post(url("access.apitoken", "add"), {"name": f"more-{i}", "lifetime": ""})
         Revision.objects.create(
             endpoint=Endpoint.objects.get(),
             number=10 + i,
