@@ -45,6 +45,8 @@ def celery_app() -> Celery:
         broker_transport_options={
             "visibility_timeout": VISIBILITY_TIMEOUT_S,
             "socket_connect_timeout": 5,
+            # Above the 10 s that a waiting consumer blocks: a hung broker holds nobody longer.
+            "socket_timeout": 15,
             "socket_keepalive": True,
         },
     )

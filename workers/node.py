@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,7 @@ logger = logging.getLogger("node")
 
 LOOK_S = 0.5
 HEARTBEAT_S = 2.0
+RESTORE_REST_S = 30.0
 STOP_PATIENCE_S = 10.0
 
 PREPARES_AT_ONCE = 2
@@ -86,23 +88,36 @@ class Keeper:
         self._ready_file = ready_file
         self._problem = "starting"
         self._version = ""
+        self._failed_restores = 0
+        self._restore_after = 0.0
 
     def look(self) -> None:
         """One look; what is missing is loaded, arms before routers."""
         try:
             missing = self._agent.missing()
             if missing:
-                self._unready("bringing back " + ", ".join(missing))
-                failures = self._agent.restore(lambda name: logger.info("loading %s", name))
-                self._problem = "; ".join(failures)
+                self._bring_back(missing)
             else:
-                self._problem = ""
+                self._problem, self._failed_restores = "", 0
             self._version = self._version or self._triton.server_version()
         except TritonError as error:
             self._version = ""
             self._unready(str(error))
         if not self._problem:
             self._ready()
+
+    def _bring_back(self, missing: list[str]) -> None:
+        """Restores, at growing intervals while something cannot be restored."""
+        if time.monotonic() < self._restore_after:
+            return
+        self._unready("bringing back " + ", ".join(missing))
+        failures = self._agent.restore(lambda name: logger.info("loading %s", name))
+        self._problem = "; ".join(failures)
+        if failures:
+            self._failed_restores += 1
+            rest = min(RESTORE_REST_S, LOOK_S * 2**self._failed_restores)
+            self._restore_after = time.monotonic() + rest
+            logger.warning("%s; trying again in %.0f s", self._problem, rest)
 
     def heartbeat(self) -> None:
         """Tells the control plane; it may be down, and this node serves all the same."""
@@ -120,7 +135,7 @@ class Keeper:
                 held=held,
             )
         except DatabaseError as error:
-            logger.warning("no heartbeat: %s", str(error).strip().splitlines()[0])
+            logger.warning("no heartbeat: %s", str(error).strip().partition("\n")[0])
 
     def _ready(self) -> None:
         if not self._ready_file.exists():
@@ -167,7 +182,10 @@ def main() -> int:
 def _every(interval_s: float, duty: Callable[[], None], stopping: threading.Event) -> None:
     """Does the duty, again and again, until stopped."""
     while not stopping.is_set():
-        duty()
+        try:
+            duty()
+        except Exception:  # a node that stops looking because of one odd answer helps nobody
+            logger.exception("%s failed; trying again", duty.__name__)
         stopping.wait(interval_s)
 
 

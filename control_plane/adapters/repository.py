@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from control_plane.adapters.triton.pbtxt import config_text
+from control_plane.domain.names import is_physical_name
 from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.ports.repository import ArtifactStore, PrefixTakenError
 
@@ -33,6 +34,11 @@ class DiskRepository:
                     raise PrefixTakenError(
                         f"{directory.name} is already published with another content"
                     )
+                if not _is_router(target):
+                    raise PrefixTakenError(
+                        f"{target} is there, and Nereid did not make it: move it away, or give "
+                        "the endpoint another name"
+                    )
                 self._replace(staged, target)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
@@ -41,7 +47,7 @@ class DiskRepository:
 
     def remove(self, name: str) -> None:
         target = self._root / name
-        if target.exists():
+        if target.exists() and (is_physical_name(name) or _is_router(target)):
             trash = self._staging() / f"removed-{uuid.uuid4().hex}"
             target.rename(trash)
             shutil.rmtree(trash, ignore_errors=True)
@@ -119,6 +125,12 @@ def _same_content(one: Path, other: Path) -> bool:
 
 def _files(root: Path) -> dict[str, Path]:
     return {str(p.relative_to(root)): p for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def _is_router(target: Path) -> bool:
+    """True when the directory is one of our routers, and so ours to replace."""
+    config = target / "config.pbtxt"
+    return config.is_file() and "nereid_endpoint" in config.read_text(errors="replace")
 
 
 def _sync(directory: Path) -> None:

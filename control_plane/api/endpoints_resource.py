@@ -15,15 +15,14 @@ from rest_framework.response import Response
 
 from control_plane import wiring
 from control_plane.api.errors import PreconditionRequiredError
-from control_plane.api.pagination import NumberPagination
-from control_plane.api.resource import ResourceView, link
+from control_plane.api.fields import TextField, WholeNumberField
+from control_plane.api.resource import ResourceView, link, read_body
 from control_plane.domain.violations import (
     InvalidInputError,
-    NotFoundError,
     StaleEditError,
     Violation,
 )
-from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import (
     endpoints,
     get_endpoint,
@@ -129,15 +128,15 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
 class EndpointRequest(serializers.Serializer[Any]):
     """What makes an endpoint."""
 
-    name = serializers.CharField(max_length=200)
-    description = serializers.CharField(required=False, allow_blank=True, default="")
+    name = TextField(max_length=200)
+    description = TextField(required=False, allow_blank=True, default="")
     policy = serializers.JSONField(required=False, allow_null=True, default=None)
 
 
 class EndpointPatch(serializers.Serializer[Any]):
     """What can be changed of an endpoint beside its policy."""
 
-    description = serializers.CharField(allow_blank=True)
+    description = TextField(allow_blank=True)
 
 
 class PolicyAccepted(serializers.Serializer[Any]):
@@ -148,6 +147,14 @@ class PolicyAccepted(serializers.Serializer[Any]):
     status = serializers.CharField()
     status_url = serializers.URLField()
     policy = serializers.JSONField()
+
+
+class EndpointRemoving(serializers.Serializer[Any]):
+    """An endpoint that is being taken off its servers; `status_url` answers 404 from now on."""
+
+    endpoint = serializers.CharField()
+    status = serializers.CharField()
+    status_url = serializers.URLField()
 
 
 class ChangeSerializer(serializers.Serializer[Any]):
@@ -180,26 +187,8 @@ class PlanSerializer(serializers.Serializer[Any]):
 class RollbackRequest(serializers.Serializer[Any]):
     """Where to go back to; by default to the revision before the one that serves."""
 
-    revision = serializers.IntegerField(required=False, min_value=1)
-    reason = serializers.CharField(required=False, allow_blank=True, default="")
-
-
-class RevisionSerializer(serializers.ModelSerializer[Revision]):
-    """A revision as the API shows it."""
-
-    class Meta:
-        model = Revision
-        fields = (
-            "number",
-            "generation",
-            "digest",
-            "error",
-            "policy",
-            "diff",
-            "created_at",
-            "created_by",
-            "served_from",
-        )
+    revision = WholeNumberField(required=False, min_value=1)
+    reason = TextField(required=False, allow_blank=True, default="")
 
 
 class EndpointsView(ResourceView, ListAPIView[Endpoint]):
@@ -215,9 +204,13 @@ class EndpointsView(ResourceView, ListAPIView[Endpoint]):
     @extend_schema(request=EndpointRequest, responses={201: EndpointSerializer})
     def post(self, request: Request) -> Response:
         """Adds an endpoint, with a policy at once where one is given."""
-        body = EndpointRequest(data=request.data)
-        body.is_valid(raise_exception=True)
-        endpoint = create_endpoint(actor=self.actor, queue=wiring.queue(), **body.validated_data)
+        body = read_body(EndpointRequest, request)
+        endpoint = create_endpoint(
+            actor=self.actor,
+            queue=wiring.queue(),
+            print_config=wiring.print_config,
+            **body,
+        )
         location = link(request, "endpoint", name=endpoint.name)
         return Response(_document(endpoint), status=201, headers={"Location": location})
 
@@ -238,16 +231,17 @@ class EndpointView(ResourceView):
     @extend_schema(request=EndpointPatch, responses=EndpointSerializer)
     def patch(self, request: Request, name: str) -> Response:
         """Changes the description."""
-        body = EndpointPatch(data=request.data)
-        body.is_valid(raise_exception=True)
-        endpoint = update_endpoint(name=name, actor=self.actor, **body.validated_data)
+        body = read_body(EndpointPatch, request)
+        endpoint = update_endpoint(name=name, actor=self.actor, **body)
         return Response(_document(endpoint))
 
-    @extend_schema(responses={202: None})
+    @extend_schema(responses={202: EndpointRemoving})
     def delete(self, request: Request, name: str) -> Response:
         """Takes the endpoint off every server."""
         delete_endpoint(name=name, actor=self.actor, queue=wiring.queue(), clock=wiring.clock())
-        return Response({"endpoint": name, "status": "Removing"}, status=202)
+        url = link(request, "endpoint", name=name)
+        body = {"endpoint": name, "status": "Removing", "status_url": url}
+        return Response(body, status=202, headers={"Location": url})
 
 
 class PolicyView(ResourceView):
@@ -277,6 +271,7 @@ class PolicyView(ResourceView):
             document=request.data,
             actor=self.actor,
             queue=wiring.queue(),
+            print_config=wiring.print_config,
             expected_generation=_expected(request, endpoint),
         )
         return policy_accepted(request, endpoint)
@@ -302,37 +297,15 @@ class RollbackView(ResourceView):
     @extend_schema(request=RollbackRequest, responses={202: PolicyAccepted})
     def post(self, request: Request, name: str) -> Response:
         """Makes an earlier revision's policy the intent again."""
-        body = RollbackRequest(data=request.data)
-        body.is_valid(raise_exception=True)
+        body = read_body(RollbackRequest, request)
         endpoint = rollback(
-            name=name, actor=self.actor, queue=wiring.queue(), **body.validated_data
+            name=name,
+            actor=self.actor,
+            queue=wiring.queue(),
+            print_config=wiring.print_config,
+            **body,
         )
         return policy_accepted(request, endpoint)
-
-
-class RevisionsView(ResourceView, ListAPIView[Revision]):
-    """The revisions of an endpoint."""
-
-    queryset = Revision.objects.none()
-    serializer_class = RevisionSerializer
-    pagination_class = NumberPagination
-
-    def get_queryset(self) -> QuerySet[Revision]:
-        if getattr(self, "swagger_fake_view", False):
-            return Revision.objects.none()
-        return get_endpoint(self.kwargs["name"]).revisions.all()
-
-
-class RevisionView(ResourceView):
-    """One revision."""
-
-    @extend_schema(responses=RevisionSerializer)
-    def get(self, request: Request, name: str, number: int) -> Response:
-        """One revision with its policy and diff."""
-        revision = get_endpoint(name).revisions.filter(number=number).first()
-        if revision is None:
-            raise NotFoundError(f"endpoint {name!r} has no revision {number}")
-        return Response(RevisionSerializer(revision).data)
 
 
 def _document(endpoint: Endpoint) -> dict[str, Any]:

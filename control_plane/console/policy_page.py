@@ -55,6 +55,7 @@ def _apply(
         document=draft.document(),
         actor=request.user.get_username(),
         queue=wiring.queue(),
+        print_config=wiring.print_config,
         expected_generation=seen,
         reason=request.POST.get("reason", "").strip(),
     )

@@ -43,6 +43,7 @@ def _roll_back(
         name=endpoint.name,
         actor=request.user.get_username(),
         queue=wiring.queue(),
+        print_config=wiring.print_config,
         revision=target.number,
         reason=request.POST.get("reason", "").strip(),
     )

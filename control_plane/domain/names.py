@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _PUBLIC = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
+_PHYSICAL = re.compile(_PUBLIC.pattern + r"\.v[1-9][0-9]{0,8}\.[0-9a-f]{6}")
 
 PUBLIC_NAME_RULE = (
     "1 to 63 characters: lower-case letters, digits, '-' and '_', "
@@ -32,3 +33,12 @@ def physical_name(model: str, version: int, digest: str) -> str:
     'digits.v3.9f2c1a'
     """
     return f"{model}.v{version}.{digest[:6]}"
+
+
+def is_physical_name(name: str) -> bool:
+    """True when `name` was made by `physical_name`.
+
+    Only such models are ever unloaded and removed: a model repository may hold other
+    people's models too.
+    """
+    return _PHYSICAL.fullmatch(name) is not None

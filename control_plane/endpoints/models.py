@@ -30,6 +30,7 @@ class Endpoint(models.Model):
     description = models.TextField(blank=True, help_text="Markdown")
     policy = models.JSONField(null=True, blank=True)
     generation = models.PositiveBigIntegerField(default=0)
+    generation_floor = models.PositiveBigIntegerField(default=0)
     observed_generation = models.PositiveBigIntegerField(default=0)
     status = models.CharField(
         max_length=16, choices=[(s, s) for s in Status], default=Status.UNCONFIGURED
@@ -67,6 +68,16 @@ class Endpoint(models.Model):
         return self.name
 
 
+class RetiredName(models.Model):
+    """A name whose endpoint is gone, and the last generation it had."""
+
+    name = models.CharField(max_length=63, primary_key=True)
+    generation = models.PositiveBigIntegerField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Revision(models.Model):
     """An immutable compiled plan of an endpoint, or why it could not be compiled."""
 
@@ -85,6 +96,9 @@ class Revision(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=150)
     served_from = models.DateTimeField(null=True, blank=True)
+    restores = models.PositiveIntegerField(
+        null=True, blank=True, help_text="the revision that this one goes back to"
+    )
 
     class Meta:
         ordering = ("-number",)

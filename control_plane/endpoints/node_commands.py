@@ -6,12 +6,15 @@ import logging
 from uuid import UUID
 
 from control_plane.endpoints import observations
+from control_plane.endpoints.generations import overtake
 from control_plane.endpoints.models import Endpoint, Revision
 from control_plane.fleet.agent import (
+    AlreadyPreparingError,
     ArmsNotReadyError,
     NodeAgent,
     PrepareFailedError,
     StaleCommandError,
+    StillBusyError,
 )
 from control_plane.ports.clock import Clock
 from control_plane.ports.queue import Queue
@@ -32,13 +35,17 @@ def carry_out(
 ) -> None:
     """Carries out prepare, switch, retire or remove, records it, and asks for the next look.
 
-    A stale command is dropped; with Triton away nothing is recorded, and the reconcile
-    sends the command again.
+    Where nothing is recorded (Triton is away, a model is still busy, the same command is
+    under way) the reconcile sends the command again after a while.
     """
     try:
         _act(verb, server, endpoint_id, generation, agent, clock)
     except StaleCommandError as error:
         logger.info("dropped %s: %s", verb, error)
+        if not overtake(endpoint_id=endpoint_id, generation=generation, seen=error.highest):
+            return
+    except (AlreadyPreparingError, StillBusyError) as error:
+        logger.info("%s of generation %s: %s", verb, generation, error)
         return
     except ArmsNotReadyError as error:
         logger.info("switch to generation %s: %s; preparing again", generation, error)

@@ -12,22 +12,21 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Q
 
-from control_plane.domain.planning.changes import unified_diff
-from control_plane.domain.planning.plan import Plan
 from control_plane.domain.planning.reconcile import Action, Decision, Verb, decide
 from control_plane.domain.routing.policy import parse_policy
 from control_plane.domain.violations import InvalidInputError
 from control_plane.endpoints import observations
-from control_plane.endpoints.models import Endpoint, Revision, RevisionVersion
-from control_plane.endpoints.selectors import due_endpoints, serving_plan, snapshot
+from control_plane.endpoints.generations import retire_name
+from control_plane.endpoints.models import Endpoint
+from control_plane.endpoints.revisions import register, register_failure
+from control_plane.endpoints.selectors import due_endpoints, snapshot
 from control_plane.endpoints.services import compile_for
 from control_plane.fleet.models import Server
 from control_plane.ports.clock import Clock
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
-from control_plane.registry.selectors import ready_versions
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +106,7 @@ def _act(
         if action.verb == Verb.COMPILE:
             _register_revision(endpoint, print_config)
         elif action.verb == Verb.FORGET:
-            endpoint.delete()
+            retire_name(endpoint)
             logger.info("%s: removed", endpoint.name)
         else:
             _command(endpoint, action, clock, queue)
@@ -139,46 +138,20 @@ def _command(endpoint: Endpoint, action: Action, clock: Clock, queue: Queue) -> 
 
 
 def _register_revision(endpoint: Endpoint, print_config: ConfigPrinter) -> None:
-    """Compiles the intent into an immutable revision, or records why it cannot be."""
-    policy = parse_policy(endpoint.policy)
-    plan: Plan | None = None
-    error = ""
-    try:
-        plan = compile_for(endpoint, policy, endpoint.generation)
-    except InvalidInputError as invalid:
-        error = f"the policy cannot be compiled: {invalid}"
-    before = serving_plan(endpoint)
+    """Compiles an intent that has no revision yet, or records why it cannot be.
+
+    A change brings its revision along; this is for a generation that was lifted
+    (`endpoints.generations`).
+    """
     try:
         with transaction.atomic():
-            last = endpoint.revisions.aggregate(last=Max("number"))["last"] or 0
-            revision = Revision.objects.create(
-                endpoint=endpoint,
-                number=last + 1,
-                generation=endpoint.generation,
-                policy=endpoint.policy,
-                plan=plan.to_document() if plan else None,
-                digest=plan.digest if plan else "",
-                diff=unified_diff(before, plan, print_config) if plan else "",
-                error=error,
-                created_by=endpoint.changed_by,
-            )
-            if plan:
-                _pin_versions(revision, plan)
+            policy = parse_policy(endpoint.policy)
+            plan = compile_for(endpoint, policy, endpoint.generation)
+            register(endpoint, plan, print_config)
+    except InvalidInputError as invalid:
+        register_failure(endpoint, f"the policy cannot be compiled: {invalid}")
     except IntegrityError:
         logger.info("%s: another reconcile compiled this generation", endpoint.name)
-
-
-def _pin_versions(revision: Revision, plan: Plan) -> None:
-    """From here on the database protects every version that the revision uses."""
-    versions = ready_versions((p.arm.model, p.arm.version) for p in plan.arms)
-    RevisionVersion.objects.bulk_create(
-        RevisionVersion(
-            revision=revision,
-            version=versions[planned.arm.model, planned.arm.version],
-            physical=planned.physical,
-        )
-        for planned in plan.arms
-    )
 
 
 def _persist(endpoint: Endpoint, decision: Decision, clock: Clock) -> None:

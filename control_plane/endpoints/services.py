@@ -20,8 +20,15 @@ from control_plane.domain.violations import (
     StaleEditError,
     Violation,
 )
+from control_plane.endpoints.generations import floor_of
 from control_plane.endpoints.models import Endpoint, Revision
-from control_plane.endpoints.selectors import get_endpoint, serving_plan, serving_revision
+from control_plane.endpoints.revisions import register
+from control_plane.endpoints.selectors import (
+    endpoints,
+    get_endpoint,
+    serving_plan,
+    serving_revision,
+)
 from control_plane.ports.clock import Clock
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
@@ -54,6 +61,7 @@ def create_endpoint(
     name: str,
     actor: str,
     queue: Queue,
+    print_config: ConfigPrinter,
     description: str = "",
     policy: Mapping[str, Any] | None = None,
 ) -> Endpoint:
@@ -70,7 +78,11 @@ def create_endpoint(
     try:
         with transaction.atomic():
             endpoint = Endpoint.objects.create(
-                name=name, description=description, created_by=actor, changed_by=actor
+                name=name,
+                description=description,
+                generation_floor=floor_of(name),
+                created_by=actor,
+                changed_by=actor,
             )
             record(
                 actor=actor,
@@ -82,7 +94,13 @@ def create_endpoint(
             )
             if policy is not None:
                 try:
-                    endpoint = set_policy(name=name, document=policy, actor=actor, queue=queue)
+                    endpoint = set_policy(
+                        name=name,
+                        document=policy,
+                        actor=actor,
+                        queue=queue,
+                        print_config=print_config,
+                    )
                 except InvalidInputError as error:
                     raise InvalidInputError(
                         [
@@ -119,13 +137,19 @@ def set_policy(
     document: object,
     actor: str,
     queue: Queue,
+    print_config: ConfigPrinter,
     expected_generation: int | None = None,
     reason: str = "",
+    restores: int | None = None,
 ) -> Endpoint:
     """Makes a policy the intent of the endpoint, and asks for it to be carried out.
 
+    The revision is registered with it: from that moment on the database protects every
+    version it uses.
+
     Args:
         expected_generation: the generation the caller has seen; None skips the check.
+        restores: the number of the revision that this goes back to, if it does.
 
     Raises:
         NotFoundError: there is no such endpoint.
@@ -140,14 +164,16 @@ def set_policy(
                 f"{expected_generation}: read it again and decide anew"
             )
         policy = parse_policy(document)
-        compile_for(endpoint, policy, endpoint.generation + 1)
+        generation = next_generation(endpoint)
+        plan = compile_for(endpoint, policy, generation)
         before = endpoint.policy
         endpoint.policy = policy.to_document()
-        endpoint.generation += 1
+        endpoint.generation = generation
         endpoint.changed_by = actor
         endpoint.status = "Progressing"
         endpoint.reason = "waiting for a worker"
         endpoint.save()
+        register(endpoint, plan, print_config, restores=restores)
         record(
             actor=actor,
             action="endpoint.policy",
@@ -163,7 +189,13 @@ def set_policy(
 
 
 def rollback(
-    *, name: str, actor: str, queue: Queue, revision: int | None = None, reason: str = ""
+    *,
+    name: str,
+    actor: str,
+    queue: Queue,
+    print_config: ConfigPrinter,
+    revision: int | None = None,
+    reason: str = "",
 ) -> Endpoint:
     """Makes an earlier revision's policy the intent again; by default that of the one before.
 
@@ -178,7 +210,9 @@ def rollback(
         document=target.policy,
         actor=actor,
         queue=queue,
+        print_config=print_config,
         reason=reason or f"rollback to revision {target.number}",
+        restores=target.restores or target.number,
     )
 
 
@@ -189,7 +223,6 @@ def rollback_target(endpoint: Endpoint, number: int | None) -> Revision:
         NotFoundError: the endpoint has no such revision.
         ConflictError: there is nothing to go back to.
     """
-    served = endpoint.revisions.exclude(served_from=None)
     if number is not None:
         target = endpoint.revisions.filter(number=number).first()
         if target is None:
@@ -200,11 +233,14 @@ def rollback_target(endpoint: Endpoint, number: int | None) -> Revision:
     serving = serving_revision(endpoint)
     if serving is None:
         raise ConflictError(f"endpoint {endpoint.name!r} has served nothing yet")
+    before = _before(serving)
     if serving.generation != endpoint.generation:
-        return serving  # the change under way has not arrived: back to what serves
-    # Going back to the same policy would look as if nothing had happened.
-    earlier = served.filter(number__lt=serving.number).exclude(policy=serving.policy)
-    before = earlier.order_by("-number").first()
+        # A change under way. If it is the way back itself, asking twice asks for the same;
+        # any other has not arrived, so what serves is what to go back to.
+        under_way = endpoint.revisions.filter(generation=endpoint.generation).first()
+        if under_way and under_way.restores and before:
+            return before
+        return serving
     if before is None:
         raise ConflictError(
             f"no revision before {serving.number} had another policy: nothing to go back to"
@@ -217,7 +253,8 @@ def delete_endpoint(*, name: str, actor: str, queue: Queue, clock: Clock) -> End
     with transaction.atomic():
         endpoint = _locked(name)
         endpoint.deleted_at = clock.now()
-        endpoint.generation += 1 if endpoint.policy else 0
+        if endpoint.policy:
+            endpoint.generation = next_generation(endpoint)
         endpoint.save()
         record(
             actor=actor,
@@ -240,7 +277,7 @@ def preview(*, name: str, document: object, print_config: ConfigPrinter) -> Prev
     """
     endpoint = get_endpoint(name)
     before = serving_plan(endpoint)
-    after = compile_for(endpoint, parse_policy(document), endpoint.generation + 1)
+    after = compile_for(endpoint, parse_policy(document), next_generation(endpoint))
     return Preview(
         changes=changes(before, after),
         diff=unified_diff(before, after, print_config),
@@ -248,6 +285,11 @@ def preview(*, name: str, document: object, print_config: ConfigPrinter) -> Prev
         loads=loads(before, after),
         unloads=unloads(before, after),
     )
+
+
+def next_generation(endpoint: Endpoint) -> int:
+    """The generation of the next change: above everything any node has seen of this name."""
+    return max(endpoint.generation, endpoint.generation_floor) + 1
 
 
 def compile_for(endpoint: Endpoint, policy: RoutingPolicy, generation: int) -> Plan:
@@ -266,12 +308,26 @@ def compile_for(endpoint: Endpoint, policy: RoutingPolicy, generation: int) -> P
 
 
 def _locked(name: str) -> Endpoint:
-    return Endpoint.objects.select_for_update().get(id=get_endpoint(name).id)
+    """The endpoint, locked; one that is being deleted is gone for whoever waited for it."""
+    endpoint = endpoints().select_for_update().filter(name=name).first()
+    return endpoint or get_endpoint(name)
 
 
 def _announce(endpoint: Endpoint, queue: Queue) -> None:
     endpoint_id = endpoint.id
-    transaction.on_commit(lambda: queue.reconcile(endpoint_id=endpoint_id))
+    # Robust: the change stands, and the sweep finds it when the broker is back.
+    transaction.on_commit(lambda: queue.reconcile(endpoint_id=endpoint_id), robust=True)
+
+
+def _before(serving: Revision) -> Revision | None:
+    """The newest revision with another policy that served before this one.
+
+    What was gone back to counts by its own place: going back twice goes back further, and
+    never to what was left behind.
+    """
+    served = serving.endpoint.revisions.exclude(served_from=None)
+    earlier = served.filter(number__lt=serving.restores or serving.number)
+    return earlier.exclude(policy=serving.policy).order_by("-number").first()
 
 
 def _findings(before: Plan | None, after: Plan) -> list[Finding]:

@@ -5,10 +5,13 @@ No Django here: a node brings its Triton back with the database and the broker d
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from control_plane.domain.names import is_physical_name
 from control_plane.domain.planning.plan import ModelDirectory, Plan
 from control_plane.fleet.node_state import EndpointState, NodeState
 from control_plane.ports.repository import ModelRepository, PrefixTakenError
@@ -24,11 +27,26 @@ SERVING_ERRORS = (TritonError, LookupError, OSError, PrefixTakenError)
 
 
 class StaleCommandError(RuntimeError):
-    """A command older than one this node has seen already: it is refused (fencing)."""
+    """A command older than one this node has seen already: it is refused (fencing).
+
+    `highest` is the generation the node has seen.
+    """
+
+    def __init__(self, message: str, highest: int = 0) -> None:
+        super().__init__(message)
+        self.highest = highest
+
+
+class StillBusyError(RuntimeError):
+    """A model that nothing needs any more still has requests in flight: come again."""
 
 
 class PrepareFailedError(RuntimeError):
     """A model of the plan cannot be served here; what served before goes on."""
+
+
+class AlreadyPreparingError(RuntimeError):
+    """The same command is being carried out by another thread of this node."""
 
 
 class ArmsNotReadyError(RuntimeError):
@@ -55,28 +73,35 @@ class NodeAgent:
         self._repository = repository
         self._state = state
         self._accelerator = accelerator
+        self._preparing: set[tuple[str, int]] = set()
+        self._preparing_lock = threading.Lock()
 
     def prepare(self, plan: Plan) -> frozenset[str]:
         """Materialises and loads every physical model of the plan; touches no router.
+
+        The endpoint's lock is held only to note what is going on: a slow load must not delay
+        a switch to something else.
 
         Returns:
             The physical models that are ready here for this endpoint.
 
         Raises:
-            StaleCommandError: a newer generation was seen.
+            StaleCommandError: a newer generation was seen, at the start or meanwhile.
+            AlreadyPreparingError: the same command is being carried out.
             PrepareFailedError: with the reason; what was loaded for it alone is unloaded.
         """
-        with self._state.locked(plan.endpoint):
-            state = self._fenced(plan.endpoint, plan.generation)
-            state = replace(state, highest=plan.generation, preparing=plan)
-            # Written first: from here on no retire takes these models away.
-            self._state.write(plan.endpoint, state)
+        with self._alone(plan):
+            self._note_preparing(plan)
             try:
                 for model in plan.models:
                     self._serve(model)
             except SERVING_ERRORS as error:
-                self._abandon(plan.endpoint, state)
+                self._abandon(plan)
                 raise PrepareFailedError(str(error)) from error
+            state = self._state.read(plan.endpoint)
+            if state.highest > plan.generation:
+                self._abandon(plan)
+                raise self._stale(plan.endpoint, plan.generation, state.highest)
             return state.needed
 
     def switch(self, plan: Plan) -> frozenset[str]:
@@ -92,13 +117,15 @@ class NodeAgent:
         """
         with self._state.locked(plan.endpoint):
             state = self._fenced(plan.endpoint, plan.generation)
-            for model in plan.models:
-                if not self._triton.is_ready(model.name):
-                    raise ArmsNotReadyError(f"{model.name} is not ready")
             switched = self._switched(state, plan)
-            # Written first: a kill in between leaves the newer intent, and the command comes
-            # again; a restart of Triton in between comes up with what was about to serve.
-            self._state.write(plan.endpoint, switched)
+            # Under the lock of the retiring: what is ready now is still there once noted.
+            with self._state.locked(RETIRE_LOCK):
+                for model in plan.models:
+                    if not self._triton.is_ready(model.name):
+                        raise ArmsNotReadyError(f"{model.name} is not ready")
+                # Written first: a kill in between leaves the newer intent, and the command
+                # comes again; a restart of Triton comes up with what was about to serve.
+                self._state.write(plan.endpoint, switched)
             try:
                 self._load_router(plan)
             except PrepareFailedError:
@@ -114,6 +141,7 @@ class NodeAgent:
 
         Raises:
             StaleCommandError: a newer generation was seen.
+            StillBusyError: something has requests in flight; the rest is retired.
         """
         with self._state.locked(endpoint):
             state = self._fenced(endpoint, generation)
@@ -126,6 +154,7 @@ class NodeAgent:
 
         Raises:
             StaleCommandError: a newer generation was seen.
+            StillBusyError: something has requests in flight; the router is gone already.
         """
         with self._state.locked(endpoint):
             self._fenced(endpoint, generation)
@@ -159,25 +188,29 @@ class NodeAgent:
             What could not be restored, in words; empty when everything serves.
         """
         failures: list[str] = []
-        for endpoint in self._state.all():
-            with self._state.locked(endpoint):
-                # Read under the lock: a command may have come in between.
-                state = self._state.read(endpoint)
-                if state.desired:
-                    failures += self._restore_plan(state.desired, progress)
-                if state.previous:
-                    self._restore_models(state.previous, progress)
+        states = self._state.all()
+        for endpoint, state in states.items():
+            if state.desired:
+                failures += self._restore_models(state.desired, progress)
+                failures += self._restore_router(endpoint, progress)
+        for state in states.values():
+            if state.previous:
+                self._restore_models(state.previous, progress)
         return failures
 
-    def _restore_plan(self, plan: Plan, progress: Callable[[str], None]) -> list[str]:
-        failures = self._restore_models(plan, progress)
-        if not failures and plan.endpoint not in self._ready_names():
-            progress(plan.endpoint)
+    def _restore_router(self, endpoint: str, progress: Callable[[str], None]) -> list[str]:
+        with self._state.locked(endpoint):
+            # Read under the lock: a switch may have come in between.
+            plan = self._state.read(endpoint).desired
+            ready = self._ready_names()
+            if plan is None or endpoint in ready or not plan.physical_names <= ready:
+                return []
+            progress(endpoint)
             try:
                 self._load_router(plan)
             except PrepareFailedError as error:
-                failures.append(str(error))
-        return failures
+                return [str(error)]
+        return []
 
     def _restore_models(self, plan: Plan, progress: Callable[[str], None]) -> list[str]:
         failures = []
@@ -194,13 +227,38 @@ class NodeAgent:
     def _ready_names(self) -> frozenset[str]:
         return frozenset(held.name for held in self._triton.index() if held.state == "READY")
 
+    @contextlib.contextmanager
+    def _alone(self, plan: Plan) -> Iterator[None]:
+        """Keeps a command that came twice from waiting behind itself on the node's lane."""
+        key = (plan.endpoint, plan.generation)
+        with self._preparing_lock:
+            if key in self._preparing:
+                raise AlreadyPreparingError(f"generation {plan.generation} is being prepared")
+            self._preparing.add(key)
+        try:
+            yield
+        finally:
+            with self._preparing_lock:
+                self._preparing.discard(key)
+
+    def _note_preparing(self, plan: Plan) -> None:
+        """From here on no retire takes the plan's models away."""
+        with self._state.locked(plan.endpoint):
+            state = self._fenced(plan.endpoint, plan.generation)
+            with self._state.locked(RETIRE_LOCK):
+                noted = replace(state, highest=plan.generation, preparing=plan)
+                self._state.write(plan.endpoint, noted)
+
     def _fenced(self, endpoint: str, generation: int) -> EndpointState:
         state = self._state.read(endpoint)
         if generation < state.highest:
-            raise StaleCommandError(
-                f"{endpoint}: generation {generation} comes after {state.highest} was seen"
-            )
+            raise self._stale(endpoint, generation, state.highest)
         return state
+
+    def _stale(self, endpoint: str, generation: int, highest: int) -> StaleCommandError:
+        return StaleCommandError(
+            f"{endpoint}: generation {generation} comes after {highest} was seen", highest
+        )
 
     def _switched(self, state: EndpointState, plan: Plan) -> EndpointState:
         if state.desired and state.desired.generation == plan.generation:
@@ -210,26 +268,31 @@ class NodeAgent:
         )
 
     def _serve(self, model: ModelDirectory) -> None:
-        """Publishes and loads one physical model, and checks that it really serves as planned."""
-        self._repository.publish(model, self._accelerator)
-        if not self._triton.is_ready(model.name):
-            self._triton.load(model.name)
-        if not self._triton.is_ready(model.name):
-            raise TritonError(f"{model.name} was loaded, and is not ready")
-        planned = model.variants[self._accelerator]
-        held = self._triton.config(model.name)
-        if int(held.get("max_batch_size", 0)) != int(planned["max_batch_size"]):
-            raise TritonError(
-                f"{model.name} serves max_batch_size {held.get('max_batch_size')}, "
-                f"not the planned {planned['max_batch_size']}"
-            )
+        """Publishes and loads one physical model, and checks that it really serves as planned.
+
+        Two endpoints may want the same model at once: the second finds it served.
+        """
+        # A lock for every 256th model: locks of retired models would pile up.
+        with self._state.locked(f".model-{model.name[-2:]}"):
+            self._repository.publish(model, self._accelerator)
+            if not self._triton.is_ready(model.name):
+                self._triton.load(model.name)
+            if not self._triton.is_ready(model.name):
+                raise TritonError(f"{model.name} was loaded, and is not ready")
+            planned = model.variants[self._accelerator]
+            held = self._triton.config(model.name)
+            if int(held.get("max_batch_size", 0)) != int(planned["max_batch_size"]):
+                raise TritonError(
+                    f"{model.name} serves max_batch_size {held.get('max_batch_size')}, "
+                    f"not the planned {planned['max_batch_size']}"
+                )
 
     def _load_router(self, plan: Plan) -> None:
-        self._repository.publish(plan.router, self._accelerator)
         try:
+            self._repository.publish(plan.router, self._accelerator)
             self._triton.load(plan.endpoint)
             held = self._triton.config(plan.endpoint)
-        except TritonError as error:
+        except SERVING_ERRORS as error:
             raise PrepareFailedError(f"router {plan.endpoint}: {error}") from error
         generation = held["parameters"]["nereid_generation"]["string_value"]
         if generation != str(plan.generation):
@@ -237,27 +300,35 @@ class NodeAgent:
                 f"router {plan.endpoint} serves generation {generation}, not {plan.generation}"
             )
 
-    def _abandon(self, endpoint: str, state: EndpointState) -> None:
-        """Forgets a preparation that failed, and unloads what was loaded for it alone."""
-        self._state.write(endpoint, replace(state, preparing=None))
+    def _abandon(self, plan: Plan) -> None:
+        """Forgets a preparation, and unloads what was loaded for it alone."""
+        with self._state.locked(plan.endpoint):
+            state = self._state.read(plan.endpoint)
+            if state.preparing and state.preparing.generation == plan.generation:
+                self._state.write(plan.endpoint, replace(state, preparing=None))
         try:
             self._collect()
-        except TritonError as error:
-            logger.warning("%s: could not clean up after a failed prepare: %s", endpoint, error)
+        except (TritonError, OSError, StillBusyError) as error:
+            logger.warning("%s: could not clean up a preparation: %s", plan.endpoint, error)
 
     def _collect(self) -> None:
-        """Unloads and removes the physical models that no endpoint needs and nothing runs on."""
-        with self._state.locked(RETIRE_LOCK):
-            held = self._ready_names() | set(self._repository.names())
-            candidates = {name for name in held if "." in name}
-            unneeded = candidates - self._needed()
-            busy = self._busy(unneeded)
-            for name in sorted(unneeded - busy):
-                if name in self._needed():  # a prepare may have begun meanwhile
+        """Unloads and removes the physical models that no endpoint needs.
+
+        Raises:
+            StillBusyError: some have requests in flight; they stay for the next time.
+        """
+        held = self._ready_names() | set(self._repository.names())
+        unneeded = {name for name in held if is_physical_name(name)} - self._needed()
+        busy = self._busy(unneeded)
+        for name in sorted(unneeded - busy):
+            with self._state.locked(RETIRE_LOCK):
+                if name in self._needed():  # a prepare began meanwhile
                     continue
                 self._triton.unload(name)
-                self._repository.remove(name)
-                logger.info("retired %s", name)
+            self._repository.remove(name)
+            logger.info("retired %s", name)
+        if busy:
+            raise StillBusyError(f"requests are in flight on {', '.join(sorted(busy))}")
 
     def _needed(self) -> frozenset[str]:
         return frozenset().union(*(state.needed for state in self._state.all().values()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.domain.planning.plan import Plan
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,17 +57,28 @@ class NodeState:
             yield
 
     def read(self, endpoint: str) -> EndpointState:
-        """The state of one endpoint; a fresh one where nothing is known."""
+        """The state of one endpoint; a fresh one where nothing is known.
+
+        A file that cannot be read (a disk that failed, a format of long ago) is put aside and
+        counts as nothing known: one endpoint's trouble must not stop the others, and the next
+        command for it writes the file anew.
+        """
+        path = self._path(endpoint)
         try:
-            document = json.loads(self._path(endpoint).read_text())
+            document = json.loads(path.read_text())
+            return EndpointState(
+                highest=int(document["highest"]),
+                desired=_plan(document["desired"]),
+                previous=_plan(document["previous"]),
+                preparing=_plan(document["preparing"]),
+            )
         except FileNotFoundError:
             return EndpointState()
-        return EndpointState(
-            highest=document["highest"],
-            desired=_plan(document["desired"]),
-            previous=_plan(document["previous"]),
-            preparing=_plan(document["preparing"]),
-        )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            aside = path.with_suffix(".unreadable")
+            path.replace(aside)
+            logger.error("the state of %s cannot be read (%s); kept as %s", endpoint, error, aside)
+            return EndpointState()
 
     def write(self, endpoint: str, state: EndpointState) -> None:
         """Replaces the state of one endpoint; on disk before this returns."""

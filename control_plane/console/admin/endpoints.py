@@ -106,7 +106,9 @@ class EndpointAdmin(DeletableAdmin):
         actor = request.user.get_username()
         values = form.cleaned_data
         if not change:
-            return create_endpoint(actor=actor, queue=wiring.queue(), **values)
+            return create_endpoint(
+                actor=actor, queue=wiring.queue(), print_config=wiring.print_config, **values
+            )
         if "description" not in form.changed_data:
             return form.instance
         return update_endpoint(

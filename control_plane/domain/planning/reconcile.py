@@ -158,7 +158,8 @@ def _settled(snapshot: Snapshot, alive: list[ServerView]) -> Decision:
         if server.retired < snapshot.generation and _lost_or_unsent(server, Verb.RETIRE, snapshot)
     )
     away = [server.name for server in snapshot.servers if not server.alive]
-    again = COMMAND_EXPIRY if actions or away else None
+    untidy = any(server.retired < snapshot.generation for server in alive)
+    again = COMMAND_EXPIRY if untidy or away else None
     if away:
         reason = f"serving, but not reachable: {', '.join(away)}"
         return Decision(Status.DEGRADED, reason, actions, again, converged=False)
@@ -168,7 +169,12 @@ def _settled(snapshot: Snapshot, alive: list[ServerView]) -> Decision:
 
 
 def _removal(snapshot: Snapshot) -> Decision:
-    holding = [server for server in snapshot.servers if server.switched or server.prepared]
+    # A command on its way counts: its node may hold something before it says so.
+    holding = [
+        server
+        for server in snapshot.servers
+        if server.switched or server.prepared or server.sent_generation
+    ]
     reachable = [server for server in holding if server.alive]
     if not holding:
         return Decision(

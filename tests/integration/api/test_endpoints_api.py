@@ -6,11 +6,10 @@ import pytest
 from control_plane import wiring
 from control_plane.audit.models import AuditEvent
 from control_plane.endpoints.models import Endpoint, Revision
-from control_plane.endpoints.reconcile import reconcile
 from control_plane.registry.models import ModelVersion, VersionState
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_registry_api import problem
-from tests.support.fakes import FakeClock, FakeQueue
+from tests.support.fakes import FakeQueue
 
 Weights = Callable[..., dict[str, Any]]
 
@@ -108,16 +107,9 @@ def test_a_plan_shows_everything_and_writes_nothing(digits: Api, weights: Weight
 
 
 def served(name: str = "digits") -> None:
-    """Takes the endpoint to Healthy as far as the records go: compiled, and served."""
-    endpoint = Endpoint.objects.get(name=name)
-    clock = FakeClock()
-    reconcile(
-        endpoint_id=endpoint.id,
-        clock=clock,
-        queue=wiring.queue(),
-        print_config=wiring.print_config,
-    )
-    Revision.objects.filter(generation=endpoint.generation).update(served_from=clock.now())
+    """Says that the present revision serves."""
+    generation = Endpoint.objects.get(name=name).generation
+    Revision.objects.filter(generation=generation).update(served_from=wiring.clock().now())
 
 
 def test_a_rollback_is_a_change_like_any_other(digits: Api, weights: Weights) -> None:
@@ -132,7 +124,11 @@ def test_a_rollback_is_a_change_like_any_other(digits: Api, weights: Weights) ->
     assert back.json()["policy"]["arms"][0]["weight"] == 100
     assert AuditEvent.objects.filter(reason="too slow").exists()
     revisions = digits.get("endpoints/digits/revisions/").json()["results"]
-    assert [r["number"] for r in revisions] == [2, 1]
+    assert [(r["number"], r["served_from"] is not None) for r in revisions] == [
+        (3, False),
+        (2, True),
+        (1, True),
+    ]
     problem(digits.post("endpoints/digits/rollback/", {"revision": 9}), 404)
     again = digits.post("endpoints/digits/rollback/", {"revision": 2})
     assert again.json()["policy"]["arms"][1]["weight"] == 50
@@ -146,6 +142,54 @@ def test_a_rollback_passes_over_revisions_with_the_same_policy(
         served()
     back = digits.post("endpoints/digits/rollback/")
     assert [arm["weight"] for arm in back.json()["policy"]["arms"]] == [100]
+
+
+def test_rolling_back_twice_never_returns_to_what_was_left(digits: Api, weights: Weights) -> None:
+    for percents in ((100,), (90, 10), (50, 50)):
+        digits.put_policy("digits", weights(*percents))
+        served()
+
+    def rolled_back_to() -> float:
+        response = digits.post("endpoints/digits/rollback/")
+        assert response.status_code == 202, response.content
+        return float(response.json()["policy"]["arms"][0]["weight"])
+
+    # A double click: the second request finds the first one under way.
+    assert [rolled_back_to(), rolled_back_to()] == [90, 90]
+    served()
+    # Later, the way back goes further back.
+    assert rolled_back_to() == 100
+    served()
+    problem(digits.post("endpoints/digits/rollback/"), 409)
+    # A change after it has the ordinary way back again.
+    digits.put_policy("digits", weights(20, 80))
+    served()
+    assert rolled_back_to() == 100
+
+
+def test_an_accepted_policy_holds_on_to_its_versions(digits: Api, weights: Weights) -> None:
+    assert digits.put_policy("digits", weights(90, 10)).status_code == 202
+    problem(digits.call("delete", "models/digits/versions/2/"), 409)
+
+
+def test_what_is_being_deleted_is_not_changed(digits: Api, weights: Weights) -> None:
+    digits.put_policy("digits", weights(100))
+    assert digits.call("delete", "endpoints/digits/").status_code == 202
+    problem(digits.call("delete", "endpoints/digits/"), 404)
+    problem(digits.put_policy("digits", weights(100)), 404)
+    problem(digits.post("endpoints/", {"name": "digits"}), 409)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broker_that_is_down_does_not_fail_a_change(
+    digits: Api, weights: Weights, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(**_: object) -> None:
+        raise ConnectionError("no broker")
+
+    monkeypatch.setattr(queue, "reconcile", down)
+    assert digits.put_policy("digits", weights(100)).status_code == 202
+    assert digits.get("endpoints/digits/").json()["generation"] == 1
 
 
 def test_a_version_that_a_revision_uses_cannot_be_deleted(digits: Api, weights: Weights) -> None:

@@ -18,6 +18,7 @@ from control_plane.fleet.models import Server
 from control_plane.fleet.services import register_server
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
 from control_plane.registry.services import create_model
+from control_plane.wiring import print_config
 from tests.support.fakes import FakeQueue
 from tests.support.plans import DIGITS
 
@@ -83,7 +84,9 @@ def policy(*percents: float, model: str = "digits") -> dict[str, Any]:
 
 def apply(endpoint: str, document: dict[str, Any], queue: FakeQueue) -> None:
     """Sets a policy and lets it become the revision that serves on every server."""
-    row = set_policy(name=endpoint, document=document, actor="ada", queue=queue)
+    row = set_policy(
+        name=endpoint, document=document, actor="ada", queue=queue, print_config=print_config
+    )
     clock = SystemClock()
     for server in Server.objects.all():
         Placement.objects.update_or_create(
@@ -113,7 +116,7 @@ def digits(admin: Client, queue: FakeQueue) -> Endpoint:
     model = create_model(name="digits", actor="ada")
     for number in (1, 2):
         ready_version(model, number, sample=number)
-    create_endpoint(name="digits", actor="ada", queue=queue)
+    create_endpoint(name="digits", actor="ada", queue=queue, print_config=print_config)
     apply("digits", policy(100), queue)
     apply("digits", policy(90, 10), queue)
     return Endpoint.objects.get(name="digits")

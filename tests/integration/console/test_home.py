@@ -24,6 +24,7 @@ from control_plane.registry.services import create_model
 from control_plane.telemetry.migrate import migrate
 from control_plane.telemetry.samples import rows
 from control_plane.telemetry.store import TelemetryStore, engine_url
+from control_plane.wiring import print_config
 from tests.integration.console.conftest import apply, logged_in, policy, ready_version
 from tests.support.fakes import FakeQueue
 
@@ -153,7 +154,7 @@ def test_needs_as_many_queries_for_many_endpoints_as_for_one(
     for i in range(12):
         name = f"more-{i}"
         ready_version(create_model(name=name, actor="ada"), 1)
-        create_endpoint(name=name, actor="ada", queue=queue)
+        create_endpoint(name=name, actor="ada", queue=queue, print_config=print_config)
         apply(name, policy(100, model=name), queue)
     assert queries() == few <= HOME_QUERIES
 
@@ -161,7 +162,7 @@ def test_needs_as_many_queries_for_many_endpoints_as_for_one(
 def test_what_needs_attention_comes_first(
     digits: Endpoint, admin: Client, queue: FakeQueue, telemetry: TelemetryStore
 ) -> None:
-    create_endpoint(name="zebra", actor="ada", queue=queue)
+    create_endpoint(name="zebra", actor="ada", queue=queue, print_config=print_config)
     Endpoint.objects.filter(name="zebra").update(status="Degraded", reason="local: no memory")
     cards = admin.get(HOME).context["cards"]
     assert [card.endpoint.name for card in cards] == ["zebra", "digits"]

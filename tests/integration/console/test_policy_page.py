@@ -12,6 +12,7 @@ from control_plane.console.policy_draft import PolicyDraft
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.services import set_policy
 from control_plane.registry.models import ModelVersion
+from control_plane.wiring import print_config
 from tests.integration.console.conftest import policy
 from tests.support.fakes import FakeQueue
 
@@ -91,7 +92,9 @@ def test_a_stale_edit_is_refused_and_says_who_was_faster(
     digits: Endpoint, admin: Client, queue: FakeQueue
 ) -> None:
     fields = previewed(admin, digits, rows(("digits:1", "75"), ("digits:2", "25")))
-    set_policy(name="digits", document=policy(60, 40), actor="bob", queue=queue)
+    set_policy(
+        name="digits", document=policy(60, 40), actor="bob", queue=queue, print_config=print_config
+    )
     page = admin.post(there(digits), {**fields, "apply": "1"})
     text = page.content.decode()
     assert page.status_code == 400

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -121,7 +121,16 @@ class World:
             {"model": "digits", "version": i + 1, "weight": p, "primary": i == 0}
             for i, p in enumerate(percents)
         ]
-        set_policy(name="digits", document={"arms": arms}, actor="ada", queue=self)
+        self.arms(arms)
+
+    def arms(self, arms: list[dict[str, Any]]) -> None:
+        set_policy(
+            name="digits",
+            document={"arms": arms},
+            actor="ada",
+            queue=self,
+            print_config=print_config,
+        )
         self.reconcile(endpoint_id=self.endpoint.id)
 
     @property
@@ -136,7 +145,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     world = World(tmp_path, "a", "b")
-    create_endpoint(name="digits", actor="ada", queue=world)
+    create_endpoint(name="digits", actor="ada", queue=world, print_config=print_config)
     return world
 
 
@@ -218,6 +227,60 @@ def test_a_deleted_endpoint_leaves_nothing(world: World) -> None:
     assert not Endpoint.objects.exists()
     assert not Placement.objects.exists()
     assert [t.index() for t in world.tritons.values()] == [[], []]
+
+
+def test_a_name_can_be_used_again(world: World) -> None:
+    for _ in range(3):
+        world.policy(90, 10)
+    world.settle()
+    delete_endpoint(name="digits", actor="ada", queue=world, clock=world.clock)
+    world.settle()
+    create_endpoint(name="digits", actor="ada", queue=world, print_config=print_config)
+    world.policy(100)
+    world.settle()
+    assert world.endpoint.status == "Healthy"
+    assert world.generation_on("a") == str(world.endpoint.generation)
+
+
+def test_a_delete_waits_for_what_is_on_its_way(world: World) -> None:
+    world.policy(100)
+    world.deliver(world.messages.pop(0))
+    delete_endpoint(name="digits", actor="ada", queue=world, clock=world.clock)
+    world.reconcile(endpoint_id=world.endpoint.id)
+    # The prepares were sent and not yet carried out: nobody may forget the endpoint yet.
+    world.deliver(world.messages.pop())
+    assert Endpoint.objects.exists()
+    world.settle()
+    assert not Endpoint.objects.exists()
+    assert [t.index() for t in world.tritons.values()] == [[], []]
+
+
+def test_a_node_that_has_seen_more_is_overtaken(world: World) -> None:
+    world.policy(90, 10)
+    world.settle()
+    for agent in world.agents.values():
+        # What remains of a future that the database, put back from a backup, does not know.
+        state = agent._state.read("digits")
+        agent._state.write("digits", replace(state, highest=50))
+    world.policy(80, 20)
+    world.settle()
+    endpoint = world.endpoint
+    assert (endpoint.status, endpoint.generation) == ("Healthy", 51)
+    assert world.generation_on("a") == world.generation_on("b") == "51"
+
+
+def test_a_lost_retire_is_sent_again(world: World) -> None:
+    for version in (1, 2, 3):
+        world.arms([{"model": "digits", "version": version, "weight": 100}])
+        while world.messages:
+            message = world.messages.pop(0)
+            if message.verb != "retire":
+                world.deliver(message)
+                if message.verb == "switch":
+                    world.reconcile(endpoint_id=world.endpoint.id)
+    assert len(world.tritons["a"].index()) == 4
+    world.settle()
+    assert len(world.tritons["a"].index()) == 3
 
 
 @pytest.mark.parametrize("seed", range(25))

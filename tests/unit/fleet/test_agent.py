@@ -1,6 +1,7 @@
 """The node's agent over a repository on disk and a Triton in memory."""
 
 import io
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ import pytest
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.repository import DiskRepository
 from control_plane.fleet.agent import (
+    AlreadyPreparingError,
     ArmsNotReadyError,
     NodeAgent,
     PrepareFailedError,
     StaleCommandError,
+    StillBusyError,
 )
 from control_plane.fleet.node_state import NodeState
 from tests.support.fakes import FakeTriton
@@ -44,6 +47,10 @@ class Node:
             state=NodeState(self.root / "state"),
             accelerator="cpu",
         )
+
+    def generation(self) -> str:
+        held = self.triton.config("digits")
+        return str(held["parameters"]["nereid_generation"]["string_value"])
 
     def held(self) -> set[str]:
         return {held.name for held in self.triton.index()}
@@ -128,7 +135,8 @@ def test_retire_waits_for_requests_in_flight(node: Node) -> None:
     roll(node, ONE, TWO, THREE)
     busy = next(iter(ONE.physical_names))
     node.triton.occupy(busy)
-    node.agent.retire("digits", 4)
+    with pytest.raises(StillBusyError, match=busy):
+        node.agent.retire("digits", 4)
     assert busy in node.held()
     node.triton.release(busy)
     node.agent.retire("digits", 4)
@@ -213,3 +221,88 @@ def test_an_interrupted_publication_leaves_nothing_that_triton_sees(node: Node) 
     with pytest.raises(LookupError):
         node.repository.publish(broken, "cpu")
     assert node.repository.names() == []
+
+
+def test_a_slow_load_does_not_delay_a_switch(node: Node) -> None:
+    roll(node, ONE, TWO)
+    loading, go_on = threading.Event(), threading.Event()
+
+    def slowly(name: str) -> None:
+        if name in THREE.physical_names:
+            loading.set()
+            assert go_on.wait(30)
+
+    node.triton.on_load = slowly
+    outcome: list[BaseException] = []
+
+    def prepare() -> None:
+        try:
+            node.agent.prepare(THREE)
+        except StaleCommandError as error:
+            outcome.append(error)
+
+    slow = threading.Thread(target=prepare)
+    slow.start()
+    assert loading.wait(30)
+    node.agent.switch(plan(5, (1, 10_000)))
+    assert node.generation() == "5"
+    go_on.set()
+    slow.join()
+    # What was loaded for a generation that nobody wants any more is gone again.
+    assert isinstance(outcome[0], StaleCommandError)
+    assert not THREE.physical_names & node.held()
+
+
+def test_a_prepare_that_comes_twice_does_not_wait_behind_itself(node: Node) -> None:
+    twice: list[BaseException] = []
+
+    def again(name: str) -> None:
+        with pytest.raises(AlreadyPreparingError) as caught:
+            node.agent.prepare(ONE)
+        twice.append(caught.value)
+
+    node.triton.on_load = again
+    node.agent.prepare(ONE)
+    assert len(twice) == 1
+
+
+def test_other_peoples_models_are_left_alone(node: Node) -> None:
+    theirs = node.root / "repository" / "resnet.backup"
+    theirs.mkdir(parents=True)
+    (theirs / "config.pbtxt").write_text('backend: "python"')
+    taken = node.root / "repository" / "numbers"
+    taken.mkdir()
+    (taken / "config.pbtxt").write_text('backend: "python"')
+    roll(node, ONE, TWO, THREE)
+    node.agent.retire("digits", 4)
+    assert theirs.is_dir()
+    other = plan(1, (3, 10_000), endpoint="numbers")
+    node.agent.prepare(other)
+    with pytest.raises(PrepareFailedError, match="Nereid did not make it"):
+        node.agent.switch(other)
+    node.agent.remove("numbers", 2)
+    assert taken.is_dir()
+
+
+def test_a_spoilt_state_file_stops_nobody_else(node: Node) -> None:
+    roll(node, ONE, plan(1, (3, 10_000), endpoint="numbers"))
+    (node.root / "state/endpoints/digits.json").write_text("{")
+    node.triton.crash()
+    assert node.again().restore() == []
+    assert "numbers" in node.held()
+    assert (node.root / "state/endpoints/digits.unreadable").exists()
+    roll(node, BOTH)
+    assert node.generation() == "2"
+
+
+def test_a_full_disk_is_a_failure_in_words(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    roll(node, ONE)
+    node.agent.prepare(BOTH)
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(node.repository, "publish", full)
+    with pytest.raises(PrepareFailedError, match="no space left"):
+        node.agent.switch(BOTH)
+    assert node.state.read("digits").desired == ONE
