@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
+from control_plane.domain.stored_json import pointer_part
 from control_plane.domain.violations import InvalidInputError, Violation
 
 SLOTS = 10_000
 """Weights are parts of this many slots: a percent with two decimals, exactly."""
 
 MAX_ARMS = 64
+
+MAX_VERSION = 999_999_999
+
+_MAX_NAME = 63
+_MAX_UNKNOWN = 20
+
+_PERCENT = re.compile(r"[0-9]{1,16}(\.[0-9]{1,16})?", re.ASCII)
 
 _ARM_FIELDS = {"name", "model", "version", "weight", "primary"}
 _POLICY_FIELDS = {"arms", "mode"}
@@ -75,6 +85,22 @@ def percent(parts: int) -> int | float:
     return whole if rest == 0 else parts / 100
 
 
+def default_arm_name(model: str, version: int) -> str:
+    """The name of an arm that was given none.
+
+    A model's name may leave no room for `-v<version>`: it is then cut, with a digest of the
+    whole name in place of the rest, so that two long names stay apart.
+
+    >>> default_arm_name("digits", 3)
+    'digits-v3'
+    """
+    name = f"{model}-v{version}"
+    if len(name) <= _MAX_NAME:
+        return name
+    ending = f"-{hashlib.sha256(model.encode()).hexdigest()[:8]}-v{version}"
+    return model[: _MAX_NAME - len(ending)] + ending
+
+
 def parse_policy(document: object) -> RoutingPolicy:
     """Reads and checks a policy document.
 
@@ -93,9 +119,9 @@ def parse_policy(document: object) -> RoutingPolicy:
         found.append(Violation("/arms", "required", "a policy needs a list of at least one arm"))
         raise InvalidInputError(found)
     if len(raw_arms) > MAX_ARMS:
-        found.append(
-            Violation("/arms", "too_many", f"{len(raw_arms)} arms; at most {MAX_ARMS} are allowed")
-        )
+        # At once: what is wrong with each of a million arms is no answer to anybody.
+        detail = f"{len(raw_arms)} arms; at most {MAX_ARMS} are allowed"
+        raise InvalidInputError([*found, Violation("/arms", "too_many", detail)])
     arms = [_parse_arm(raw, f"/arms/{i}", found) for i, raw in enumerate(raw_arms)]
     whole = [arm for arm in arms if arm is not None]
     if len(whole) == len(arms):
@@ -108,16 +134,18 @@ def parse_policy(document: object) -> RoutingPolicy:
 
 def _unknown_fields(raw: Mapping[Any, Any], known: set[str], where: str) -> list[Violation]:
     found = []
-    for key in sorted(str(k) for k in raw.keys() - known):
+    for key in sorted(str(k) for k in raw.keys() - known)[:_MAX_UNKNOWN]:
         # A field of the contract that this server does not act on yet is refused, not ignored:
         # a caller who sent a breaker must not believe that there is one.
         later = where == "" and key in _LATER_FIELDS
         detail = (
             f"'{key}' is not supported by this server yet"
             if later
-            else f"unknown field '{key}'; known here: {', '.join(sorted(known))}"
+            else f"unknown field {_shown(key)}; known here: {', '.join(sorted(known))}"
         )
-        found.append(Violation(f"{where}/{key}", "unsupported" if later else "unknown", detail))
+        found.append(
+            Violation(f"{where}/{pointer_part(key)}", "unsupported" if later else "unknown", detail)
+        )
     return found
 
 
@@ -129,9 +157,11 @@ def _parse_arm(raw: object, where: str, found: list[Violation]) -> Arm | None:
     found += _unknown_fields(raw, _ARM_FIELDS, where)
     model = _name(raw, "model", where, found)
     version = raw.get("version")
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        found.append(Violation(f"{where}/version", "invalid", "a version is a whole number from 1"))
-    name = _name(raw, "name", where, found, default=f"{model}-v{version}")
+    if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= MAX_VERSION:
+        detail = f"a version is a whole number from 1 to {MAX_VERSION}"
+        found.append(Violation(f"{where}/version", "invalid", detail))
+        version = 0
+    name = _name(raw, "name", where, found, default=default_arm_name(model, version))
     weight = _weight(raw.get("weight"), f"{where}/weight", found)
     primary = raw.get("primary", False)
     if not isinstance(primary, bool):
@@ -151,7 +181,7 @@ def _name(
     value = raw.get(field, default)
     if not isinstance(value, str) or not is_public_name(value):
         found.append(
-            Violation(f"{where}/{field}", "invalid_name", f"{value!r}: {PUBLIC_NAME_RULE}")
+            Violation(f"{where}/{field}", "invalid_name", f"{_shown(value)}: {PUBLIC_NAME_RULE}")
         )
         return ""
     return value
@@ -162,16 +192,18 @@ def _weight(value: object, where: str, found: list[Violation]) -> int:
     if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
         found.append(Violation(where, "required", "a weight is a percent from 0 to 100"))
         return 0
-    try:
-        parts = Decimal(str(value)) * 100
-    except InvalidOperation:
-        found.append(Violation(where, "invalid", f"{value!r} is not a percent"))
+    # Decimal alone takes far more than people write: "1_0", Arabic digits, "1e999999".
+    if isinstance(value, str) and not _PERCENT.fullmatch(value):
+        found.append(Violation(where, "invalid", f"{_shown(value)} is not a percent such as 12.5"))
         return 0
-    if not parts.is_finite() or not 0 <= parts <= SLOTS:
-        found.append(Violation(where, "range", f"{value} is not a percent from 0 to 100"))
+    # Floats are compared before they are converted: NaN compares with nothing.
+    in_range = isinstance(value, str) or 0 <= value <= 100
+    parts = Decimal(str(value)) * 100 if in_range else Decimal(-1)
+    if not 0 <= parts <= SLOTS:
+        found.append(Violation(where, "range", f"{_shown(value)} is not a percent from 0 to 100"))
         return 0
     if parts != parts.to_integral_value():
-        found.append(Violation(where, "precision", f"{value} has more than two decimals"))
+        found.append(Violation(where, "precision", f"{_shown(value)} has more than two decimals"))
         return 0
     return int(parts)
 
@@ -211,3 +243,9 @@ def _broken_sums(arms: list[Arm]) -> list[Violation]:
                     Violation(f"/arms/{i}", "duplicate", f"another arm has the same {field}")
                 )
     return found
+
+
+def _shown(value: object) -> str:
+    """A value in a message, cut where it is very long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
