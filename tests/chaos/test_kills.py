@@ -6,7 +6,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tritonclient.grpc import InferenceServerClient
 
+from nereid import Client
+from stack.settings import CHECKOUT
 from tests.chaos.convergence import arms_that_answer, converge, endpoint, put_weights
 from tests.support.processes import eventually, is_gone
 from tests.support.serving import ServingStack
@@ -65,6 +68,33 @@ def test_a_part_is_killed_while_it_carries_out_a_change(stack: ServingStack, nam
     kill(stack, name)
     answered = converge(stack, generation)
     assert set(answered) == {"1", "2"}
+
+
+def test_the_worker_is_killed_between_prepare_and_switch(stack: ServingStack) -> None:
+    number = push_again(stack, 2)
+    policy = {"arms": [{"model": "digits", "version": number, "weight": 100}]}
+    with stack.client() as client:
+        answer = client.put("/endpoints/digits/policy/", json=policy, headers={"If-Match": "*"})
+        generation = answer.json()["generation"]
+    # Loading takes the node a second or two; meanwhile nobody may switch.
+    assert eventually(lambda: "preparing" in endpoint(stack)["reason"], 20)
+    kill(stack, "worker")
+    assert eventually(
+        lambda: endpoint(stack)["observed_generation"] == generation
+        and endpoint(stack)["status"] == "Healthy",
+        60,
+    ), stack.tail()
+    with InferenceServerClient(stack.stack["triton"]["grpc"]) as client:
+        metadata = client.get_model_metadata("digits")
+    assert str(number) in metadata.versions
+
+
+def push_again(stack: ServingStack, version: int) -> int:
+    """Uploads that version's file once more, so that there is something to be loaded."""
+    path = CHECKOUT / f"model_repository/samples/digits/v{version}/model.onnx"
+    with Client(stack.api, stack.token) as client:
+        pushed = client.push("digits", path)
+        return client.wait_version_ready("digits", pushed.number).number
 
 
 def test_everything_is_killed_and_served_again(stack: ServingStack) -> None:
