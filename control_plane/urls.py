@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
-from django.views.defaults import page_not_found, server_error
+from django.views.defaults import bad_request, page_not_found, server_error
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
@@ -28,6 +28,13 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return page_not_found(request, exception)
 
 
+def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A problem document under /api/, a page elsewhere."""
+    if request.path.startswith("/api/"):
+        return plain_problem(request, 400, str(exception) or "this request cannot be read")
+    return bad_request(request, exception)
+
+
 def failed(request: HttpRequest) -> HttpResponse:
     """A problem document under /api/, a page elsewhere."""
     if request.path.startswith("/api/"):
@@ -35,5 +42,6 @@ def failed(request: HttpRequest) -> HttpResponse:
     return server_error(request)
 
 
+handler400 = "control_plane.urls.refused"
 handler404 = "control_plane.urls.not_found"
 handler500 = "control_plane.urls.failed"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import BinaryIO
 
 from control_plane.ports.repository import ArtifactMissingError, DigestMismatchError
 
 _CHUNK = 1 << 20
+
+_INCOMING_KEPT_S = 24 * 3600
+"""An upload that began longer ago was cut off; nobody will finish it."""
 
 
 class FileArtifactStore:
@@ -22,6 +27,7 @@ class FileArtifactStore:
 
     def add(self, stream: BinaryIO, expected_sha256: str | None = None) -> tuple[str, int]:
         self._incoming.mkdir(parents=True, exist_ok=True)
+        self._clear_incoming()
         descriptor, name = tempfile.mkstemp(dir=self._incoming)
         incoming = Path(name)
         try:
@@ -52,7 +58,21 @@ class FileArtifactStore:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Read-only, because model repositories link to this very file.
         incoming.chmod(0o444)
-        incoming.replace(target)
+        # What is there stays: repositories hold hard links to it, and the content is the same.
+        try:
+            target.hardlink_to(incoming)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            if not target.exists():
+                incoming.replace(target)
+
+    def _clear_incoming(self) -> None:
+        cut_off = time.time() - _INCOMING_KEPT_S
+        for left in self._incoming.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # somebody else's upload just ended
+                if left.stat().st_mtime < cut_off:
+                    left.unlink()
 
     def _path(self, sha256: str) -> Path:
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):

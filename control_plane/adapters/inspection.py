@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from control_plane.domain.signature import Signature
-from control_plane.ports.inspection import InvalidModelError
+from control_plane.ports.inspection import InspectionFailedError, InvalidModelError
 
 TIMEOUT_S = 180.0
 
@@ -46,11 +47,19 @@ class SubprocessInspector:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise InvalidModelError(f"reading the file took over {TIMEOUT_S:.0f} s") from error
+            raise InspectionFailedError(f"reading the file took over {TIMEOUT_S:.0f} s") from error
         if process.returncode != 0:
-            last = process.stderr.strip().splitlines()[-1:] or ["no message"]
-            raise InvalidModelError(f"the file broke its reader: {last[0]}")
-        result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+            raise InspectionFailedError(f"the file broke its reader: {_last_words(process)}")
+        try:
+            result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+        except (ValueError, IndexError, RecursionError) as error:
+            raise InspectionFailedError(f"its reader said nothing: {error}") from error
         if "refused" in result:
             raise InvalidModelError(result["refused"])
         return result
+
+
+def _last_words(process: subprocess.CompletedProcess[str]) -> str:
+    if process.returncode < 0:
+        return f"ended by {signal.Signals(-process.returncode).name}"
+    return (process.stderr.strip().splitlines()[-1:] or ["no message"])[0][:500]

@@ -36,6 +36,10 @@ DATATYPES = {
 }
 
 
+MAX_TENSOR_NAME = 255
+"""Characters; clients spell these names in every request."""
+
+
 class RefusedError(Exception):
     """Why the file is not served."""
 
@@ -53,6 +57,8 @@ def read_signature(path: Path) -> dict[str, Any]:
         model = onnx.load(str(path), load_external_data=False)
     except (DecodeError, ValueError) as error:
         raise RefusedError(f"not an ONNX file, or cut short: {error}") from error
+    except RecursionError as error:
+        raise RefusedError("its graphs are nested too deep") from error
     if not model.HasField("graph") or not model.graph.node:
         raise RefusedError("not an ONNX file, or cut short: there is no graph in it")
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
@@ -87,6 +93,11 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def _tensor(value: Any) -> dict[str, Any]:
+    if not 0 < len(value.name) <= MAX_TENSOR_NAME or not value.name.isprintable():
+        raise RefusedError(
+            f"{value.name[:80]!r} cannot name a tensor: that takes 1 to {MAX_TENSOR_NAME} "
+            "printable characters"
+        )
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
         raise RefusedError(f"{value.name!r} is a {kind or 'value without a type'}, not a tensor")
@@ -96,6 +107,8 @@ def _tensor(value: Any) -> dict[str, Any]:
     if not tensor.HasField("shape"):
         raise RefusedError(f"{value.name!r} has no shape: export the model with shapes")
     shape = [d.dim_value if d.HasField("dim_value") else -1 for d in tensor.shape.dim]
+    if any(size == 0 or size < -1 for size in shape):
+        raise RefusedError(f"{value.name!r} has the shape {shape}: a dimension is -1 or above 0")
     return {"name": value.name, "datatype": DATATYPES[tensor.elem_type], "shape": shape}
 
 

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.filters import SearchFilter
 from rest_framework.generics import ListAPIView
 
-from control_plane.api.pagination import NewestPagination
+from control_plane.api.pagination import AllowedOrdering, NewestPagination
 from control_plane.api.resource import ResourceView
 from control_plane.audit.models import AuditEvent
 
@@ -37,6 +37,7 @@ class AuditView(ResourceView, ListAPIView[AuditEvent]):
     queryset = AuditEvent.objects.all()
     serializer_class = AuditEventSerializer
     pagination_class = NewestPagination
-    filter_backends = (DjangoFilterBackend, SearchFilter)
+    filter_backends = (DjangoFilterBackend, SearchFilter, AllowedOrdering)
+    ordering_fields = ("id", "at")
     filterset_fields = ("actor", "action", "object_type", "object_name")
     search_fields = ("object_name", "actor", "reason")

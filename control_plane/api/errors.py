@@ -6,12 +6,17 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from control_plane.domain.stored_json import pointer_part
 from control_plane.domain.violations import (
     ConflictError,
     InvalidInputError,
@@ -83,6 +88,10 @@ def _describe(error: Exception) -> tuple[int, str, list[dict[str, str]], dict[st
         return 409, str(error), [], {}
     if isinstance(error, PermissionDenied):
         return 403, str(error) or "you may not do this", [], {}
+    if isinstance(error, RequestDataTooBig):
+        return 413, str(error) or "the body is too large", [], {}
+    if isinstance(error, SuspiciousOperation):  # too many fields or files in a form, and the like
+        return 400, str(error) or "this request is not one that is answered", [], {}
     if isinstance(error, exceptions.ValidationError):
         errors = _flatten(error.detail, "")
         return 400, _summary(errors), errors, {}
@@ -111,7 +120,8 @@ def _flatten(detail: Any, pointer: str) -> list[dict[str, str]]:
             entry
             for key, value in detail.items()
             for entry in _flatten(
-                value, pointer if key == "non_field_errors" else f"{pointer}/{key}"
+                value,
+                pointer if key == "non_field_errors" else f"{pointer}/{pointer_part(key)}",
             )
         ]
     if isinstance(detail, list):

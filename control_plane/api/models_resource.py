@@ -11,7 +11,8 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from control_plane.api.resource import ResourceView, link
+from control_plane.api.fields import TextField
+from control_plane.api.resource import ResourceView, link, read_body
 from control_plane.registry.models import Model
 from control_plane.registry.selectors import get_model
 from control_plane.registry.services import create_model, delete_model, update_model
@@ -44,18 +45,18 @@ class ModelSerializer(serializers.ModelSerializer[Model]):
 class ModelRequest(serializers.Serializer[Any]):
     """What makes a model."""
 
-    name = serializers.CharField(max_length=200)
-    description = serializers.CharField(required=False, allow_blank=True, default="")
-    owner = serializers.CharField(required=False, allow_blank=True, default="", max_length=150)
-    tags = serializers.DictField(child=serializers.CharField(), required=False, default=dict)
+    name = TextField(max_length=200)
+    description = TextField(required=False, allow_blank=True, default="")
+    owner = TextField(required=False, allow_blank=True, default="", max_length=150)
+    tags = serializers.DictField(child=TextField(allow_blank=True), required=False, default=dict)
 
 
 class ModelPatch(serializers.Serializer[Any]):
     """What can be changed of a model."""
 
-    description = serializers.CharField(required=False, allow_blank=True)
-    owner = serializers.CharField(required=False, allow_blank=True, max_length=150)
-    tags = serializers.DictField(child=serializers.CharField(), required=False)
+    description = TextField(required=False, allow_blank=True)
+    owner = TextField(required=False, allow_blank=True, max_length=150)
+    tags = serializers.DictField(child=TextField(allow_blank=True), required=False)
 
 
 EXAMPLE = OpenApiExample(
@@ -76,9 +77,7 @@ class ModelsView(ResourceView, ListAPIView[Model]):
     @extend_schema(request=ModelRequest, responses={201: ModelSerializer}, examples=[EXAMPLE])
     def post(self, request: Request) -> Response:
         """Adds a model."""
-        body = ModelRequest(data=request.data)
-        body.is_valid(raise_exception=True)
-        model = create_model(actor=self.actor, **body.validated_data)
+        model = create_model(actor=self.actor, **read_body(ModelRequest, request))
         location = link(request, "model", name=model.name)
         return Response(ModelSerializer(model).data, status=201, headers={"Location": location})
 
@@ -100,9 +99,7 @@ class ModelView(ResourceView):
     @extend_schema(request=ModelPatch, responses=ModelSerializer)
     def patch(self, request: Request, name: str) -> Response:
         """Changes description, owner or tags."""
-        body = ModelPatch(data=request.data)
-        body.is_valid(raise_exception=True)
-        model = update_model(name=name, actor=self.actor, changes=body.validated_data)
+        model = update_model(name=name, actor=self.actor, changes=read_body(ModelPatch, request))
         return Response(ModelSerializer(model).data)
 
     @extend_schema(responses={204: None})

@@ -1,11 +1,38 @@
-"""Lists: `{"results", "next", "previous"}` with `?limit=&cursor=`."""
+"""Lists: `{"results", "next", "previous"}` with `?limit=&cursor=&ordering=`."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db.models import QuerySet
+from rest_framework.exceptions import NotFound
+from rest_framework.filters import OrderingFilter
 from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
 from rest_framework.response import Response
+
+from control_plane.domain.violations import InvalidInputError, Violation
+
+
+class AllowedOrdering(OrderingFilter):
+    """`?ordering=field` or `-field`, one of the view's `ordering_fields`; another is refused."""
+
+    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> Any:
+        wanted = request.query_params.get(self.ordering_param, "").strip()
+        if not wanted:
+            return None
+        allowed = view.ordering_fields
+        if wanted.removeprefix("-") not in allowed:
+            detail = f"{wanted[:80]!r}: lists are ordered by {', '.join(allowed)}, or -{allowed[0]}"
+            raise InvalidInputError([Violation("/ordering", "invalid", detail)])
+        return (wanted,)
+
+    def filter_queryset(
+        self, request: Request, queryset: QuerySet[Any], view: Any
+    ) -> QuerySet[Any]:
+        # The pagination asks for the ordering itself, and needs it for its cursors.
+        return queryset
 
 
 class _Pages(CursorPagination):
@@ -13,6 +40,29 @@ class _Pages(CursorPagination):
     max_page_size = 500
     page_size_query_param = "limit"
     cursor_query_param = "cursor"
+
+    def paginate_queryset(
+        self, queryset: QuerySet[Any], request: Request, view: Any = None
+    ) -> list[Any] | None:
+        self._model = queryset.model
+        self._order = self.get_ordering(request, queryset, view)[0].removeprefix("-")
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except NotFound:
+            raise _broken_cursor() from None
+
+    def decode_cursor(self, request: Request) -> Any:
+        """The cursor, whose position is a value that its column can have."""
+        cursor = super().decode_cursor(request)
+        if cursor is None or cursor.position is None:
+            return cursor
+        if "\0" in cursor.position:
+            raise _broken_cursor()
+        try:
+            self._model._meta.get_field(self._order).to_python(cursor.position)
+        except (ValidationError, ValueError, OverflowError, FieldDoesNotExist):
+            raise _broken_cursor() from None
+        return cursor
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response(
@@ -37,6 +87,11 @@ class _Pages(CursorPagination):
                 "previous": link,
             },
         }
+
+
+def _broken_cursor() -> InvalidInputError:
+    detail = "not a cursor of this list: follow the links 'next' and 'previous'"
+    return InvalidInputError([Violation("/cursor", "invalid", detail)])
 
 
 class NamePagination(_Pages):

@@ -1,18 +1,29 @@
-"""What every resource's views share: the caller's name, JSON fields, the present URLs."""
+"""What every resource's views share: the caller's name, bodies, lists, the present URLs."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from rest_framework import serializers
+from rest_framework.filters import SearchFilter
 from rest_framework.request import Request
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
+from control_plane.api.pagination import AllowedOrdering
+from control_plane.api.parsers import StrictJSONParser
+from control_plane.domain.stored_json import pointer_part
 from control_plane.domain.violations import InvalidInputError, Violation
+
+_MAX_UNKNOWN = 20
 
 
 class ResourceView(APIView):
-    """A view of one resource."""
+    """A view of one resource; `ordering_fields` is the allow-list of a list's `?ordering=`."""
+
+    parser_classes: Any = (StrictJSONParser,)
+    filter_backends: Any = (SearchFilter, AllowedOrdering)
+    ordering_fields: tuple[str, ...] = ("name", "created_at")
 
     @property
     def actor(self) -> str:
@@ -25,16 +36,30 @@ def link(request: Request, view: str, **kwargs: Any) -> str:
     return str(reverse(f"api:{view}", kwargs=kwargs, request=request))
 
 
-def json_object(request: Request, known: set[str]) -> dict[str, Any]:
-    """The body as a JSON object with known fields alone.
+def read_body(form: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The body as the serializer's values.
 
     Raises:
-        InvalidInputError: it is something else, or has a field that is not known.
+        InvalidInputError: it is no JSON object, or has a field that is not known.
+        ValidationError: a field has a value that it cannot have.
     """
-    body = request.data
-    if not isinstance(body, dict):
-        raise InvalidInputError([Violation("", "type", "the body is a JSON object")])
-    if unknown := sorted(body.keys() - known):
-        detail = f"unknown field; known here: {', '.join(sorted(known))}"
-        raise InvalidInputError([Violation(f"/{name}", "unknown", detail) for name in unknown])
-    return dict(body)
+    return read_object(form, request.data)
+
+
+def read_object(
+    form: type[serializers.Serializer[Any]], document: object, where: str = ""
+) -> dict[str, Any]:
+    """A JSON object as the serializer's values; `where` is its own JSON pointer."""
+    if not isinstance(document, dict):
+        raise InvalidInputError([Violation(where, "type", "not a JSON object")])
+    body = form(data=document)
+    # A misspelt field that is passed over in silence looks to its sender as if it was obeyed.
+    if unknown := sorted(document.keys() - set(body.fields))[:_MAX_UNKNOWN]:
+        detail = f"unknown field; known here: {', '.join(sorted(body.fields))}"
+        raise InvalidInputError(
+            [Violation(f"{where}/{pointer_part(name)}", "unknown", detail) for name in unknown]
+        )
+    if not body.is_valid():
+        errors = {where.removeprefix("/"): body.errors} if where else body.errors
+        raise serializers.ValidationError(errors)
+    return dict(body.validated_data)

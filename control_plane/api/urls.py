@@ -11,25 +11,25 @@ from control_plane.api.endpoints_resource import (
     EndpointView,
     PlanView,
     PolicyView,
-    RevisionsView,
-    RevisionView,
     RollbackView,
 )
 from control_plane.api.health_resource import HealthView
 from control_plane.api.models_resource import ModelsView, ModelView
+from control_plane.api.revisions_resource import RevisionsView, RevisionView
 from control_plane.api.servers_resource import ServersView, ServerView
 from control_plane.api.versions_resource import DownloadView, VersionsView, VersionView
 
 app_name = "api"
 
-# Whatever stands there is looked up, and a name that cannot exist is a clear 404.
-NAME = r"(?P<name>[^/]+)"
+# Whatever stands there is looked up, and a name that cannot exist is a clear 404. Control
+# characters are left out: the database cannot even be asked for a NUL.
+NAME = r"(?P<name>[^/\x00-\x1f\x7f]+)"
 NUMBER = r"(?P<number>[0-9]{1,9})"
 
 
 def at(pattern: str, view: type[View], name: str) -> URLPattern:
     """A path with an optional slash behind it."""
-    return re_path(rf"^{pattern}/?$", view.as_view(), name=name)
+    return re_path(rf"^{pattern}/?\Z", view.as_view(), name=name)
 
 
 urlpatterns = [

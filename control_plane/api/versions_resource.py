@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import base64
 from typing import Any
 
 from django.db.models import QuerySet
@@ -16,8 +16,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from control_plane import wiring
+from control_plane.api.fields import NumberField, TextField, WholeNumberField
 from control_plane.api.pagination import NumberPagination
-from control_plane.api.resource import ResourceView, link
+from control_plane.api.parsers import parse_json
+from control_plane.api.resource import ResourceView, link, read_object
 from control_plane.domain.violations import InvalidInputError, Violation
 from control_plane.registry.models import ModelVersion
 from control_plane.registry.selectors import get_model, get_version
@@ -62,11 +64,11 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
 class VersionMetadataSerializer(serializers.Serializer[Any]):
     """The part `metadata` of an upload."""
 
-    framework = serializers.CharField(default="onnx")
-    version = serializers.IntegerField(required=False, allow_null=True, default=None)
-    sha256 = serializers.CharField(required=False, allow_null=True, default=None)
-    profile = serializers.CharField(default="realtime")
-    metrics = serializers.DictField(child=serializers.FloatField(), default=dict)
+    framework = TextField(default="onnx")
+    version = WholeNumberField(required=False, allow_null=True, default=None)
+    sha256 = TextField(required=False, allow_null=True, default=None)
+    profile = TextField(default="realtime")
+    metrics = serializers.DictField(child=NumberField(), default=dict)
     provenance = serializers.DictField(default=dict)
 
 
@@ -84,6 +86,7 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
     serializer_class = VersionSerializer
     pagination_class = NumberPagination
     parser_classes = (MultiPartParser,)
+    ordering_fields = ("number", "created_at")
     write_permission = "registry.add_modelversion"
 
     def get_queryset(self) -> QuerySet[ModelVersion]:
@@ -146,27 +149,12 @@ class DownloadView(ResourceView):
         version = get_version(name, number)
         path = wiring.artifact_store().path(version.artifact_id)
         response = FileResponse(path.open("rb"), as_attachment=True, filename=version.filename)
-        response["Digest"] = f"sha-256={version.artifact_id}"
+        digest = base64.b64encode(bytes.fromhex(version.artifact_id)).decode()
+        response["Digest"] = f"sha-256={digest}"  # RFC 3230: base64, not hex
         return response
 
 
 def _metadata(request: Request) -> VersionMetadata:
-    try:
-        raw = json.loads(request.data.get("metadata") or "{}")
-    except ValueError as error:
-        raise InvalidInputError(
-            [Violation("/metadata", "json", f"not a JSON object: {error}")]
-        ) from error
-    if not isinstance(raw, dict):
-        raise InvalidInputError([Violation("/metadata", "type", "not a JSON object")])
-    body = VersionMetadataSerializer(data=raw)
-    known = set(body.fields)
-    if unknown := sorted(raw.keys() - known):
-        detail = f"unknown field; known here: {', '.join(sorted(known))}"
-        raise InvalidInputError(
-            [Violation(f"/metadata/{field}", "unknown", detail) for field in unknown]
-        )
-    if not body.is_valid():
-        raise serializers.ValidationError({"metadata": body.errors})
-    values = dict(body.validated_data)
+    document = parse_json(request.data.get("metadata") or "{}", "/metadata")
+    values = read_object(VersionMetadataSerializer, document, "/metadata")
     return VersionMetadata(number=values.pop("version"), **values)

@@ -12,6 +12,10 @@ class InvalidModelError(ValueError):
     """The file is not a model that can be served; the message says why."""
 
 
+class InspectionFailedError(RuntimeError):
+    """The inspection itself came to no end; it says nothing about the model."""
+
+
 class ModelInspector(Protocol):
     """Reads model files in a process of their own, with limits."""
 
@@ -20,6 +24,7 @@ class ModelInspector(Protocol):
 
         Raises:
             InvalidModelError: the file is corrupt, or needs what cannot be served.
+            InspectionFailedError: reading it took too long, or broke the reader.
         """
         ...
 
@@ -28,5 +33,6 @@ class ModelInspector(Protocol):
 
         Raises:
             InvalidModelError: with the runtime's own reason.
+            InspectionFailedError: loading it took too long, or broke the runtime.
         """
         ...

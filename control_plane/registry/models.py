@@ -71,6 +71,10 @@ class ModelVersion(models.Model):
         max_length=16, choices=VersionState.choices, default=VersionState.VALIDATING
     )
     state_reason = models.TextField(blank=True)
+    validating_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="when a worker took the validation on"
+    )
+    validation_attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     signature = models.JSONField(null=True, blank=True)
     metrics = models.JSONField(default=dict, blank=True)
     provenance = models.JSONField(default=dict, blank=True)

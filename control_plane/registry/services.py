@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
-from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Max, ProtectedError
+from django.db.models import Model as DjangoModel
 
 from control_plane.adapters.profiles import DEFAULT_PROFILE, profile_names
 from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
-from control_plane.domain.violations import ConflictError, InvalidInputError, Violation
-from control_plane.ports.clock import Clock
-from control_plane.ports.inspection import InvalidModelError, ModelInspector
+from control_plane.domain.routing.policy import MAX_VERSION
+from control_plane.domain.stored_json import (
+    check_provenance,
+    check_storable,
+    check_tags,
+    check_text,
+)
+from control_plane.domain.violations import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    Violation,
+)
+from control_plane.ports.inspection import (
+    InspectionFailedError,
+    InvalidModelError,
+    ModelInspector,
+)
 from control_plane.ports.queue import Queue
-from control_plane.ports.repository import ArtifactStore, DigestMismatchError
-from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
+from control_plane.ports.repository import (
+    ArtifactMissingError,
+    ArtifactStore,
+    DigestMismatchError,
+)
+from control_plane.registry.models import Artifact, Model, ModelVersion
 from control_plane.registry.selectors import get_model
 
 FRAMEWORKS = ("onnx",)
 
-VALIDATION_PATIENCE = timedelta(seconds=30)
-"""A validation older than this counts as lost, and is asked for again."""
+MAX_METRICS = 1000
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_USES_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -55,13 +73,14 @@ def create_model(
     """Adds a model.
 
     Raises:
-        InvalidInputError: the name breaks the rule for names.
+        InvalidInputError: the name breaks the rule for names, or a text cannot be kept.
         ConflictError: there is a model of that name.
     """
     if not is_public_name(name):
         raise InvalidInputError(
             [Violation("/name", "invalid_name", f"{name!r}: a name has {PUBLIC_NAME_RULE}")]
         )
+    _check_texts({"description": description, "owner": owner, "tags": tags or {}})
     try:
         with transaction.atomic():
             model = Model.objects.create(
@@ -85,9 +104,17 @@ def create_model(
 
 
 def update_model(*, name: str, actor: str, changes: Mapping[str, Any]) -> Model:
-    """Changes description, owner or tags."""
+    """Changes description, owner or tags.
+
+    Raises:
+        NotFoundError: there is no such model.
+        InvalidInputError: a text cannot be kept.
+    """
+    _check_texts(changes)
     with transaction.atomic():
-        model = Model.objects.select_for_update().get(id=get_model(name).id)
+        model = locked_model(name)
+        if not changes:
+            return model
         before = {key: getattr(model, key) for key in changes}
         for key, value in changes.items():
             setattr(model, key, value)
@@ -108,11 +135,12 @@ def delete_model(*, name: str, actor: str) -> None:
     """Removes a model that has no versions.
 
     Raises:
+        NotFoundError: there is no such model.
         ConflictError: it has versions.
     """
-    model = get_model(name)
     try:
         with transaction.atomic():
+            model = locked_model(name)
             record(
                 actor=actor,
                 action="model.delete",
@@ -122,7 +150,7 @@ def delete_model(*, name: str, actor: str) -> None:
             )
             model.delete()
     except ProtectedError:
-        count = model.versions.count()
+        count = ModelVersion.objects.filter(model__name=name).count()
         raise ConflictError(
             f"model {name!r} has {count} version{'s' if count != 1 else ''}; delete those first"
         ) from None
@@ -144,7 +172,7 @@ def add_version(
     Raises:
         NotFoundError: there is no such model.
         InvalidInputError: the metadata or the file is not usable; no version is added.
-        ConflictError: the number is taken.
+        ConflictError: the number is taken, or there is none after the highest.
     """
     model = get_model(model_name)
     _check_metadata(metadata)
@@ -154,77 +182,32 @@ def add_version(
         raise InvalidInputError([Violation("/sha256", "mismatch", str(error))]) from error
     try:
         signature = inspector.signature(store.path(sha256), metadata.framework)
-    except InvalidModelError as error:
-        if not Artifact.objects.filter(sha256=sha256).exists():
-            store.discard(sha256)
-        raise InvalidInputError([Violation("/artifact", "invalid_model", str(error))]) from error
-    with transaction.atomic():
-        # Uploads of one model take their numbers one after the other.
-        Model.objects.select_for_update().get(id=model.id)
-        number = _number(model, metadata.number)
-        Artifact.objects.get_or_create(sha256=sha256, defaults={"size": size})
-        version = ModelVersion.objects.create(
-            model=model,
-            number=number,
-            framework=metadata.framework,
-            artifact_id=sha256,
-            filename=PurePosixPath(filename).name[:255] or "model.onnx",
-            profile=metadata.profile,
-            signature=signature.to_document(),
-            metrics=dict(metadata.metrics),
-            provenance=dict(metadata.provenance),
-            created_by=actor,
-        )
-        record(
-            actor=actor,
-            action="version.create",
-            object_type="version",
-            object_id=version.id,
-            object_name=f"{model.name}:{number}",
-            after={"sha256": sha256, "framework": metadata.framework, "profile": metadata.profile},
-        )
-        transaction.on_commit(lambda: queue.validate(version_id=version.id))
-    return version
-
-
-def validate_version(
-    *, version_id: UUID, store: ArtifactStore, inspector: ModelInspector
-) -> ModelVersion:
-    """Loads the artifact in its runtime and says `ready` or `rejected`; safe to repeat."""
-    version = ModelVersion.objects.select_related("model").get(id=version_id)
-    if version.state != VersionState.VALIDATING:
-        return version
-    try:
-        inspector.check_loads(store.path(version.artifact_id), version.framework)
-        state, reason = VersionState.READY, ""
-    except (InvalidModelError, LookupError) as error:
-        state, reason = VersionState.REJECTED, str(error)
-    with transaction.atomic():
-        changed = ModelVersion.objects.filter(id=version_id, state=VersionState.VALIDATING).update(
-            state=state, state_reason=reason
-        )
-        if changed:
-            record(
-                actor="nereid",
-                action=f"version.{state}",
-                object_type="version",
-                object_id=version.id,
-                object_name=f"{version.model.name}:{version.number}",
-                reason=reason,
+        with transaction.atomic():
+            # Uploads of one model take their numbers one after the other.
+            locked_model(model_name)
+            number = _number(model, metadata.number)
+            _claim_artifact(sha256, size, store)
+            version = ModelVersion.objects.create(
+                model=model,
+                number=number,
+                framework=metadata.framework,
+                artifact_id=sha256,
+                filename=_plain_filename(filename),
+                profile=metadata.profile,
+                signature=signature.to_document(),
+                metrics=dict(metadata.metrics),
+                provenance=dict(metadata.provenance),
+                created_by=actor,
             )
-    version.refresh_from_db()
+            _record_version(version, "version.create", actor)
+            transaction.on_commit(lambda: queue.validate(version_id=version.id))
+    except BaseException as error:
+        _discard_unless_used(sha256, store)
+        if isinstance(error, InvalidModelError | InspectionFailedError):
+            violation = Violation("/artifact", "invalid_model", str(error))
+            raise InvalidInputError([violation]) from error
+        raise
     return version
-
-
-def sweep_validations(*, clock: Clock, queue: Queue) -> int:
-    """Asks again for validations that nobody finished; returns how many."""
-    lost = ModelVersion.objects.filter(
-        state=VersionState.VALIDATING, created_at__lt=clock.now() - VALIDATION_PATIENCE
-    )
-    ids = list(lost.values_list("id", flat=True))
-    for version_id in ids:
-        queue.validate(version_id=version_id)
-    return len(ids)
 
 
 def delete_version(*, version: ModelVersion, actor: str) -> None:
@@ -233,44 +216,131 @@ def delete_version(*, version: ModelVersion, actor: str) -> None:
     Raises:
         ConflictError: a revision uses it; the message says which.
     """
-    name = f"{version.model.name}:{version.number}"
     try:
         with transaction.atomic():
-            record(
-                actor=actor,
-                action="version.delete",
-                object_type="version",
-                object_id=version.id,
-                object_name=name,
-                before={"sha256": version.artifact_id},
-            )
+            _record_version(version, "version.delete", actor)
             version.delete()
     except ProtectedError as error:
-        # The rows that use it belong to rooms above this one; they name themselves.
-        uses = sorted({str(use) for use in error.protected_objects})
-        raise ConflictError(f"{name} is used by {', '.join(uses)}") from None
+        name = f"{version.model.name}:{version.number}"
+        raise ConflictError(f"{name} is used by {_uses(error.protected_objects)}") from None
+
+
+def _uses(rows: Iterable[DjangoModel]) -> str:
+    """The newest three of the rows that use a version, and how many more there are.
+
+    They belong to rooms above this one and name themselves, which takes what they point to:
+    that is fetched with them, for an endpoint has hundreds of revisions.
+    """
+    found = sorted(rows, key=lambda row: row.pk, reverse=True)
+    manager = type(found[0])._default_manager
+    named = manager.select_related().filter(pk__in=[row.pk for row in found[:_USES_NAMED]])
+    words = [str(row) for row in named.order_by("-pk")]
+    more = len(found) - len(words)
+    return ", ".join(words) + (f" and {more} more" if more > 0 else "")
+
+
+def _claim_artifact(sha256: str, size: int, store: ArtifactStore) -> None:
+    """Refers to the file, which `_discard_unless_used` then leaves alone.
+
+    Raises:
+        ConflictError: another upload of the same content failed just now and took it away.
+    """
+    _lock_artifact(sha256)
+    Artifact.objects.get_or_create(sha256=sha256, defaults={"size": size})
+    try:
+        store.path(sha256)
+    except ArtifactMissingError:
+        raise ConflictError("the same file was just refused elsewhere: upload it again") from None
+
+
+def _discard_unless_used(sha256: str, store: ArtifactStore) -> None:
+    with transaction.atomic():
+        _lock_artifact(sha256)
+        if not Artifact.objects.filter(sha256=sha256).exists():
+            store.discard(sha256)
+
+
+def _lock_artifact(sha256: str) -> None:
+    """Until the transaction ends nobody else claims or discards the file."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int(sha256[:15], 16)])
+
+
+def _record_version(version: ModelVersion, action: str, actor: str) -> None:
+    what = {
+        "sha256": version.artifact_id,
+        "framework": version.framework,
+        "profile": version.profile,
+    }
+    deleted = action == "version.delete"
+    record(
+        actor=actor,
+        action=action,
+        object_type="version",
+        object_id=version.id,
+        object_name=f"{version.model.name}:{version.number}",
+        before=what if deleted else None,
+        after=None if deleted else what,
+    )
+
+
+def _plain_filename(filename: str) -> str:
+    name = "".join(c for c in PurePosixPath(filename).name if c.isprintable())
+    return name[:255] or "model.onnx"
 
 
 def _check_metadata(metadata: VersionMetadata) -> None:
     found = []
     if metadata.framework not in FRAMEWORKS:
-        detail = f"{metadata.framework!r}: this server serves {', '.join(FRAMEWORKS)}"
+        detail = f"{metadata.framework[:80]!r}: this server serves {', '.join(FRAMEWORKS)}"
         found.append(Violation("/framework", "unsupported", detail))
     if metadata.profile not in profile_names():
-        detail = f"{metadata.profile!r}: the profiles are {', '.join(profile_names())}"
+        detail = f"{metadata.profile[:80]!r}: the profiles are {', '.join(profile_names())}"
         found.append(Violation("/profile", "not_found", detail))
-    if metadata.number is not None and not 1 <= metadata.number < 1_000_000_000:
-        found.append(Violation("/version", "range", "a version is a number from 1 to 999999999"))
+    if metadata.number is not None and not 1 <= metadata.number <= MAX_VERSION:
+        detail = f"a version is a number from 1 to {MAX_VERSION}"
+        found.append(Violation("/version", "range", detail))
     if metadata.sha256 is not None and not _SHA256.fullmatch(metadata.sha256):
         found.append(Violation("/sha256", "invalid", "a sha256 has 64 hex digits"))
+    if len(metadata.metrics) > MAX_METRICS:
+        detail = f"{len(metadata.metrics)} metrics; at most {MAX_METRICS} are kept"
+        found.append(Violation("/metrics", "too_many", detail))
     if found:
         raise InvalidInputError(found)
+    check_storable(dict(metadata.metrics), "/metrics")
+    check_provenance(metadata.provenance)
 
 
 def _number(model: Model, wanted: int | None) -> int:
-    highest: int = model.versions.aggregate(highest=Max("number"))["highest"] or 0
     if wanted is None:
+        highest: int = model.versions.aggregate(highest=Max("number"))["highest"] or 0
+        if highest >= MAX_VERSION:
+            raise ConflictError(
+                f"model {model.name!r} has a version {highest}, and no number comes after it: "
+                "name one that is free"
+            )
         return highest + 1
     if model.versions.filter(number=wanted).exists():
         raise ConflictError(f"model {model.name!r} has a version {wanted} already")
     return wanted
+
+
+def locked_model(name: str) -> Model:
+    """The model of that name, which nobody else changes until the transaction ends.
+
+    Raises:
+        NotFoundError: there is none (any more).
+    """
+    model = Model.objects.select_for_update().filter(name=name).first()
+    if model is None:
+        raise NotFoundError(f"there is no model named {name!r}")
+    return model
+
+
+def _check_texts(values: Mapping[str, Any]) -> None:
+    if "description" in values:
+        check_text(values["description"], "/description")
+    if "owner" in values:
+        check_text(values["owner"], "/owner", limit=150)
+    if "tags" in values:
+        check_tags(values["tags"])

@@ -7,14 +7,17 @@ from uuid import UUID
 from celery import shared_task
 
 from control_plane import wiring
-from control_plane.registry.services import sweep_validations, validate_version
+from control_plane.registry.validation import sweep_validations, validate_version
 
 
 @shared_task(name="registry.validate")
 def validate(*, version_id: str) -> None:
     """Says `ready` or `rejected` of one uploaded version."""
     validate_version(
-        version_id=UUID(version_id), store=wiring.artifact_store(), inspector=wiring.inspector()
+        version_id=UUID(version_id),
+        store=wiring.artifact_store(),
+        inspector=wiring.inspector(),
+        clock=wiring.clock(),
     )
 
 

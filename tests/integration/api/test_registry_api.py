@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from control_plane import wiring
 from control_plane.registry.models import Artifact, Model, ModelVersion
-from control_plane.registry.services import validate_version
+from control_plane.registry.validation import validate_version
 from tests.integration.api.conftest import SAMPLES, Api
 from tests.support.fakes import FakeQueue
 
@@ -94,7 +94,10 @@ def test_a_validated_version_is_ready_and_can_be_downloaded(api: Api, queue: Fak
     api.upload("digits", ONNX)
     [version_id] = queue.validations
     validate_version(
-        version_id=version_id, store=wiring.artifact_store(), inspector=wiring.inspector()
+        version_id=version_id,
+        store=wiring.artifact_store(),
+        inspector=wiring.inspector(),
+        clock=wiring.clock(),
     )
     assert api.get("models/digits/versions/1").json()["state"] == "ready"
     content = b"".join(api.get("models/digits/versions/1/download").streaming_content)

@@ -1,0 +1,106 @@
+"""Validating uploads: the runtime's word on whether a version can serve."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+
+from control_plane.adapters.inspection import TIMEOUT_S
+from control_plane.audit.services import record
+from control_plane.ports.clock import Clock
+from control_plane.ports.inspection import (
+    InspectionFailedError,
+    InvalidModelError,
+    ModelInspector,
+)
+from control_plane.ports.queue import Queue
+from control_plane.ports.repository import ArtifactStore
+from control_plane.registry.models import ModelVersion, VersionState
+
+VALIDATION_PATIENCE = timedelta(seconds=30)
+"""A validation that nobody took on for this long is asked for again."""
+
+CLAIM_EXPIRY = timedelta(seconds=TIMEOUT_S + 30)
+"""An inspection ends before this: a claim that is older belongs to a dead worker."""
+
+MAX_ATTEMPTS = 3
+
+
+def validate_version(
+    *, version_id: UUID, store: ArtifactStore, inspector: ModelInspector, clock: Clock
+) -> ModelVersion:
+    """Loads the artifact in its runtime and says `ready` or `rejected`; safe to repeat.
+
+    One worker at a time: a version that is being validated is left alone. An inspection that
+    comes to no end says nothing about the model, and is tried again by the sweep.
+    """
+    claimed = _unclaimed(clock.now()).filter(id=version_id)
+    taken = claimed.update(
+        validating_since=clock.now(), validation_attempts=F("validation_attempts") + 1
+    )
+    version = ModelVersion.objects.select_related("model").get(id=version_id)
+    if not taken:
+        return version
+    try:
+        inspector.check_loads(store.path(version.artifact_id), version.framework)
+        _conclude(version, VersionState.READY, "")
+    except InvalidModelError as error:
+        _conclude(version, VersionState.REJECTED, str(error))
+    except (InspectionFailedError, LookupError, OSError) as error:
+        _failed(version, str(error))
+    version.refresh_from_db()
+    return version
+
+
+def sweep_validations(*, clock: Clock, queue: Queue) -> int:
+    """Asks again for validations that nobody is at; returns how many."""
+    now = clock.now()
+    waiting = _unclaimed(now).filter(created_at__lt=now - VALIDATION_PATIENCE)
+    ids = list(waiting.values_list("id", flat=True))
+    for version_id in ids:
+        queue.validate(version_id=version_id)
+    return len(ids)
+
+
+def _unclaimed(now: datetime) -> QuerySet[ModelVersion]:
+    free = Q(validating_since=None) | Q(validating_since__lt=now - CLAIM_EXPIRY)
+    return ModelVersion.objects.filter(free, state=VersionState.VALIDATING)
+
+
+def _failed(version: ModelVersion, problem: str) -> None:
+    attempts = version.validation_attempts
+    if attempts >= MAX_ATTEMPTS:
+        reason = f"it could not be checked in {attempts} attempts, the last of which: {problem}"
+        _conclude(version, VersionState.REJECTED, reason)
+        return
+    _claimed(version).update(
+        validating_since=None,
+        state_reason=f"attempt {attempts} of {MAX_ATTEMPTS} to check it came to nothing: "
+        f"{problem}; it is tried again",
+    )
+
+
+def _conclude(version: ModelVersion, state: VersionState, reason: str) -> None:
+    with transaction.atomic():
+        changed = _claimed(version).update(state=state, state_reason=reason, validating_since=None)
+        if changed:
+            record(
+                actor="nereid",
+                action=f"version.{state}",
+                object_type="version",
+                object_id=version.id,
+                object_name=f"{version.model.name}:{version.number}",
+                reason=reason,
+            )
+
+
+def _claimed(version: ModelVersion) -> QuerySet[ModelVersion]:
+    """The row while the claim is ours: one that was lost meanwhile is somebody else's to end."""
+    return ModelVersion.objects.filter(
+        id=version.id,
+        state=VersionState.VALIDATING,
+        validating_since=version.validating_since,
+    )
