@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -92,7 +93,7 @@ class Client:
         return [Model.from_json(raw) for raw in self._list("/models/", search=search)]
 
     def model(self, name: str) -> Model:
-        return Model.from_json(self._json("GET", f"/models/{name}/"))
+        return Model.from_json(self._json("GET", f"/models/{_part(name)}/"))
 
     def create_model(self, name: str, description: str = "") -> Model:
         body = {"name": name, "description": description}
@@ -103,10 +104,10 @@ class Client:
         return _made(lambda: self.model(name), lambda: self.create_model(name, description))
 
     def versions(self, model: str) -> list[Version]:
-        return [Version.from_json(raw) for raw in self._list(f"/models/{model}/versions/")]
+        return [Version.from_json(raw) for raw in self._list(f"/models/{_part(model)}/versions/")]
 
     def version(self, model: str, number: int) -> Version:
-        return Version.from_json(self._json("GET", f"/models/{model}/versions/{number}/"))
+        return Version.from_json(self._json("GET", f"/models/{_part(model)}/versions/{number}/"))
 
     def push(
         self,
@@ -134,7 +135,7 @@ class Client:
         with UploadFile(path, on_bytes) as file:
             raw = self._json(
                 "POST",
-                f"/models/{model}/versions/",
+                f"/models/{_part(model)}/versions/",
                 data={"metadata": json.dumps(metadata)},
                 files={"artifact": (path.name, file, "application/octet-stream")},
             )
@@ -152,7 +153,7 @@ class Client:
         return [Endpoint.from_json(raw) for raw in self._list("/endpoints/", search=search)]
 
     def endpoint(self, name: str) -> Endpoint:
-        return Endpoint.from_json(self._json("GET", f"/endpoints/{name}/"))
+        return Endpoint.from_json(self._json("GET", f"/endpoints/{_part(name)}/"))
 
     def create_endpoint(self, name: str, description: str = "") -> Endpoint:
         body = {"name": name, "description": description}
@@ -163,19 +164,21 @@ class Client:
         return _made(lambda: self.endpoint(name), lambda: self.create_endpoint(name, description))
 
     def policy(self, endpoint: str) -> Policy:
-        response = self._request("GET", f"/endpoints/{endpoint}/policy/")
+        response = self._request("GET", f"/endpoints/{_part(endpoint)}/policy/")
         return Policy(_object(response), response.headers.get("ETag", ""))
 
     def put_policy(self, endpoint: str, policy: Mapping[str, Any], *, etag: str) -> Accepted:
         """Replace the policy. `etag` is the one that was read with the policy this is based on;
         the server refuses (412) when someone changed it since. ``*`` means: whatever stands."""
         raw = self._json(
-            "PUT", f"/endpoints/{endpoint}/policy/", json=policy, headers={"If-Match": etag}
+            "PUT", f"/endpoints/{_part(endpoint)}/policy/", json=policy, headers={"If-Match": etag}
         )
         return Accepted.from_json(raw)
 
     def plan(self, endpoint: str, policy: Mapping[str, Any]) -> Plan:
-        return Plan.from_json(self._json("POST", f"/endpoints/{endpoint}/plan/", json=policy))
+        return Plan.from_json(
+            self._json("POST", f"/endpoints/{_part(endpoint)}/plan/", json=policy)
+        )
 
     def rollback(
         self, endpoint: str, revision: int | None = None, reason: str | None = None
@@ -185,10 +188,15 @@ class Client:
             body["revision"] = revision
         if reason:
             body["reason"] = reason
-        return Accepted.from_json(self._json("POST", f"/endpoints/{endpoint}/rollback/", json=body))
+        return Accepted.from_json(
+            self._json("POST", f"/endpoints/{_part(endpoint)}/rollback/", json=body)
+        )
 
     def revisions(self, endpoint: str) -> list[Revision]:
-        return [Revision.from_json(raw) for raw in self._list(f"/endpoints/{endpoint}/revisions/")]
+        return [
+            Revision.from_json(raw)
+            for raw in self._list(f"/endpoints/{_part(endpoint)}/revisions/")
+        ]
 
     # Servers
 
@@ -196,7 +204,7 @@ class Client:
         return [Server.from_json(raw) for raw in self._list("/servers/")]
 
     def server(self, name: str) -> Server:
-        return Server.from_json(self._json("GET", f"/servers/{name}/"))
+        return Server.from_json(self._json("GET", f"/servers/{_part(name)}/"))
 
     # Waiting
 
@@ -288,6 +296,13 @@ def _made(look: Callable[[], object], make: Callable[[], object]) -> bool:
             raise
         return False
     return True
+
+
+def _part(name: str) -> str:
+    """A name as one part of a path: whatever it holds, it leads nowhere else."""
+    quoted = quote(name, safe="")
+    # Dots alone are no name: unquoted they would climb to another path on the way.
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
 
 
 def _on_this_machine(api: str) -> bool:

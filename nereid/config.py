@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -116,8 +117,8 @@ def find_stack(env: Mapping[str, str] | None = None, cwd: Path | None = None) ->
         return _read_stack(Path(home) / "stack.json")
     start = (cwd or Path.cwd()).resolve()
     for folder in (start, *start.parents):
-        stack = _read_stack(folder / ".nereid" / "stack.json")
-        if stack is not None:
+        path = folder / ".nereid" / "stack.json"
+        if _is_ours(path) and (stack := _read_stack(path)) is not None:
             return stack
     return None
 
@@ -164,6 +165,20 @@ def _token_of(address: str, stored: list[Credentials]) -> str | None:
         if credentials.token and origin(credentials.api) == address:
             return credentials.token
     return None
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether nobody but this user (and root) can have said what the file says.
+
+    Above the working directory anybody may leave one, in /tmp for instance, that sends tokens
+    and models to a server of theirs.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    others_write = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return status.st_uid in (0, os.geteuid()) and not others_write
 
 
 def _read_stack(path: Path) -> Stack | None:
