@@ -13,6 +13,14 @@ from stack.private import write_private
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_HOME = CHECKOUT / ".nereid"
 LOOPBACK = "127.0.0.1"
+# What the children read for themselves; passed on as it came, where it came.
+PASSED_ON = (
+    "NEREID_ACCELERATOR",
+    "NEREID_ALLOWED_HOSTS",
+    "NEREID_CSRF_ORIGINS",
+    "NEREID_ENVIRONMENT",
+)
+
 EVERY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
 
 PORT_VARIABLES = {
@@ -215,7 +223,8 @@ def ours(
     settings: StackSettings, keys: Secrets, *, database_url: str, broker_url: str
 ) -> dict[str, str]:
     """The variables that name this stack: with them `manage.py` works on it from any shell."""
-    return {
+    given = settings.environment
+    return {name: given[name] for name in PASSED_ON if name in given} | {
         "NEREID_HOME": str(settings.home),
         "NEREID_BIND": settings.bind,
         "NEREID_HTTP_PORT": str(settings.http_port),

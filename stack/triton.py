@@ -13,6 +13,7 @@ import filecmp
 import http.client
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import sys
@@ -32,7 +33,7 @@ CONTROL_APIS = "model-repository,trace,logging"
 SHM_APIS = "shared-memory"
 
 FORWARDED_HEADERS = "(?i)^x-(nereid|tenant|user|request)-.*"
-NEVER_FORWARDED = ("authorization", "cookie")
+NEVER_FORWARDED = ("authorization", "proxy-authorization", "cookie", "set-cookie")
 
 # What the server and its Python stubs have no business knowing.
 _WITHHELD_VARIABLES = ("DATABASE_URL", "CELERY_BROKER_URL", "PYTHONHOME", "PYTHONPATH")
@@ -109,11 +110,31 @@ def header_pattern(extra: str) -> str:
     """
     additions = [part.strip() for part in extra.split(",") if part.strip()]
     for addition in additions:
-        if addition.lower() in NEVER_FORWARDED:
-            raise ValueError(f"NEREID_FORWARD_HEADERS names {addition!r}, which is never forwarded")
+        _check_forwarded(addition)
     if not additions:
         return FORWARDED_HEADERS
     return "|".join([FORWARDED_HEADERS, *(f"^(?:{addition})$" for addition in additions)])
+
+
+def _check_forwarded(addition: str) -> None:
+    """Refuses what is no regular expression, and what lets a secret through.
+
+    Triton compiles with RE2 and this is Python: what RE2 alone understands is refused, too.
+    """
+    try:
+        # RE2 reads [[:alpha:]] as a class of letters, Python as a set of brackets and letters.
+        if "[:" in addition:
+            raise re.error("POSIX classes such as [:alpha:] are not taken")
+        pattern = re.compile(addition, re.IGNORECASE)
+    except re.error as error:
+        raise ValueError(
+            f"NEREID_FORWARD_HEADERS: {addition!r} is no regular expression: {error}"
+        ) from error
+    for header in NEVER_FORWARDED:
+        if pattern.fullmatch(header):
+            raise ValueError(
+                f"NEREID_FORWARD_HEADERS: {addition!r} takes in {header}, which is never forwarded"
+            )
 
 
 def wheel_root() -> Path:

@@ -96,3 +96,19 @@ def test_children_are_told_every_address(tmp_path: Path) -> None:
     assert variables["NEREID_TRITON_METRICS"] == "http://127.0.0.1:8002/metrics"
     assert variables["DATABASE_URL"] == "postgresql://x"
     assert variables["PATH"].endswith(":/usr/bin")
+
+
+def test_children_are_told_what_they_read_for_themselves(tmp_path: Path) -> None:
+    given = {
+        "NEREID_ACCELERATOR": "gpu",
+        "NEREID_ALLOWED_HOSTS": "nereid.example",
+        "NEREID_CSRF_ORIGINS": "https://nereid.example",
+        "NEREID_ENVIRONMENT": "staging",
+    }
+    settings = load({"NEREID_HOME": str(tmp_path), **given})
+    addresses = {"database_url": "postgresql://x", "broker_url": "redis://y"}
+    variables = child_environment(settings, load_secrets(settings), **addresses)
+    assert given.items() <= variables.items()
+    settings = load({"NEREID_HOME": str(tmp_path)})
+    variables = child_environment(settings, load_secrets(settings), **addresses)
+    assert not given.keys() & variables.keys()
