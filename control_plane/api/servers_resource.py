@@ -16,6 +16,7 @@ from control_plane.api.resource import ResourceView
 from control_plane.endpoints.models import Placement
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import get_server, server_status
+from control_plane.fleet.services import delete_server
 
 
 class ServerSerializer(serializers.ModelSerializer[Server]):
@@ -73,11 +74,19 @@ class ServersView(ResourceView, ListAPIView[Server]):
 class ServerView(ResourceView):
     """One server."""
 
+    write_permission = "fleet.delete_server"
+
     @extend_schema(responses=ServerSerializer)
     def get(self, request: Request, name: str) -> Response:
         """One server, with what its Triton holds."""
         get_server(name)
         return Response(ServerSerializer(_with_relations(Server.objects.all()).get(name=name)).data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, name: str) -> Response:
+        """Removes a server whose node was not heard of lately."""
+        delete_server(name=name, actor=self.actor, now=wiring.clock().now())
+        return Response(status=204)
 
 
 def _with_relations(rows: QuerySet[Server]) -> QuerySet[Server]:

@@ -9,8 +9,14 @@ from django.db import transaction
 
 from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
-from control_plane.domain.violations import InvalidInputError, Violation
+from control_plane.domain.violations import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    Violation,
+)
 from control_plane.fleet.models import Server
+from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, is_alive
 from control_plane.ports.triton import HeldModel
 
 
@@ -47,6 +53,40 @@ def register_server(
             after=addresses,
         )
     return server
+
+
+def delete_server(*, name: str, actor: str, now: datetime) -> None:
+    """Forgets a server that is gone, with what was noted of it.
+
+    An endpoint that waits for this server to let go is waiting no longer.
+
+    Raises:
+        NotFoundError: there is no such server.
+        ConflictError: its node was heard of lately, and would go on serving unseen.
+    """
+    with transaction.atomic():
+        server = Server.objects.select_for_update().filter(name=name).first()
+        if server is None:
+            raise NotFoundError(f"there is no server named {name!r}")
+        if is_alive(server, now):
+            raise ConflictError(
+                f"the node of {name!r} was heard of at {server.last_seen_at:%H:%M:%S} UTC: stop "
+                f"it, and remove the server {HEARTBEAT_EXPIRY.seconds} s later"
+            )
+        record(
+            actor=actor,
+            action="server.delete",
+            object_type="server",
+            object_id=server.id,
+            object_name=name,
+            before={
+                "http": server.http,
+                "grpc": server.grpc,
+                "metrics": server.metrics,
+                "accelerator": server.accelerator,
+            },
+        )
+        server.delete()
 
 
 def heartbeat(

@@ -1,0 +1,63 @@
+"""Servers come and go; a dead one holds nothing up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from control_plane import wiring
+from control_plane.audit.models import AuditEvent
+from control_plane.endpoints.models import Endpoint, Placement
+from control_plane.endpoints.reconcile import reconcile
+from control_plane.fleet.models import Server
+from control_plane.fleet.services import heartbeat, register_server
+from tests.integration.api.conftest import Api
+from tests.integration.api.test_registry_api import problem
+
+
+def lab(seconds_ago: float) -> Server:
+    """A server whose node was heard of then."""
+    addresses = {"http": "127.0.0.1:1", "grpc": "127.0.0.1:2", "metrics": "http://127.0.0.1:3/m"}
+    register_server(name="lab-1", accelerator="cpu", actor="ada", **addresses)
+    now = wiring.clock().now() - timedelta(seconds=seconds_ago)
+    heartbeat(name="lab-1", now=now, ready=True, reason="", triton_version="", held=[])
+    return Server.objects.get()
+
+
+def test_a_server_that_lives_stays(digits: Api, reader: Api) -> None:
+    lab(seconds_ago=1)
+    response = digits.call("delete", "servers/lab-1/")
+    problem(response, 409)
+    assert "heard of" in response.json()["detail"]
+    assert Server.objects.exists()
+    problem(reader.call("delete", "servers/lab-1/"), 403)
+    problem(digits.call("delete", "servers/lab-2/"), 404)
+
+
+def test_an_endpoint_of_a_dead_server_can_be_removed(
+    digits: Api, weights: Callable[..., dict[str, Any]]
+) -> None:
+    server = lab(seconds_ago=60)
+    digits.put_policy("digits", weights(100))
+    endpoint = Endpoint.objects.get()
+    Placement.objects.create(server=server, endpoint=endpoint, prepared=1, switched=1)
+    digits.call("delete", "endpoints/digits/")
+
+    def look() -> bool:
+        """One look of the worker; whether the endpoint is still there after it."""
+        reconcile(
+            endpoint_id=endpoint.id,
+            clock=wiring.clock(),
+            queue=wiring.queue(),
+            print_config=wiring.print_config,
+        )
+        return Endpoint.objects.exists()
+
+    assert look()
+    assert digits.call("delete", "servers/lab-1/").status_code == 204
+    assert not Server.objects.exists()
+    assert not Placement.objects.exists()
+    event = AuditEvent.objects.get(action="server.delete")
+    assert (event.actor, event.object_name) == ("ada", "lab-1")
+    assert not look()
