@@ -108,13 +108,9 @@ def api_is_ready(host: str, port: int) -> bool:
 
 
 def worker_service(environment: dict[str, str]) -> Service:
-    arguments = [
-        *("celery", "--quiet", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads"),
-        *("-c", "4", "-n", "worker@%h", "--loglevel", "INFO"),
-    ]
     return Service(
         name="worker",
-        command=lambda: _python(*arguments),
+        command=lambda: _python("workers.control"),
         environment=environment,
         cwd=CHECKOUT,
         ready_line=re.compile(r"worker@\S+ ready\."),

@@ -8,6 +8,9 @@ from celery import Celery
 
 CONTROL_QUEUE = "control"
 
+VALIDATION_QUEUE = "validation"
+"""Apart from the rest: loading an upload takes minutes, and a rollback waits for nobody."""
+
 COMMAND_EXPIRY_S = 20.0
 """A command older than this is dropped: the reconcile that sent it has sent it again."""
 
@@ -28,7 +31,7 @@ class CeleryQueue:
         self._send("reconcile.endpoint", CONTROL_QUEUE, {"endpoint_id": str(endpoint_id)})
 
     def validate(self, *, version_id: UUID) -> None:
-        self._send("registry.validate", CONTROL_QUEUE, {"version_id": str(version_id)})
+        self._send("registry.validate", VALIDATION_QUEUE, {"version_id": str(version_id)})
 
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         self._send(

@@ -1,0 +1,54 @@
+"""The control plane's worker: `python -m workers.control`.
+
+Two Celery workers with pools of their own. One reconciles, sweeps and scrapes; the other loads
+uploads, which takes minutes each and must never stand between a rollback and its servers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+import time
+
+from control_plane.adapters.queue import CONTROL_QUEUE, VALIDATION_QUEUE
+from workers.lane import QueueWorker
+
+LOOK_S = 0.5
+
+STOP_PATIENCE_S = 15.0
+"""Below the time that the stack, and Compose, give this process to end."""
+
+
+def main(arguments: list[str]) -> int:
+    """Runs until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m workers.control", description=__doc__)
+    parser.add_argument("--threads", type=int, default=4, help="reconciles at once")
+    parser.add_argument("--validations", type=int, default=1, help="uploads loaded at once")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    workers = [
+        QueueWorker(VALIDATION_QUEUE, name="validation", threads=options.validations),
+        QueueWorker(CONTROL_QUEUE, name="worker", threads=options.threads),
+    ]
+    try:
+        while not stopping.is_set():
+            for worker in workers:
+                worker.keep_running()
+            stopping.wait(LOOK_S)
+    finally:
+        for worker in workers:
+            worker.ask_to_stop()
+        deadline = time.monotonic() + STOP_PATIENCE_S
+        for worker in workers:
+            worker.stop(max(0.0, deadline - time.monotonic()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
