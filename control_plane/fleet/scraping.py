@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 from control_plane.fleet.models import Server
@@ -25,10 +26,15 @@ def scrape_servers(
     for server in Server.objects.all():
         now = clock.now()
         try:
-            samples = metrics_of(server.metrics).scrape()
+            page = metrics_of(server.metrics).scrape()
+            # A NaN, which the format allows, is no count of anything.
+            scrape = rows((s for s in page if math.isfinite(s.value)), server.id, now)
         except TritonUnreachableError as error:
             logger.info("no sample of %s: %s", server.name, error)
             continue
-        store.write(rows(samples, server.id, now))
+        except Exception:  # a page that cannot be read, in whichever way, is that server's alone
+            logger.exception("the metrics of %s cannot be read", server.name)
+            continue
+        store.write(scrape)
         answered += 1
     return answered
