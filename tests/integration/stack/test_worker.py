@@ -1,0 +1,66 @@
+"""The control plane's worker: two pools under one process, over a real broker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from celery import Celery
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def worker(broker: str, postgres: str) -> Iterator[subprocess.Popen[bytes]]:
+    environment = os.environ | {"CELERY_BROKER_URL": broker, "DATABASE_URL": postgres}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workers.control"], cwd=CHECKOUT, env=environment
+    )
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def queues(app: Celery) -> dict[str, list[str]]:
+    """Worker name without its host -> the queues it consumes."""
+    answers = app.control.inspect(timeout=1).active_queues() or {}
+    return {
+        name.partition("@")[0]: [queue["name"] for queue in found]
+        for name, found in answers.items()
+    }
+
+
+def test_validations_and_the_rest_have_pools_of_their_own(
+    worker: subprocess.Popen[bytes], broker: str
+) -> None:
+    expected = {"worker": ["control"], "validation": ["validation"]}
+    with Celery("test", broker=broker) as app:
+        _until(lambda: queues(app) == expected)
+        [victim] = [
+            child
+            for child in psutil.Process(worker.pid).children()
+            if "validation@%h" in child.cmdline()
+        ]
+        victim.kill()
+        # One that died is started again; the other does not notice.
+        _until(lambda: not victim.is_running() and queues(app) == expected)
+    children = psutil.Process(worker.pid).children()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    assert not any(child.is_running() for child in children)
+
+
+def _until(condition: object, patience_s: float = 60) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
