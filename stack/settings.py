@@ -19,6 +19,7 @@ PASSED_ON = (
     "NEREID_ALLOWED_HOSTS",
     "NEREID_CSRF_ORIGINS",
     "NEREID_ENVIRONMENT",
+    "NEREID_MAX_UPLOAD_BYTES",
 )
 
 EVERY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.db.models import QuerySet
 from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
@@ -103,6 +105,7 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
     def post(self, request: Request, name: str) -> Response:
         """Uploads a version: part `artifact` is the file, part `metadata` a JSON object."""
         get_model(name)
+        _check_size(request)
         upload = request.FILES.get("artifact")
         if upload is None:
             raise InvalidInputError(
@@ -152,6 +155,14 @@ class DownloadView(ResourceView):
         digest = base64.b64encode(bytes.fromhex(version.artifact_id)).decode()
         response["Digest"] = f"sha-256={digest}"  # RFC 3230: base64, not hex
         return response
+
+
+def _check_size(request: Request) -> None:
+    """Before anything is read: what is too large shall not fill the disk first."""
+    limit = settings.NEREID_MAX_UPLOAD_BYTES
+    # Without a length Django reads nothing, so this is all of the body.
+    if int(request.META.get("CONTENT_LENGTH") or 0) > limit:
+        raise RequestDataTooBig(f"an upload has at most {limit} bytes (NEREID_MAX_UPLOAD_BYTES)")
 
 
 def _metadata(request: Request) -> VersionMetadata:

@@ -132,6 +132,7 @@ STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # no collectstatic step between a checkout and a running console
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 << 20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 << 20
+NEREID_MAX_UPLOAD_BYTES = int(os.environ.get("NEREID_MAX_UPLOAD_BYTES") or 20 << 30)
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -201,6 +201,16 @@ def test_a_body_over_the_limit(api: Api) -> None:
     assert not ModelVersion.objects.exists()
 
 
+def test_an_upload_over_the_limit(api: Api) -> None:
+    api.post("models/", {"name": "digits"})
+    before = stored_files()
+    with override_settings(NEREID_MAX_UPLOAD_BYTES=ONNX.stat().st_size):
+        response = api.upload("digits", ONNX)
+    problem(response, 413)
+    assert "NEREID_MAX_UPLOAD_BYTES" in response.json()["detail"]
+    assert stored_files() == before
+
+
 def test_bodies_are_json(digits: Api) -> None:
     form = "application/x-www-form-urlencoded"
     problem(raw(digits, "post", "models/", "name=m", form), 415)

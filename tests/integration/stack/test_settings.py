@@ -104,6 +104,7 @@ def test_children_are_told_what_they_read_for_themselves(tmp_path: Path) -> None
         "NEREID_ALLOWED_HOSTS": "nereid.example",
         "NEREID_CSRF_ORIGINS": "https://nereid.example",
         "NEREID_ENVIRONMENT": "staging",
+        "NEREID_MAX_UPLOAD_BYTES": "1000000",
     }
     settings = load({"NEREID_HOME": str(tmp_path), **given})
     addresses = {"database_url": "postgresql://x", "broker_url": "redis://y"}
