@@ -234,7 +234,7 @@ def _uses(rows: Iterable[DjangoModel]) -> str:
     found = sorted(rows, key=lambda row: row.pk, reverse=True)
     manager = type(found[0])._default_manager
     named = manager.select_related().filter(pk__in=[row.pk for row in found[:_USES_NAMED]])
-    words = [str(row) for row in named.order_by("-pk")]
+    words = [str(row) for row in named.order_by("pk")]
     more = len(found) - len(words)
     return ", ".join(words) + (f" and {more} more" if more > 0 else "")
 

@@ -46,7 +46,7 @@ def test_a_version_in_use_says_by_whom_in_few_words() -> None:
     ):
         delete_version(version=version, actor="ada")
     assert str(refusal.value).endswith(
-        "endpoint-30 revision 30, endpoint-29 revision 29, endpoint-28 revision 28 and 27 more"
+        "endpoint-28 revision 28, endpoint-29 revision 29, endpoint-30 revision 30 and 27 more"
     )
     assert len(few) < 12, [query["sql"][:80] for query in few]
     assert ModelVersion.objects.exists()
