@@ -80,8 +80,10 @@ def test_the_worker_is_killed_between_prepare_and_switch(stack: ServingStack) ->
     assert eventually(lambda: "preparing" in endpoint(stack)["reason"], 20)
     kill(stack, "worker")
     assert eventually(
-        lambda: endpoint(stack)["observed_generation"] == generation
-        and endpoint(stack)["status"] == "Healthy",
+        lambda: (
+            endpoint(stack)["observed_generation"] == generation
+            and endpoint(stack)["status"] == "Healthy"
+        ),
         60,
     ), stack.tail()
     with InferenceServerClient(stack.stack["triton"]["grpc"]) as client:
