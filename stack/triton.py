@@ -1,26 +1,25 @@
 """Launching the Triton that the nvidia-pytriton wheel carries.
 
 Everything that is special about that binary is said here once: where its libraries lie, which
-stub fits this Python, how its restricted APIs are spelled, and what it leaves behind when killed.
-Nothing in site-packages is ever changed: the backend directory is made of links under the node's
-own home.
+stub fits this Python, how its restricted APIs are spelled. Nothing in site-packages is ever
+changed: the backend directory is filled under the node's own home.
 """
 
 from __future__ import annotations
 
-import contextlib
 import filecmp
 import http.client
 import importlib.util
 import os
 import re
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from stack.triton_leftovers import STUB, clean_leftovers
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TRAFFIC_LIBRARY = CHECKOUT / "backends" / "traffic" / "build" / "libtriton_traffic.so"
@@ -38,10 +37,6 @@ NEVER_FORWARDED = ("authorization", "proxy-authorization", "cookie", "set-cookie
 # What the server and its Python stubs have no business knowing.
 _WITHHELD_VARIABLES = ("DATABASE_URL", "CELERY_BROKER_URL", "PYTHONHOME", "PYTHONPATH")
 _WITHHELD_PREFIX = "NEREID_"
-
-_STUB = "triton_python_backend_stub"
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the fixed place of POSIX shared memory
-_PROC = Path("/proc")
 
 
 class TritonUnavailableError(RuntimeError):
@@ -154,7 +149,7 @@ def wheel_libraries() -> Path:
 def python_stub() -> Path:
     """The stub built for the Python that runs this: another one cannot import our packages."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stub = wheel_root() / "python_backend_stubs" / version / _STUB
+    stub = wheel_root() / "python_backend_stubs" / version / STUB
     if not stub.exists():
         raise TritonUnavailableError(f"nvidia-pytriton has no Python stub for Python {version}")
     return stub
@@ -171,7 +166,7 @@ def assemble_backend_directory(node_home: Path, *, traffic_library: Path = TRAFF
         "python": {
             "libtriton_python.so": python / "libtriton_python.so",
             "triton_python_backend_utils.py": python / "triton_python_backend_utils.py",
-            _STUB: python_stub(),
+            STUB: python_stub(),
         },
         "traffic": {"libtriton_traffic.so": traffic_library},
     }
@@ -321,85 +316,3 @@ def wait_ready(
     raise TritonUnavailableError(
         f"tritonserver was not ready at {options.http} within {timeout_s:.0f} s"
     )
-
-
-def clean_leftovers(name: str) -> list[str]:
-    """End the orphaned Python stubs of this server and remove its shared memory; say what went.
-
-    A server that was killed cannot do this itself. A stub whose server lives is left alone, and so
-    is memory that any living process still maps: a second stack may use the same name.
-    """
-    prefix = f"nereid_{name}_"
-    removed = [f"stub {pid}" for pid in _orphaned_stubs(prefix) if _end(pid)]
-    regions = [entry for entry in _SHARED_MEMORY.glob(f"{prefix}*") if entry.is_file()]
-    if not regions:
-        return removed
-    in_use = _mapped_regions(prefix)
-    for region in regions:
-        if region.name not in in_use:
-            # Another user's server of this name: its memory is not ours to remove.
-            with contextlib.suppress(PermissionError):
-                region.unlink(missing_ok=True)
-                removed.append(f"shared memory {region.name}")
-    return removed
-
-
-def _processes() -> Iterable[int]:
-    return (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit())
-
-
-def _arguments(pid: int) -> list[str]:
-    try:
-        return (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return []
-
-
-def _parent(pid: int) -> int:
-    try:
-        # The command name may hold spaces and brackets: the fields after its last ")" are safe.
-        stat = (_PROC / str(pid) / "stat").read_text()
-        return int(stat.rpartition(")")[2].split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
-
-
-def _orphaned_stubs(prefix: str) -> list[int]:
-    orphans = []
-    for pid in _processes():
-        arguments = _arguments(pid)
-        if not arguments or Path(arguments[0]).name != _STUB:
-            continue
-        if not any(argument.startswith(prefix) for argument in arguments):
-            continue
-        parent = _arguments(_parent(pid))
-        if not parent or Path(parent[0]).name != "tritonserver":
-            orphans.append(pid)
-    return orphans
-
-
-def _end(pid: int, patience_s: float = 5.0) -> bool:
-    """Kill an orphan and wait until it is gone: until then its memory counts as in use."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return False
-    deadline = time.monotonic() + patience_s
-    while _arguments(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return True
-
-
-def _mapped_regions(prefix: str) -> set[str]:
-    start = f"{_SHARED_MEMORY}/{prefix}"
-    mapped = set()
-    for pid in _processes():
-        try:
-            maps = (_PROC / str(pid) / "maps").read_text(errors="replace")
-        except OSError:
-            continue
-        for line in maps.splitlines():
-            at = line.find(start)
-            if at >= 0 and not line.endswith("(deleted)"):
-                mapped.add(Path(line[at:]).name)
-    return mapped

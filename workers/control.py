@@ -11,10 +11,9 @@ import logging
 import signal
 import sys
 import threading
-import time
 
 from control_plane.adapters.queue import CONTROL_QUEUE, VALIDATION_QUEUE
-from workers.lane import QueueWorker
+from workers.lane import QueueWorker, stop_all
 
 LOOK_S = 0.5
 
@@ -42,11 +41,7 @@ def main(arguments: list[str]) -> int:
                 worker.keep_running()
             stopping.wait(LOOK_S)
     finally:
-        for worker in workers:
-            worker.ask_to_stop()
-        deadline = time.monotonic() + STOP_PATIENCE_S
-        for worker in workers:
-            worker.stop(max(0.0, deadline - time.monotonic()))
+        stop_all(workers, STOP_PATIENCE_S)
     return 0
 
 

@@ -7,6 +7,8 @@ import logging
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,15 @@ class QueueWorker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def stop_all(workers: Sequence[QueueWorker], patience_s: float) -> None:
+    """Lets all of them finish at the same time, for so long together."""
+    for worker in workers:
+        worker.ask_to_stop()
+    deadline = time.monotonic() + patience_s
+    for worker in workers:
+        worker.stop(max(0.0, deadline - time.monotonic()))
 
 
 def _die_with_parent() -> None:

@@ -7,12 +7,10 @@ says how it is, and runs the two lanes that commands arrive on.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import logging
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -33,6 +31,7 @@ from control_plane.adapters.queue import node_queue  # noqa: E402
 from control_plane.fleet.agent import NodeAgent  # noqa: E402
 from control_plane.fleet.services import heartbeat  # noqa: E402
 from control_plane.ports.triton import HeldModel, TritonControl, TritonError  # noqa: E402
+from workers.lane import QueueWorker, stop_all  # noqa: E402
 
 logger = logging.getLogger("node")
 
@@ -43,40 +42,6 @@ STOP_PATIENCE_S = 10.0
 
 PREPARES_AT_ONCE = 2
 """Two below Triton's `--model-load-thread-count` of 4, so that a router always finds one."""
-
-_PR_SET_PDEATHSIG = 1
-
-
-class Lane:
-    """A Celery worker for one of the node's queues, in a process of its own."""
-
-    def __init__(self, verb: str, concurrency: int) -> None:
-        self._queue = node_queue(settings.NEREID_NODE_NAME, verb)
-        self._concurrency = concurrency
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def keep_running(self) -> None:
-        """Starts it, or starts it again when it died."""
-        if self._process is not None:
-            if self._process.poll() is None:
-                return
-            logger.warning("lane %s ended with %s", self._queue, self._process.returncode)
-        command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker"]
-        command += ["-Q", self._queue, "-n", f"{self._queue}@%h", "-l", "INFO"]
-        command += ["-P", "threads", "-c", str(self._concurrency)]
-        command += ["--without-gossip", "--without-mingle"]
-        self._process = subprocess.Popen(command, preexec_fn=_die_with_parent)
-
-    def stop(self) -> None:
-        """Lets it finish what it does, for a while."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 class Keeper:
@@ -163,7 +128,7 @@ def main() -> int:
         target=_every, args=(HEARTBEAT_S, keeper.heartbeat, stopping), daemon=True
     )
     heartbeats.start()
-    lanes = [Lane("prepare", PREPARES_AT_ONCE), Lane("switch", 2)]
+    lanes = [_lane("prepare", PREPARES_AT_ONCE), _lane("switch", 2)]
 
     def look() -> None:
         for lane in lanes:
@@ -174,9 +139,13 @@ def main() -> int:
         _every(LOOK_S, look, stopping)
     finally:
         ready_file.unlink(missing_ok=True)
-        for lane in lanes:
-            lane.stop()
+        stop_all(lanes, STOP_PATIENCE_S)
     return 0
+
+
+def _lane(verb: str, threads: int) -> QueueWorker:
+    queue = node_queue(settings.NEREID_NODE_NAME, verb)
+    return QueueWorker(queue, name=queue, threads=threads)
 
 
 def _every(interval_s: float, duty: Callable[[], None], stopping: threading.Event) -> None:
@@ -187,10 +156,6 @@ def _every(interval_s: float, duty: Callable[[], None], stopping: threading.Even
         except Exception:  # a node that stops looking because of one odd answer helps nobody
             logger.exception("%s failed; trying again", duty.__name__)
         stopping.wait(interval_s)
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 if __name__ == "__main__":
