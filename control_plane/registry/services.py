@@ -200,7 +200,8 @@ def add_version(
                 created_by=actor,
             )
             _record_version(version, "version.create", actor)
-            transaction.on_commit(lambda: queue.validate(version_id=version.id))
+            # Robust: the version stands, and the sweep asks when the broker is back.
+            transaction.on_commit(lambda: queue.validate(version_id=version.id), robust=True)
     except BaseException as error:
         _discard_unless_used(sha256, store)
         if isinstance(error, InvalidModelError | InspectionFailedError):
