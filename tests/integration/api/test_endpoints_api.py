@@ -250,4 +250,10 @@ def test_the_openapi_document_covers_every_path(digits: Api) -> None:
     document = yaml.safe_load(response.content)
     for path in ("/api/v1/endpoints/{name}/policy", "/api/v1/models/{name}/versions"):
         assert path in {p.rstrip("/") for p in document["paths"]}
+    summaries = [
+        operation.get("summary")
+        for methods in document["paths"].values()
+        for operation in methods.values()
+    ]
+    assert all(summaries)
     assert Client().get("/api/docs/").status_code == 200
