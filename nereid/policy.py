@@ -87,8 +87,10 @@ def policy_document(
     """The policy that these expressions mean, as a change to `current`.
 
     Naming new arms is not a reason to lose a sticky key or a rule: everything of `current` but
-    its arms is kept, and an arm that stays keeps its name, timeout and the like. The primary is
-    the one asked for, else the arm with the most weight (the first of equals).
+    its arms is kept, and an arm that stays keeps its name, timeout and the like. The primary,
+    which requests fall back to, is the one asked for, else the present one if it stays: more
+    traffic is no reason to trust a version with everybody's. Else it is the arm with the most
+    weight (the first of equals).
     """
     arms = parse_arms(texts)
     known = {
@@ -118,6 +120,9 @@ def _primary_index(
     arms: Sequence[ArmExpression], documents: Sequence[Mapping[str, Any]], primary: str | None
 ) -> int:
     if primary is None:
+        for index, document in enumerate(documents):
+            if document.get("primary"):
+                return index
         weights = [arm.weight or Decimal(0) for arm in arms]
         return weights.index(max(weights))
     for index, (arm, document) in enumerate(zip(arms, documents, strict=True)):

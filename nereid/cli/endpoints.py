@@ -29,7 +29,9 @@ EndpointArgument = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The p
 PrimaryOption = Annotated[
     str | None,
     typer.Option(
-        "--primary", metavar="MODEL:VERSION", help="The arm to fall back on. Else the largest."
+        "--primary",
+        metavar="MODEL:VERSION",
+        help="The arm to fall back on. Else the present one, or the largest.",
     ),
 ]
 WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it serves.")]

@@ -89,10 +89,19 @@ def test_a_change_of_arms_keeps_the_rest_of_the_policy() -> None:
     assert policy_document(["digits:1=20", "digits:2=80"], current=current) == {
         "sticky": {"key": "header:x-user-id"},
         "arms": [
-            {**arm("stable", 1, 20, primary=False), "timeout": "500ms"},
-            arm("digits-v2", 2, 80, primary=True),
+            {**arm("stable", 1, 20, primary=True), "timeout": "500ms"},
+            arm("digits-v2", 2, 80, primary=False),
         ],
     }
+
+
+def test_the_primary_goes_with_its_arm_or_as_asked() -> None:
+    current = {"arms": [arm("stable", 1, 100, primary=True)]}
+    assert policy_document(["digits:2=100"], current=current)["arms"] == [
+        arm("digits-v2", 2, 100, primary=True)
+    ]
+    asked = policy_document(["digits:1=90", "digits:2=10"], primary="digits:2", current=current)
+    assert [a["primary"] for a in asked["arms"]] == [False, True]
 
 
 def arm(name: str, version: int, weight: float, *, primary: bool) -> dict[str, object]:
