@@ -65,6 +65,23 @@ def sweep_validations(*, clock: Clock, queue: Queue) -> int:
     return len(ids)
 
 
+def release_claims(*, queue: Queue) -> int:
+    """Asks again for every validation under way; for a worker's start. Returns how many.
+
+    A worker that was killed left its claims behind, and an upload would wait minutes for them
+    to expire. A claim that belongs to a worker elsewhere is lost to it: its outcome no longer
+    counts, and the version is validated once more.
+    """
+    claimed = ModelVersion.objects.filter(
+        state=VersionState.VALIDATING, validating_since__isnull=False
+    )
+    ids = list(claimed.values_list("id", flat=True))
+    claimed.filter(id__in=ids).update(validating_since=None)
+    for version_id in ids:
+        queue.validate(version_id=version_id)
+    return len(ids)
+
+
 def _unclaimed(now: datetime) -> QuerySet[ModelVersion]:
     free = Q(validating_since=None) | Q(validating_since__lt=now - CLAIM_EXPIRY)
     return ModelVersion.objects.filter(free, state=VersionState.VALIDATING)

@@ -91,6 +91,14 @@ def test_the_worker_is_killed_between_prepare_and_switch(stack: ServingStack) ->
     assert str(number) in metadata.versions
 
 
+def test_the_worker_is_killed_while_it_validates(stack: ServingStack) -> None:
+    path = CHECKOUT / "model_repository/samples/digits/v2/model.onnx"
+    with Client(stack.api, stack.token) as client:
+        pushed = client.push("digits", path)
+        kill(stack, "worker")
+        assert client.wait_version_ready("digits", pushed.number, timeout=60).state == "ready"
+
+
 def push_again(stack: ServingStack, version: int) -> int:
     """Uploads that version's file once more, so that there is something to be loaded."""
     path = CHECKOUT / f"model_repository/samples/digits/v{version}/model.onnx"

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
+from celery.signals import worker_ready
 
 from control_plane import wiring
-from control_plane.registry.validation import sweep_validations, validate_version
+from control_plane.adapters.queue import VALIDATION_QUEUE
+from control_plane.registry.validation import (
+    release_claims,
+    sweep_validations,
+    validate_version,
+)
+
+
+@worker_ready.connect
+def take_up_what_was_left(sender: Any, **_: Any) -> None:
+    """A validation worker begins with what its killed predecessor was at."""
+    if VALIDATION_QUEUE in sender.app.amqp.queues.consume_from:
+        release_claims(queue=wiring.queue())
 
 
 @shared_task(name="registry.validate")

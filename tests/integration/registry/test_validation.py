@@ -16,6 +16,7 @@ from control_plane.registry.models import Artifact, Model, ModelVersion, Version
 from control_plane.registry.validation import (
     CLAIM_EXPIRY,
     MAX_ATTEMPTS,
+    release_claims,
     sweep_validations,
     validate_version,
 )
@@ -161,3 +162,14 @@ def test_who_lost_the_claim_says_nothing_more(version: ModelVersion, clock: Fake
 
     late.during = during  # type: ignore[method-assign]
     assert validate(version, late, clock) == VersionState.VALIDATING
+
+
+def test_a_worker_that_starts_takes_up_what_a_killed_one_left(
+    version: ModelVersion, clock: FakeClock
+) -> None:
+    ModelVersion.objects.update(validating_since=clock.now(), validation_attempts=1)
+    queue = FakeQueue()
+    assert release_claims(queue=queue) == 1
+    assert queue.validations == [version.id]
+    assert validate(version, Inspector(None), clock) == VersionState.READY
+    assert release_claims(queue=queue) == 0
