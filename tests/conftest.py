@@ -36,6 +36,12 @@ def django_db_modify_db_settings(postgres: str) -> None:
 
 
 @pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """The database goes with its server: there is nothing to drop first."""
+    return True
+
+
+@pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a throw-away broker."""
     from stack.broker import EmbeddedBroker
