@@ -103,6 +103,10 @@ class Client:
         """Create the model unless it exists; True when this call made it."""
         return _made(lambda: self.model(name), lambda: self.create_model(name, description))
 
+    def delete_model(self, name: str) -> None:
+        """Remove a model that has no versions."""
+        self._request("DELETE", f"/models/{_part(name)}/")
+
     def versions(self, model: str) -> list[Version]:
         return [Version.from_json(raw) for raw in self._list(f"/models/{_part(model)}/versions/")]
 
@@ -162,6 +166,10 @@ class Client:
     def ensure_endpoint(self, name: str, description: str = "") -> bool:
         """Create the endpoint unless it exists; True when this call made it."""
         return _made(lambda: self.endpoint(name), lambda: self.create_endpoint(name, description))
+
+    def delete_endpoint(self, name: str) -> None:
+        """Take an endpoint off every server; that goes on after this returns."""
+        self._request("DELETE", f"/endpoints/{_part(name)}/")
 
     def policy(self, endpoint: str) -> Policy:
         response = self._request("GET", f"/endpoints/{_part(endpoint)}/policy/")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import F, JSONField, Max, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Exists, F, JSONField, Max, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from control_plane.domain.planning.plan import Plan
-from control_plane.domain.planning.reconcile import ServerView, Snapshot
+from control_plane.domain.planning.reconcile import ServerView, Snapshot, Status
 from control_plane.domain.violations import NotFoundError
 from control_plane.endpoints.models import Endpoint, Placement, Revision
 from control_plane.fleet.models import Server
-from control_plane.fleet.selectors import is_alive
+from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, is_alive
 
 
 def endpoints() -> QuerySet[Endpoint]:
@@ -45,11 +45,13 @@ def serving_plan(endpoint: Endpoint) -> Plan | None:
 def due_endpoints(now: datetime) -> QuerySet[Endpoint]:
     """Endpoints that a reconcile should look at and nobody is looking at."""
     free = Q(lease_expires_at=None) | Q(lease_expires_at__lte=now)
+    troubled = Server.objects.filter(Q(ready=False) | Q(last_seen_at__lt=now - HEARTBEAT_EXPIRY))
     wanting = (
         ~Q(generation=F("observed_generation"))
         | Q(look_again=True)
         | Q(look_at__lte=now)
         | Q(deleted_at__isnull=False)
+        | (Q(status=Status.HEALTHY) & Exists(troubled))
     )
     return Endpoint.objects.filter(free & wanting)
 
@@ -106,11 +108,13 @@ def placement_status(placement: Placement, generation: int) -> tuple[str, str]:
 
 def _server_view(server: Server, placement: Placement | None, now: datetime) -> ServerView:
     alive = is_alive(server, now)
+    trouble = "" if server.ready else server.not_ready_reason or "not ready"
     if placement is None:
-        return ServerView(name=server.name, alive=alive)
+        return ServerView(name=server.name, alive=alive, trouble=trouble)
     return ServerView(
         name=server.name,
         alive=alive,
+        trouble=trouble,
         prepared=placement.prepared,
         switched=placement.switched,
         retired=placement.retired,

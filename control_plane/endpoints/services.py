@@ -167,6 +167,9 @@ def set_policy(
         generation = next_generation(endpoint)
         plan = compile_for(endpoint, policy, generation)
         before = endpoint.policy
+        if restores is None and before == policy.to_document():
+            # The same once more is no step forward: the way back stays where it was.
+            restores = _restored_by(endpoint)
         endpoint.policy = policy.to_document()
         endpoint.generation = generation
         endpoint.changed_by = actor
@@ -242,8 +245,10 @@ def rollback_target(endpoint: Endpoint, number: int | None) -> Revision:
             return before
         return serving
     if before is None:
+        origin = f", which goes back to {serving.restores}," if serving.restores else ""
         raise ConflictError(
-            f"no revision before {serving.number} had another policy: nothing to go back to"
+            f"before revision {serving.number}{origin} nothing with another policy served; to go "
+            "to a certain revision, name it"
         )
     return before
 
@@ -317,6 +322,11 @@ def _announce(endpoint: Endpoint, queue: Queue) -> None:
     endpoint_id = endpoint.id
     # Robust: the change stands, and the sweep finds it when the broker is back.
     transaction.on_commit(lambda: queue.reconcile(endpoint_id=endpoint_id), robust=True)
+
+
+def _restored_by(endpoint: Endpoint) -> int | None:
+    present = endpoint.revisions.filter(generation=endpoint.generation).first()
+    return present.restores if present else None
 
 
 def _before(serving: Revision) -> Revision | None:

@@ -170,10 +170,18 @@ class NodeAgent:
         Raises:
             TritonUnreachableError: Triton does not answer.
         """
-        ready = self._ready_names()
-        desired = [state.desired for state in self._state.all().values() if state.desired]
-        arms = sorted({name for plan in desired for name in plan.physical_names})
-        return [name for name in (*arms, *(plan.endpoint for plan in desired)) if name not in ready]
+        found: list[str] = []
+        for endpoint, state in self._state.all().items():
+            if self._lacks(state, self._ready_names()):
+                # Once more under the lock: a switch notes its plan just before it carries it out.
+                with self._state.locked(endpoint):
+                    found += self._lacks(self._state.read(endpoint), self._ready_names())
+        routers = self._state.all().keys()
+        return sorted(set(found), key=lambda name: (name in routers, name))
+
+    def _lacks(self, state: EndpointState, ready: frozenset[str]) -> list[str]:
+        plan = state.desired
+        return [n for n in (*plan.physical_names, plan.endpoint) if n not in ready] if plan else []
 
     def restore(self, progress: Callable[[str], None] = lambda _: None) -> list[str]:
         """Brings Triton back to what it should serve, from this node's own disk.

@@ -16,7 +16,7 @@ from nereid.client import Client
 from nereid.drawing import BAD, split_bar
 from nereid.errors import NereidError, ProblemError
 from nereid.policy import policy_document
-from nereid.resources import Accepted, Endpoint, Policy, Revision
+from nereid.resources import Accepted, Endpoint, Revision
 
 ArmsArgument = Annotated[
     list[str],
@@ -157,11 +157,14 @@ def deploy(
     """
     policy_document(arms, primary=primary)  # wrong usage is told before anything is asked
     with session.client() as client:
-        standing = _standing_policy(session, client, endpoint, create)
+        standing, made = _standing_policy(session, client, endpoint, create)
         policy = policy_document(arms, primary=primary, current=standing.document)
         try:
             accepted = client.put_policy(endpoint, policy, etag=standing.etag)
         except ProblemError as error:
+            if made:  # nothing half-made stays behind a command that failed
+                client.delete_endpoint(endpoint)
+                session.note(f"the endpoint {endpoint} was not kept")
             if error.status == httpx.codes.PRECONDITION_FAILED:
                 raise NereidError(
                     f"someone changed {endpoint} at the same moment; nothing was done\n"
@@ -171,9 +174,12 @@ def deploy(
         _follow(session, client, accepted, wait, timeout)
 
 
-def _standing_policy(session: Session, client: Client, endpoint: str, create: bool) -> Policy:
+def _standing_policy(
+    session: Session, client: Client, endpoint: str, create: bool
+) -> tuple[Policy, bool]:
+    """The policy there is, and whether this call made the endpoint."""
     try:
-        return client.policy(endpoint)
+        return client.policy(endpoint), False
     except ProblemError as error:
         if error.status != httpx.codes.NOT_FOUND:
             raise
@@ -181,9 +187,10 @@ def _standing_policy(session: Session, client: Client, endpoint: str, create: bo
             raise NereidError(
                 f"there is no endpoint {endpoint!r}\nAdd --create to make it with this policy."
             ) from error
-    if client.ensure_endpoint(endpoint):
+    made = client.ensure_endpoint(endpoint)
+    if made:
         session.note(f"made the endpoint {endpoint}")
-    return client.policy(endpoint)
+    return client.policy(endpoint), made
 
 
 def _follow(

@@ -138,11 +138,18 @@ def push(
     """
     figures = dict(_metric(text) for text in metric or ())
     with session.client() as client:
+        made = create and client.ensure_model(model, description)
         if not create:
             _require_model(client, model)
-        elif client.ensure_model(model, description):
+        elif made:
             session.note(f"made the model {model}")
-        version = _upload(session, client, model, file, figures, framework)
+        try:
+            version = _upload(session, client, model, file, figures, framework)
+        except ProblemError:
+            if made:  # nothing half-made stays behind a command that failed
+                client.delete_model(model)
+                session.note(f"the model {model} was not kept")
+            raise
         if wait:
             with session.err.status(Text(f"checking {model}:{version.number}")):
                 version = client.wait_version_ready(model, version.number, timeout=timeout)

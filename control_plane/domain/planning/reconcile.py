@@ -16,6 +16,9 @@ COMMAND_EXPIRY = timedelta(seconds=20)
 RETRY_FAILED = timedelta(seconds=30)
 """How long a failed preparation rests before it is tried again."""
 
+LOOK_AT_TROUBLE = timedelta(seconds=2)
+"""How often a server is looked at that is bringing its models back."""
+
 
 class Status(StrEnum):
     """The endpoint's condition, in the words people see."""
@@ -49,11 +52,13 @@ class Action:
 class ServerView:
     """What one server was last observed to hold for this endpoint.
 
-    Generations are 0 where nothing was observed; `ready_models` are physical names.
+    Generations are 0 where nothing was observed; `ready_models` are physical names;
+    `trouble` is why its Triton does not serve everything it should, empty when it does.
     """
 
     name: str
     alive: bool
+    trouble: str = ""
     prepared: int = 0
     switched: int = 0
     retired: int = 0
@@ -163,6 +168,10 @@ def _settled(snapshot: Snapshot, alive: list[ServerView]) -> Decision:
     if away:
         reason = f"serving, but not reachable: {', '.join(away)}"
         return Decision(Status.DEGRADED, reason, actions, again, converged=False)
+    if troubled := [f"{server.name}: {server.trouble}" for server in alive if server.trouble]:
+        # The intent is there; what serves it is being brought back by its node.
+        reason = "; ".join(troubled)
+        return Decision(Status.DEGRADED, reason, actions, LOOK_AT_TROUBLE, converged=True)
     names = ", ".join(server.name for server in alive)
     # Retiring is tidying up: the intent serves already.
     return Decision(Status.HEALTHY, f"serving on {names}", actions, again, converged=True)

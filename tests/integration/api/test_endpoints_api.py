@@ -161,6 +161,10 @@ def test_rolling_back_twice_never_returns_to_what_was_left(digits: Api, weights:
     assert rolled_back_to() == 100
     served()
     problem(digits.post("endpoints/digits/rollback/"), 409)
+    # The same policy once more is no step forward.
+    digits.put_policy("digits", weights(100))
+    served()
+    problem(digits.post("endpoints/digits/rollback/"), 409)
     # A change after it has the ordinary way back again.
     digits.put_policy("digits", weights(20, 80))
     served()

@@ -229,6 +229,36 @@ def test_a_deleted_endpoint_leaves_nothing(world: World) -> None:
     assert [t.index() for t in world.tritons.values()] == [[], []]
 
 
+def test_an_endpoint_is_not_healthy_while_a_server_is_bringing_its_models_back(
+    world: World,
+) -> None:
+    world.policy(100)
+    world.settle()
+
+    def beat(ready: bool) -> None:
+        world.clock.pass_time(seconds=3)
+        for name in world.agents:
+            heartbeat(
+                name=name,
+                now=world.clock.now(),
+                ready=ready or name == "b",
+                reason="" if ready else "bringing back digits",
+                triton_version="x",
+                held=[],
+            )
+        sweep(clock=world.clock, queue=world)
+        while world.messages:
+            world.deliver(world.messages.pop(0))
+
+    beat(ready=False)
+    assert (world.endpoint.status, world.endpoint.reason) == (
+        "Degraded",
+        "a: bringing back digits",
+    )
+    beat(ready=True)
+    assert world.endpoint.status == "Healthy"
+
+
 def test_a_name_can_be_used_again(world: World) -> None:
     for _ in range(3):
         world.policy(90, 10)

@@ -159,6 +159,19 @@ def test_deploy_create_makes_the_endpoint_first(tmp_path: Path) -> None:
     )
 
 
+def test_a_deploy_that_fails_keeps_no_endpoint_that_it_made(tmp_path: Path) -> None:
+    server = deployable()
+    server.answers["GET /endpoints/digits/policy/"] = [problem(404, "Not Found"), NO_POLICY]
+    server.answers["GET /endpoints/digits/"] = problem(404, "Not Found")
+    server.answers["POST /endpoints/"] = answer(endpoint("Unconfigured", 0), 201)
+    server.answers["PUT /endpoints/digits/policy/"] = problem(400, "Bad Request")
+    server.answers["DELETE /endpoints/digits/"] = answer({}, 202)
+    session = server.session(tmp_path)
+    assert run(["deploy", "digits", "digits:1=90", "--create"], session) == 1
+    assert server.calls[-1] == "DELETE /endpoints/digits/"
+    assert "was not kept" in printed(session.err)
+
+
 def test_deploy_loses_to_a_change_at_the_same_moment(tmp_path: Path) -> None:
     server = deployable(endpoint())
     server.answers["PUT /endpoints/digits/policy/"] = problem(412, "Precondition Failed")
