@@ -16,7 +16,7 @@ from nereid.client import Client
 from nereid.drawing import BAD, split_bar
 from nereid.errors import NereidError, ProblemError
 from nereid.policy import policy_document
-from nereid.resources import Accepted, Endpoint, Revision
+from nereid.resources import Accepted, Endpoint, Policy, Revision
 
 ArmsArgument = Annotated[
     list[str],
