@@ -13,6 +13,7 @@ import pytest
 
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.repository import DiskRepository
+from control_plane.endpoints.generations import overtake
 from control_plane.endpoints.models import Endpoint, Placement, Revision
 from control_plane.endpoints.node_commands import carry_out
 from control_plane.endpoints.reconcile import reconcile, sweep
@@ -297,6 +298,15 @@ def test_a_node_that_has_seen_more_is_overtaken(world: World) -> None:
     endpoint = world.endpoint
     assert (endpoint.status, endpoint.generation) == ("Healthy", 51)
     assert world.generation_on("a") == world.generation_on("b") == "51"
+
+
+def test_a_command_that_is_merely_late_lifts_nothing(world: World) -> None:
+    world.policy(100)
+    world.settle()
+    endpoint = world.endpoint
+    for generation, seen in ((endpoint.generation, 0), (endpoint.generation - 1, 50)):
+        assert not overtake(endpoint_id=endpoint.id, generation=generation, seen=seen)
+    assert world.endpoint.generation == endpoint.generation
 
 
 def test_a_lost_retire_is_sent_again(world: World) -> None:

@@ -7,6 +7,7 @@ from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.domain.planning.changes import changes, loads, unified_diff, unloads
 from control_plane.domain.planning.model_config import ACCELERATORS, onnx_config
 from control_plane.domain.planning.plan import ModelDirectory, Plan, compile_plan
+from control_plane.domain.routing.policy import Arm, RoutingPolicy
 from control_plane.domain.signature import Signature, Tensor, differences
 from control_plane.domain.violations import InvalidInputError
 from tests.support.plans import DIGITS, plan, policy, version
@@ -156,3 +157,20 @@ def test_changes_in_words() -> None:
     assert len(loads(before, after)) == 1
     assert loads(before, after) == unloads(after, before)
     assert changes(before, before) == []
+
+
+@pytest.mark.parametrize(("endpoint", "reached"), [("other", "other"), ("front", "digits")])
+def test_version_numbers_belong_to_the_endpoints_namesake_or_else_to_the_primarys_model(
+    endpoint: str, reached: str
+) -> None:
+    arms = (
+        Arm("stable", "digits", 1, 9000, primary=True),
+        Arm("candidate", "other", 1, 1000),
+    )
+    compiled = compile_plan(
+        endpoint=endpoint,
+        generation=1,
+        policy=RoutingPolicy(arms),
+        versions={("digits", 1): version(1), ("other", 1): version(1, model="other")},
+    )
+    assert f"arm {reached}.v1." in compiled.router.texts["1/policy.txt"]

@@ -306,3 +306,18 @@ def test_a_full_disk_is_a_failure_in_words(node: Node, monkeypatch: pytest.Monke
     with pytest.raises(PrepareFailedError, match="no space left"):
         node.agent.switch(BOTH)
     assert node.state.read("digits").desired == ONE
+
+
+def test_a_model_that_is_wanted_again_while_others_are_retired_stays(node: Node) -> None:
+    roll(node, ONE, TWO, THREE)
+    wanted = plan(1, (1, 10_000), endpoint="numbers")
+    look = node.triton.scrape
+
+    def wanted_meanwhile() -> object:
+        node.triton.scrape = look  # type: ignore[method-assign]
+        node.agent.prepare(wanted)
+        return look()
+
+    node.triton.scrape = wanted_meanwhile  # type: ignore[method-assign,assignment]
+    node.agent.retire("digits", 4)
+    assert wanted.physical_names <= node.held()
