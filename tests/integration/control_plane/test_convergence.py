@@ -13,6 +13,7 @@ import pytest
 
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.repository import DiskRepository
+from control_plane.endpoints import observations
 from control_plane.endpoints.generations import overtake
 from control_plane.endpoints.models import Endpoint, Placement, Revision
 from control_plane.endpoints.node_commands import carry_out
@@ -349,3 +350,22 @@ def test_whatever_happens_to_the_messages_the_last_policy_serves(world: World, s
         world.agents[name].restore()
         assert world.generation_on(name) == str(endpoint.generation)
         assert world.agents[name].missing() == []
+
+
+def test_a_late_observation_never_overwrites_a_newer_one(world: World) -> None:
+    world.policy(100)
+    world.settle()
+    world.policy(90, 10)
+    world.settle()
+    for verb in ("prepare", "switch", "retire"):
+        observations.succeeded(
+            endpoint_id=world.endpoint.id,
+            server="a",
+            verb=verb,
+            generation=1,
+            ready_models=[],
+            now=world.clock.now(),
+        )
+    placement = Placement.objects.get(server__name="a")
+    assert (placement.prepared, placement.switched, placement.retired) == (2, 2, 2)
+    assert placement.ready_models
