@@ -74,8 +74,17 @@ class TelemetryStore:
     def traffic(self, since: datetime) -> list[ArmTraffic]:
         """Requests per arm since a moment: the sum of the counters' increases.
 
-        A counter that went down was reset with its server: what it holds then is new.
+        A counter that went down was reset with its server: what it holds then is new. So is
+        all that a counter holds which was never sampled before: its arm began since.
         """
+        before = arm_samples.alias()
+        known = sa.exists().where(
+            before.c.endpoint == arm_samples.c.endpoint,
+            before.c.arm == arm_samples.c.arm,
+            before.c.outcome == arm_samples.c.outcome,
+            before.c.server_id == arm_samples.c.server_id,
+            before.c.sampled_at < since,
+        )
         step = arm_samples.c.requests - sa.func.lag(arm_samples.c.requests).over(
             partition_by=(
                 arm_samples.c.server_id,
@@ -90,7 +99,11 @@ class TelemetryStore:
                 arm_samples.c.endpoint,
                 arm_samples.c.arm,
                 arm_samples.c.outcome,
-                sa.case((step < 0, arm_samples.c.requests), else_=step).label("step"),
+                sa.case(
+                    (step < 0, arm_samples.c.requests),
+                    (sa.and_(step.is_(None), ~known), arm_samples.c.requests),
+                    else_=step,
+                ).label("step"),
             )
             .where(arm_samples.c.sampled_at >= since)
             .subquery()

@@ -69,11 +69,19 @@ def test_samples_are_stored_and_read(store: TelemetryStore) -> None:
 
 def test_traffic_is_the_increase_of_the_counters_over_restarts(store: TelemetryStore) -> None:
     server, arm = uuid4(), "digits.v9.cccccc"
+    store.write(rows(page(100, 1, arm), server, NOW - timedelta(seconds=1)))
     for second, (requests, failed) in enumerate([(100, 1), (150, 1), (20, 0), (30, 2)]):
         store.write(rows(page(requests, failed, arm), server, NOW + timedelta(seconds=second)))
     [traffic] = [t for t in store.traffic(NOW) if t.arm == arm]
     # 50 before the restart, 20 since it, 10 more; failures: none, none, two.
     assert (traffic.requests, traffic.failures) == (50 + 20 + 10 + 2, 2)
+
+
+def test_an_arm_that_began_since_counts_from_its_first_sample(store: TelemetryStore) -> None:
+    server, arm = uuid4(), "digits.v10.dddddd"
+    store.write(rows(page(90, 3, arm), server, NOW + timedelta(seconds=1)))
+    [traffic] = [t for t in store.traffic(NOW) if t.arm == arm]
+    assert (traffic.requests, traffic.failures) == (93, 3)
 
 
 def test_days_past_retention_are_dropped(store: TelemetryStore) -> None:
