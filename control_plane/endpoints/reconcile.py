@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
 from control_plane.domain.planning.reconcile import Action, Decision, Verb, decide
-from control_plane.domain.routing.policy import parse_policy
+from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.violations import InvalidInputError
 from control_plane.endpoints import observations
 from control_plane.endpoints.generations import retire_name

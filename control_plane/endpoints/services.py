@@ -12,7 +12,8 @@ from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.planning.changes import Change, changes, loads, unified_diff, unloads
 from control_plane.domain.planning.plan import Plan, compile_plan
-from control_plane.domain.routing.policy import RoutingPolicy, parse_policy
+from control_plane.domain.routing.document import parse_policy, to_document
+from control_plane.domain.routing.policy import RoutingPolicy
 from control_plane.domain.violations import (
     ConflictError,
     InvalidInputError,
@@ -167,10 +168,10 @@ def set_policy(
         generation = next_generation(endpoint)
         plan = compile_for(endpoint, policy, generation)
         before = endpoint.policy
-        if restores is None and before == policy.to_document():
+        if restores is None and before == to_document(policy):
             # The same once more is no step forward: the way back stays where it was.
             restores = _restored_by(endpoint)
-        endpoint.policy = policy.to_document()
+        endpoint.policy = to_document(policy)
         endpoint.generation = generation
         endpoint.changed_by = actor
         endpoint.status = "Progressing"
