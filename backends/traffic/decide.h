@@ -1,0 +1,66 @@
+// Which arm a request goes to: every rule of the policy, in order. Free of Triton.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "arm_state.h"
+#include "attributes.h"
+#include "picker.h"
+#include "policy.h"
+
+namespace nereid {
+
+enum class Diverted { kNo, kBreaker, kAllowance, kSlowStart, kOverflow };
+
+struct Decision {
+  std::size_t arm = 0;     // where it goes; when rejected, the arm that was full
+  std::size_t chosen = 0;  // what rules, key or turn chose
+  Diverted diverted = Diverted::kNo;  // the last reason why `arm` is not `chosen`
+  bool probe = false;                 // a half-open breaker's: give it to ArmState::End
+  bool rejected = false;              // nothing has been counted
+};
+
+// control_plane/domain/routing/meaning.py says in Python what this means. Safe from any thread; a
+// decision takes no lock and allocates nothing.
+class Decider {
+ public:
+  // Keeps references to the policy and, one for each arm in its order, the states.
+  Decider(const Policy& policy, std::vector<ArmState*> states, std::uint64_t seed);
+
+  // Unless rejected, states[arm] has been counted in and its allowance's attempt taken: each decision
+  // needs one ArmState::End.
+  Decision Decide(const Attributes& attributes, std::uint64_t now_ns) noexcept;
+
+  // One score for each arm as adaptive sees them now, NaN for arms that it would not send requests
+  // to. Without a time, an open breaker stays open and no deadline has passed.
+  void Scores(double* scores, std::uint64_t now_ns = 0) const noexcept;
+
+  const Policy& policy() const { return policy_; }
+
+ private:
+  struct Choice;
+  struct Admission;
+
+  Choice Choose(const Attributes& attributes, std::uint64_t now_ns) noexcept;
+  bool StickyKey(const Attributes& attributes, Value* value) const noexcept;
+  std::size_t ChooseAdaptive(std::uint64_t now_ns) noexcept;
+  std::size_t Admitted(std::uint64_t now_ns, std::uint8_t* arms) const noexcept;
+  void ScoreArms(const std::uint8_t* arms, std::size_t count, double* scores) const noexcept;
+  bool RampLets(const Choice& choice, std::uint64_t now_ns) noexcept;
+  Admission Admit(std::size_t arm, std::uint64_t now_ns) noexcept;
+  bool Begin(std::size_t arm, bool* probe, std::uint64_t now_ns, Diverted* refused) noexcept;
+  void Overflow(Decision* decision, std::uint64_t now_ns) noexcept;
+
+  const Policy& policy_;
+  const std::vector<ArmState*> states_;
+  std::vector<std::uint8_t> candidates_;  // arms with slots
+  Picker picker_;
+  alignas(64) std::atomic<std::uint64_t> decisions_{0};  // adaptive ones
+  std::atomic<std::uint64_t> explorations_{0};
+};
+
+}  // namespace nereid

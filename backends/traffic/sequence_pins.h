@@ -1,0 +1,61 @@
+// Which target each live sequence is bound to. Free of Triton.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nereid {
+
+// Only requests of sequences come here: 16 shards with a lock each, so that two sequences hardly ever
+// meet. A target is let go of outside of the locks: it may be the last hold on something large.
+class SequencePins {
+ public:
+  using Target = std::shared_ptr<void>;
+
+  // The sequence's target, and the pin is as good as new; null when there is none or it has expired.
+  Target Find(std::string_view key, std::uint64_t now_ns);
+
+  // Binds the sequence, also anew, until it has not been asked for during more than `idle_ns`.
+  void Pin(std::string_view key, Target target, std::uint64_t now_ns, std::uint64_t idle_ns);
+
+  void Unpin(std::string_view key);
+
+  // Drops what expired; how many.
+  std::size_t Expire(std::uint64_t now_ns);
+
+  // Pins on this target. Goes through all of them: for metrics and reloads, not for each request.
+  std::size_t CountOf(const void* target) const;
+
+  std::size_t size() const;
+
+ private:
+  static constexpr std::size_t kShards = 16;
+
+  struct Entry {
+    Target target;
+    std::uint64_t used_ns = 0;
+    std::uint64_t idle_ns = 0;
+
+    bool Expired(std::uint64_t now_ns) const {
+      return now_ns > used_ns && now_ns - used_ns > idle_ns;
+    }
+  };
+
+  struct alignas(64) Shard {
+    mutable std::mutex mutex;
+    std::map<std::string, Entry, std::less<>> pins;  // found by a view, without making a string
+  };
+
+  Shard& ShardOf(std::string_view key) noexcept;
+
+  std::array<Shard, kShards> shards_;
+};
+
+}  // namespace nereid
