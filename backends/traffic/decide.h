@@ -1,7 +1,6 @@
 // Which arm a request goes to: every rule of the policy, in order. Free of Triton.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -43,16 +42,16 @@ class Decider {
 
  private:
   struct Choice;
-  struct Admission;
+  enum class Begun { kYes, kFull, kSpent };
 
-  Choice Choose(const Attributes& attributes, std::uint64_t now_ns) noexcept;
-  bool StickyKey(const Attributes& attributes, Value* value) const noexcept;
+  void Choose(const Attributes& attributes, std::uint64_t now_ns, Choice* choice) noexcept;
+  bool StickyKey(const Attributes& attributes, Value* key) const noexcept;
   std::size_t ChooseAdaptive(std::uint64_t now_ns) noexcept;
   std::size_t Admitted(std::uint64_t now_ns, std::uint8_t* arms) const noexcept;
   void ScoreArms(const std::uint8_t* arms, std::size_t count, double* scores) const noexcept;
+  Diverted PassGates(const Choice& choice, std::uint64_t now_ns, bool* probe) noexcept;
   bool RampLets(const Choice& choice, std::uint64_t now_ns) noexcept;
-  Admission Admit(std::size_t arm, std::uint64_t now_ns) noexcept;
-  bool Begin(std::size_t arm, bool* probe, std::uint64_t now_ns, Diverted* refused) noexcept;
+  Begun Begin(std::size_t arm, std::uint64_t now_ns) noexcept;
   void Overflow(Decision* decision, std::uint64_t now_ns) noexcept;
 
   const Policy& policy_;
