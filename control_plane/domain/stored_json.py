@@ -101,18 +101,18 @@ def _unstorable(document: object, where: str) -> Iterator[Violation]:
             return
         if isinstance(value, Mapping):
             for key, child in value.items():
-                if problem := _problem(str(key)):
+                if problem := storable_problem(str(key)):
                     yield Violation(pointer, "invalid", f"the key {str(key)[:80]!r} {problem}")
                 else:
                     rest.append((child, f"{pointer}/{pointer_part(key)}", depth + 1))
         elif isinstance(value, list | tuple):
             rest += [(child, f"{pointer}/{i}", depth + 1) for i, child in enumerate(value)]
-        elif problem := _problem(value):
+        elif problem := storable_problem(value):
             yield Violation(pointer, "invalid", problem)
 
 
-def _problem(value: object) -> str:
-    """What is wrong with a single value; empty when nothing is."""
+def storable_problem(value: object) -> str:
+    """What is wrong with a single text or number, in words; empty when nothing is."""
     if isinstance(value, str):
         if "\0" in value:
             return "holds a NUL character"

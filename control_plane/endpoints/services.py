@@ -11,7 +11,8 @@ from django.db import IntegrityError, transaction
 from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.planning.changes import Change, changes, loads, unified_diff, unloads
-from control_plane.domain.planning.plan import Plan, compile_plan
+from control_plane.domain.planning.compiling import compile_plan
+from control_plane.domain.planning.plan import Plan
 from control_plane.domain.routing.document import parse_policy, to_document
 from control_plane.domain.routing.policy import RoutingPolicy
 from control_plane.domain.violations import (

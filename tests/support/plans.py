@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from control_plane.adapters.profiles import load_profile
-from control_plane.domain.planning.plan import Plan, VersionSpec, compile_plan
+from control_plane.domain.planning.compiling import compile_plan
+from control_plane.domain.planning.plan import Plan, VersionSpec
 from control_plane.domain.routing.policy import Arm, RoutingPolicy
 from control_plane.domain.signature import Signature, Tensor
 

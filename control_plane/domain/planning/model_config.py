@@ -35,6 +35,7 @@ def onnx_config(signature: Signature, profile: ServingProfile, accelerator: str)
         config["dynamic_batching"] = {
             "preferred_batch_size": list(profile.preferred_batch_size),
             "max_queue_delay_microseconds": str(profile.max_queue_delay_microseconds),
+            **_priorities(profile.priority_levels, profile.default_priority_level),
         }
     if profile.parameters:
         config["parameters"] = {
@@ -50,8 +51,9 @@ def router_config(
 
     `max_batch_size` is the smallest of the arms', so that every arm takes every batch.
     The generation is a parameter for people and for reading back what a server holds.
+    Priorities are declared here, too: Triton takes them off requests to a model without.
     """
-    return {
+    config: dict[str, Any] = {
         "backend": "traffic",
         "max_batch_size": min(config["max_batch_size"] for config in arm_configs),
         # A dimension that an arm reshapes away is the arm's own affair: the router hands
@@ -65,6 +67,26 @@ def router_config(
             "nereid_generation": {"string_value": str(generation)},
         },
     }
+    batching = [one["dynamic_batching"] for one in arm_configs if "dynamic_batching" in one]
+    if levels := max((int(one.get("priority_levels", 0)) for one in batching), default=0):
+        # An arm with fewer levels takes what is beyond them for its own default.
+        default = next(one for one in batching if int(one.get("priority_levels", 0)) == levels)
+        config["dynamic_batching"] = _priorities(levels, int(default["default_priority_level"]))
+    if any(is_decoupled(one) for one in arm_configs):
+        config["model_transaction_policy"] = {"decoupled": True}
+    return config
+
+
+def is_decoupled(config: Config) -> bool:
+    """True when a request may have any number of responses, none among them."""
+    return bool(config.get("model_transaction_policy", {}).get("decoupled", False))
+
+
+def _priorities(levels: int, default: int) -> dict[str, str]:
+    """Nothing where there are no levels: names are digests of what stands here."""
+    if not levels:
+        return {}
+    return {"priority_levels": str(levels), "default_priority_level": str(default)}
 
 
 def _tensor(tensor: Tensor, batched: bool, *, reshape: bool) -> dict[str, Any]:

@@ -1,221 +1,218 @@
-"""The routing policy's document: what people write, read and checked, and written again."""
+"""The routing policy's document: what people write, read and checked, and written again.
+
+What was once accepted stays so: revisions of long ago are read again for the way back.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Mapping
-from decimal import Decimal
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
+from control_plane.domain.routing.fields import Fields, duration_text
+from control_plane.domain.routing.headers import ForwardedHeaders
 from control_plane.domain.routing.policy import (
-    MAX_ARMS,
-    MAX_VERSION,
+    OVERFLOW_TO_PRIMARY,
     SLOTS,
+    Allowance,
     Arm,
+    Breaker,
+    Condition,
+    Match,
+    Objective,
     RoutingPolicy,
+    Rule,
+    Shadow,
+    Source,
+    Sticky,
     percent,
 )
-from control_plane.domain.stored_json import pointer_part
+from control_plane.domain.routing.read_arms import read_arms
+from control_plane.domain.routing.read_protection import (
+    read_breaker,
+    read_objective,
+    read_rescue,
+    read_sequences,
+    read_slow_start,
+)
+from control_plane.domain.routing.read_requests import read_rules, read_shadows, read_sticky
 from control_plane.domain.violations import InvalidInputError, Violation
 
-_MAX_NAME = 63
-_MAX_UNKNOWN = 20
-
-_PERCENT = re.compile(r"[0-9]{1,16}(\.[0-9]{1,16})?", re.ASCII)
-
-_ARM_FIELDS = {"name", "model", "version", "weight", "primary"}
-_POLICY_FIELDS = {"arms", "mode"}
-_LATER_FIELDS = {
+_FIELDS = {
+    "arms",
+    "mode",
+    "objective",
     "sticky",
     "rules",
     "shadow",
     "breaker",
     "slow_start",
     "rescue",
-    "objective",
+    "sequences",
 }
 
 
-def to_document(policy: RoutingPolicy) -> dict[str, Any]:
-    """The JSON form of API.md; weights are percents again."""
-    return {
-        "mode": "weighted",
-        "arms": [
-            {
-                "name": arm.name,
-                "model": arm.model,
-                "version": arm.version,
-                "weight": percent(arm.weight),
-                "primary": arm.primary,
-            }
-            for arm in policy.arms
-        ],
-    }
-
-
-def default_arm_name(model: str, version: int) -> str:
-    """The name of an arm that was given none.
-
-    A model's name may leave no room for `-v<version>`: it is then cut, with a digest of the
-    whole name in place of the rest, so that two long names stay apart.
-
-    >>> default_arm_name("digits", 3)
-    'digits-v3'
-    """
-    name = f"{model}-v{version}"
-    if len(name) <= _MAX_NAME:
-        return name
-    ending = f"-{hashlib.sha256(model.encode()).hexdigest()[:8]}-v{version}"
-    return model[: _MAX_NAME - len(ending)] + ending
-
-
-def parse_policy(document: object) -> RoutingPolicy:
+def parse_policy(document: object, headers: ForwardedHeaders | None = None) -> RoutingPolicy:
     """Reads and checks a policy document.
+
+    Args:
+        headers: those that reach the router; None takes any, for what was accepted before.
 
     Raises:
         InvalidInputError: with one violation per broken rule, each with its JSON pointer.
     """
-    if not isinstance(document, Mapping):
-        raise InvalidInputError([Violation("", "type", "a policy is a JSON object")])
-    found = _unknown_fields(document, _POLICY_FIELDS, "")
-    if document.get("mode", "weighted") != "weighted":
-        found.append(
-            Violation("/mode", "unsupported", "this server knows the mode 'weighted' only")
-        )
-    raw_arms = document.get("arms")
-    if not isinstance(raw_arms, list) or not raw_arms:
-        found.append(Violation("/arms", "required", "a policy needs a list of at least one arm"))
+    found: list[Violation] = []
+    fields = Fields(document, "", found, "a policy", _FIELDS)
+    if not isinstance(document, dict):
         raise InvalidInputError(found)
-    if len(raw_arms) > MAX_ARMS:
-        # At once: what is wrong with each of a million arms is no answer to anybody.
-        detail = f"{len(raw_arms)} arms; at most {MAX_ARMS} are allowed"
-        raise InvalidInputError([*found, Violation("/arms", "too_many", detail)])
-    arms = [_parse_arm(raw, f"/arms/{i}", found) for i, raw in enumerate(raw_arms)]
-    whole = [arm for arm in arms if arm is not None]
-    if len(whole) == len(arms):
-        whole = _with_primary(whole, found)
-        found += _broken_sums(whole)
+    objective = read_objective(fields)
+    arms = read_arms(fields, adaptive=document.get("mode") == "adaptive")
+    policy = RoutingPolicy(
+        arms=arms,
+        sticky=read_sticky(fields, headers),
+        rules=read_rules(fields, arms, headers),
+        shadows=read_shadows(fields, arms),
+        breaker=read_breaker(fields),
+        slow_start=read_slow_start(fields),
+        rescue=read_rescue(fields),
+        objective=objective,
+        sequences=read_sequences(fields),
+    )
+    if policy.sticky and policy.objective:
+        detail = (
+            "the mode 'adaptive' decides anew for every request, so nobody stays on an arm: "
+            "leave sticky out, or set the mode 'weighted'"
+        )
+        fields.note("sticky", "mode", detail)
     if found:
         raise InvalidInputError(found)
-    return RoutingPolicy(tuple(whole))
+    return policy
 
 
-def _unknown_fields(raw: Mapping[Any, Any], known: set[str], where: str) -> list[Violation]:
-    found = []
-    for key in sorted(str(k) for k in raw.keys() - known)[:_MAX_UNKNOWN]:
-        # A field of the contract that this server does not act on yet is refused, not ignored:
-        # a caller who sent a breaker must not believe that there is one.
-        later = where == "" and key in _LATER_FIELDS
-        detail = (
-            f"'{key}' is not supported by this server yet"
-            if later
-            else f"unknown field {_shown(key)}; known here: {', '.join(sorted(known))}"
-        )
-        found.append(
-            Violation(f"{where}/{pointer_part(key)}", "unsupported" if later else "unknown", detail)
-        )
-    return found
+def to_document(policy: RoutingPolicy) -> dict[str, Any]:
+    """The JSON form of API.md with every value in force; `parse_policy` reads it back."""
+    return {
+        "mode": policy.mode,
+        "objective": _objective(policy.objective),
+        "arms": [_arm(arm) for arm in policy.arms],
+        "sticky": _sticky(policy.sticky),
+        "rules": [_rule(rule) for rule in policy.rules],
+        "shadow": [_shadow(shadow) for shadow in policy.shadows],
+        "breaker": _breaker(policy.breaker),
+        "slow_start": policy.slow_start
+        and {
+            "window": duration_text(policy.slow_start.window),
+            "aggression": policy.slow_start.aggression,
+        },
+        "rescue": {
+            "enabled": policy.rescue.enabled,
+            "budget_percent": percent(policy.rescue.budget_parts),
+            "floor": policy.rescue.floor,
+        },
+        "sequences": {
+            "on_change": policy.sequences.on_change.value,
+            "idle": duration_text(policy.sequences.idle),
+        },
+    }
 
 
-def _parse_arm(raw: object, where: str, found: list[Violation]) -> Arm | None:
-    if not isinstance(raw, Mapping):
-        found.append(Violation(where, "type", "an arm is a JSON object"))
+def allowance_document(allowance: Allowance) -> dict[str, Any]:
+    """An allowance as it stands in a document."""
+    until = None
+    if allowance.until is not None:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=allowance.until)
+        spec = "milliseconds" if allowance.until % 1_000 else "seconds"
+        until = moment.isoformat(timespec=spec).replace("+00:00", "Z")
+    return _given(
+        [
+            ("attempts", allowance.attempts),
+            ("failures", allowance.failures),
+            ("until", until),
+        ]
+    )
+
+
+def _arm(arm: Arm) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "name": arm.name,
+        "model": arm.model,
+        "version": arm.version,
+        "weight": percent(arm.weight),
+        "primary": arm.primary,
+        "cost": arm.cost,
+    }
+    document |= _given(
+        [
+            ("accuracy", arm.accuracy),
+            ("capacity", arm.capacity),
+            ("max_in_flight", arm.max_in_flight),
+            ("timeout", None if arm.timeout is None else duration_text(arm.timeout)),
+            ("allowance", arm.allowance and allowance_document(arm.allowance)),
+        ]
+    )
+    # What overflows to the primary by default goes to whichever arm is the primary: a name
+    # written down would stay behind when another arm takes that place.
+    if arm.overflow != OVERFLOW_TO_PRIMARY:
+        document["overflow"] = arm.overflow
+    return document
+
+
+def _sticky(sticky: Sticky | None) -> dict[str, Any] | None:
+    if sticky is None:
         return None
-    before = len(found)
-    found += _unknown_fields(raw, _ARM_FIELDS, where)
-    model = _name(raw, "model", where, found)
-    version = raw.get("version")
-    if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= MAX_VERSION:
-        detail = f"a version is a whole number from 1 to {MAX_VERSION}"
-        found.append(Violation(f"{where}/version", "invalid", detail))
-        version = 0
-    name = _name(raw, "name", where, found, default=default_arm_name(model, version))
-    weight = _weight(raw.get("weight"), f"{where}/weight", found)
-    primary = raw.get("primary", False)
-    if not isinstance(primary, bool):
-        found.append(Violation(f"{where}/primary", "type", "primary is true or false"))
-    if len(found) > before:
+    by_sequence = sticky.source is Source.SEQUENCE
+    key = "sequence" if by_sequence else f"{sticky.source}:{sticky.name}"
+    return {"key": key, **_given([("salt", sticky.salt)])}
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    when: dict[str, dict[str, Any]] = {}
+    for condition in rule.conditions:
+        tests = when.setdefault(f"{condition.source}:{condition.name}", {})
+        tests[condition.match.value] = _values(condition)
+    return {"when": when, "arm": rule.arm}
+
+
+def _values(condition: Condition) -> str | list[str]:
+    values = list(condition.values)
+    return values if condition.match is Match.IN else values[0]
+
+
+def _shadow(shadow: Shadow) -> dict[str, Any]:
+    return {
+        "arm": shadow.arm,
+        "percent": percent(shadow.parts),
+        "max_in_flight": shadow.max_in_flight,
+        **_given([("compare", shadow.compare)]),
+    }
+
+
+def _breaker(breaker: Breaker | None) -> dict[str, Any] | None:
+    if breaker is None:
         return None
-    return Arm(name=name, model=model, version=int(str(version)), weight=weight, primary=primary)
+    latency = None if breaker.latency is None else duration_text(breaker.latency)
+    return {
+        "consecutive_failures": breaker.consecutive_failures,
+        "failure_rate": breaker.failure_parts / SLOTS,
+        "min_requests": breaker.min_requests,
+        "window": duration_text(breaker.window),
+        "open": duration_text(breaker.open),
+        "max_open": duration_text(breaker.max_open),
+        **_given([("latency", latency)]),
+    }
 
 
-def _name(
-    raw: Mapping[Any, Any],
-    field: str,
-    where: str,
-    found: list[Violation],
-    default: str | None = None,
-) -> str:
-    value = raw.get(field, default)
-    if not isinstance(value, str) or not is_public_name(value):
-        found.append(
-            Violation(f"{where}/{field}", "invalid_name", f"{_shown(value)}: {PUBLIC_NAME_RULE}")
-        )
-        return ""
-    return value
+def _objective(objective: Objective | None) -> dict[str, Any] | None:
+    if objective is None:
+        return None
+    return {
+        "alpha": objective.alpha,
+        "beta": objective.beta,
+        "gamma": objective.gamma,
+        "delta": objective.delta,
+        "explore": objective.explore_parts / SLOTS,
+    }
 
 
-def _weight(value: object, where: str, found: list[Violation]) -> int:
-    """A percent as parts per 10,000; a finer value is refused, never rounded."""
-    if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
-        found.append(Violation(where, "required", "a weight is a percent from 0 to 100"))
-        return 0
-    # Decimal alone takes far more than people write: "1_0", Arabic digits, "1e999999".
-    if isinstance(value, str) and not _PERCENT.fullmatch(value):
-        found.append(Violation(where, "invalid", f"{_shown(value)} is not a percent such as 12.5"))
-        return 0
-    # Floats are compared before they are converted: NaN compares with nothing.
-    in_range = isinstance(value, str) or 0 <= value <= 100
-    parts = Decimal(str(value)) * 100 if in_range else Decimal(-1)
-    if not 0 <= parts <= SLOTS:
-        found.append(Violation(where, "range", f"{_shown(value)} is not a percent from 0 to 100"))
-        return 0
-    if parts != parts.to_integral_value():
-        found.append(Violation(where, "precision", f"{_shown(value)} has more than two decimals"))
-        return 0
-    return int(parts)
-
-
-def _with_primary(arms: list[Arm], found: list[Violation]) -> list[Arm]:
-    """Arms with exactly one primary: the one arm there is, or the one that was named."""
-    named = [arm for arm in arms if arm.primary]
-    if len(arms) == 1 and not named:
-        only = arms[0]
-        return [Arm(only.name, only.model, only.version, only.weight, primary=True)]
-    if len(named) != 1:
-        found.append(
-            Violation(
-                "/arms",
-                "primary",
-                f"exactly one arm is primary, and here {len(named)} are: "
-                "mark the one that requests fall back to",
-            )
-        )
-    return arms
-
-
-def _broken_sums(arms: list[Arm]) -> list[Violation]:
-    found = []
-    total = sum(arm.weight for arm in arms)
-    if total != SLOTS:
-        found.append(
-            Violation("/arms", "weights", f"the weights add up to {percent(total)}, not to 100")
-        )
-    for field, values in (
-        ("name", [arm.name for arm in arms]),
-        ("model and version", [(arm.model, arm.version) for arm in arms]),
-    ):
-        for i, value in enumerate(values):
-            if value in values[:i]:
-                found.append(
-                    Violation(f"/arms/{i}", "duplicate", f"another arm has the same {field}")
-                )
-    return found
-
-
-def _shown(value: object) -> str:
-    """A value in a message, cut where it is very long."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
+def _given(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in fields if value is not None}

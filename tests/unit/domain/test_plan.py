@@ -5,8 +5,9 @@ import pytest
 from control_plane.adapters.profiles import load_profile, profile_names
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.domain.planning.changes import changes, loads, unified_diff, unloads
+from control_plane.domain.planning.compiling import compile_plan
 from control_plane.domain.planning.model_config import ACCELERATORS, onnx_config
-from control_plane.domain.planning.plan import ModelDirectory, Plan, compile_plan
+from control_plane.domain.planning.plan import ModelDirectory, Plan
 from control_plane.domain.routing.policy import Arm, RoutingPolicy
 from control_plane.domain.signature import Signature, Tensor, differences
 from control_plane.domain.violations import InvalidInputError

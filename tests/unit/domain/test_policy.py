@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.domain.routing.compact import compact_policy
 from control_plane.domain.routing.document import parse_policy, to_document
 from control_plane.domain.routing.policy import MAX_ARMS, SLOTS
 from control_plane.domain.violations import InvalidInputError
@@ -71,8 +70,7 @@ def test_every_exact_split_survives_the_round_trip(cuts: list[int]) -> None:
         ({"arms": [arm(1, 33.333)]}, {"/arms/0/weight": "precision"}),
         ({"arms": [{**arm(1, 100), "model": "../x"}]}, {"/arms/0/model": "invalid_name"}),
         ({"arms": [arm(1, 100, colour="red")]}, {"/arms/0/colour": "unknown"}),
-        ({"arms": [arm(1, 100)], "breaker": {}}, {"/breaker": "unsupported"}),
-        ({"arms": [arm(1, 100)], "mode": "adaptive"}, {"/mode": "unsupported"}),
+        ({"arms": [arm(1, 100)], "mode": "adaptive"}, {"/objective": "required"}),
     ],
 )
 def test_what_is_wrong_is_named(document: object, expected: dict[str, str]) -> None:
@@ -111,27 +109,3 @@ def test_long_model_names_leave_arms_a_name() -> None:
 def test_all_broken_rules_are_told_at_once() -> None:
     found = broken({"arms": [arm(0, 200)], "colour": "red"})
     assert set(found) == {"/colour", "/arms/0/version", "/arms/0/weight"}
-
-
-def test_the_compact_form() -> None:
-    text = compact_policy(
-        endpoint="digits",
-        generation=6,
-        arms=[("digits.v1.9f2c1a", 9000), ("digits.v2.ab12cd", 1000)],
-        primary="digits.v1.9f2c1a",
-    )
-    assert text.splitlines() == [
-        "nereid-traffic 1",
-        "endpoint digits",
-        "generation 6",
-        "arm digits.v1.9f2c1a primary",
-        "arm digits.v2.ab12cd",
-        "slots 0:9000 1:1000",
-    ]
-
-
-def test_a_compact_policy_fills_every_slot() -> None:
-    with pytest.raises(ValueError, match="slots"):
-        compact_policy(endpoint="e", generation=1, arms=[("a", 9999)], primary="a")
-    with pytest.raises(ValueError, match="primary"):
-        compact_policy(endpoint="e", generation=1, arms=[("a", SLOTS)], primary="b")
