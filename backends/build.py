@@ -71,12 +71,21 @@ PURE_SOURCES = (
 TRAFFIC = Target(
     "libtriton_traffic.so",
     (
+        "attempt.cc",
         "backend.cc",
+        "call.cc",
         "check.cc",
         "copy_request.cc",
         "copy_response.cc",
+        "device_copy.cc",
         "forward.cc",
+        "input_copies.cc",
         "metrics.cc",
+        "records.cc",
+        "reply.cc",
+        "request_view.cc",
+        "shadow.cc",
+        "watch.cc",
         *PURE_SOURCES,
     ),
 )

@@ -44,7 +44,7 @@ typedef enum {
   TRITONSERVER_ERROR_CANCELLED
 } TRITONSERVER_Error_Code;
 
-// Only passed through, never looked into: its values do not matter here.
+// Passed through; compare.h has the values, for those that are looked into.
 typedef int TRITONSERVER_DataType;
 
 typedef enum {
@@ -83,6 +83,7 @@ typedef enum {
 
 typedef enum { TRITONBACKEND_ARTIFACT_FILESYSTEM } TRITONBACKEND_ArtifactType;
 
+enum { TRITONSERVER_REQUEST_FLAG_SEQUENCE_START = 1, TRITONSERVER_REQUEST_FLAG_SEQUENCE_END = 2 };
 enum { TRITONSERVER_REQUEST_RELEASE_ALL = 1 };
 enum { TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1 };
 
@@ -158,6 +159,7 @@ TRITONSERVER_Error* TRITONSERVER_InferenceRequestSetBoolParameter(
     TRITONSERVER_InferenceRequest*, const char* key, const bool value);
 TRITONSERVER_Error* TRITONSERVER_InferenceRequestSetDoubleParameter(
     TRITONSERVER_InferenceRequest*, const char* key, const double value);
+TRITONSERVER_Error* TRITONSERVER_InferenceRequestCancel(TRITONSERVER_InferenceRequest*);
 TRITONSERVER_Error* TRITONSERVER_ServerInferAsync(
     TRITONSERVER_Server*, TRITONSERVER_InferenceRequest*, TRITONSERVER_InferenceTrace*);
 TRITONSERVER_Error* TRITONSERVER_InferenceResponseDelete(TRITONSERVER_InferenceResponse*);
@@ -188,6 +190,7 @@ TRITONSERVER_Error* TRITONSERVER_MetricNewWithArgs(
     const uint64_t label_count, const TRITONSERVER_MetricArgs*);
 TRITONSERVER_Error* TRITONSERVER_MetricDelete(TRITONSERVER_Metric*);
 TRITONSERVER_Error* TRITONSERVER_MetricIncrement(TRITONSERVER_Metric*, double value);
+TRITONSERVER_Error* TRITONSERVER_MetricSet(TRITONSERVER_Metric*, double value);
 TRITONSERVER_Error* TRITONSERVER_MetricObserve(TRITONSERVER_Metric*, double value);
 
 // The backend's side: what we are given
@@ -234,6 +237,7 @@ TRITONSERVER_Error* TRITONBACKEND_InputProperties(
 TRITONSERVER_Error* TRITONBACKEND_InputBuffer(
     TRITONBACKEND_Input*, const uint32_t index, const void** buffer, uint64_t* byte_size,
     TRITONSERVER_MemoryType*, int64_t* memory_id);
+TRITONSERVER_Error* TRITONBACKEND_RequestIsCancelled(TRITONBACKEND_Request*, bool* is_cancelled);
 TRITONSERVER_Error* TRITONBACKEND_RequestRelease(TRITONBACKEND_Request*, uint32_t flags);
 
 // Its responses

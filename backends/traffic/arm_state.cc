@@ -16,7 +16,7 @@ bool ArmState::TryBegin(std::uint32_t max_in_flight) noexcept {
   return true;
 }
 
-bool ArmState::End(
+bool ArmState::Judge(
     const Policy& policy, Judgement judgement, std::uint64_t latency_ns, std::uint64_t now_ns,
     bool probe, bool counts_for_allowance) noexcept {
   bool opened = false;
@@ -41,7 +41,6 @@ bool ArmState::End(
       breaker.GiveBack(probe);
     }
   }
-  in_flight.fetch_sub(1, std::memory_order_relaxed);
   return opened;
 }
 

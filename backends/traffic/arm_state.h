@@ -20,12 +20,16 @@ struct ArmState {
   // Counts the attempt in; false when the arm is full. 0: no limit.
   bool TryBegin(std::uint32_t max_in_flight) noexcept;
 
-  // Counts the attempt out and tells breaker, allowance and latency. True when it opened the breaker.
+  // Tells breaker, allowance and latency what became of an attempt. True when it opened the breaker.
   // kNothing (cancelled, or the caller's own mistake) says nothing about the arm. With
   // `counts_for_allowance` false a failure is not counted against the allowance.
-  bool End(
+  bool Judge(
       const Policy& policy, Judgement judgement, std::uint64_t latency_ns, std::uint64_t now_ns,
       bool probe, bool counts_for_allowance = true) noexcept;
+
+  // Counts the attempt out. An attempt that was given up is judged long before it ends, and takes up
+  // the arm until then.
+  void Finish() noexcept { in_flight.fetch_sub(1, std::memory_order_relaxed); }
 
   // The endpoint's router was loaded with this policy (never call it for a pinned version: its policy
   // has no breaker and no allowance, and would lift those of the endpoint). A ramp begins if the arm

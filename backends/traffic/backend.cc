@@ -1,6 +1,7 @@
 // The entry points that Triton looks up: loading a router from its policy, and handing requests on.
 
 #include <cctype>
+#include <chrono>
 #include <exception>
 #include <fstream>
 #include <iterator>
@@ -8,13 +9,20 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "abi.h"
+#include "attempt.h"
 #include "check.h"
 #include "forward.h"
 #include "metrics.h"
 #include "policy.h"
+#include "records.h"
 #include "router.h"
+#include "shadow.h"
+#include "watch.h"
 
 #define NEREID_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -25,9 +33,32 @@ namespace {
 constexpr std::uint32_t kMajor = 1;
 constexpr std::uint32_t kMinor = 19;
 
+// The version that carries the policy: the highest, so that it gets every unversioned call.
+constexpr std::uint64_t kPolicyVersion = 1'000'000'000;
+
+// How long the server's end waits for attempts that nobody listens to any more.
+constexpr auto kPatience = std::chrono::seconds(5);
+
 struct Backend {
+  Backend() : watch(TimedOut, [this](std::uint64_t now_ns) { records.Refresh(now_ns); }) {
+    services.records = &records;
+    services.watch = &watch;
+    services.shadows = &shadows;
+  }
+
+  ~Backend() {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (services.open.load(std::memory_order_acquire) > 0 &&
+           std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
+  Services services;
   Metrics metrics;
-  TRITONSERVER_ResponseAllocator* allocator = nullptr;
+  Records records{metrics};
+  Shadows shadows;
+  Watch watch;
 };
 
 Error CheckVersion() {
@@ -41,12 +72,10 @@ Error CheckVersion() {
           std::to_string(major) + "." + std::to_string(minor));
 }
 
-Error ReadPolicy(TRITONBACKEND_Model* model, Policy* policy) {
+Error ReadPolicy(TRITONBACKEND_Model* model, std::uint64_t version, Policy* policy) {
   TRITONBACKEND_ArtifactType kind = TRITONBACKEND_ARTIFACT_FILESYSTEM;
   const char* location = nullptr;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelRepository(model, &kind, &location));
-  std::uint64_t version = 0;
-  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelVersion(model, &version));
   const char* name = nullptr;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelName(model, &name));
 
@@ -106,20 +135,30 @@ Error Load(TRITONBACKEND_Model* model) {
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelBackend(model, &handle));
   void* state = nullptr;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_BackendState(handle, &state));
-  Backend* backend = static_cast<Backend*>(state);
+  Services& services = static_cast<Backend*>(state)->services;
+  std::uint64_t version = 0;
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelVersion(model, &version));
 
   Policy policy;
-  if (Error error = ReadPolicy(model, &policy)) return error;
+  if (Error error = ReadPolicy(model, version, &policy)) return error;
+  std::shared_ptr<EndpointRecord> endpoint = services.records->Endpoint(policy.endpoint);
+  std::vector<std::shared_ptr<ArmRecord>> arms;
+  for (const Arm& arm : policy.arms) {
+    arms.push_back(services.records->Arm(policy.endpoint, arm.model));
+  }
   std::random_device entropy;
-  auto router = std::make_unique<Router>(std::move(policy), (std::uint64_t{entropy()} << 32) | entropy());
+  const std::uint64_t seed = (std::uint64_t{entropy()} << 32) | entropy();
+  auto router = std::make_shared<Router>(
+      std::move(policy), std::move(endpoint), std::move(arms), seed);
+  router->services = &services;
+  router->pinned = version != kPolicyVersion;
   if (Error error = ReadConfig(model, router.get())) return error;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelServer(model, &router->server));
-  router->allocator = backend->allocator;
-  for (const Arm& arm : router->policy.arms) {
-    router->metrics.push_back(backend->metrics.Of(router->policy.endpoint, arm.model));
-  }
-  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelSetState(model, router.get()));
-  router.release();
+
+  auto held = std::make_unique<std::shared_ptr<Router>>(router);
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelSetState(model, held.get()));
+  static_cast<void>(held.release());
+  if (!router->pinned) services.records->Adopt(router, NowNs());
   return nullptr;
 }
 
@@ -140,9 +179,9 @@ NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_Initialize(TRITONBACKEND_Backend
   return nereid::Guarded([&]() -> nereid::Error {
     if (nereid::Error error = nereid::CheckVersion()) return error;
     auto backend = std::make_unique<nereid::Backend>();
-    if (nereid::Error error = nereid::NewAllocator(&backend->allocator)) return error;
+    if (nereid::Error error = nereid::NewAllocator(&backend->services.allocator)) return error;
     NEREID_RETURN_IF_ERROR(TRITONBACKEND_BackendSetState(handle, backend.get()));
-    backend.release();
+    static_cast<void>(backend.release());
     return nullptr;
   });
 }
@@ -151,9 +190,11 @@ NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_Finalize(TRITONBACKEND_Backend* 
   return nereid::Guarded([&]() -> nereid::Error {
     void* state = nullptr;
     NEREID_RETURN_IF_ERROR(TRITONBACKEND_BackendState(handle, &state));
-    const std::unique_ptr<nereid::Backend> backend(static_cast<nereid::Backend*>(state));
+    std::unique_ptr<nereid::Backend> backend(static_cast<nereid::Backend*>(state));
     if (!backend) return nullptr;
-    NEREID_RETURN_IF_ERROR(TRITONSERVER_ResponseAllocatorDelete(backend->allocator));
+    TRITONSERVER_ResponseAllocator* const allocator = backend->services.allocator;
+    backend.reset();  // which waits for what still uses the allocator
+    NEREID_RETURN_IF_ERROR(TRITONSERVER_ResponseAllocatorDelete(allocator));
     return nullptr;
   });
 }
@@ -173,7 +214,7 @@ NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_ModelFinalize(TRITONBACKEND_Mode
   return nereid::Guarded([&]() -> nereid::Error {
     void* state = nullptr;
     NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelState(model, &state));
-    delete static_cast<nereid::Router*>(state);
+    delete static_cast<std::shared_ptr<nereid::Router>*>(state);
     return nullptr;
   });
 }
@@ -186,7 +227,7 @@ NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_ModelInstanceExecute(
   if (TRITONSERVER_Error* error = TRITONBACKEND_ModelInstanceModel(instance, &model)) return error;
   void* state = nullptr;
   if (TRITONSERVER_Error* error = TRITONBACKEND_ModelState(model, &state)) return error;
-  nereid::Router* router = static_cast<nereid::Router*>(state);
+  const auto& router = *static_cast<std::shared_ptr<nereid::Router>*>(state);
   for (std::uint32_t i = 0; i < count; ++i) nereid::Forward(router, instance, requests[i]);
   return nullptr;
 }

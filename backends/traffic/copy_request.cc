@@ -21,13 +21,12 @@ Error CopyIdentity(TRITONBACKEND_Request* outer, TRITONSERVER_InferenceRequest* 
   return nullptr;
 }
 
-Error CopyScheduling(TRITONBACKEND_Request* outer, TRITONSERVER_InferenceRequest* inner) {
+Error CopyScheduling(
+    TRITONBACKEND_Request* outer, TRITONSERVER_InferenceRequest* inner, std::uint64_t timeout_us) {
   std::uint32_t flags = 0;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_RequestFlags(outer, &flags));
   if (flags != 0) NEREID_RETURN_IF_ERROR(TRITONSERVER_InferenceRequestSetFlags(inner, flags));
 
-  std::uint64_t timeout_us = 0;
-  NEREID_RETURN_IF_ERROR(TRITONBACKEND_InferenceRequestTimeoutMicroseconds(outer, &timeout_us));
   if (timeout_us != 0) {
     NEREID_RETURN_IF_ERROR(TRITONSERVER_InferenceRequestSetTimeoutMicroseconds(inner, timeout_us));
   }
@@ -79,8 +78,9 @@ Error CopyParameters(TRITONBACKEND_Request* outer, TRITONSERVER_InferenceRequest
   return nullptr;
 }
 
-Error CopyInput(TRITONBACKEND_Input* input, TRITONSERVER_InferenceRequest* inner,
-                std::int64_t* first_dimension) {
+Error CopyInput(
+    TRITONBACKEND_Input* input, TRITONSERVER_InferenceRequest* inner, InputCopies* copies,
+    std::int64_t* first_dimension) {
   const char* name = nullptr;
   TRITONSERVER_DataType type = 0;
   const std::int64_t* shape = nullptr;
@@ -99,6 +99,11 @@ Error CopyInput(TRITONBACKEND_Input* input, TRITONSERVER_InferenceRequest* inner
     std::int64_t memory_id = 0;
     NEREID_RETURN_IF_ERROR(
         TRITONBACKEND_InputBuffer(input, i, &buffer, &size, &memory, &memory_id));
+    if (copies != nullptr) {
+      if (Error error = copies->Append(buffer, size, memory, &buffer)) return error;
+      memory = TRITONSERVER_MEMORY_CPU;
+      memory_id = 0;
+    }
     NEREID_RETURN_IF_ERROR(TRITONSERVER_InferenceRequestAppendInputData(
         inner, name, buffer, size, memory, memory_id));
   }
@@ -108,20 +113,23 @@ Error CopyInput(TRITONBACKEND_Input* input, TRITONSERVER_InferenceRequest* inner
 }  // namespace
 
 Error CopyRequest(
-    TRITONBACKEND_Request* outer, TRITONSERVER_InferenceRequest* inner, std::uint64_t* batch_size) {
+    TRITONBACKEND_Request* outer, TRITONSERVER_InferenceRequest* inner, std::uint64_t timeout_us,
+    InputCopies* copies, std::uint64_t* batch_size) {
   if (Error error = CopyIdentity(outer, inner)) return error;
-  if (Error error = CopyScheduling(outer, inner)) return error;
+  if (Error error = CopyScheduling(outer, inner, timeout_us)) return error;
   if (Error error = CopyParameters(outer, inner)) return error;
 
   std::uint32_t inputs = 0;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_RequestInputCount(outer, &inputs));
-  *batch_size = 1;
+  if (batch_size != nullptr) *batch_size = 1;
   for (std::uint32_t i = 0; i < inputs; ++i) {
     TRITONBACKEND_Input* input = nullptr;
     NEREID_RETURN_IF_ERROR(TRITONBACKEND_RequestInputByIndex(outer, i, &input));
     std::int64_t first_dimension = 1;
-    if (Error error = CopyInput(input, inner, &first_dimension)) return error;
-    if (i == 0 && first_dimension > 0) *batch_size = static_cast<std::uint64_t>(first_dimension);
+    if (Error error = CopyInput(input, inner, copies, &first_dimension)) return error;
+    if (i == 0 && first_dimension > 0 && batch_size != nullptr) {
+      *batch_size = static_cast<std::uint64_t>(first_dimension);
+    }
   }
 
   std::uint32_t outputs = 0;
@@ -130,6 +138,21 @@ Error CopyRequest(
     const char* name = nullptr;
     NEREID_RETURN_IF_ERROR(TRITONBACKEND_RequestOutputName(outer, i, &name));
     NEREID_RETURN_IF_ERROR(TRITONSERVER_InferenceRequestAddRequestedOutput(inner, name));
+  }
+  return nullptr;
+}
+
+Error InputBytes(TRITONBACKEND_Request* outer, std::uint64_t* bytes) {
+  *bytes = 0;
+  std::uint32_t inputs = 0;
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_RequestInputCount(outer, &inputs));
+  for (std::uint32_t i = 0; i < inputs; ++i) {
+    TRITONBACKEND_Input* input = nullptr;
+    NEREID_RETURN_IF_ERROR(TRITONBACKEND_RequestInputByIndex(outer, i, &input));
+    std::uint64_t size = 0;
+    NEREID_RETURN_IF_ERROR(TRITONBACKEND_InputProperties(
+        input, nullptr, nullptr, nullptr, nullptr, &size, nullptr));
+    *bytes += size;
   }
   return nullptr;
 }

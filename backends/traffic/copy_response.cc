@@ -1,6 +1,6 @@
 #include "copy_response.h"
 
-#include <cstring>
+#include "device_copy.h"
 
 namespace nereid {
 namespace {
@@ -65,15 +65,7 @@ Error CopyOutput(TRITONSERVER_InferenceResponse* inner, std::uint32_t index,
   std::int64_t target_memory_id = 0;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_OutputBuffer(
       output, &target, byte_size, &target_memory, &target_memory_id));
-  if (byte_size == 0) return nullptr;
-  if (memory == TRITONSERVER_MEMORY_GPU || target_memory == TRITONSERVER_MEMORY_GPU) {
-    return MakeError(
-        TRITONSERVER_ERROR_UNSUPPORTED,
-        std::string("output '") + name + "' is asked for in GPU memory, which a routed call " +
-            "does not write yet: ask for it in system memory");
-  }
-  std::memcpy(target, source, byte_size);
-  return nullptr;
+  return CopyBytes(target, target_memory, source, memory, byte_size);
 }
 
 }  // namespace

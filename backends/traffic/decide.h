@@ -19,7 +19,7 @@ struct Decision {
   std::size_t arm = 0;     // where it goes; when rejected, the arm that was full
   std::size_t chosen = 0;  // what rules, key or turn chose
   Diverted diverted = Diverted::kNo;  // the last reason why `arm` is not `chosen`
-  bool probe = false;                 // a half-open breaker's: give it to ArmState::End
+  bool probe = false;                 // a half-open breaker's: give it to ArmState::Judge
   bool rejected = false;              // nothing has been counted
 };
 
@@ -31,7 +31,7 @@ class Decider {
   Decider(const Policy& policy, std::vector<ArmState*> states, std::uint64_t seed);
 
   // Unless rejected, states[arm] has been counted in and its allowance's attempt taken: each decision
-  // needs one ArmState::End.
+  // needs one ArmState::Judge and one Finish.
   Decision Decide(const Attributes& attributes, std::uint64_t now_ns) noexcept;
 
   // One score for each arm as adaptive sees them now, NaN for arms that it would not send requests

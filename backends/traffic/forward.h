@@ -1,16 +1,16 @@
-// Sends one request on to an arm and its responses back to the caller.
+// Sends one request on to the arm that the policy, or its sequence, says.
 #pragma once
 
-#include "check.h"
+#include <memory>
+
 #include "router.h"
 
 namespace nereid {
 
-// What Forward() needs of Triton to hold an arm's outputs until they are copied to the caller's.
-Error NewAllocator(TRITONSERVER_ResponseAllocator** allocator);
-
 // Takes `request` over, whatever happens: the caller of the endpoint is answered, then the request
 // is released. Returns at once; the arm answers from another thread.
-void Forward(Router* router, TRITONBACKEND_ModelInstance* instance, TRITONBACKEND_Request* request);
+void Forward(
+    std::shared_ptr<Router> router, TRITONBACKEND_ModelInstance* instance,
+    TRITONBACKEND_Request* request);
 
 }  // namespace nereid

@@ -1,24 +1,28 @@
-// The router's own metrics on Triton's /metrics, kept by the backend so that they outlive reloads.
+// The router's own series on Triton's /metrics.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "check.h"
+#include "compare.h"
+#include "decide.h"
 
 namespace nereid {
 
-// What became of one attempt on one arm. `rescued`, `both_failed` and `rejected` are names reserved
-// for the attempts that later policies make.
-enum class Outcome { kOk, kError, kCancelled, kTimeout };
-constexpr std::size_t kOutcomes = 4;
+// What became of one attempt on one arm. A failed attempt whose request the primary then answered
+// is `kRescued`; `kBothFailed` where the primary failed too.
+enum class Outcome { kOk, kError, kRescued, kBothFailed, kRejected, kTimeout, kCancelled };
+constexpr std::size_t kOutcomes = 7;
+
+enum class ShadowOutcome { kOk, kError, kDropped };
+constexpr std::size_t kShadowOutcomes = 3;
+
+// Why an arm that the policy chose did not get the request; Diverted::kNo has no series.
+constexpr std::size_t kDiversions = 4;
 
 struct MetricDeleter {
   void operator()(TRITONSERVER_Metric* metric) const;
@@ -30,8 +34,20 @@ using Metric = std::unique_ptr<TRITONSERVER_Metric, MetricDeleter>;
 class ArmMetrics {
  public:
   void Began() noexcept;
+  void Ended() noexcept;
   void FirstResponse(std::uint64_t elapsed_ns) noexcept;
-  void Ended(Outcome outcome, std::uint64_t elapsed_ns) noexcept;
+  void Lasted(std::uint64_t elapsed_ns) noexcept;
+  void Count(Outcome outcome) noexcept;
+  void Ejected() noexcept;
+  void Turned(Diverted reason) noexcept;
+  void Shadowed(ShadowOutcome outcome) noexcept;
+  void Compared(const Difference& difference) noexcept;
+  void PinnedSequences(int change) noexcept;
+
+  // Gauges that are looked at now and then. -1 in an allowance: no bound.
+  void ShowBreaker(Breaker::State state) noexcept;
+  void ShowAllowance(std::int64_t attempts_left, std::int64_t failures_left) noexcept;
+  void ShowScore(double score) noexcept;
 
  private:
   friend class Metrics;
@@ -39,6 +55,17 @@ class ArmMetrics {
   Metric duration_;
   Metric first_response_;
   Metric inflight_;
+  Metric ejections_;
+  Metric diverted_[kDiversions];
+  Metric shadows_[kShadowOutcomes];
+  Metric shadow_rows_agreed_;
+  Metric shadow_rows_differed_;
+  Metric shadow_difference_;
+  Metric pinned_sequences_;
+  Metric breaker_;
+  Metric allowance_attempts_;
+  Metric allowance_failures_;
+  Metric score_;
 };
 
 class Metrics {
@@ -49,25 +76,13 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  // The one set of series for (endpoint, arm), the same from load to load. The last arms that no
-  // router names any more are kept too, so a way back continues its counts; older ones are dropped,
-  // or a server that saw many versions would expose them all for ever.
-  std::shared_ptr<ArmMetrics> Of(const std::string& endpoint, const std::string& arm);
+  std::unique_ptr<ArmMetrics> New(const std::string& endpoint, const std::string& arm) const;
 
   static std::vector<double> Buckets(double first, double last, double ratio);
 
  private:
-  using Key = std::pair<std::string, std::string>;
-
-  void DropIdle();
-
-  TRITONSERVER_MetricFamily* requests_ = nullptr;
-  TRITONSERVER_MetricFamily* duration_ = nullptr;
-  TRITONSERVER_MetricFamily* first_response_ = nullptr;
-  TRITONSERVER_MetricFamily* inflight_ = nullptr;
-  std::mutex mutex_;
-  std::map<Key, std::shared_ptr<ArmMetrics>> arms_;
-  std::list<Key> oldest_first_;
+  struct Families;
+  std::unique_ptr<Families> families_;
 };
 
 }  // namespace nereid

@@ -1,29 +1,62 @@
 // One loaded router version: its policy and what it needs to send requests on.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "abi.h"
-#include "metrics.h"
-#include "picker.h"
+#include "decide.h"
 #include "policy.h"
+#include "records.h"
 
 namespace nereid {
 
-struct Router {
-  Router(Policy read, std::uint64_t seed)
-      : policy(std::move(read)), picker(policy.slots, seed) {}
+class Shadows;
+class Watch;
 
-  Policy policy;
-  Picker picker;
-  std::vector<std::shared_ptr<ArmMetrics>> metrics;  // one for each arm
-  TRITONSERVER_Server* server = nullptr;
+// What all routers of the backend share.
+struct Services {
   TRITONSERVER_ResponseAllocator* allocator = nullptr;
+  Records* records = nullptr;
+  Watch* watch = nullptr;
+  Shadows* shadows = nullptr;
+  std::atomic<std::int64_t> open{0};  // calls and shadows that some thread may still come back to
+};
+
+// Held by the loaded model and by every call on its way: an abandoned attempt may end after the
+// model was unloaded.
+struct Router {
+  Router(
+      Policy read, std::shared_ptr<EndpointRecord> of_endpoint,
+      std::vector<std::shared_ptr<ArmRecord>> of_arms, std::uint64_t seed)
+      : policy(std::move(read)),
+        endpoint(std::move(of_endpoint)),
+        arms(std::move(of_arms)),
+        decider(policy, States(arms), seed),
+        shadow_turns(policy.shadows.size()) {}
+
+  const std::shared_ptr<ArmRecord>& Primary() const { return arms[policy.primary]; }
+
+  const Policy policy;
+  const std::shared_ptr<EndpointRecord> endpoint;
+  const std::vector<std::shared_ptr<ArmRecord>> arms;  // in the policy's order
+  Decider decider;
+  std::vector<std::atomic<std::uint64_t>> shadow_turns;  // one for each shadow of the policy
+  Services* services = nullptr;
+  TRITONSERVER_Server* server = nullptr;
+  bool pinned = false;  // to one version: no part of the policy in force
   bool batched = false;
   bool decoupled = false;
+
+ private:
+  static std::vector<ArmState*> States(const std::vector<std::shared_ptr<ArmRecord>>& arms) {
+    std::vector<ArmState*> states;
+    for (const auto& arm : arms) states.push_back(&arm->state);
+    return states;
+  }
 };
 
 }  // namespace nereid

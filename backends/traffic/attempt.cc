@@ -1,0 +1,314 @@
+#include "attempt.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "copy_request.h"
+#include "reply.h"
+#include "shadow.h"
+#include "watch.h"
+
+namespace nereid {
+namespace {
+
+using Judgement = ArmState::Judgement;
+
+Outcome OutcomeOf(TRITONSERVER_Error* error) {
+  const TRITONSERVER_Error_Code code = TRITONSERVER_ErrorCode(error);
+  if (code == TRITONSERVER_ERROR_CANCELLED) return Outcome::kCancelled;
+  // The batcher has no code of its own for a request that waited too long in its queue.
+  if (code == TRITONSERVER_ERROR_UNAVAILABLE &&
+      std::strcmp(TRITONSERVER_ErrorMessage(error), "Request timeout expired") == 0) {
+    return Outcome::kTimeout;
+  }
+  return Outcome::kError;
+}
+
+// What an error says about the arm: nothing, if the caller made a mistake or went away.
+Judgement JudgementOf(const Call& call, TRITONSERVER_Error* error) {
+  switch (TRITONSERVER_ErrorCode(error)) {
+    case TRITONSERVER_ERROR_INVALID_ARG:
+      return Judgement::kNothing;
+    case TRITONSERVER_ERROR_CANCELLED:
+      return call.cancelled.load(std::memory_order_relaxed) ? Judgement::kNothing : Judgement::kBad;
+    default:
+      return Judgement::kBad;
+  }
+}
+
+// Tells breaker, allowance and latency, once for each attempt.
+void Judge(Attempt* attempt, Judgement judgement, std::uint64_t now_ns) {
+  if (attempt->judged.exchange(true)) return;
+  const std::uint64_t first_ns = attempt->first_response_ns.load(std::memory_order_relaxed);
+  const std::uint64_t latency_ns = (first_ns != 0 ? first_ns : now_ns) - attempt->began_ns;
+  ArmRecord& arm = *attempt->arm;
+  if (arm.state.Judge(
+          attempt->call->router->policy, judgement, latency_ns, now_ns, attempt->probe,
+          !attempt->call->router->pinned)) {
+    arm.metrics->Ejected();
+  }
+}
+
+// Counts what became of the attempt; of the one that it replayed, too.
+void Conclude(Attempt* attempt, std::uint64_t now_ns) {
+  Call* const call = attempt->call;
+  const Outcome outcome = attempt->outcome.load();
+  attempt->arm->metrics->Lasted(now_ns - attempt->began_ns);
+  attempt->arm->metrics->Count(outcome);
+  if (attempt != &call->rescue) return;
+  call->first.arm->metrics->Count(
+      outcome == Outcome::kOk ? Outcome::kRescued : Outcome::kBothFailed);
+  call->router->endpoint->budget.RescueEnded();
+}
+
+bool DeadlinePassed(const Call& call, std::uint64_t now_ns) {
+  return call.timeout_us != 0 && now_ns - call.began_ns >= call.timeout_us * 1000;
+}
+
+// Takes a place among the rescues and one on the primary, if the request may be replayed there.
+bool TakeRescue(Attempt* lost, Judgement judgement, std::uint64_t now_ns) {
+  Call* const call = lost->call;
+  const Router& router = *call->router;
+  const Policy& policy = router.policy;
+  if (!policy.rescue || judgement != Judgement::kBad || call->sequence) return false;
+  if (lost != &call->first || call->IsPrimary(*lost)) return false;
+  if (call->cancelled.load(std::memory_order_relaxed) || DeadlinePassed(*call, now_ns)) return false;
+  const bool ejected = lost->arm->state.breaker.state() != Breaker::State::kClosed;
+  if (!router.endpoint->budget.TryRescue(*policy.rescue, ejected)) return false;
+  const Arm& primary = policy.arms[policy.primary];
+  if (router.Primary()->state.TryBegin(primary.max_in_flight)) return true;
+  router.endpoint->budget.RescueEnded();
+  return false;
+}
+
+// After TakeRescue, and after the lost attempt was abandoned.
+void BeginRescue(Attempt* lost, std::uint64_t now_ns) {
+  Call* const call = lost->call;
+  const Router& router = *call->router;
+  lost->arm->metrics->Lasted(now_ns - lost->began_ns);
+  Begin(
+      &call->rescue, router.Primary(), router.policy.arms[router.policy.primary].timeout_us, false);
+}
+
+// The abandoned attempt is lost, and nothing of it reached the caller: the primary gets the request,
+// or the caller the error.
+void Lose(Attempt* attempt, Outcome outcome, Judgement judgement, TRITONSERVER_Error* error) {
+  const std::uint64_t now_ns = NowNs();
+  attempt->outcome = outcome;
+  Judge(attempt, judgement, now_ns);
+  if (TakeRescue(attempt, judgement, now_ns)) {
+    BeginRescue(attempt, now_ns);
+    return;
+  }
+  Conclude(attempt, now_ns);
+  SendError(attempt->call, *attempt->arm, TRITONSERVER_RESPONSE_COMPLETE_FINAL, error);
+  attempt->call->Answered(false, now_ns);
+}
+
+// Nothing will be heard of the attempt any more.
+void Finish(Attempt* attempt) {
+  Call* const call = attempt->call;
+  if (TRITONSERVER_InferenceRequest* inner = call->router->services->watch->Take(attempt)) {
+    LogIfError(TRITONSERVER_InferenceRequestDelete(inner), "free an inner request");
+  }
+  attempt->copies.Clear();
+  attempt->arm->state.Finish();
+  attempt->arm->metrics->Ended();
+  call->GiveUpReference();
+}
+
+void CloseSide(Attempt* attempt) {
+  if (attempt->open.fetch_sub(1, std::memory_order_acq_rel) == 1) Finish(attempt);
+}
+
+void OnReleased(TRITONSERVER_InferenceRequest*, const std::uint32_t flags, void* userp) {
+  if ((flags & TRITONSERVER_REQUEST_RELEASE_ALL) == 0) return;  // the server will run it once more
+  Attempt* const attempt = static_cast<Attempt*>(userp);
+  if (!attempt->copies.held()) attempt->call->GiveUpHold();
+  CloseSide(attempt);
+}
+
+// The arm has said its last word to the caller.
+void Settle(Attempt* attempt, std::uint64_t now_ns) {
+  const bool well = attempt->outcome.load() == Outcome::kOk;
+  Judge(attempt, well ? Judgement::kGood : Judgement::kNothing, now_ns);
+  Conclude(attempt, now_ns);
+  attempt->call->Answered(well, now_ns);
+}
+
+void Heard(Attempt* attempt, std::uint64_t now_ns) {
+  std::uint64_t none = 0;
+  if (attempt->first_response_ns.compare_exchange_strong(none, now_ns)) {
+    attempt->arm->metrics->FirstResponse(now_ns - attempt->began_ns);
+  }
+}
+
+void OnError(Attempt* attempt, std::uint32_t flags, TRITONSERVER_Error* error, std::uint64_t now_ns) {
+  const Judgement judgement = JudgementOf(*attempt->call, error);
+  if (attempt->phase.load() == Attempt::Phase::kAbandoned) return;
+  Judge(attempt, judgement, now_ns);
+  if (attempt->phase.load() == Attempt::Phase::kWaiting && TakeRescue(attempt, judgement, now_ns)) {
+    if (attempt->Abandon()) {
+      attempt->outcome = OutcomeOf(error);
+      BeginRescue(attempt, now_ns);
+      return;
+    }
+    attempt->call->router->Primary()->state.Finish();
+    attempt->call->router->endpoint->budget.RescueEnded();
+  }
+  if (!attempt->Claim()) return;
+  attempt->outcome = OutcomeOf(error);
+  SendError(attempt->call, *attempt->arm, flags, error);
+  Heard(attempt, now_ns);
+}
+
+void OnGood(
+    Attempt* attempt, std::uint32_t flags, TRITONSERVER_InferenceResponse* inner,
+    std::uint64_t now_ns) {
+  if (!attempt->Claim()) return;
+  if (Error error = SendOn(attempt->call, *attempt->arm, inner, flags)) {
+    attempt->outcome = OutcomeOf(error.get());
+  }
+  Heard(attempt, now_ns);
+  for (const auto& comparison : attempt->call->comparisons) comparison->GiveAnswer(inner);
+}
+
+void OnResponse(TRITONSERVER_InferenceResponse* given, const std::uint32_t flags, void* userp) {
+  Attempt* const attempt = static_cast<Attempt*>(userp);
+  const std::uint64_t now_ns = NowNs();
+  const InnerResponse inner(given);
+  const Error error(inner ? TRITONSERVER_InferenceResponseError(inner.get()) : nullptr);
+  if (!inner) {
+    if (attempt->Claim()) SendFlags(attempt->call, flags);
+  } else if (error) {
+    OnError(attempt, flags, error.get(), now_ns);
+  } else {
+    OnGood(attempt, flags, inner.get(), now_ns);
+  }
+  const bool heard = attempt->phase.load() == Attempt::Phase::kAnswering;
+  if (heard) ReportResponse(*attempt->call, now_ns, inner.get(), error.get());
+  if ((flags & TRITONSERVER_RESPONSE_COMPLETE_FINAL) == 0) return;
+  if (heard) Settle(attempt, now_ns);
+  CloseSide(attempt);
+}
+
+// An attempt that may be given up while it goes on reads copies of the inputs, if there is room.
+Error TakeCopies(Attempt* attempt) {
+  std::uint64_t bytes = 0;
+  if (Error error = InputBytes(attempt->call->outer, &bytes)) return error;
+  attempt->copies.Reserve(bytes);
+  return nullptr;
+}
+
+std::uint64_t TimeLeftUs(const Call& call) {
+  if (call.timeout_us == 0) return 0;
+  const std::uint64_t spent_us = (NowNs() - call.began_ns) / 1000;
+  return call.timeout_us - std::min(spent_us, call.timeout_us - 1);  // 0 would mean no bound
+}
+
+// Hands the request to the arm. On error nothing was started, and `inner` is still the asker's.
+Error Submit(Attempt* attempt, std::uint64_t timeout_us, TRITONSERVER_InferenceRequest** inner) {
+  Call* const call = attempt->call;
+  const Router& router = *call->router;
+  const char* const model = attempt->arm->model.c_str();
+  if (Error error{TRITONSERVER_InferenceRequestNew(inner, router.server, model, -1)}) {
+    *inner = nullptr;
+    // That an arm is absent is the endpoint's trouble, not the caller's mistake.
+    return MakeError(
+        TRITONSERVER_ERROR_UNAVAILABLE, "endpoint '" + router.policy.endpoint + "' has no arm '" +
+                                            model + "' ready: " +
+                                            TRITONSERVER_ErrorMessage(error.get()));
+  }
+  if (timeout_us != 0) {
+    if (Error error = TakeCopies(attempt)) return error;
+  }
+  InputCopies* const copies = attempt->copies.held() ? &attempt->copies : nullptr;
+  if (Error error =
+          CopyRequest(call->outer, *inner, TimeLeftUs(*call), copies, &call->batch_size)) {
+    return error;
+  }
+  if (!router.batched) call->batch_size = 1;
+  if (router.decoupled && call->factory == nullptr) {
+    NEREID_RETURN_IF_ERROR(TRITONBACKEND_ResponseFactoryNew(&call->factory, call->outer));
+  }
+  NEREID_RETURN_IF_ERROR(
+      TRITONSERVER_InferenceRequestSetReleaseCallback(*inner, OnReleased, attempt));
+  NEREID_RETURN_IF_ERROR(TRITONSERVER_InferenceRequestSetResponseCallback(
+      *inner, router.services->allocator, nullptr, OnResponse, attempt));
+  if (attempt == &call->first) call->submitted_ns = NowNs();
+  const std::uint64_t timeout_at_ns = timeout_us == 0 ? 0 : attempt->began_ns + timeout_us * 1000;
+  router.services->watch->Submitting(attempt, *inner, timeout_at_ns);
+  if (copies == nullptr) call->Hold();
+  // On success the callbacks may have run, and the attempt be gone, before this returns.
+  Error error{TRITONSERVER_ServerInferAsync(router.server, *inner, nullptr)};
+  if (error && copies == nullptr) call->GiveUpHold();
+  return error;
+}
+
+TRITONSERVER_Error* Allocate(
+    TRITONSERVER_ResponseAllocator*, const char*, size_t byte_size, TRITONSERVER_MemoryType,
+    std::int64_t, void*, void** buffer, void** buffer_userp, TRITONSERVER_MemoryType* memory,
+    std::int64_t* memory_id) {
+  *buffer = nullptr;
+  *buffer_userp = nullptr;
+  *memory = TRITONSERVER_MEMORY_CPU;
+  *memory_id = 0;
+  if (byte_size == 0) return nullptr;
+  *buffer = std::malloc(byte_size);
+  if (*buffer != nullptr) return nullptr;
+  return TRITONSERVER_ErrorNew(TRITONSERVER_ERROR_INTERNAL, "no memory for an arm's output");
+}
+
+TRITONSERVER_Error* Deallocate(
+    TRITONSERVER_ResponseAllocator*, void* buffer, void*, size_t, TRITONSERVER_MemoryType,
+    std::int64_t) {
+  std::free(buffer);
+  return nullptr;
+}
+
+}  // namespace
+
+Error NewAllocator(TRITONSERVER_ResponseAllocator** allocator) {
+  NEREID_RETURN_IF_ERROR(
+      TRITONSERVER_ResponseAllocatorNew(allocator, Allocate, Deallocate, nullptr));
+  return nullptr;
+}
+
+void Begin(Attempt* attempt, std::shared_ptr<ArmRecord> arm, std::uint64_t timeout_us, bool probe) {
+  Call* const call = attempt->call;
+  attempt->arm = std::move(arm);
+  attempt->probe = probe;
+  attempt->began_ns = NowNs();
+  attempt->arm->metrics->Began();
+  call->Refer();
+
+  TRITONSERVER_InferenceRequest* inner = nullptr;
+  const Error error = Submit(attempt, timeout_us, &inner);
+  if (!error) return;
+  call->router->services->watch->Take(attempt);
+  if (inner != nullptr) {
+    LogIfError(TRITONSERVER_InferenceRequestDelete(inner), "free an inner request");
+  }
+  // Unless its time was up in this very moment, and the watch does it.
+  if (attempt->Abandon()) {
+    Lose(attempt, OutcomeOf(error.get()), JudgementOf(*call, error.get()), error.get());
+  }
+  Finish(attempt);
+}
+
+void TimedOut(Attempt* attempt) {
+  if (!attempt->Abandon()) return;
+  attempt->call->router->services->watch->Cancel(attempt);
+  const std::uint64_t waited_ms = (NowNs() - attempt->began_ns) / 1'000'000;
+  const Error error = MakeError(
+      TRITONSERVER_ERROR_UNAVAILABLE, "arm '" + attempt->arm->model + "' of endpoint '" +
+                                          attempt->call->router->policy.endpoint +
+                                          "' did not answer within its time: " +
+                                          std::to_string(waited_ms) + " ms");
+  Lose(attempt, Outcome::kTimeout, Judgement::kBad, error.get());
+}
+
+}  // namespace nereid

@@ -1,0 +1,234 @@
+#include "shadow.h"
+
+#include <cstring>
+#include <utility>
+
+#include "compare.h"
+#include "copy_request.h"
+#include "device_copy.h"
+#include "reply.h"
+
+namespace nereid {
+namespace {
+
+// Outputs above this are not kept for a comparison.
+constexpr std::size_t kMostComparedBytes = std::size_t{16} << 20;
+
+constexpr std::uint64_t kGoldenRatio = 0x9e3779b97f4a7c15ULL;  // of 2^64
+
+// Whether the `turn`-th request is among `parts` of 10,000: evenly spread, not only on average.
+bool Sampled(std::uint64_t turn, std::uint32_t parts) {
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<std::uint64_t>((Wide{turn * kGoldenRatio} * kSlots) >> 64) < parts;
+}
+
+}  // namespace
+
+void Comparison::Give(std::size_t side, TRITONSERVER_InferenceResponse* response) {
+  Tensor tensor;
+  if (!Keep(response, &tensor)) return;
+  bool both = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (sides_[side].there) return;  // a stream's later responses
+    sides_[side] = std::move(tensor);
+    both = sides_[0].there && sides_[1].there;
+  }
+  if (both) shadows_->Push([self = shared_from_this()] { self->Compare(); });
+}
+
+bool Comparison::Keep(TRITONSERVER_InferenceResponse* response, Tensor* tensor) const {
+  std::uint32_t outputs = 0;
+  if (Error error{TRITONSERVER_InferenceResponseOutputCount(response, &outputs)}) return false;
+  for (std::uint32_t i = 0; i < outputs; ++i) {
+    const char* name = nullptr;
+    const std::int64_t* shape = nullptr;
+    std::uint64_t dims = 0;
+    const void* base = nullptr;
+    std::size_t bytes = 0;
+    TRITONSERVER_MemoryType memory = TRITONSERVER_MEMORY_CPU;
+    std::int64_t memory_id = 0;
+    void* userp = nullptr;
+    const Error error{TRITONSERVER_InferenceResponseOutput(
+        response, i, &name, &tensor->datatype, &shape, &dims, &base, &bytes, &memory, &memory_id,
+        &userp)};
+    if (error || output_ != name) continue;
+    if (bytes > kMostComparedBytes) return false;
+    tensor->shape.assign(shape, shape + dims);
+    tensor->data.resize(bytes);
+    tensor->there = !CopyBytes(tensor->data.data(), TRITONSERVER_MEMORY_CPU, base, memory, bytes);
+    return tensor->there;
+  }
+  return false;
+}
+
+void Comparison::Compare() {
+  const auto view = [](const Tensor& tensor) {
+    return TensorView{
+        tensor.datatype, tensor.shape.data(), tensor.shape.size(), tensor.data.data(),
+        tensor.data.size()};
+  };
+  arm_->metrics->Compared(nereid::Compare(view(sides_[0]), view(sides_[1])));
+}
+
+Shadow::Shadow(Call* call, std::shared_ptr<ArmRecord> arm)
+    : call_(call), router_(call->router), arm_(std::move(arm)) {
+  router_->services->open.fetch_add(1, std::memory_order_relaxed);
+  arm_->metrics->Began();
+  call_->Hold();
+  call_->Refer();
+}
+
+Shadow::~Shadow() {
+  LetCallGo();
+  copies_.Clear();
+  arm_->shadows.fetch_sub(1, std::memory_order_relaxed);
+  arm_->metrics->Shadowed(outcome_);
+  arm_->metrics->Ended();
+  router_->services->open.fetch_sub(1, std::memory_order_release);
+}
+
+std::unique_ptr<Shadow> Shadow::Of(Call* call, const ShadowRule& rule) {
+  const std::shared_ptr<ArmRecord>& arm = call->router->arms[rule.arm];
+  if (arm->shadows.fetch_add(1, std::memory_order_relaxed) >= rule.max_in_flight) {
+    arm->shadows.fetch_sub(1, std::memory_order_relaxed);
+    arm->metrics->Shadowed(ShadowOutcome::kDropped);
+    return nullptr;
+  }
+  std::unique_ptr<Shadow> shadow(new Shadow(call, arm));
+  if (!rule.compare.empty()) {
+    shadow->comparison_ =
+        std::make_shared<Comparison>(arm, rule.compare, call->router->services->shadows);
+    call->comparisons.push_back(shadow->comparison_);
+  }
+  return shadow;
+}
+
+void Shadow::LetCallGo() {
+  if (call_ == nullptr) return;
+  Call* const call = std::exchange(call_, nullptr);
+  call->GiveUpHold();
+  call->GiveUpReference();
+}
+
+void Shadow::Start(std::unique_ptr<Shadow> shadow) {
+  TRITONSERVER_InferenceRequest* inner = nullptr;
+  const Error error = shadow->Submit(&inner);
+  if (!error) {
+    static_cast<void>(shadow.release());  // its callbacks end it, or have done so
+    return;
+  }
+  if (inner != nullptr) LogIfError(TRITONSERVER_InferenceRequestDelete(inner), "free a shadow");
+}
+
+Error Shadow::Submit(TRITONSERVER_InferenceRequest** inner) {
+  std::uint64_t bytes = 0;
+  if (Error error = InputBytes(call_->outer, &bytes)) return error;
+  if (copies_.Reserve(bytes) == InputCopies::Taken::kFull) {
+    return MakeError(TRITONSERVER_ERROR_UNAVAILABLE, "no room for a shadow's copies");
+  }
+  outcome_ = ShadowOutcome::kError;
+  if (Error error{TRITONSERVER_InferenceRequestNew(
+          inner, router_->server, arm_->model.c_str(), -1)}) {
+    *inner = nullptr;
+    return error;
+  }
+  if (Error error = CopyRequest(call_->outer, *inner, call_->timeout_us, &copies_, nullptr)) {
+    return error;
+  }
+  LetCallGo();
+  NEREID_RETURN_IF_ERROR(
+      TRITONSERVER_InferenceRequestSetReleaseCallback(*inner, OnReleased, this));
+  NEREID_RETURN_IF_ERROR(TRITONSERVER_InferenceRequestSetResponseCallback(
+      *inner, router_->services->allocator, nullptr, OnResponse, this));
+  outcome_ = ShadowOutcome::kOk;
+  TRITONSERVER_Server* const server = router_->server;
+  // On success the callbacks may have run, and this be gone, before the call returns.
+  if (Error error{TRITONSERVER_ServerInferAsync(server, *inner, nullptr)}) {
+    outcome_ = ShadowOutcome::kError;
+    return error;
+  }
+  return nullptr;
+}
+
+void Shadow::CloseSide() {
+  if (open_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+void Shadow::OnResponse(
+    TRITONSERVER_InferenceResponse* given, const std::uint32_t flags, void* userp) {
+  Shadow* const shadow = static_cast<Shadow*>(userp);
+  {
+    const InnerResponse response(given);
+    if (response) {
+      if (Error error{TRITONSERVER_InferenceResponseError(response.get())}) {
+        shadow->outcome_ = ShadowOutcome::kError;
+      } else if (shadow->comparison_) {
+        shadow->comparison_->GiveShadow(response.get());
+      }
+    }
+  }
+  if ((flags & TRITONSERVER_RESPONSE_COMPLETE_FINAL) != 0) shadow->CloseSide();
+}
+
+void Shadow::OnReleased(
+    TRITONSERVER_InferenceRequest* inner, const std::uint32_t flags, void* userp) {
+  if ((flags & TRITONSERVER_REQUEST_RELEASE_ALL) == 0) return;
+  LogIfError(TRITONSERVER_InferenceRequestDelete(inner), "free a shadow");
+  static_cast<Shadow*>(userp)->CloseSide();
+}
+
+Shadows::Shadows() : thread_([this] { Run(); }) {}
+
+Shadows::~Shadows() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void Shadows::Push(std::unique_ptr<Shadow> shadow) {
+  // std::function wants what it holds to be copyable.
+  Push([owned = std::make_shared<std::unique_ptr<Shadow>>(std::move(shadow))] {
+    Shadow::Start(std::move(*owned));
+  });
+}
+
+void Shadows::Push(std::function<void()> work) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    work_.push_back(std::move(work));
+  }
+  wake_.notify_one();
+}
+
+void Shadows::Run() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [this] { return stop_ || !work_.empty(); });
+    if (work_.empty()) return;
+    const std::function<void()> work = std::move(work_.front());
+    work_.pop_front();
+    lock.unlock();
+    work();
+    lock.lock();
+  }
+}
+
+std::vector<std::unique_ptr<Shadow>> ShadowsOf(Call* call, const ArmRecord& answering) {
+  std::vector<std::unique_ptr<Shadow>> cast;
+  Router& router = *call->router;
+  const std::vector<ShadowRule>& rules = router.policy.shadows;
+  if (rules.empty() || call->sequence) return cast;  // half a sequence would mean nothing to an arm
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    if (router.arms[rules[i].arm].get() == &answering) continue;
+    const std::uint64_t turn = router.shadow_turns[i].fetch_add(1, std::memory_order_relaxed);
+    if (!Sampled(turn, rules[i].parts)) continue;
+    if (auto shadow = Shadow::Of(call, rules[i])) cast.push_back(std::move(shadow));
+  }
+  return cast;
+}
+
+}  // namespace nereid

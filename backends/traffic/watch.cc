@@ -1,0 +1,154 @@
+#include "watch.h"
+
+#include <chrono>
+#include <utility>
+
+namespace nereid {
+namespace {
+
+// Cancellation should reach an arm within 10 ms.
+constexpr auto kBusyPeriod = std::chrono::milliseconds(4);
+constexpr auto kIdlePeriod = std::chrono::milliseconds(250);
+constexpr std::uint64_t kNowAndThenNs = 250'000'000;
+// So that a caller who comes again and again does not wake the thread each time.
+constexpr int kLooksBeforeSleep = 250;
+
+void CancelInner(const Attempt& attempt) {
+  if (attempt.inner == nullptr) return;
+  LogIfError(TRITONSERVER_InferenceRequestCancel(attempt.inner), "cancel an inner request");
+}
+
+}  // namespace
+
+Watch::Watch(
+    std::function<void(Attempt*)> timed_out, std::function<void(std::uint64_t)> now_and_then)
+    : timed_out_(std::move(timed_out)),
+      now_and_then_(std::move(now_and_then)),
+      thread_([this] { Run(); }) {}
+
+Watch::~Watch() {
+  {
+    const std::lock_guard<std::mutex> lock(sleeping_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+Watch::Shard& Watch::ShardOf(const Call* call) {
+  // Calls are some hundred bytes apart.
+  const auto address = reinterpret_cast<std::uintptr_t>(call);
+  return shards_[((address >> 6) * 0x9e3779b97f4a7c15ULL >> 32) % kShards];
+}
+
+void Watch::Enter(Call* call) {
+  Shard& shard = ShardOf(call);
+  {
+    const std::lock_guard<std::mutex> lock(shard.mutex);
+    call->next = shard.first;
+    if (call->next != nullptr) call->next->previous = call;
+    shard.first = call;
+  }
+  if (asleep_.load(std::memory_order_seq_cst)) {
+    const std::lock_guard<std::mutex> lock(sleeping_);
+    asleep_.store(false, std::memory_order_relaxed);
+    wake_.notify_all();
+  }
+}
+
+void Watch::Leave(Call* call) {
+  Shard& shard = ShardOf(call);
+  const std::lock_guard<std::mutex> lock(shard.mutex);
+  if (call->next != nullptr) call->next->previous = call->previous;
+  if (call->previous != nullptr) {
+    call->previous->next = call->next;
+  } else {
+    shard.first = call->next;
+  }
+}
+
+void Watch::Submitting(
+    Attempt* attempt, TRITONSERVER_InferenceRequest* inner, std::uint64_t timeout_at_ns) {
+  const std::lock_guard<std::mutex> lock(ShardOf(attempt->call).mutex);
+  attempt->inner = inner;
+  attempt->timeout_at_ns = timeout_at_ns;
+  if (attempt->call->cancelled.load(std::memory_order_relaxed)) CancelInner(*attempt);
+}
+
+void Watch::Cancel(Attempt* attempt) {
+  const std::lock_guard<std::mutex> lock(ShardOf(attempt->call).mutex);
+  CancelInner(*attempt);
+}
+
+TRITONSERVER_InferenceRequest* Watch::Take(Attempt* attempt) {
+  const std::lock_guard<std::mutex> lock(ShardOf(attempt->call).mutex);
+  attempt->timeout_at_ns = 0;
+  return std::exchange(attempt->inner, nullptr);
+}
+
+void Watch::Run() {
+  int looks_without_a_call = 0;
+  std::uint64_t next_ns = 0;
+  while (true) {
+    const std::uint64_t now_ns = NowNs();
+    if (now_ns >= next_ns) {
+      now_and_then_(now_ns);
+      next_ns = now_ns + kNowAndThenNs;
+    }
+    looks_without_a_call = LookAtAll(now_ns) ? 0 : looks_without_a_call + 1;
+    for (Attempt* attempt : late_) {
+      Call* const call = attempt->call;
+      timed_out_(attempt);
+      call->GiveUpReference();
+    }
+    late_.clear();
+    Sleep(looks_without_a_call < kLooksBeforeSleep);
+    const std::lock_guard<std::mutex> lock(sleeping_);
+    if (stop_) return;
+  }
+}
+
+bool Watch::LookAtAll(std::uint64_t now_ns) {
+  bool any = false;
+  for (Shard& shard : shards_) {
+    const std::lock_guard<std::mutex> lock(shard.mutex);
+    for (Call* call = shard.first; call != nullptr; call = call->next) {
+      any = true;
+      LookAt(call, now_ns);
+    }
+  }
+  return any;
+}
+
+void Watch::LookAt(Call* call, std::uint64_t now_ns) {
+  if (!call->cancelled.load(std::memory_order_relaxed)) {
+    bool cancelled = false;
+    LogIfError(TRITONBACKEND_RequestIsCancelled(call->outer, &cancelled), "see a cancellation");
+    if (cancelled) {
+      call->cancelled.store(true, std::memory_order_relaxed);
+      CancelInner(call->first);
+      CancelInner(call->rescue);
+    }
+  }
+  for (Attempt* attempt : {&call->first, &call->rescue}) {
+    if (attempt->timeout_at_ns == 0 || now_ns < attempt->timeout_at_ns) continue;
+    attempt->timeout_at_ns = 0;
+    call->Refer();
+    late_.push_back(attempt);
+  }
+}
+
+void Watch::Sleep(bool busy) {
+  std::unique_lock<std::mutex> lock(sleeping_);
+  if (stop_) return;
+  if (busy) {
+    wake_.wait_for(lock, kBusyPeriod);
+    return;
+  }
+  // A call that entered before it could see this flag is found by the next look, at the latest.
+  asleep_.store(true, std::memory_order_seq_cst);
+  wake_.wait_for(lock, kIdlePeriod, [this] { return stop_ || !asleep_.load(); });
+  asleep_.store(false, std::memory_order_relaxed);
+}
+
+}  // namespace nereid
