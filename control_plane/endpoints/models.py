@@ -153,6 +153,9 @@ class Placement(models.Model):
     failure = models.TextField(blank=True)
     failed_at = models.DateTimeField(null=True, blank=True)
     ready_models = models.JSONField(default=list, blank=True)
+    unready = models.PositiveBigIntegerField(
+        default=0, help_text="the generation whose switch found an arm that was not ready"
+    )
     observed_at = models.DateTimeField(null=True, blank=True)
     sent_verb = models.CharField(max_length=16, blank=True)
     sent_generation = models.PositiveBigIntegerField(default=0)

@@ -73,6 +73,7 @@ def unprepared(*, endpoint_id: UUID, server: str, generation: int) -> None:
             return
         placement.prepared = min(placement.prepared, generation - 1)
         placement.ready_models = []
+        placement.unready = max(placement.unready, generation)
         placement.save()
 
 

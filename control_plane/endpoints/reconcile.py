@@ -21,7 +21,7 @@ from control_plane.endpoints import observations
 from control_plane.endpoints.generations import retire_name
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.revisions import register, register_failure
-from control_plane.endpoints.selectors import due_endpoints, snapshot
+from control_plane.endpoints.selectors import due_endpoints, latest_plan, snapshot
 from control_plane.endpoints.services import compile_for
 from control_plane.fleet.models import Server
 from control_plane.ports.clock import Clock
@@ -146,7 +146,9 @@ def _register_revision(endpoint: Endpoint, print_config: ConfigPrinter) -> None:
     try:
         with transaction.atomic():
             policy = parse_policy(endpoint.policy)
-            plan = compile_for(endpoint, policy, endpoint.generation)
+            before = latest_plan(endpoint)
+            urgent = before is not None and before.urgent and before.policy == endpoint.policy
+            plan = compile_for(endpoint, policy, endpoint.generation, before, urgent=urgent)
             register(endpoint, plan, print_config)
     except InvalidInputError as invalid:
         register_failure(endpoint, f"the policy cannot be compiled: {invalid}")

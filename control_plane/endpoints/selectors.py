@@ -42,6 +42,12 @@ def serving_plan(endpoint: Endpoint) -> Plan | None:
     return revision.compiled if revision else None
 
 
+def latest_plan(endpoint: Endpoint) -> Plan | None:
+    """The newest plan there is, whether it came to serve or not: the next one goes on from it."""
+    revision = endpoint.revisions.filter(plan__isnull=False).order_by("-number").first()
+    return revision.compiled if revision else None
+
+
 def due_endpoints(now: datetime) -> QuerySet[Endpoint]:
     """Endpoints that a reconcile should look at and nobody is looking at."""
     free = Q(lease_expires_at=None) | Q(lease_expires_at__lte=now)
@@ -70,7 +76,8 @@ def snapshot(endpoint: Endpoint, now: datetime) -> Snapshot:
         ),
         compiled=plan is not None,
         compile_error=revision.error if revision else "",
-        models=plan.physical_names if plan else frozenset(),
+        models=plan.required if plan else frozenset(),
+        urgent=plan.urgent if plan else False,
         deleted=endpoint.deleted_at is not None,
     )
 
@@ -122,6 +129,7 @@ def _server_view(server: Server, placement: Placement | None, now: datetime) -> 
         failure=placement.failure,
         failed_at=placement.failed_at,
         ready_models=frozenset(placement.ready_models),
+        unready=placement.unready,
         sent_verb=placement.sent_verb,
         sent_generation=placement.sent_generation,
         sent_at=placement.sent_at,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from control_plane.audit.services import record
@@ -13,7 +14,7 @@ from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.planning.changes import Change, changes, loads, unified_diff, unloads
 from control_plane.domain.planning.compiling import compile_plan
 from control_plane.domain.planning.plan import Plan
-from control_plane.domain.routing.document import parse_policy, to_document
+from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.routing.policy import RoutingPolicy
 from control_plane.domain.violations import (
     ConflictError,
@@ -22,12 +23,14 @@ from control_plane.domain.violations import (
     StaleEditError,
     Violation,
 )
+from control_plane.endpoints.findings import Finding, findings
 from control_plane.endpoints.generations import floor_of
 from control_plane.endpoints.models import Endpoint, Revision
 from control_plane.endpoints.revisions import register
 from control_plane.endpoints.selectors import (
     endpoints,
     get_endpoint,
+    latest_plan,
     serving_plan,
     serving_revision,
 )
@@ -35,16 +38,6 @@ from control_plane.ports.clock import Clock
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
 from control_plane.registry.selectors import ready_versions, version_spec
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something worth knowing before a policy is applied; `severity` is error or warning."""
-
-    severity: str
-    code: str
-    detail: str
-    pointer: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,7 +111,7 @@ def create_endpoint(
 def update_endpoint(*, name: str, actor: str, description: str) -> Endpoint:
     """Changes the description."""
     with transaction.atomic():
-        endpoint = _locked(name)
+        endpoint = locked(name)
         before, endpoint.description = endpoint.description, description
         endpoint.save(update_fields=["description", "updated_at"])
         record(
@@ -159,38 +152,66 @@ def set_policy(
         StaleEditError: somebody changed the policy since the caller saw it.
     """
     with transaction.atomic():
-        endpoint = _locked(name)
+        endpoint = locked(name)
         if expected_generation is not None and expected_generation != endpoint.generation:
             raise StaleEditError(
                 f"the policy of {name!r} is at generation {endpoint.generation}, not "
                 f"{expected_generation}: read it again and decide anew"
             )
-        policy = parse_policy(document)
-        generation = next_generation(endpoint)
-        plan = compile_for(endpoint, policy, generation)
-        before = endpoint.policy
-        if restores is None and before == to_document(policy):
+        # What is gone back to was accepted once; whether its headers still come is not the
+        # moment's question.
+        headers = None if restores else settings.NEREID_FORWARDED_HEADERS
+        policy = parse_policy(document, headers)
+        plan = compile_for(endpoint, policy, next_generation(endpoint), latest_plan(endpoint))
+        if restores is None and endpoint.policy == plan.policy:
             # The same once more is no step forward: the way back stays where it was.
             restores = _restored_by(endpoint)
-        endpoint.policy = to_document(policy)
-        endpoint.generation = generation
-        endpoint.changed_by = actor
-        endpoint.status = "Progressing"
-        endpoint.reason = "waiting for a worker"
-        endpoint.save()
-        register(endpoint, plan, print_config, restores=restores)
-        record(
+        make_intent(
+            endpoint,
+            plan,
             actor=actor,
             action="endpoint.policy",
-            object_type="endpoint",
-            object_id=endpoint.id,
-            object_name=name,
-            before=before,
-            after=endpoint.policy,
             reason=reason,
+            queue=queue,
+            print_config=print_config,
+            restores=restores,
         )
-        _announce(endpoint, queue)
     return endpoint
+
+
+def make_intent(
+    endpoint: Endpoint,
+    plan: Plan,
+    *,
+    actor: str,
+    action: str,
+    reason: str,
+    queue: Queue,
+    print_config: ConfigPrinter,
+    restores: int | None = None,
+) -> None:
+    """Makes a compiled plan the intent: revision, audit, and the worker is told.
+
+    Call it in a transaction that holds the endpoint.
+    """
+    before, endpoint.policy = endpoint.policy, dict(plan.policy)
+    endpoint.generation = plan.generation
+    endpoint.changed_by = actor
+    endpoint.status = "Progressing"
+    endpoint.reason = "waiting for a worker"
+    endpoint.save()
+    register(endpoint, plan, print_config, restores=restores)
+    record(
+        actor=actor,
+        action=action,
+        object_type="endpoint",
+        object_id=endpoint.id,
+        object_name=endpoint.name,
+        before=before,
+        after=endpoint.policy,
+        reason=reason,
+    )
+    announce(endpoint, queue)
 
 
 def rollback(
@@ -258,7 +279,7 @@ def rollback_target(endpoint: Endpoint, number: int | None) -> Revision:
 def delete_endpoint(*, name: str, actor: str, queue: Queue, clock: Clock) -> Endpoint:
     """Takes an endpoint off every server; its record goes when the last one has let go."""
     with transaction.atomic():
-        endpoint = _locked(name)
+        endpoint = locked(name)
         endpoint.deleted_at = clock.now()
         if endpoint.policy:
             endpoint.generation = next_generation(endpoint)
@@ -271,7 +292,7 @@ def delete_endpoint(*, name: str, actor: str, queue: Queue, clock: Clock) -> End
             object_name=name,
             before=endpoint.policy,
         )
-        _announce(endpoint, queue)
+        announce(endpoint, queue)
     return endpoint
 
 
@@ -284,11 +305,12 @@ def preview(*, name: str, document: object, print_config: ConfigPrinter) -> Prev
     """
     endpoint = get_endpoint(name)
     before = serving_plan(endpoint)
-    after = compile_for(endpoint, parse_policy(document), next_generation(endpoint))
+    policy = parse_policy(document, settings.NEREID_FORWARDED_HEADERS)
+    after = compile_for(endpoint, policy, next_generation(endpoint), latest_plan(endpoint))
     return Preview(
         changes=changes(before, after),
         diff=unified_diff(before, after, print_config),
-        findings=_findings(before, after),
+        findings=findings(before, after),
         loads=loads(before, after),
         unloads=unloads(before, after),
     )
@@ -299,8 +321,14 @@ def next_generation(endpoint: Endpoint) -> int:
     return max(endpoint.generation, endpoint.generation_floor) + 1
 
 
-def compile_for(endpoint: Endpoint, policy: RoutingPolicy, generation: int) -> Plan:
-    """Compiles the policy with the registry's versions.
+def compile_for(
+    endpoint: Endpoint,
+    policy: RoutingPolicy,
+    generation: int,
+    previous: Plan | None,
+    urgent: bool = False,
+) -> Plan:
+    """Compiles the policy with the registry's versions, after the plan before.
 
     Raises:
         InvalidInputError: a version is missing or not ready, or the arms differ.
@@ -311,16 +339,19 @@ def compile_for(endpoint: Endpoint, policy: RoutingPolicy, generation: int) -> P
         generation=generation,
         policy=policy,
         versions={key: version_spec(version) for key, version in found.items()},
+        previous=previous,
+        urgent=urgent,
     )
 
 
-def _locked(name: str) -> Endpoint:
+def locked(name: str) -> Endpoint:
     """The endpoint, locked; one that is being deleted is gone for whoever waited for it."""
     endpoint = endpoints().select_for_update().filter(name=name).first()
     return endpoint or get_endpoint(name)
 
 
-def _announce(endpoint: Endpoint, queue: Queue) -> None:
+def announce(endpoint: Endpoint, queue: Queue) -> None:
+    """Asks for a look at the endpoint, once what was written is there to be seen."""
     endpoint_id = endpoint.id
     # Robust: the change stands, and the sweep finds it when the broker is back.
     transaction.on_commit(lambda: queue.reconcile(endpoint_id=endpoint_id), robust=True)
@@ -340,17 +371,3 @@ def _before(serving: Revision) -> Revision | None:
     served = serving.endpoint.revisions.exclude(served_from=None)
     earlier = served.filter(number__lt=serving.restores or serving.number)
     return earlier.exclude(policy=serving.policy).order_by("-number").first()
-
-
-def _findings(before: Plan | None, after: Plan) -> list[Finding]:
-    found = []
-    if before and not changes(before, after):
-        found.append(Finding("warning", "no_change", "this policy is the one that serves"))
-    for i, planned in enumerate(after.arms):
-        if planned.arm.weight == 0 and not planned.arm.primary:
-            detail = f"arm {planned.arm.name} is loaded and gets no requests"
-            found.append(Finding("warning", "idle_arm", detail, f"/arms/{i}/weight"))
-        if planned.arm.primary and planned.arm.weight < 5000 and len(after.arms) == 2:
-            detail = "the primary gets less than half of the requests"
-            found.append(Finding("warning", "small_primary", detail, f"/arms/{i}/weight"))
-    return found

@@ -26,6 +26,14 @@ SERVING_ERRORS = (TritonError, LookupError, OSError, PrefixTakenError)
 """Why a physical model cannot be served: Triton, a missing artifact, the disk, a collision."""
 
 
+_USES = {
+    "nereid_inflight_requests": "arm",
+    "nereid_pinned_sequences": "arm",
+    "nv_inference_pending_request_count": "model",
+}
+"""Gauges that say that a model is in use, and the label that names it."""
+
+
 class StaleCommandError(RuntimeError):
     """A command older than one this node has seen already: it is refused (fencing).
 
@@ -77,7 +85,7 @@ class NodeAgent:
         self._preparing_lock = threading.Lock()
 
     def prepare(self, plan: Plan) -> frozenset[str]:
-        """Materialises and loads every physical model of the plan; touches no router.
+        """Materialises and loads the physical models that the plan requires; touches no router.
 
         The endpoint's lock is held only to note what is going on: a slow load must not delay
         a switch to something else.
@@ -94,7 +102,8 @@ class NodeAgent:
             self._note_preparing(plan)
             try:
                 for model in plan.models:
-                    self._serve(model)
+                    if model.name in plan.required:
+                        self._serve(model)
             except SERVING_ERRORS as error:
                 self._abandon(plan)
                 raise PrepareFailedError(str(error)) from error
@@ -105,7 +114,7 @@ class NodeAgent:
             return state.needed
 
     def switch(self, plan: Plan) -> frozenset[str]:
-        """Points the router at the plan's arms; every arm must be ready.
+        """Points the router at the plan's arms; those it requires must be ready.
 
         Returns:
             The physical models that are ready here for this endpoint.
@@ -120,9 +129,9 @@ class NodeAgent:
             switched = self._switched(state, plan)
             # Under the lock of the retiring: what is ready now is still there once noted.
             with self._state.locked(RETIRE_LOCK):
-                for model in plan.models:
-                    if not self._triton.is_ready(model.name):
-                        raise ArmsNotReadyError(f"{model.name} is not ready")
+                for name in sorted(plan.required):
+                    if not self._triton.is_ready(name):
+                        raise ArmsNotReadyError(f"{name} is not ready")
                 # Written first: a kill in between leaves the newer intent, and the command
                 # comes again; a restart of Triton comes up with what was about to serve.
                 self._state.write(plan.endpoint, switched)
@@ -181,13 +190,13 @@ class NodeAgent:
 
     def _lacks(self, state: EndpointState, ready: frozenset[str]) -> list[str]:
         plan = state.desired
-        return [n for n in (*plan.physical_names, plan.endpoint) if n not in ready] if plan else []
+        return [n for n in (*plan.required, plan.endpoint) if n not in ready] if plan else []
 
     def restore(self, progress: Callable[[str], None] = lambda _: None) -> list[str]:
         """Brings Triton back to what it should serve, from this node's own disk.
 
-        The revision before is brought back too, as the instant way back; that it cannot be
-        is no failure.
+        The revision before is brought back too, as the instant way back, and so are arms that
+        an urgent plan keeps for it; that they cannot be is no failure.
 
         Args:
             progress: is told what is being loaded.
@@ -199,11 +208,13 @@ class NodeAgent:
         states = self._state.all()
         for endpoint, state in states.items():
             if state.desired:
-                failures += self._restore_models(state.desired, progress)
+                required = state.desired.required
+                failures += self._restore_models(state.desired, required, progress)
                 failures += self._restore_router(endpoint, progress)
         for state in states.values():
-            if state.previous:
-                self._restore_models(state.previous, progress)
+            for plan in (state.desired, state.previous):
+                if plan:
+                    self._restore_models(plan, plan.physical_names, progress)
         return failures
 
     def _restore_router(self, endpoint: str, progress: Callable[[str], None]) -> list[str]:
@@ -211,7 +222,7 @@ class NodeAgent:
             # Read under the lock: a switch may have come in between.
             plan = self._state.read(endpoint).desired
             ready = self._ready_names()
-            if plan is None or endpoint in ready or not plan.physical_names <= ready:
+            if plan is None or endpoint in ready or not plan.required <= ready:
                 return []
             progress(endpoint)
             try:
@@ -220,11 +231,13 @@ class NodeAgent:
                 return [str(error)]
         return []
 
-    def _restore_models(self, plan: Plan, progress: Callable[[str], None]) -> list[str]:
+    def _restore_models(
+        self, plan: Plan, names: frozenset[str], progress: Callable[[str], None]
+    ) -> list[str]:
         failures = []
-        ready = self._ready_names()
+        missing = names - self._ready_names()
         for model in plan.models:
-            if model.name not in ready:
+            if model.name in missing:
                 progress(model.name)
                 try:
                     self._serve(model)
@@ -336,23 +349,25 @@ class NodeAgent:
             self._repository.remove(name)
             logger.info("retired %s", name)
         if busy:
-            raise StillBusyError(f"requests are in flight on {', '.join(sorted(busy))}")
+            raise StillBusyError(
+                f"requests are in flight, or sequences live, on {', '.join(sorted(busy))}"
+            )
 
     def _needed(self) -> frozenset[str]:
         return frozenset().union(*(state.needed for state in self._state.all().values()))
 
     def _busy(self, names: set[str]) -> set[str]:
-        """Those among `names` with requests in flight.
+        """Those among `names` with requests in flight or a live sequence.
 
-        An old router instance may still be submitting, so its own count is asked too.
+        An old router instance may still be submitting, so its own counts are asked too; among
+        them are copies for a shadow and attempts that nobody waits for any more.
         """
         if not names:
             return set()
-        counts = {"nereid_inflight_requests": "arm", "nv_inference_pending_request_count": "model"}
         return {
-            sample.labels[counts[sample.name]]
+            sample.labels[_USES[sample.name]]
             for sample in self._metrics.scrape()
-            if sample.name in counts
+            if sample.name in _USES
             and sample.value > 0
-            and sample.labels.get(counts[sample.name]) in names
+            and sample.labels.get(_USES[sample.name]) in names
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from sqlalchemy.engine import make_url
 
+from control_plane.domain.routing.headers import ForwardedHeaders
 from control_plane.settings.hosts import allowed_hosts
 from control_plane.settings.unfold import UNFOLD  # noqa: F401 - read by django-unfold
 
@@ -62,6 +63,11 @@ NEREID_TRITON_GRPC = os.environ.get("NEREID_TRITON_GRPC", "127.0.0.1:8001")
 NEREID_TRITON_METRICS = os.environ.get("NEREID_TRITON_METRICS", "http://127.0.0.1:8002/metrics")
 NEREID_TRITON_CONTROL_KEY = os.environ.get("NEREID_TRITON_CONTROL_KEY", "")
 NEREID_ACCELERATOR = os.environ.get("NEREID_ACCELERATOR", "cpu")
+
+try:
+    NEREID_FORWARDED_HEADERS = ForwardedHeaders.of(os.environ.get("NEREID_FORWARD_HEADERS", ""))
+except ValueError as error:
+    raise ImproperlyConfigured(str(error)) from error
 
 DATABASES = {"default": _database(_required("DATABASE_URL"))}
 DATABASE_URL = _required("DATABASE_URL")

@@ -7,16 +7,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from control_plane.domain.planning.plan import ModelDirectory, Plan, PlannedArm
-from control_plane.domain.routing.policy import percent
+from control_plane.domain.routing.document import arm_document
+from control_plane.domain.routing.policy import Arm, RoutingPolicy, percent
+from control_plane.domain.routing.words import parts_in_words
+
+LIMITS = ("cost", "accuracy", "capacity", "max_in_flight", "overflow", "timeout", "allowance")
+"""What an arm may be given beside its share."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One difference: `action` is add, remove, weight, primary or replace."""
+    """One difference, in words.
+
+    `action` is add, remove, weight, primary, replace or limits for what concerns one arm, and
+    policy for the rest: `arm` is empty then, and `part` names the field of the document.
+    """
 
     action: str
     arm: str
     detail: str
+    part: str = ""
 
 
 def changes(before: Plan | None, after: Plan) -> list[Change]:
@@ -28,7 +38,7 @@ def changes(before: Plan | None, after: Plan) -> list[Change]:
         found += _arm_changes(old.get(name), planned)
     for name in old.keys() - new.keys():
         found.append(Change("remove", name, f"{old[name].physical} gets no more requests"))
-    return found
+    return found + _policy_changes(before, after)
 
 
 def loads(before: Plan | None, after: Plan) -> list[str]:
@@ -64,7 +74,8 @@ def unified_diff(
 def _arm_changes(old: PlannedArm | None, new: PlannedArm) -> list[Change]:
     name, weight = new.arm.name, percent(new.arm.weight)
     if old is None:
-        return [Change("add", name, f"{new.physical} gets {weight} % of the requests")]
+        found = [Change("add", name, f"{new.physical} gets {weight} % of the requests")]
+        return found + _limit_changes(None, new.arm)
     found = []
     if old.physical != new.physical:
         found.append(Change("replace", name, f"{old.physical} -> {new.physical}"))
@@ -73,7 +84,57 @@ def _arm_changes(old: PlannedArm | None, new: PlannedArm) -> list[Change]:
     if old.arm.primary != new.arm.primary:
         role = "becomes the primary" if new.arm.primary else "is no longer the primary"
         found.append(Change("primary", name, f"{new.physical} {role}"))
+    return found + _limit_changes(old.arm, new.arm)
+
+
+def _limit_changes(old: Arm | None, new: Arm) -> list[Change]:
+    before = _limits(old) if old else {}
+    after = _limits(new)
+    words = [
+        f"{name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
+        for name in LIMITS
+        if before.get(name) != after.get(name)
+    ]
+    return [Change("limits", new.name, ", ".join(words))] if words else []
+
+
+def _limits(arm: Arm) -> dict[str, str]:
+    """The arm's limits as people write them; those it has not been given are left out."""
+    found = {}
+    for name, value in arm_document(arm).items():
+        if name == "overflow":
+            found[name] = value or "refused"
+        elif name == "allowance":
+            found[name] = " and ".join(f"{key} {bound}" for key, bound in value.items())
+        elif name in LIMITS and (name != "cost" or value):
+            found[name] = f"{value:g}" if isinstance(value, float) else str(value)
     return found
+
+
+def _policy_changes(before: Plan | None, after: Plan) -> list[Change]:
+    """One change for each part of the policy that says something else now."""
+    new = after.routing
+    # For a first policy the defaults are what one would expect: only what differs is said.
+    old = before.routing if before else RoutingPolicy(new.arms)
+    said, says = parts_in_words(old), parts_in_words(new)
+    return [
+        Change("policy", "", f"{part}: {said[part]} -> {says[part]}", part)
+        for part, was, becomes in _parts(old, new)
+        if was != becomes
+    ]
+
+
+def _parts(old: RoutingPolicy, new: RoutingPolicy) -> list[tuple[str, object, object]]:
+    return [
+        ("mode", old.objective, new.objective),
+        ("sticky", old.sticky, new.sticky),
+        ("rules", old.rules, new.rules),
+        ("shadow", old.shadows, new.shadows),
+        ("breaker", old.breaker, new.breaker),
+        ("slow_start", old.slow_start, new.slow_start),
+        ("rescue", old.rescue, new.rescue),
+        ("sequences", old.sequences, new.sequences),
+    ]
 
 
 def _files(plan: Plan, print_config: Callable[[ModelDirectory], str]) -> dict[str, str]:

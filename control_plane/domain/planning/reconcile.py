@@ -52,7 +52,8 @@ class Action:
 class ServerView:
     """What one server was last observed to hold for this endpoint.
 
-    Generations are 0 where nothing was observed; `ready_models` are physical names;
+    Generations are 0 where nothing was observed; `ready_models` are physical names; `unready`
+    is the generation whose switch found an arm that was not ready;
     `trouble` is why its Triton does not serve everything it should, empty when it does.
     """
 
@@ -66,6 +67,7 @@ class ServerView:
     failure: str = ""
     failed_at: datetime | None = None
     ready_models: frozenset[str] = frozenset()
+    unready: int = 0
     sent_verb: str = ""
     sent_generation: int = 0
     sent_at: datetime | None = None
@@ -73,7 +75,11 @@ class ServerView:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything the decision looks at; `models` are the physical names of the revision."""
+    """Everything the decision looks at.
+
+    `models` are the physical names that the switch waits for. What is `urgent` is switched to
+    at once: only a node that then finds nothing to switch to prepares first.
+    """
 
     endpoint: str
     generation: int
@@ -82,6 +88,7 @@ class Snapshot:
     compiled: bool = False
     compile_error: str = ""
     models: frozenset[str] = frozenset()
+    urgent: bool = False
     deleted: bool = False
 
 
@@ -124,6 +131,8 @@ def decide(snapshot: Snapshot) -> Decision:
 
 def _prepared(server: ServerView, snapshot: Snapshot) -> bool:
     """True when every arm is loaded there: a change of weights alone prepares nothing."""
+    if snapshot.urgent and server.unready < snapshot.generation:
+        return True
     return server.prepared >= snapshot.generation or snapshot.models <= server.ready_models
 
 

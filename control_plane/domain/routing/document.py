@@ -94,7 +94,7 @@ def to_document(policy: RoutingPolicy) -> dict[str, Any]:
     return {
         "mode": policy.mode,
         "objective": _objective(policy.objective),
-        "arms": [_arm(arm) for arm in policy.arms],
+        "arms": [arm_document(arm) for arm in policy.arms],
         "sticky": _sticky(policy.sticky),
         "rules": [_rule(rule) for rule in policy.rules],
         "shadow": [_shadow(shadow) for shadow in policy.shadows],
@@ -132,7 +132,8 @@ def allowance_document(allowance: Allowance) -> dict[str, Any]:
     )
 
 
-def _arm(arm: Arm) -> dict[str, Any]:
+def arm_document(arm: Arm) -> dict[str, Any]:
+    """An arm as it stands in a document; what it has not been given is left out."""
     document: dict[str, Any] = {
         "name": arm.name,
         "model": arm.model,

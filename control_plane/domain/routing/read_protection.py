@@ -113,8 +113,10 @@ def read_objective(document: Fields) -> Objective | None:
     known = {"alpha", "beta", "gamma", "delta", "explore"}
     fields = Fields(raw, f"{document.where}/objective", document.found, "objective", known)
     before = len(fields.found)
-    weights = [fields.number(name) or 0.0 for name in ("alpha", "beta", "gamma", "delta")]
-    objective = Objective(*weights, explore_parts=fields.parts("explore", 0))
+    alpha, beta, gamma, delta = weights = [
+        fields.number(name) or 0.0 for name in ("alpha", "beta", "gamma", "delta")
+    ]
+    objective = Objective(alpha, beta, gamma, delta, fields.parts("explore", 0))
     if len(fields.found) == before and not any(weights):
         fields.note("", "required", "at least one of alpha, beta, gamma and delta is above 0")
     return objective
