@@ -124,7 +124,8 @@ void CloseSide(Attempt* attempt) {
   if (attempt->open.fetch_sub(1, std::memory_order_acq_rel) == 1) Finish(attempt);
 }
 
-void OnReleased(TRITONSERVER_InferenceRequest*, const std::uint32_t flags, void* userp) {
+void OnReleased(
+    TRITONSERVER_InferenceRequest*, const std::uint32_t flags, void* userp) noexcept {
   if ((flags & TRITONSERVER_REQUEST_RELEASE_ALL) == 0) return;  // the server will run it once more
   Attempt* const attempt = static_cast<Attempt*>(userp);
   if (!attempt->copies.held()) attempt->call->GiveUpHold();
@@ -176,7 +177,8 @@ void OnGood(
   for (const auto& comparison : attempt->call->comparisons) comparison->GiveAnswer(inner);
 }
 
-void OnResponse(TRITONSERVER_InferenceResponse* given, const std::uint32_t flags, void* userp) {
+void OnResponse(
+    TRITONSERVER_InferenceResponse* given, const std::uint32_t flags, void* userp) noexcept {
   Attempt* const attempt = static_cast<Attempt*>(userp);
   const std::uint64_t now_ns = NowNs();
   const InnerResponse inner(given);
@@ -203,8 +205,10 @@ Error TakeCopies(Attempt* attempt) {
   return nullptr;
 }
 
-std::uint64_t TimeLeftUs(const Call& call) {
-  if (call.timeout_us == 0) return 0;
+// The caller's own timeout as the arm is told it: unchanged, or to a second arm what is left of it.
+std::uint64_t TimeLeftUs(const Attempt& attempt) {
+  const Call& call = *attempt.call;
+  if (call.timeout_us == 0 || &attempt == &call.first) return call.timeout_us;
   const std::uint64_t spent_us = (NowNs() - call.began_ns) / 1000;
   return call.timeout_us - std::min(spent_us, call.timeout_us - 1);  // 0 would mean no bound
 }
@@ -227,7 +231,7 @@ Error Submit(Attempt* attempt, std::uint64_t timeout_us, TRITONSERVER_InferenceR
   }
   InputCopies* const copies = attempt->copies.held() ? &attempt->copies : nullptr;
   if (Error error =
-          CopyRequest(call->outer, *inner, TimeLeftUs(*call), copies, &call->batch_size)) {
+          CopyRequest(call->outer, *inner, TimeLeftUs(*attempt), copies, &call->batch_size)) {
     return error;
   }
   if (!router.batched) call->batch_size = 1;

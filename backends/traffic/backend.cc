@@ -152,6 +152,7 @@ Error Load(TRITONBACKEND_Model* model) {
       std::move(policy), std::move(endpoint), std::move(arms), seed);
   router->services = &services;
   router->pinned = version != kPolicyVersion;
+  if (router->pinned) router->pin_prefix = std::to_string(version) + "/";
   if (Error error = ReadConfig(model, router.get())) return error;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelServer(model, &router->server));
 

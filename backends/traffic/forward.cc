@@ -60,17 +60,18 @@ Target ForSequence(const Call& call, const RequestView& view) {
   Router& router = *call.router;
   SequencePins& pins = router.endpoint->pins;
   const Sequence& sequence = view.sequence();
+  const std::string key = router.pin_prefix + sequence.key;
   SequencePins::Target pinned;
   if (sequence.starts) {
-    pins.Unpin(sequence.key);
+    pins.Unpin(key);
   } else {
-    pinned = pins.Find(sequence.key, call.began_ns);
+    pinned = pins.Find(key, call.began_ns);
   }
   Target target;
   if (pinned) {
     target.arm = static_cast<const PinnedArm*>(pinned.get())->arm();
     if (router.policy.sequences.cut && !InUse(router, target.arm)) {
-      pins.Unpin(sequence.key);
+      pins.Unpin(key);
       target.refusal = MakeError(
           TRITONSERVER_ERROR_UNAVAILABLE, Of(router) + "the sequence was cut, its arm '" +
                                               target.arm->model +
@@ -84,11 +85,11 @@ Target ForSequence(const Call& call, const RequestView& view) {
     if (target.refusal) return target;
     if (!sequence.ends) {
       pins.Pin(
-          sequence.key, std::make_shared<PinnedArm>(target.arm), call.began_ns,
+          key, std::make_shared<PinnedArm>(target.arm), call.began_ns,
           router.policy.sequences.idle_ns);
     }
   }
-  if (sequence.ends) pins.Unpin(sequence.key);
+  if (sequence.ends) pins.Unpin(key);
   return target;
 }
 
@@ -102,7 +103,7 @@ void Refuse(Call* call, const Target& target) {
 
 void Forward(
     std::shared_ptr<Router> router, TRITONBACKEND_ModelInstance* instance,
-    TRITONBACKEND_Request* request) {
+    TRITONBACKEND_Request* request) noexcept {
   Call* const call = new Call(std::move(router), instance, request);
   LogIfError(
       TRITONBACKEND_InferenceRequestTimeoutMicroseconds(request, &call->timeout_us),

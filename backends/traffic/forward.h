@@ -8,9 +8,10 @@
 namespace nereid {
 
 // Takes `request` over, whatever happens: the caller of the endpoint is answered, then the request
-// is released. Returns at once; the arm answers from another thread.
+// is released. Returns at once; the arm answers from another thread. All that could throw is a lack
+// of memory, and that ends the process: nobody could be answered any more.
 void Forward(
     std::shared_ptr<Router> router, TRITONBACKEND_ModelInstance* instance,
-    TRITONBACKEND_Request* request);
+    TRITONBACKEND_Request* request) noexcept;
 
 }  // namespace nereid

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -48,6 +49,8 @@ struct Router {
   Services* services = nullptr;
   TRITONSERVER_Server* server = nullptr;
   bool pinned = false;  // to one version: no part of the policy in force
+  // A sequence of a pinned version is another than one of the same id without a version.
+  std::string pin_prefix;
   bool batched = false;
   bool decoupled = false;
 
