@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
@@ -16,12 +15,19 @@ from rest_framework.response import Response
 from control_plane import wiring
 from control_plane.api.errors import PreconditionRequiredError
 from control_plane.api.fields import TextField, WholeNumberField
+from control_plane.api.policy_schema import (
+    POLICY_BODY,
+    POLICY_EXAMPLES,
+    POLICY_REF,
+    PolicyField,
+)
 from control_plane.api.resource import ResourceView, link, read_body
 from control_plane.domain.violations import (
     InvalidInputError,
     StaleEditError,
     Violation,
 )
+from control_plane.endpoints.kill import kill
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import (
     endpoints,
@@ -37,17 +43,6 @@ from control_plane.endpoints.services import (
     rollback,
     set_policy,
     update_endpoint,
-)
-
-POLICY_EXAMPLE = OpenApiExample(
-    "a tenth to version 2",
-    value={
-        "arms": [
-            {"name": "stable", "model": "digits", "version": 1, "weight": 90, "primary": True},
-            {"name": "candidate", "model": "digits", "version": 2, "weight": 10},
-        ]
-    },
-    request_only=True,
 )
 
 IF_MATCH = OpenApiParameter(
@@ -82,6 +77,7 @@ class EndpointServerSerializer(serializers.Serializer[Any]):
 class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
     """An endpoint as the API shows it."""
 
+    policy = PolicyField(read_only=True, allow_null=True)
     revision = serializers.SerializerMethodField()
     arms = serializers.SerializerMethodField()
     servers = serializers.SerializerMethodField()
@@ -130,7 +126,7 @@ class EndpointRequest(serializers.Serializer[Any]):
 
     name = TextField(max_length=200)
     description = TextField(required=False, allow_blank=True, default="")
-    policy = serializers.JSONField(required=False, allow_null=True, default=None)
+    policy = PolicyField(required=False, allow_null=True, default=None)
 
 
 class EndpointPatch(serializers.Serializer[Any]):
@@ -146,7 +142,7 @@ class PolicyAccepted(serializers.Serializer[Any]):
     generation = serializers.IntegerField()
     status = serializers.CharField()
     status_url = serializers.URLField()
-    policy = serializers.JSONField()
+    policy = PolicyField()
 
 
 class EndpointRemoving(serializers.Serializer[Any]):
@@ -160,8 +156,11 @@ class EndpointRemoving(serializers.Serializer[Any]):
 class ChangeSerializer(serializers.Serializer[Any]):
     """One difference to what serves now."""
 
-    action = serializers.ChoiceField(["add", "remove", "replace", "weight", "primary"])
-    arm = serializers.CharField()
+    action = serializers.ChoiceField(
+        ["add", "remove", "replace", "weight", "primary", "limits", "policy"]
+    )
+    arm = serializers.CharField(help_text="empty where the change concerns no single arm")
+    part = serializers.CharField(help_text="the policy's field, with the action policy")
     detail = serializers.CharField()
 
 
@@ -188,6 +187,12 @@ class RollbackRequest(serializers.Serializer[Any]):
     """Where to go back to; by default to the revision before the one that serves."""
 
     revision = WholeNumberField(required=False, min_value=1)
+    reason = TextField(required=False, allow_blank=True, default="")
+
+
+class KillRequest(serializers.Serializer[Any]):
+    """Why everything goes to the primary."""
+
     reason = TextField(required=False, allow_blank=True, default="")
 
 
@@ -249,7 +254,7 @@ class PolicyView(ResourceView):
 
     write_permission = "endpoints.change_endpoint"
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(responses={(200, "application/json"): POLICY_REF})
     def get(self, request: Request, name: str) -> Response:
         """The policy, with its ETag."""
         endpoint = get_endpoint(name)
@@ -258,10 +263,10 @@ class PolicyView(ResourceView):
         )
 
     @extend_schema(
-        request=OpenApiTypes.OBJECT,
+        request=POLICY_BODY,
         responses={202: PolicyAccepted},
         parameters=[IF_MATCH],
-        examples=[POLICY_EXAMPLE],
+        examples=POLICY_EXAMPLES,
     )
     def put(self, request: Request, name: str) -> Response:
         """Makes this policy the intent; it is carried out at once."""
@@ -282,7 +287,7 @@ class PlanView(ResourceView):
 
     write_permission = "endpoints.view_endpoint"
 
-    @extend_schema(request=OpenApiTypes.OBJECT, responses=PlanSerializer, examples=[POLICY_EXAMPLE])
+    @extend_schema(request=POLICY_BODY, responses=PlanSerializer, examples=POLICY_EXAMPLES)
     def post(self, request: Request, name: str) -> Response:
         """What this policy would change; nothing is written."""
         found = preview(name=name, document=request.data, print_config=wiring.print_config)
@@ -299,6 +304,37 @@ class RollbackView(ResourceView):
         """Makes an earlier revision's policy the intent again."""
         body = read_body(RollbackRequest, request)
         endpoint = rollback(
+            name=name,
+            actor=self.actor,
+            queue=wiring.queue(),
+            print_config=wiring.print_config,
+            **body,
+        )
+        return policy_accepted(request, endpoint)
+
+
+class KillView(ResourceView):
+    """The kill switch."""
+
+    write_permission = "endpoints.change_endpoint"
+
+    @extend_schema(
+        request=KillRequest,
+        responses={202: PolicyAccepted},
+        examples=[
+            OpenApiExample("in an incident", {"reason": "v2 times out"}, request_only=True),
+            OpenApiExample("without a word", {}, request_only=True),
+        ],
+    )
+    def post(self, request: Request, name: str) -> Response:
+        """Returns everything to the primary at once; a rollback leads back.
+
+        Rules, shadows and the adaptive mode end, the other arms stay loaded without a share,
+        and a change that is still on its way is called off. It waits for no arm but the
+        primary. Asking again changes nothing.
+        """
+        body = read_body(KillRequest, request)
+        endpoint = kill(
             name=name,
             actor=self.actor,
             queue=wiring.queue(),

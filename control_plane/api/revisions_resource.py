@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from control_plane.api.pagination import NumberPagination
+from control_plane.api.policy_schema import PolicyField
 from control_plane.api.resource import ResourceView
 from control_plane.domain.violations import InvalidInputError, NotFoundError, Violation
 from control_plane.endpoints.models import Revision
@@ -25,6 +26,8 @@ AT = OpenApiParameter(
 
 class RevisionSerializer(serializers.ModelSerializer[Revision]):
     """A revision as the API shows it."""
+
+    policy = PolicyField(read_only=True)
 
     class Meta:
         model = Revision

@@ -9,6 +9,7 @@ from control_plane.api.audit_resource import AuditView
 from control_plane.api.endpoints_resource import (
     EndpointsView,
     EndpointView,
+    KillView,
     PlanView,
     PolicyView,
     RollbackView,
@@ -44,6 +45,7 @@ urlpatterns = [
     at(rf"endpoints/{NAME}/policy", PolicyView, "policy"),
     at(rf"endpoints/{NAME}/plan", PlanView, "plan"),
     at(rf"endpoints/{NAME}/rollback", RollbackView, "rollback"),
+    at(rf"endpoints/{NAME}/kill", KillView, "kill"),
     at(rf"endpoints/{NAME}/revisions", RevisionsView, "revisions"),
     at(rf"endpoints/{NAME}/revisions/{NUMBER}", RevisionView, "revision"),
     at(r"servers", ServersView, "servers"),
