@@ -18,7 +18,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from pathlib import Path
 SOURCES = Path(__file__).resolve().parent / "traffic"
 BUILD = SOURCES / "build"
 
-FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-fvisibility=hidden")
+FLAGS = ("-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra", "-fvisibility=hidden")
 # The library must load wherever the server does, whatever C++ runtime is (not) installed there.
 SYSTEM_FLAGS = ("-static-libstdc++", "-static-libgcc")
 # The oldest glibc that the library made by zig asks for.
@@ -181,10 +182,11 @@ def build(target: Target = TRAFFIC, *, force: bool = False, verbose: bool = True
 
 
 def _compile(target: Target, compiler: Compiler, library: Path) -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(lambda source: _object(SOURCES / source, compiler), target.sources))
     # A server may have the old file mapped: it must be replaced, never written into.
     fresh = library.with_suffix(".new")
-    sources = [str(SOURCES / source) for source in target.sources]
-    command = [*compiler.command, *compiler.flags, *FLAGS, *sources, "-o", str(fresh)]
+    command = [*compiler.command, *compiler.flags, *FLAGS, "-shared", *objects, "-o", str(fresh)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0 and "cannot find -lstdc++" in result.stderr:
         # Some distributions ship the static C++ runtime apart: the shared one will do here.
@@ -192,10 +194,36 @@ def _compile(target: Target, compiler: Compiler, library: Path) -> None:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         fresh.unlink(missing_ok=True)
-        raise BuildError(
-            f"{target.library} did not compile.\n  {' '.join(command)}\n{result.stderr.rstrip()}"
-        )
+        raise _failure(target.library, command, result)
     fresh.replace(library)
+
+
+def _object(source: Path, compiler: Compiler) -> str:
+    """The compiled source, made unless it is there of the same source, headers and flags."""
+    digest = hashlib.sha256(json.dumps([FLAGS, compiler.flags, compiler.version]).encode())
+    for part in [source, *sorted(SOURCES.glob("*.h"))]:
+        digest.update(f"{part.name}\0".encode() + part.read_bytes())
+    folder = BUILD / "objects"
+    folder.mkdir(exist_ok=True)
+    made = folder / f"{source.stem}.{digest.hexdigest()[:16]}.o"
+    if made.exists():
+        return str(made)
+    fresh = made.with_suffix(".new")
+    flags = [flag for flag in compiler.flags if flag not in SYSTEM_FLAGS]
+    command = [*compiler.command, *flags, *FLAGS, "-c", str(source), "-o", str(fresh)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise _failure(source.name, command, result)
+    for old in folder.glob(f"{source.stem}.*.o"):
+        old.unlink()
+    fresh.replace(made)
+    return str(made)
+
+
+def _failure(
+    made: str, command: Sequence[str], result: subprocess.CompletedProcess[str]
+) -> BuildError:
+    return BuildError(f"{made} did not compile.\n  {' '.join(command)}\n{result.stderr.rstrip()}")
 
 
 def _say(verbose: bool, line: str) -> None:

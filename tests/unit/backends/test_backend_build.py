@@ -43,7 +43,7 @@ def test_what_does_not_compile_says_where(
     monkeypatch.setattr(building, "SOURCES", tmp_path)
     for source in building.ROUTING.sources:
         (tmp_path / source).write_text("int main( {\n")
-    with pytest.raises(building.BuildError, match=r"entry\.cc:1"):
+    with pytest.raises(building.BuildError, match=r"\.cc:1"):
         building.build(building.ROUTING, verbose=False)
     assert not (elsewhere / building.ROUTING.library).exists()
 
