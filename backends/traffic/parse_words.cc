@@ -1,16 +1,16 @@
 #include "parse_words.h"
 
+#include <locale.h>
+#include <stdlib.h>
+
 #include <algorithm>
-#include <limits>
-#include <locale>
-#include <sstream>
 
 namespace nereid {
 namespace {
 
 constexpr std::size_t kMaxPublicName = 63;
 constexpr std::size_t kMaxPhysicalName = 200;
-constexpr std::size_t kMaxDecimal = 64;  // characters
+constexpr std::size_t kMaxDecimal = 400;  // characters: 5e-324 takes 326
 constexpr double kMaxDecimalValue = 1e9;
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
@@ -73,11 +73,11 @@ bool ParseDecimal(std::string_view text, double* value) {
     const std::string_view fraction = text.substr(point + 1);
     if (fraction.empty() || !std::all_of(fraction.begin(), fraction.end(), IsDigit)) return false;
   }
-  // Through a stream, not strtod: the server's locale may write a comma.
-  std::istringstream stream{std::string(text)};
-  stream.imbue(std::locale::classic());
-  double result = 0;
-  if (!(stream >> result) || result > kMaxDecimalValue) return false;
+  // Not strtod: the server's locale may write a comma. Not a stream: the C++ runtime is linked into
+  // the library, and beside another one in the process its locales do not work.
+  static const locale_t kPlain = newlocale(LC_ALL_MASK, "C", nullptr);
+  const double result = strtod_l(std::string(text).c_str(), nullptr, kPlain);
+  if (result > kMaxDecimalValue) return false;
   *value = result;
   return true;
 }
