@@ -9,19 +9,17 @@ namespace nereid {
 Call::Call(
     std::shared_ptr<Router> routed_by, TRITONBACKEND_ModelInstance* on,
     TRITONBACKEND_Request* request)
-    : router(std::move(routed_by)),
+    : open(routed_by->services),
+      router(std::move(routed_by)),
       instance(on),
       outer(request),
       began_ns(NowNs()),
       submitted_ns(began_ns) {
   first.call = this;
   rescue.call = this;
-  router->services->open.fetch_add(1, std::memory_order_relaxed);
   router->endpoint->budget.Began();
   router->services->watch->Enter(this);
 }
-
-Call::~Call() { router->services->open.fetch_sub(1, std::memory_order_release); }
 
 void Call::GiveUpHold() {
   if (holds.fetch_sub(1, std::memory_order_acq_rel) == 1) ReleaseOuter();

@@ -63,7 +63,6 @@ struct Attempt {
 struct Call {
   Call(std::shared_ptr<Router> routed_by, TRITONBACKEND_ModelInstance* on,
        TRITONBACKEND_Request* request);
-  ~Call();
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
@@ -77,6 +76,7 @@ struct Call {
 
   bool IsPrimary(const Attempt& attempt) const { return attempt.arm == router->Primary(); }
 
+  const Open open;
   const std::shared_ptr<Router> router;
   TRITONBACKEND_ModelInstance* const instance;
   TRITONBACKEND_Request* const outer;

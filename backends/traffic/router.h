@@ -27,6 +27,20 @@ struct Services {
   std::atomic<std::int64_t> open{0};  // calls and shadows that some thread may still come back to
 };
 
+// The first member of what the backend's end has to wait for: the last to go, after all the rest.
+class Open {
+ public:
+  explicit Open(Services* services) : services_(services) {
+    services_->open.fetch_add(1, std::memory_order_relaxed);
+  }
+  ~Open() { services_->open.fetch_sub(1, std::memory_order_release); }
+  Open(const Open&) = delete;
+  Open& operator=(const Open&) = delete;
+
+ private:
+  Services* const services_;
+};
+
 // Held by the loaded model and by every call on its way: an abandoned attempt may end after the
 // model was unloaded.
 struct Router {

@@ -72,8 +72,7 @@ void Comparison::Compare() {
 }
 
 Shadow::Shadow(Call* call, std::shared_ptr<ArmRecord> arm)
-    : call_(call), router_(call->router), arm_(std::move(arm)) {
-  router_->services->open.fetch_add(1, std::memory_order_relaxed);
+    : open_(call->router->services), call_(call), router_(call->router), arm_(std::move(arm)) {
   arm_->metrics->Began();
   call_->Hold();
   call_->Refer();
@@ -85,7 +84,6 @@ Shadow::~Shadow() {
   arm_->shadows.fetch_sub(1, std::memory_order_relaxed);
   arm_->metrics->Shadowed(outcome_);
   arm_->metrics->Ended();
-  router_->services->open.fetch_sub(1, std::memory_order_release);
 }
 
 std::unique_ptr<Shadow> Shadow::Of(Call* call, const ShadowRule& rule) {
@@ -152,7 +150,7 @@ Error Shadow::Submit(TRITONSERVER_InferenceRequest** inner) {
 }
 
 void Shadow::CloseSide() {
-  if (open_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  if (open_sides_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
 }
 
 void Shadow::OnResponse(

@@ -71,13 +71,14 @@ class Shadow {
   static void OnResponse(TRITONSERVER_InferenceResponse*, const std::uint32_t flags, void* userp);
   static void OnReleased(TRITONSERVER_InferenceRequest*, const std::uint32_t flags, void* userp);
 
+  const Open open_;
   Call* call_;  // null when it needs the call no more
   const std::shared_ptr<Router> router_;
   const std::shared_ptr<ArmRecord> arm_;
   std::shared_ptr<Comparison> comparison_;
   InputCopies copies_;
   ShadowOutcome outcome_ = ShadowOutcome::kDropped;
-  std::atomic<int> open_{2};
+  std::atomic<int> open_sides_{2};
 };
 
 // The thread that copies, submits and compares, so that no caller's request does.
