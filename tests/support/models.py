@@ -80,14 +80,28 @@ output [{ name: "y" data_type: TYPE_FP32 dims: [4] }]
 
 
 def policy_text(
-    endpoint: str, arms: Mapping[str, int], *, generation: int = 1, primary: str | None = None
+    endpoint: str,
+    arms: Mapping[str, int],
+    *,
+    generation: int = 1,
+    primary: str | None = None,
+    words: Mapping[str, str] | None = None,
+    allowances: Sequence[str] = (),
+    slots: str = "",
+    lines: Sequence[str] = (),
 ) -> str:
-    """policy.txt of a weighted split: the arms in order, with their slots."""
+    """policy.txt: the arms in order, with their slots, one run for each unless `slots` says how.
+
+    `words` are what stands behind an arm's name, `lines` what comes after the slots.
+    """
     main = primary or next(iter(arms))
-    lines = ["nereid-traffic 1", f"endpoint {endpoint}", f"generation {generation}"]
-    lines += [f"arm {arm} primary" if arm == main else f"arm {arm}" for arm in arms]
+    text = ["nereid-traffic 1", f"endpoint {endpoint}", f"generation {generation}"]
+    for arm in arms:
+        more = (words or {}).get(arm, "")
+        text.append(f"arm {arm}{' primary' if arm == main else ''}{' ' if more else ''}{more}")
+    text += [f"allowance {allowance}" for allowance in allowances]
     runs = " ".join(f"{index}:{count}" for index, count in enumerate(arms.values()) if count)
-    return "\n".join([*lines, f"slots {runs}", ""])
+    return "\n".join([*text, f"slots {slots or runs}", *lines, ""])
 
 
 def write_policy(

@@ -10,6 +10,7 @@ import pytest
 import tritonclient.grpc as grpcclient
 
 from backends.build import Target, build
+from tests.integration.backends.arms import Stage
 from tests.support import models
 from tests.support.triton import RunningTriton, running_triton
 
@@ -171,3 +172,12 @@ def server() -> Iterator[RunningTriton]:
 @pytest.fixture(scope="module")
 def client(server: RunningTriton) -> grpcclient.InferenceServerClient:
     return server.grpc_client()
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    """A server for endpoints of the tests' own; at the end nothing may be left over."""
+    with running_triton("router") as running:
+        made = Stage(running)
+        yield made
+        made.strike()
