@@ -34,6 +34,7 @@ struct Job {
 std::mutex arms_mutex;
 std::map<std::string, std::shared_ptr<Arm>> arms;
 std::atomic<std::uint64_t> absent{0};
+std::atomic<std::uint64_t> longest_hang_us{3'600'000'000};
 
 std::shared_ptr<Arm> Find(const std::string& name) {
   const std::lock_guard<std::mutex> lock(arms_mutex);
@@ -231,6 +232,8 @@ void SetArm(const std::string& name, Script script) {
   arms[name] = std::move(arm);
 }
 
+void HangAtMost(std::uint64_t us) { longest_hang_us.store(us); }
+
 void RemoveArm(const std::string& name) {
   const std::lock_guard<std::mutex> lock(arms_mutex);
   arms.erase(name);
@@ -280,7 +283,7 @@ TRITONSERVER_Error* SubmitToArm(Request* request) {
   }
   const Clock::time_point now = Clock::now();
   const Clock::time_point due =
-      behaviour.until_cancelled ? now + std::chrono::hours(1)
+      behaviour.until_cancelled ? now + std::chrono::microseconds(longest_hang_us.load())
                                 : now + std::chrono::microseconds(behaviour.delay_us);
   const Clock::time_point look = behaviour.obeys_cancel ? std::min(due, now + kLook) : due;
   TheEngine().Add(Job{look, due, request, request->channel, arm, behaviour});

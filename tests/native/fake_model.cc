@@ -83,6 +83,7 @@ class Reaper {
       busy_ = true;
       lock.unlock();
       model->Stop();
+      const SpareGetters spared;
       if (TRITONBACKEND_ModelInstanceFinalize != nullptr) {
         Expect(TRITONBACKEND_ModelInstanceFinalize(Handle(&model->instance)), "instance finalize");
       }
@@ -186,6 +187,7 @@ bool StartBackend(std::string* error) {
 
 void StopBackend() {
   WaitForFinalized();
+  const SpareGetters spared;
   Expect(TRITONBACKEND_Finalize(BackendHandle()), "backend finalize");
 }
 

@@ -36,6 +36,12 @@ std::string LiveOfBackend();
 // Makes calls of the interface fail. Functions that take something over still do when they are made
 // to fail, as the real ones do, so that a failure is never an excuse for a leak.
 void FailNth(std::int64_t nth);                  // the nth call from now (1 = the next); 0: none
+// On this thread no getter fails while one lives: without its state a backend cannot free it.
+class SpareGetters {
+ public:
+  SpareGetters();
+  ~SpareGetters();
+};
 void FailAlways(const std::string& function);    // every call of one function; "": none
 std::int64_t CallsSince();                       // interface calls since the last FailNth
 std::string FailedFunction();                    // what FailNth made fail, "" when it was not reached
@@ -64,6 +70,8 @@ struct ArmCounts {
   std::int64_t in_flight = 0;
   std::int64_t peak = 0;
 };
+// How long `until_cancelled` waits at most: with a cancel that fails nothing else would end it.
+void HangAtMost(std::uint64_t us);
 void SetArm(const std::string& name, Script script);
 void RemoveArm(const std::string& name);
 ArmCounts CountsOf(const std::string& arm);

@@ -27,7 +27,7 @@ void OneWithFault(const Scenario& scenario, const fake::ModelPointer& model, std
                   const std::string& fault) {
   const std::shared_ptr<fake::Caller> caller = fake::Infer(model, scenario.request(n));
   if (scenario.cancel_one_in != 0) caller->Cancel();
-  caller->Wait(10);
+  caller->Wait(5);
   fake::FailAlways("");
   ExpectNothingOfRequests(scenario.name + ", " + fault);
 }
@@ -92,6 +92,7 @@ std::size_t FaultsOfLoads(const Scenario& scenario) {
 
 bool RunFaults() {
   fake::Quiet(true);
+  fake::HangAtMost(50'000);
   bool all = true;
   for (const Scenario& scenario : Scenarios()) {
     if (scenario.name == "large" || scenario.name == "everything" || scenario.name == "limits") {

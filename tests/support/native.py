@@ -46,8 +46,13 @@ class Flavour:
 # Every report ends the process: a test that only prints would pass.
 ADDRESS = Flavour(
     "address",
-    ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined")
-    + ("-fno-sanitize-recover=all",),
+    (
+        "-O1",
+        "-g",
+        "-fno-omit-frame-pointer",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+    ),
     {
         "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
