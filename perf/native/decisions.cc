@@ -91,8 +91,9 @@ struct Requests {
   Requests() : users(kRequests), lists(kRequests) {
     for (std::size_t i = 0; i < kRequests; ++i) {
       char text[37];
-      std::snprintf(text, sizeof text, "%08zx-1234-4abc-8def-%012zx", i * 2654435761U % (1ULL << 32),
-                    i * 40503U);
+      std::snprintf(
+          text, sizeof text, "%08x-1234-4abc-8def-%012zx",
+          static_cast<std::uint32_t>(i * 2654435761U), i * 40503U);
       users[i] = text;
       lists[i].Add("temperature", "0.7");
       lists[i].Add("x-request-id", "0123456789");
