@@ -111,8 +111,9 @@ void Lose(Attempt* attempt, Outcome outcome, Judgement judgement, TRITONSERVER_E
 // Nothing will be heard of the attempt any more.
 void Finish(Attempt* attempt) {
   Call* const call = attempt->call;
-  if (TRITONSERVER_InferenceRequest* inner = call->router->services->watch->Take(attempt)) {
-    LogIfError(TRITONSERVER_InferenceRequestDelete(inner), "free an inner request");
+  call->router->services->watch->Finished(attempt);
+  if (attempt->inner != nullptr) {
+    LogIfError(TRITONSERVER_InferenceRequestDelete(attempt->inner), "free an inner request");
   }
   attempt->copies.Clear();
   attempt->arm->state.Finish();
@@ -213,13 +214,13 @@ std::uint64_t TimeLeftUs(const Attempt& attempt) {
   return call.timeout_us - std::min(spent_us, call.timeout_us - 1);  // 0 would mean no bound
 }
 
-// Hands the request to the arm. On error nothing was started, and `inner` is still the asker's.
-Error Submit(Attempt* attempt, std::uint64_t timeout_us, TRITONSERVER_InferenceRequest** inner) {
+// Makes the inner request; on error it may be half made.
+Error Prepare(Attempt* attempt, std::uint64_t timeout_us) {
   Call* const call = attempt->call;
   const Router& router = *call->router;
   const char* const model = attempt->arm->model.c_str();
-  if (Error error{TRITONSERVER_InferenceRequestNew(inner, router.server, model, -1)}) {
-    *inner = nullptr;
+  if (Error error{TRITONSERVER_InferenceRequestNew(&attempt->inner, router.server, model, -1)}) {
+    attempt->inner = nullptr;
     // That an arm is absent is the endpoint's trouble, not the caller's mistake.
     return MakeError(
         TRITONSERVER_ERROR_UNAVAILABLE, "endpoint '" + router.policy.endpoint + "' has no arm '" +
@@ -230,8 +231,8 @@ Error Submit(Attempt* attempt, std::uint64_t timeout_us, TRITONSERVER_InferenceR
     if (Error error = TakeCopies(attempt)) return error;
   }
   InputCopies* const copies = attempt->copies.held() ? &attempt->copies : nullptr;
-  if (Error error =
-          CopyRequest(call->outer, *inner, TimeLeftUs(*attempt), copies, &call->batch_size)) {
+  if (Error error = CopyRequest(
+          call->outer, attempt->inner, TimeLeftUs(*attempt), copies, &call->batch_size)) {
     return error;
   }
   if (!router.batched) call->batch_size = 1;
@@ -239,16 +240,29 @@ Error Submit(Attempt* attempt, std::uint64_t timeout_us, TRITONSERVER_InferenceR
     NEREID_RETURN_IF_ERROR(TRITONBACKEND_ResponseFactoryNew(&call->factory, call->outer));
   }
   NEREID_RETURN_IF_ERROR(
-      TRITONSERVER_InferenceRequestSetReleaseCallback(*inner, OnReleased, attempt));
+      TRITONSERVER_InferenceRequestSetReleaseCallback(attempt->inner, OnReleased, attempt));
   NEREID_RETURN_IF_ERROR(TRITONSERVER_InferenceRequestSetResponseCallback(
-      *inner, router.services->allocator, nullptr, OnResponse, attempt));
+      attempt->inner, router.services->allocator, nullptr, OnResponse, attempt));
+  return nullptr;
+}
+
+// Hands the request to the arm. On error nothing was started.
+Error Submit(Attempt* attempt, std::uint64_t timeout_us) {
+  if (Error error = Prepare(attempt, timeout_us)) return error;
+  Call* const call = attempt->call;
+  const Router& router = *call->router;
   if (attempt == &call->first) call->submitted_ns = NowNs();
-  const std::uint64_t timeout_at_ns = timeout_us == 0 ? 0 : attempt->began_ns + timeout_us * 1000;
-  router.services->watch->Submitting(attempt, *inner, timeout_at_ns);
-  if (copies == nullptr) call->Hold();
-  // On success the callbacks may have run, and the attempt be gone, before this returns.
-  Error error{TRITONSERVER_ServerInferAsync(router.server, *inner, nullptr)};
-  if (error && copies == nullptr) call->GiveUpHold();
+  const bool copied = attempt->copies.held();
+  if (!copied) call->Hold();
+  call->Refer();  // on success the callbacks may have run before this returns
+  Error error{TRITONSERVER_ServerInferAsync(router.server, attempt->inner, nullptr)};
+  if (!error) {
+    router.services->watch->Submitted(
+        attempt, timeout_us == 0 ? 0 : attempt->began_ns + timeout_us * 1000);
+  } else if (!copied) {
+    call->GiveUpHold();
+  }
+  call->GiveUpReference();
   return error;
 }
 
@@ -289,17 +303,10 @@ void Begin(Attempt* attempt, std::shared_ptr<ArmRecord> arm, std::uint64_t timeo
   attempt->arm->metrics->Began();
   call->Refer();
 
-  TRITONSERVER_InferenceRequest* inner = nullptr;
-  const Error error = Submit(attempt, timeout_us, &inner);
+  const Error error = Submit(attempt, timeout_us);
   if (!error) return;
-  call->router->services->watch->Take(attempt);
-  if (inner != nullptr) {
-    LogIfError(TRITONSERVER_InferenceRequestDelete(inner), "free an inner request");
-  }
-  // Unless its time was up in this very moment, and the watch does it.
-  if (attempt->Abandon()) {
-    Lose(attempt, OutcomeOf(error.get()), JudgementOf(*call, error.get()), error.get());
-  }
+  attempt->phase = Attempt::Phase::kAbandoned;
+  Lose(attempt, OutcomeOf(error.get()), JudgementOf(*call, error.get()), error.get());
   Finish(attempt);
 }
 

@@ -52,6 +52,8 @@ struct Backend {
            std::chrono::steady_clock::now() < deadline) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
+    if (services.allocator == nullptr) return;
+    LogIfError(TRITONSERVER_ResponseAllocatorDelete(services.allocator), "free the allocator");
   }
 
   Services services;
@@ -191,11 +193,7 @@ NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_Finalize(TRITONBACKEND_Backend* 
   return nereid::Guarded([&]() -> nereid::Error {
     void* state = nullptr;
     NEREID_RETURN_IF_ERROR(TRITONBACKEND_BackendState(handle, &state));
-    std::unique_ptr<nereid::Backend> backend(static_cast<nereid::Backend*>(state));
-    if (!backend) return nullptr;
-    TRITONSERVER_ResponseAllocator* const allocator = backend->services.allocator;
-    backend.reset();  // which waits for what still uses the allocator
-    NEREID_RETURN_IF_ERROR(TRITONSERVER_ResponseAllocatorDelete(allocator));
+    delete static_cast<nereid::Backend*>(state);
     return nullptr;
   });
 }

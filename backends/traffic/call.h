@@ -39,8 +39,11 @@ struct Attempt {
   std::atomic<std::uint64_t> first_response_ns{0};  // 0: none yet
   std::atomic<int> open{2};
 
+  TRITONSERVER_InferenceRequest* inner = nullptr;  // from before it was submitted to the end
+
   // Under the lock that Watch has for the call.
-  TRITONSERVER_InferenceRequest* inner = nullptr;
+  bool watched = false;  // submitted, and not yet at its end: it can be cancelled
+  bool finished = false;
   std::uint64_t timeout_at_ns = 0;  // 0: none
 
   // The arm may speak to the caller, if nobody has decided otherwise meanwhile.

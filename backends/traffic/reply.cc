@@ -4,11 +4,25 @@
 
 namespace nereid {
 
+namespace {
+
+// The last resort, so that a caller at least stops waiting.
+void SendBareError(Call* call, std::uint32_t flags, TRITONSERVER_Error* error) {
+  TRITONBACKEND_Response* response = nullptr;
+  if (Error failed{TRITONBACKEND_ResponseNew(&response, call->outer)}) {
+    LogIfError(failed.release(), "make a response");
+    return;
+  }
+  LogIfError(TRITONBACKEND_ResponseSend(response, flags, error), "end a response");
+}
+
+}  // namespace
+
 void SendFlags(Call* call, std::uint32_t flags) {
   TRITONBACKEND_ResponseFactory* factory = call->factory;
   if (factory == nullptr) {
     if (Error error{TRITONBACKEND_ResponseFactoryNew(&factory, call->outer)}) {
-      LogIfError(error.release(), "make a response factory");
+      SendBareError(call, flags, error.get());
       return;
     }
   }

@@ -14,7 +14,7 @@ constexpr std::uint64_t kNowAndThenNs = 250'000'000;
 constexpr int kLooksBeforeSleep = 250;
 
 void CancelInner(const Attempt& attempt) {
-  if (attempt.inner == nullptr) return;
+  if (!attempt.watched) return;
   LogIfError(TRITONSERVER_InferenceRequestCancel(attempt.inner), "cancel an inner request");
 }
 
@@ -67,10 +67,10 @@ void Watch::Leave(Call* call) {
   }
 }
 
-void Watch::Submitting(
-    Attempt* attempt, TRITONSERVER_InferenceRequest* inner, std::uint64_t timeout_at_ns) {
+void Watch::Submitted(Attempt* attempt, std::uint64_t timeout_at_ns) {
   const std::lock_guard<std::mutex> lock(ShardOf(attempt->call).mutex);
-  attempt->inner = inner;
+  if (attempt->finished) return;
+  attempt->watched = true;
   attempt->timeout_at_ns = timeout_at_ns;
   if (attempt->call->cancelled.load(std::memory_order_relaxed)) CancelInner(*attempt);
 }
@@ -80,10 +80,11 @@ void Watch::Cancel(Attempt* attempt) {
   CancelInner(*attempt);
 }
 
-TRITONSERVER_InferenceRequest* Watch::Take(Attempt* attempt) {
+void Watch::Finished(Attempt* attempt) {
   const std::lock_guard<std::mutex> lock(ShardOf(attempt->call).mutex);
+  attempt->finished = true;
+  attempt->watched = false;
   attempt->timeout_at_ns = 0;
-  return std::exchange(attempt->inner, nullptr);
 }
 
 void Watch::Run() {

@@ -30,14 +30,15 @@ class Watch {
   void Enter(Call* call);
   void Leave(Call* call);
 
-  // The attempt's inner request is about to be submitted, with this deadline (0: none). If the
-  // caller has cancelled meanwhile, it is cancelled at once.
-  void Submitting(Attempt* attempt, TRITONSERVER_InferenceRequest* inner, std::uint64_t timeout_at_ns);
+  // The attempt's inner request was submitted, and has until then (0: for ever), unless it has
+  // finished already. Triton can cancel no request sooner. If the caller has cancelled meanwhile,
+  // it is cancelled at once.
+  void Submitted(Attempt* attempt, std::uint64_t timeout_at_ns);
 
   void Cancel(Attempt* attempt);
 
-  // The inner request, which is the asker's now and is not watched any more.
-  TRITONSERVER_InferenceRequest* Take(Attempt* attempt);
+  // From now on the attempt is left alone.
+  void Finished(Attempt* attempt);
 
  private:
   static constexpr std::size_t kShards = 16;
