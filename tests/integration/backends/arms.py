@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import re
 import shutil
 import threading
@@ -73,7 +74,6 @@ class Stage:
         self._http = threading.local()
         self._generation = 1
         self._arms: dict[str, list[int]] = {}
-        self._signatures: dict[str, str] = {}
 
     # --- making ----------------------------------------------------------------------------------
 
@@ -84,12 +84,12 @@ class Stage:
         *lines: str,
         decoupled: bool = False,
         absent: Sequence[int] = (),
+        signature: str = models.MULTIPLIER_SIGNATURE,
         **policy: Any,
     ) -> None:
         """Arms of version 1, 2, ... with these slots, loaded (but for `absent`), and the router."""
-        signature = models.MULTIPLIER_SIGNATURE + (DECOUPLED if decoupled else "")
+        signature += DECOUPLED if decoupled else ""
         self._arms[endpoint] = list(range(1, len(weights) + 1))
-        self._signatures[endpoint] = signature
         for version in self._arms[endpoint]:
             if version not in absent:
                 actor_model(self.server.repository, arm_name(endpoint, version), signature)
@@ -109,15 +109,20 @@ class Stage:
         weights: Sequence[int],
         *lines: str,
         words: Mapping[int, str] | None = None,
-        primary: int = 1,
+        versions: Sequence[int] = (),
+        primary: int | None = None,
         **policy: Any,
     ) -> None:
-        """Another policy for the endpoint's arms, in force when this returns."""
+        """Another policy, in force when this returns, for versions 1, 2, ... or those named."""
+        versions = versions or range(1, len(weights) + 1)
         self._generation += 1
         text = models.policy_text(
             endpoint,
-            {arm_name(endpoint, i + 1): weight for i, weight in enumerate(weights)},
-            primary=arm_name(endpoint, primary),
+            {
+                arm_name(endpoint, version): weight
+                for version, weight in zip(versions, weights, strict=True)
+            },
+            primary=arm_name(endpoint, primary or versions[0]),
             generation=self._generation,
             words={arm_name(endpoint, version): more for version, more in (words or {}).items()},
             lines=lines,
@@ -155,6 +160,19 @@ class Stage:
         except InferenceServerException as error:
             return str(error.status()).removeprefix("StatusCode."), str(error.message())
         raise AssertionError(f"version {version_of(answer)} answered")
+
+    def stream(
+        self, endpoint: str, requests: Sequence[Mapping[str, Any]], **options: Any
+    ) -> list[Any]:
+        """All answers, errors among them, to requests sent over one stream, until its end."""
+        answers: queue.Queue[Any] = queue.Queue()
+        client = grpcclient.InferenceServerClient(self.server.options.grpc)
+        client.start_stream(callback=lambda result, error: answers.put(error or result))
+        for orders in requests:
+            client.async_stream_infer(endpoint, [tensor()], parameters=dict(orders), **options)
+        client.stop_stream()
+        client.close()
+        return list(answers.queue)
 
     def begin(self, endpoint: str, orders: Any = None, **options: Any) -> Pending:
         """A request on its way, over gRPC."""
@@ -198,6 +216,12 @@ class Stage:
 
     def in_flight(self, endpoint: str, version: int | None = None) -> float:
         return self.metric("inflight_requests", endpoint, version)
+
+    @staticmethod
+    def clock() -> Callable[[], float]:
+        """Seconds from now on."""
+        began = time.monotonic()
+        return lambda: time.monotonic() - began
 
     # --- the end ---------------------------------------------------------------------------------
 
