@@ -288,3 +288,28 @@ class Pending:
         """OK, or the code of the error that came instead."""
         assert self._done.wait(30), "no answer"
         return "OK" if self._error is None else str(self._error.status()).partition(".")[2]
+
+
+class Caller:
+    """One request on a stream of its own, whose answers are looked at as they come."""
+
+    def __init__(self, stage: Stage, endpoint: str, orders: dict[str, Any], **options: Any) -> None:
+        self.answers: list[Any] = []
+        self._client = grpcclient.InferenceServerClient(stage.server.options.grpc)
+        self._client.start_stream(
+            callback=lambda result, error: self.answers.append(error or result)
+        )
+        self._client.async_stream_infer(endpoint, [tensor()], parameters=orders, **options)
+
+    def wait_for(self, count: int) -> None:
+        eventually(lambda: len(self.answers) >= count)
+
+    def cancel(self) -> None:
+        self._client.stop_stream(cancel_requests=True)
+        self._client.close()
+
+    def close(self) -> list[Any]:
+        """Every answer, when the last has come."""
+        self._client.stop_stream()
+        self._client.close()
+        return self.answers
