@@ -15,3 +15,6 @@ void ExpectNothingOfRequests(const std::string& where);
 
 // Every interface call of every scenario fails once. False when a policy was refused.
 bool RunFaults();
+
+// Breaks one rule of the interface, by name; returns only if that went unnoticed.
+void BreakRule(const std::string& rule);

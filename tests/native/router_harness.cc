@@ -2,6 +2,7 @@
 //
 //   router_harness run <scenario|all> [--scale x] [--threads n]
 //   router_harness faults           every interface call fails once: callers are answered, nothing leaks
+//   router_harness break <rule>     breaks a rule itself: must not end well
 //   router_harness flat [--requests n]   memory after many requests is what it was after few
 //
 // Prints a line for each scenario; the first broken rule ends the process with a message.
@@ -267,6 +268,10 @@ int main(int argc, char** argv) {
   if (words.size() >= 2 && words[0] == "run") return RunAll(words[1], options) ? 0 : 3;
   if (!words.empty() && words[0] == "faults") return RunFaults() ? 0 : 3;
   if (!words.empty() && words[0] == "flat") return RunFlat(options) ? 0 : 3;
+  if (words.size() >= 2 && words[0] == "break") {
+    BreakRule(words[1]);
+    return 0;
+  }
   std::fprintf(stderr, "usage: router_harness run <scenario|all> | faults | flat\n");
   return 2;
 }

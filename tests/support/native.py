@@ -19,6 +19,7 @@ BUILD = CHECKOUT / "build" / "native"
 
 HARNESS = (
     "router_harness.cc",
+    "broken_rules.cc",
     "faults.cc",
     "scenarios.cc",
     "fake_arms.cc",
