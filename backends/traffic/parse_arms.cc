@@ -57,7 +57,7 @@ void PolicyParser::ReadAllowance(LineWords* words) {
   const std::size_t arm = ReadArmIndex(words);
   Allowance allowance;
   words->Expect("grant");
-  allowance.grant = words->Next("a grant");
+  allowance.grant = words->Text("grant");
   words->Expect("attempts");
   allowance.attempts = words->Bound("number of attempts");
   words->Expect("failures");

@@ -186,7 +186,8 @@ class NativeRouter:
         size = self._library.nereid_router_describe(self._router, None, 0)
         text = ctypes.create_string_buffer(size)
         self._library.nereid_router_describe(self._router, text, size)
-        described: dict[str, Any] = json.loads(text.value)
+        # A text may be any bytes: percent-encoding hides what is no UTF-8.
+        described: dict[str, Any] = json.loads(text.value.decode(errors="surrogateescape"))
         return described
 
     @property

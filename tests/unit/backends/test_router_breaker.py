@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.models import policy_text
-from tests.support.routing import BreakerState, Diverted, Judgement, NativeRouter
+from tests.support.routing import (
+    BreakerState,
+    Diverted,
+    Judgement,
+    NativeEndpoint,
+    NativeRouter,
+)
 from tests.support.routing_parts import Breaker
 
 SECOND = 1_000_000_000
@@ -201,3 +207,19 @@ def test_the_callers_mistakes_say_nothing() -> None:
     assert router.state(1).breaker == CLOSED
     router.end(router.decide(now_ns=SECOND), Judgement.BAD, now_ns=SECOND)
     assert router.state(1).breaker == OPEN
+
+
+@pytest.mark.parametrize("without", ["no breaker", "as the primary"])
+def test_a_policy_that_never_asks_the_breaker_closes_it(without: str) -> None:
+    """It would else look ejected for ever, and be so once it is asked again."""
+    endpoint = NativeEndpoint()
+    text = f"{TEXT}{BREAKER}max_open_us 9000000\n"
+    router = NativeRouter(text, endpoint=endpoint)
+    for _ in range(2):
+        router.end(router.decide(now_ns=SECOND), Judgement.BAD, now_ns=SECOND)
+    assert NativeRouter(text, endpoint=endpoint).state(1).breaker == OPEN  # a reload keeps it
+    if without == "as the primary":
+        other = text.replace(" primary", "").replace("arm m.v2.abcdef", "arm m.v2.abcdef primary")
+    else:
+        other = TEXT
+    assert NativeRouter(other, endpoint=endpoint).state(1).breaker == CLOSED

@@ -212,6 +212,7 @@ def line_of(start: str) -> str:
         ("allowance 1", "allowance 0 grant g attempts 1 failures - until_ms -", "the primary"),
         ("allowance 1", "allowance 3 grant g attempts 1 failures - until_ms -", "no arm index"),
         ("allowance 1", "allowance 2 grant g attempts 1 failures - until_ms -", None),
+        ("allowance 1", "allowance 1 grant g/1 attempts 1 failures - until_ms -", "encoded grant"),
         ("allowance 1", "allowance 1 grant g attempts x failures - until_ms -", "attempts"),
         ("allowance 1", "allowance 1 grant g attempts 1 until_ms -", "where 'failures' belongs"),
         ("allowance 1", "allowance 1 attempts 1 failures - until_ms -", "where 'grant' belongs"),
