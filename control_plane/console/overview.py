@@ -13,6 +13,7 @@ from django.db.models import Case, IntegerField, QuerySet, Value, When
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane import wiring
+from control_plane.console.policy_words import Said, policy_in_words
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import physical_of, placement_status, shown
 from control_plane.fleet.models import Server
@@ -76,6 +77,16 @@ class EndpointCard:
     measured: bool
     requests: int
     failures: int
+
+    @property
+    def policy_words(self) -> list[Said]:
+        """Everything of the policy but the split."""
+        return policy_in_words(self.endpoint.policy)
+
+    @property
+    def has_others(self) -> bool:
+        """Whether there is an arm beside the primary, that traffic could be taken from."""
+        return len((self.endpoint.policy or {}).get("arms", [])) > 1
 
     @property
     def rate(self) -> float:

@@ -8,13 +8,19 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from control_plane import wiring
-from control_plane.console.policy_draft import ArmRow, PolicyDraft, version_choices
+from control_plane.console.policy_draft import PolicyDraft
+from control_plane.console.policy_rows import ArmRow, RuleRow, ShadowRow, blank_condition
+from control_plane.console.policy_words import limits_of, parts_of
 from control_plane.console.record_admin import RecordAdmin, change_url
+from control_plane.console.version_choices import outputs_to_compare, version_choices
 from control_plane.domain.violations import InvalidInputError, NotFoundError, StaleEditError
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.services import Preview, preview, set_policy
 
 CHANGED_SINCE = "The policy was edited after the preview. Here is the plan for what you have now."
+BLANK = "__key__"
+BLANK_CONDITION = "__condition__"
+"""Stand in for the keys of rows that the browser adds."""
 
 
 def policy_page(pages: RecordAdmin, request: HttpRequest, endpoint: Endpoint) -> HttpResponse:
@@ -26,6 +32,8 @@ def policy_page(pages: RecordAdmin, request: HttpRequest, endpoint: Endpoint) ->
     seen = _generation(request.POST.get("generation", ""))
     previewed = request.POST.get("previewed") == draft.digest()
     applying = "apply" in request.POST
+    if draft.clashes():
+        return _show(pages, request, endpoint, draft, seen)
     try:
         if applying and previewed:
             return _apply(pages, request, endpoint, draft, seen)
@@ -72,16 +80,11 @@ def _show(
     seen: int,
     plan: Preview | None = None,
 ) -> HttpResponse:
-    choices = version_choices(row.version for row in draft.rows)
-    rows = draft.rows or [ArmRow(weight="100", primary=True)]
-    refused = bool(draft.errors) or any(row.errors for row in rows)
+    refused = draft.wrong
     context: dict[str, Any] = {
+        **form_context(endpoint, draft),
         "original": endpoint,
-        "rows": rows,
-        "blank": ArmRow(),
-        "errors": draft.errors,
         "refused": refused,
-        "choices": choices,
         "plan": plan,
         "seen": seen,
         "stale": seen != endpoint.generation,
@@ -91,6 +94,30 @@ def _show(
     response = pages.page(request, "console/policy.html", "Policy", context)
     response.status_code = 400 if refused else 200
     return response
+
+
+def form_context(endpoint: Endpoint, draft: PolicyDraft) -> dict[str, Any]:
+    """What the fields of the form need: the draft, what can be chosen, what is in force."""
+    used = [row.version for row in draft.rows]
+    choices = version_choices(used)
+    if not draft.rows and not draft.wrong:
+        draft.rows = [ArmRow.blank("1", weight="100")]
+        draft.rows[0].primary = True
+    document = draft.document()
+    says, in_force = parts_of(document), parts_of(endpoint.policy)
+    return {
+        "draft": draft,
+        "rows": list(zip(draft.rows, limits_of(document), strict=True)),
+        "arm_keys": [(row.key, row.called or "the new arm") for row in draft.rows],
+        "choices": choices,
+        "outputs": outputs_to_compare(choices, used),
+        "says": says,
+        "changed": {part for part in says if in_force and says[part] != in_force[part]},
+        "blank_arm": ArmRow.blank(BLANK),
+        "blank_rule": RuleRow.blank(BLANK, "1"),
+        "blank_condition": blank_condition(BLANK, BLANK_CONDITION),
+        "blank_shadow": ShadowRow.blank(BLANK),
+    }
 
 
 def _generation(text: str) -> int:

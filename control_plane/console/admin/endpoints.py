@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from control_plane import wiring
 from control_plane.audit.models import AuditEvent
+from control_plane.console.kill_page import kill_page
 from control_plane.console.overview import endpoint_cards, recent_traffic
 from control_plane.console.policy_page import policy_page
 from control_plane.console.record_admin import DeletableAdmin, RecordAdmin, label, link, mono
@@ -50,7 +51,7 @@ class EndpointAdmin(DeletableAdmin):
     search_fields = ("name", "description")
     ordering = ("name",)
     change_form_outer_before_template = "console/parts/endpoint_page.html"
-    actions_detail = ("edit_policy", "roll_back")
+    actions_detail = ("edit_policy", "roll_back", "kill_switch")
     empty_icon = "alt_route"
     empty_title = "No endpoints yet"
     empty_text = "An endpoint is the name that callers use; it outlives every version behind it."
@@ -153,6 +154,15 @@ class EndpointAdmin(DeletableAdmin):
     )
     def roll_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return rollback_page(self, request, self.found(request, object_id, "change"))
+
+    @action(
+        description="Everything to the primary",
+        url_path="kill",
+        icon="emergency_home",
+        permissions=["change"],
+    )
+    def kill_switch(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return kill_page(self, request, self.found(request, object_id, "change"))
 
     def remove(self, request: HttpRequest, record: Endpoint) -> str:
         delete_endpoint(

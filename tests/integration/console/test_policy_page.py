@@ -23,15 +23,15 @@ def there(endpoint: Endpoint, page: str = "edit_policy") -> str:
 
 def rows(*arms: tuple[str, str], primary: int = 1, generation: int = 2, **more: Any) -> dict:
     """The form's fields for arms given as (version, weight)."""
-    return {
-        "key": [str(i + 1) for i in range(len(arms))],
-        "name": [""] * len(arms),
-        "version": [version for version, _ in arms],
-        "weight": [weight for _, weight in arms],
+    fields: dict[str, Any] = {
+        "arm": [str(i + 1) for i in range(len(arms))],
         "primary": str(primary),
         "generation": str(generation),
         **more,
     }
+    for i, (version, weight) in enumerate(arms):
+        fields |= {f"arm.{i + 1}.version": version, f"arm.{i + 1}.weight": weight}
+    return fields
 
 
 def previewed(admin: Client, endpoint: Endpoint, fields: dict) -> dict:
@@ -44,7 +44,7 @@ def previewed(admin: Client, endpoint: Endpoint, fields: dict) -> dict:
 def test_shows_the_present_policy_and_only_ready_versions(digits: Endpoint, admin: Client) -> None:
     ModelVersion.objects.filter(number=2).update(state="archived")
     page = admin.get(there(digits))
-    assert [row.weight for row in page.context["rows"]] == ["90", "10"]
+    assert [row["weight"].value for row in page.context["draft"].rows] == ["90", "10"]
     assert [choice.label for choice in page.context["choices"]] == [
         "digits:2 (not ready)",
         "digits v1 (accuracy 0.91)",
@@ -80,7 +80,7 @@ def test_apply_without_the_preview_of_this_very_draft_shows_it(
     digits: Endpoint, admin: Client
 ) -> None:
     fields = previewed(admin, digits, rows(("digits:1", "75"), ("digits:2", "25")))
-    fields["weight"] = ["50", "50"]
+    fields |= {"arm.1.weight": "50", "arm.2.weight": "50"}
     page = admin.post(there(digits), {**fields, "apply": "1"})
     assert page.status_code == 200
     assert "edited after the preview" in page.content.decode()
@@ -118,7 +118,7 @@ def test_bad_rows_are_shown_at_their_field_and_nothing_is_stored(
     ):
         page = admin.post(there(digits), {**fields, "apply": "1"})
         assert page.status_code == 400, fields
-        errors = page.context["rows"][row].errors
+        errors = page.context["draft"].rows[row].errors
         assert any(words in text for text in errors.get(field, [])), errors
     digits.refresh_from_db()
     assert digits.generation == 2
@@ -127,11 +127,11 @@ def test_bad_rows_are_shown_at_their_field_and_nothing_is_stored(
 
 def test_a_broken_sum_and_a_missing_primary_are_said_above(digits: Endpoint, admin: Client) -> None:
     page = admin.post(there(digits), rows(("digits:1", "90"), ("digits:2", "20"), preview="1"))
-    assert any("add up to 110" in text for text in page.context["errors"])
+    assert any("add up to 110" in text for text in page.context["draft"].errors)
     page = admin.post(
         there(digits), rows(("digits:1", "90"), ("digits:2", "10"), primary=9, preview="1")
     )
-    assert any("exactly one arm is primary" in text for text in page.context["errors"])
+    assert any("exactly one arm is primary" in text for text in page.context["draft"].errors)
     assert admin.post(there(digits), {"preview": "1"}).status_code == 400
 
 

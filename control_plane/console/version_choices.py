@@ -1,0 +1,56 @@
+"""What the policy's form offers to choose from: versions that serve, outputs to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from control_plane.console.policy_rows import VERSION
+from control_plane.registry.models import ModelVersion, VersionState
+
+CHOICES = 500
+"""Versions offered beside those the policy uses; a select with more is no help to anybody."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One version that an arm can be, with the outputs that a shadow of it can be compared by."""
+
+    value: str
+    label: str
+    model: str
+    outputs: tuple[str, ...] = ()
+
+
+def version_choices(used: Iterable[str]) -> list[Choice]:
+    """Ready versions, newest first within their model; those in use are always among them."""
+    ready = ModelVersion.objects.filter(state=VersionState.READY).select_related("model")
+    newest = list(ready.order_by("-created_at")[:CHOICES])
+    offered = {f"{version.model.name}:{version.number}": version for version in newest}
+    missing = {value for value in used if VERSION.fullmatch(value)} - offered.keys()
+    choices = [_choice(value, version) for value, version in offered.items()]
+    choices += [Choice(value, f"{value} (not ready)", value.partition(":")[0]) for value in missing]
+    return sorted(choices, key=lambda c: (c.model, -int(c.value.partition(":")[2])))
+
+
+def outputs_to_compare(choices: Iterable[Choice], used: Iterable[str]) -> list[str]:
+    """Outputs made of numbers: those of the versions in use, else of all there are."""
+    listed = list(choices)
+    wanted = set(used)
+    chosen = [choice for choice in listed if choice.value in wanted] or listed
+    return sorted({name for choice in chosen for name in choice.outputs})
+
+
+def _choice(value: str, version: ModelVersion) -> Choice:
+    # In a select there is room for the two that come first by name.
+    metrics = ", ".join(
+        f"{name} {number:.4g}" for name, number in sorted(version.metrics.items())[:2]
+    )
+    label = f"{version.model.name} v{version.number}"
+    tensors = (version.signature or {}).get("outputs", [])
+    return Choice(
+        value,
+        f"{label} ({metrics})" if metrics else label,
+        version.model.name,
+        tuple(tensor["name"] for tensor in tensors if tensor["datatype"] != "BYTES"),
+    )
