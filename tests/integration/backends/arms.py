@@ -29,6 +29,12 @@ RESCUE = "rescue budget 2000 floor 3"
 # Big enough to let any request of a test through, where rescue is not what the test is about.
 BOUNDLESS_RESCUE = "rescue budget 10000 floor 1000"
 
+WIDE_SIGNATURE = """
+max_batch_size: 0
+input [{ name: "x" data_type: TYPE_FP32 dims: [-1] }]
+output [{ name: "y" data_type: TYPE_FP32 dims: [-1] }]
+"""
+
 DECOUPLED = "model_transaction_policy { decoupled: true }\n"
 
 

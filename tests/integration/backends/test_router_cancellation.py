@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import statistics
 import time
 from pathlib import Path
@@ -86,6 +88,24 @@ def test_a_caller_whose_own_deadline_is_up_has_gone_away(stage: Stage, tmp_path:
         stage.ask("deadline", {"delay_ms": WORKING, "log": str(log)}, client_timeout=0.2)
     eventually(lambda: times_of(log, "cancelled"))
     stage.expect("deadline", {"v1 cancelled": 1})
+
+
+def test_a_connection_that_breaks_does_no_harm(stage: Stage, tmp_path: Path) -> None:
+    # Triton's HTTP frontend does not cancel: the arm works on, for nobody.
+    stage.endpoint("broken-off", [10_000, 0])
+    log = tmp_path / "log"
+    body = {
+        "inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1] * 4}],
+        "parameters": {"delay_ms": 300, "log": str(log)},
+    }
+    host, port = stage.server.options.http.split(":")
+    connection = http.client.HTTPConnection(host, int(port))
+    connection.request("POST", "/v2/models/broken-off/infer", json.dumps(body))
+    eventually(lambda: times_of(log, "began"))
+    connection.close()
+    eventually(lambda: times_of(log, "ended"))
+    eventually(lambda: stage.in_flight("broken-off") == 0)
+    assert sum(stage.outcomes("broken-off").values()) == 1
 
 
 def test_an_arm_that_does_not_listen_ends_by_itself(stage: Stage, tmp_path: Path) -> None:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from tests.integration.backends.arms import RESCUE, Stage, arm_name, version_of
+from tests.integration.backends.arms import (
+    BOUNDLESS_RESCUE,
+    RESCUE,
+    WIDE_SIGNATURE,
+    Stage,
+    arm_name,
+    version_of,
+)
 from tests.support.triton import eventually
 
 EVEN = [5000, 5000]
@@ -31,6 +39,9 @@ def test_callers_never_see_a_candidate_that_always_fails(stage: Stage, protocol:
     assert 300 < rescued < 500
     stage.expect(endpoint, {"v1 ok": 800, "v2 rescued": rescued})
     assert stage.metric("request_duration_us_count", endpoint, 2) == rescued
+    stats = stage.client.get_inference_statistics(endpoint, "1000000000").model_stats[0]
+    assert stats.inference_stats.success.count == 800
+    assert stats.inference_stats.fail.count == 0
 
 
 def test_with_the_breaker_on_nobody_sees_it_either(stage: Stage) -> None:
@@ -47,6 +58,29 @@ def test_with_the_breaker_on_nobody_sees_it_either(stage: Stage) -> None:
     # Five in a row open it; those on their way at that moment may add to them.
     assert 5 <= stage.outcomes("guarded")["v2 rescued"] <= 12
     assert stage.metric("ejections_total", "guarded", 2) == 1
+
+
+@pytest.mark.parametrize(("protocol", "width"), [("json", 100), ("http", 50_000), ("grpc", 50_000)])
+@pytest.mark.parametrize("timeout", [True, False])
+def test_the_primary_is_asked_the_same(
+    stage: Stage, protocol: str, width: int, timeout: bool
+) -> None:
+    endpoint = f"same-{protocol}-{timeout}".lower()
+    # With a timeout the candidate reads a copy, without one the caller's own buffers.
+    words = {2: "timeout_us 60000000"} if timeout else {}
+    stage.endpoint(endpoint, [0, 10_000], BOUNDLESS_RESCUE, signature=WIDE_SIGNATURE, words=words)
+    value = np.random.default_rng(width).random(width, np.float32)
+    for told in (BROKEN, {**BROKEN, "v2.delay_ms": 20}):
+        if protocol == "json":
+            tensor = {"name": "x", "shape": [width], "datatype": "FP32", "data": value.tolist()}
+            body = {"inputs": [tensor], "parameters": told}
+            status, answer = stage.server.call(f"/v2/models/{endpoint}/infer", body)
+            assert status == 200
+            assert np.array_equal(np.array(answer["outputs"][0]["data"], np.float32), value)
+        else:
+            result = (stage.ask if protocol == "grpc" else stage.ask_http)(endpoint, told, x=value)
+            assert np.array_equal(result.as_numpy("y"), value)
+    stage.expect(endpoint, {"v1 ok": 2, "v2 rescued": 2})
 
 
 def test_where_both_fail_the_caller_gets_the_primarys_error(stage: Stage) -> None:

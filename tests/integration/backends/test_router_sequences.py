@@ -168,6 +168,54 @@ def test_a_failed_request_does_not_end_it(stage: Stage) -> None:
     assert end(stage, "fails", 4) == 2
 
 
+def test_a_full_arm_still_takes_its_own(stage: Stage) -> None:
+    words = {2: "max_in_flight 1 overflow reject"}
+    stage.endpoint("full", SECOND, words=words)
+    start(stage, "full", 4)
+    busy = stage.begin("full", {"delay_ms": 60_000})
+    eventually(lambda: stage.in_flight("full", 2) == 1)
+    assert stage.refusal("full")[0] == "UNAVAILABLE"
+    assert stage.refusal("full", sequence_id=5, sequence_start=True)[0] == "UNAVAILABLE"
+    assert go_on(stage, "full", 4) == 2
+    assert end(stage, "full", 4) == 2
+    busy.cancel()
+    eventually(lambda: stage.in_flight("full") == 0)
+    assert pinned(stage, "full") == {}
+
+
+def test_a_spent_allowance_does_not_move_it(stage: Stage) -> None:
+    grant = ["1 grant a attempts 1 failures - until_ms -"]
+    stage.endpoint("spent", SECOND, allowances=grant)
+    assert start(stage, "spent", 4) == 2
+    assert version_of(stage.ask("spent")) == 1
+    assert [go_on(stage, "spent", 4) for _ in range(3)] == [2, 2, 2]
+    assert end(stage, "spent", 4) == 2
+    assert start(stage, "spent", 5) == 1
+    assert end(stage, "spent", 5) == 1
+
+
+def test_its_timeout_is_the_callers_to_see(stage: Stage) -> None:
+    stage.endpoint("slow", SECOND, BOUNDLESS_RESCUE, words={2: "timeout_us 60000"})
+    start(stage, "slow", 4)
+    code, message = stage.refusal("slow", {"delay_ms": 60_000}, sequence_id=4)
+    assert code == "UNAVAILABLE"
+    assert "did not answer within its time" in message
+    assert end(stage, "slow", 4) == 2
+    stage.expect("slow", {"v2 ok": 2, "v2 timeout": 1})
+
+
+def test_an_arm_that_was_unloaded_is_not_replaced(stage: Stage) -> None:
+    stage.endpoint("unloaded", SECOND, BOUNDLESS_RESCUE)
+    start(stage, "unloaded", 4)
+    stage.server.unload(arm_name("unloaded", 2))
+    eventually(lambda: not stage.client.is_model_ready(arm_name("unloaded", 2)))
+    code, message = stage.refusal("unloaded", sequence_id=4)
+    assert code == "UNAVAILABLE"
+    assert arm_name("unloaded", 2) in message
+    stage.server.load(arm_name("unloaded", 2))
+    assert end(stage, "unloaded", 4) == 2
+
+
 # --- cut -----------------------------------------------------------------------------------------
 
 
