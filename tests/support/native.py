@@ -64,6 +64,16 @@ THREAD = Flavour(
     ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=thread"),
     {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"},
 )
+FUZZ = Flavour(
+    "fuzz",
+    (
+        "-O1",
+        "-g",
+        "-fno-omit-frame-pointer",
+        "-fsanitize=fuzzer,address,undefined",
+        "-fno-sanitize-recover=all",
+    ),
+)
 PLAIN = Flavour("plain", ("-O2", "-g"))
 
 
