@@ -200,6 +200,14 @@ class Client:
             self._json("POST", f"/endpoints/{_part(endpoint)}/rollback/", json=body)
         )
 
+    def kill(self, endpoint: str, reason: str | None = None) -> Accepted:
+        """The kill switch: every request to the primary, without waiting for any other arm.
+        A rollback leads back; asking again changes nothing."""
+        body = {"reason": reason} if reason else {}
+        return Accepted.from_json(
+            self._json("POST", f"/endpoints/{_part(endpoint)}/kill/", json=body)
+        )
+
     def revisions(self, endpoint: str) -> list[Revision]:
         return [
             Revision.from_json(raw)

@@ -81,6 +81,8 @@ class ProblemError(NereidError):
         self.detail = detail
         self.errors = errors
         self.document = dict(document or {})
+        self.advice = ""
+        """What to do about it, from who knows what was asked for."""
 
     @property
     def request_id(self) -> str | None:

@@ -87,19 +87,19 @@ def policy_document(
     """The policy that these expressions mean, as a change to `current`.
 
     Naming new arms is not a reason to lose a sticky key or a rule: everything of `current` but
-    its arms is kept, and an arm that stays keeps its name, timeout and the like. The primary,
+    its arms is kept, and an arm that stays keeps its name, timeout and the like: the version that
+    stays, or the name that is given to another version. The primary,
     which requests fall back to, is the one asked for, else the present one if it stays: more
     traffic is no reason to trust a version with everybody's. Else it is the arm with the most
     weight (the first of equals).
     """
     arms = parse_arms(texts)
-    known = {
-        (str(arm.get("model")), int(arm.get("version") or 0)): dict(arm)
-        for arm in (current or {}).get("arms") or ()
-    }
+    standing = [dict(arm) for arm in (current or {}).get("arms") or ()]
+    known = {(str(arm.get("model")), int(arm.get("version") or 0)): arm for arm in standing}
+    named = {str(arm.get("name")): _without_figures(arm) for arm in standing}
     documents: list[dict[str, Any]] = []
     for arm in arms:
-        kept = known.get(arm.target, {})
+        kept = known.get(arm.target) or named.get(arm.name or "", {})
         documents.append(
             {
                 **kept,
@@ -114,6 +114,11 @@ def policy_document(
         document["primary"] = index == chosen
     rest = {key: value for key, value in (current or {}).items() if key != "arms"}
     return {**rest, "arms": documents}
+
+
+def _without_figures(arm: Mapping[str, Any]) -> dict[str, Any]:
+    """What an arm hands on to another version: cost and accuracy are a version's own."""
+    return {key: value for key, value in arm.items() if key not in ("cost", "accuracy")}
 
 
 def _primary_index(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 # Importing a module of commands registers them, in the order that --help shows.
-from nereid.cli import endpoints, infer, login, models, servers
+from nereid.cli import endpoints, infer, login, models, servers, traffic
 from nereid.cli.app import run
 from nereid.cli.session import Session
 
-__all__ = ["Session", "endpoints", "infer", "login", "main", "models", "run", "servers"]
+__all__ = ["Session", "endpoints", "infer", "login", "main", "models", "run", "servers", "traffic"]
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ ORDER = (
     "plan",
     "deploy",
     "rollback",
+    "kill",
     "infer",
     "servers",
     "login",

@@ -1,41 +1,18 @@
-"""`nereid endpoints`, `deploy`, `plan` and `rollback`."""
+"""`nereid endpoints`."""
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
-import httpx
 import typer
 from rich.text import Text
 
 from nereid.cli import render
 from nereid.cli.app import command
-from nereid.cli.session import REFUSED, Session
-from nereid.client import Client
+from nereid.cli.session import Session
 from nereid.drawing import BAD, split_bar
-from nereid.errors import NereidError, ProblemError
-from nereid.policy import policy_document
-from nereid.resources import Accepted, Endpoint, Policy, Revision
+from nereid.resources import Endpoint, Revision
 
-ArmsArgument = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="MODEL:VERSION=PERCENT...",
-        help="What serves, and its share. One may go without a share: it takes what is left.",
-    ),
-]
-EndpointArgument = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The public name.")]
-PrimaryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--primary",
-        metavar="MODEL:VERSION",
-        help="The arm to fall back on. Else the present one, or the largest.",
-    ),
-]
-WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it serves.")]
-TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")]
 SHOWN_REVISIONS = 5
 LIST_BAR = 20
 
@@ -90,6 +67,10 @@ def _show(session: Session, endpoint: Endpoint, revisions: list[Revision]) -> No
     if endpoint.arms:
         session.out.print()
         session.out.print(render.arms(endpoint.arms))
+        words = render.policy_words(endpoint.policy or {})
+        if words:
+            session.out.print()
+            session.out.print(words)
     servers = endpoint.raw.get("servers") or ()
     if servers:
         session.out.print()
@@ -131,160 +112,3 @@ def _traffic(revision: Revision) -> str:
         f"{arm['model']}:{arm['version']} {render.percent(float(arm.get('weight') or 0))}"
         for arm in arms
     )
-
-
-@command(
-    "deploy",
-    "nereid deploy digits digits:1=100 --create",
-    "nereid deploy digits digits:1=90 digits:2=10",
-    "nereid deploy digits digits:1 digits:2=0.5 --primary digits:1",
-)
-def deploy(
-    session: Session,
-    endpoint: EndpointArgument,
-    arms: ArmsArgument,
-    primary: PrimaryOption = None,
-    create: Annotated[
-        bool, typer.Option("--create", help="Create the endpoint when it does not exist.")
-    ] = False,
-    wait: WaitOption = True,
-    timeout: TimeoutOption = 120,
-) -> None:
-    """Say which versions an endpoint serves, and how traffic is split.
-
-    The rest of the policy (rules, sticky key and so on) stays as it is. Waits until the split
-    serves; exits 1 when it cannot, with the old one still serving.
-    """
-    policy_document(arms, primary=primary)  # wrong usage is told before anything is asked
-    with session.client() as client:
-        standing, made = _standing_policy(session, client, endpoint, create)
-        policy = policy_document(arms, primary=primary, current=standing.document)
-        try:
-            accepted = client.put_policy(endpoint, policy, etag=standing.etag)
-        except ProblemError as error:
-            if made:  # nothing half-made stays behind a command that failed
-                client.delete_endpoint(endpoint)
-                session.note(f"the endpoint {endpoint} was not kept")
-            if error.status == httpx.codes.PRECONDITION_FAILED:
-                raise NereidError(
-                    f"someone changed {endpoint} at the same moment; nothing was done\n"
-                    f"Look at it with `nereid endpoints {endpoint}`, then repeat."
-                ) from error
-            raise
-        _follow(session, client, accepted, wait, timeout)
-
-
-def _standing_policy(
-    session: Session, client: Client, endpoint: str, create: bool
-) -> tuple[Policy, bool]:
-    """The policy there is, and whether this call made the endpoint."""
-    try:
-        return client.policy(endpoint), False
-    except ProblemError as error:
-        if error.status != httpx.codes.NOT_FOUND:
-            raise
-        if not create:
-            raise NereidError(
-                f"there is no endpoint {endpoint!r}\nAdd --create to make it with this policy."
-            ) from error
-    made = client.ensure_endpoint(endpoint)
-    if made:
-        session.note(f"made the endpoint {endpoint}")
-    return client.policy(endpoint), made
-
-
-def _follow(
-    session: Session, client: Client, accepted: Accepted, wait: bool, timeout: float
-) -> None:
-    """Watch a change until it serves or cannot; a person sees every status and reason once."""
-    name = accepted.endpoint
-    if not wait:
-        if session.as_json:
-            session.emit(accepted.raw)
-        else:
-            session.success(
-                f"{name}: generation {accepted.generation} accepted; it goes on without you"
-            )
-        return
-    started = time.monotonic()
-    said: list[str] = []
-    with session.err.status(Text(f"{name}: {accepted.status}")) as status:
-
-        def show(endpoint: Endpoint) -> None:
-            line = ": ".join(part for part in (endpoint.status, endpoint.reason) if part)
-            status.update(Text(f"{name}: {line}"))
-            if not said or said[-1] != line:
-                said.append(line)
-                # A terminal shows the spinner; a log gets each change as a line.
-                if not session.err.is_terminal:
-                    session.note(f"{name}: {line}")
-
-        endpoint = client.wait_endpoint(
-            name, generation=accepted.generation, timeout=timeout, on_progress=show
-        )
-    _settled(session, endpoint, time.monotonic() - started)
-
-
-def _settled(session: Session, endpoint: Endpoint, seconds: float) -> None:
-    healthy = endpoint.status == "Healthy"
-    if session.as_json:
-        session.emit(endpoint.raw)
-    elif healthy:
-        facts = f"  {seconds:.1f} s · generation {endpoint.generation}"
-        session.success(Text.assemble((endpoint.name, "bold"), " is Healthy", (facts, "dim")))
-        session.out.print(render.arms(endpoint.arms))
-    else:
-        reason = endpoint.reason or "the server gives no reason"
-        session.failure(Text.assemble((endpoint.name, "bold"), f" is {endpoint.status}: {reason}"))
-    if not healthy:
-        raise typer.Exit(REFUSED)
-
-
-@command(
-    "plan",
-    "nereid plan digits digits:1=90 digits:2=10",
-    "nereid plan digits digits:2=100 --json",
-)
-def plan(
-    session: Session, endpoint: EndpointArgument, arms: ArmsArgument, primary: PrimaryOption = None
-) -> None:
-    """Show what `deploy` with the same arguments would do, and do nothing.
-
-    Exits 1 when the plan has a finding of severity error: `deploy` would be refused.
-    """
-    policy_document(arms, primary=primary)
-    with session.client() as client:
-        standing = client.policy(endpoint)
-        policy = policy_document(arms, primary=primary, current=standing.document)
-        found = client.plan(endpoint, policy)
-    if session.as_json:
-        session.emit(found.raw)
-    else:
-        for part in render.plan_parts(found):
-            session.out.print(part)
-    if any(finding.severity == "error" for finding in found.findings):
-        raise typer.Exit(REFUSED)
-
-
-@command(
-    "rollback",
-    "nereid rollback digits",
-    "nereid rollback digits --revision 3 --reason 'p99 doubled'",
-)
-def rollback(
-    session: Session,
-    endpoint: EndpointArgument,
-    revision: Annotated[
-        int | None, typer.Option("--revision", "-r", help="Which. Else the one before.")
-    ] = None,
-    reason: Annotated[str | None, typer.Option("--reason", help="For the audit.")] = None,
-    wait: WaitOption = True,
-    timeout: TimeoutOption = 120,
-) -> None:
-    """Bring back what an endpoint served before.
-
-    The revision before is still loaded, so this takes a moment, not a model load.
-    """
-    with session.client() as client:
-        accepted = client.rollback(endpoint, revision, reason)
-        _follow(session, client, accepted, wait, timeout)

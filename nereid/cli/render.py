@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from rich import box
 from rich.console import RenderableType
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from nereid.drawing import BAD, GOOD, SERIES, bar
 from nereid.resources import Arm, Endpoint, Finding, Plan, Version
+from nereid.words import policy_in_words
 
 STYLES = {
     "Healthy": GOOD,
@@ -106,6 +108,18 @@ def arms(endpoint_arms: Iterable[Arm]) -> Table:
             Text("primary" if arm.primary else "", style="dim"),
             Text(arm.physical, style="dim"),
         )
+    return result
+
+
+def policy_words(document: Mapping[str, Any]) -> Table | None:
+    """What a policy says beside the split; None where there is nothing to say."""
+    said = policy_in_words(document)
+    if not said:
+        return None
+    result = Table.grid(padding=(0, 2))
+    for part in said:
+        style = "dim" if part.off else ""
+        result.add_row(Text(part.label, style="dim"), Text(part.text, style=style))
     return result
 
 

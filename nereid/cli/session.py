@@ -93,6 +93,8 @@ class Session:
         for entry in error.errors:
             pointer = f"{entry.pointer}  " if entry.pointer else ""
             self.err.print(Text.assemble("  ", (pointer, BAD), entry.detail))
+        if error.advice:
+            self.err.print(Text(f"  {error.advice}", style="dim"))
         if error.status == httpx.codes.UNAUTHORIZED:
             advice = "The token is not valid (any more). Run `nereid login`, or restart the stack."
             self.err.print(Text(f"  {advice}", style="dim"))
@@ -102,3 +104,8 @@ class Session:
     @property
     def interactive(self) -> bool:
         return not self.as_json and self.err.is_terminal and sys.stdin is not None
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is a person who can answer a question; a pipe cannot."""
+        return self.interactive and sys.stdin.isatty()

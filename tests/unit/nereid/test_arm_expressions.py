@@ -1,8 +1,11 @@
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from hypothesis import given
 
 from nereid.policy import PolicySyntaxError, parse_arm, parse_arms, policy_document
+from tests.support.policies import documents
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,23 @@ def test_a_change_of_arms_keeps_the_rest_of_the_policy() -> None:
             arm("digits-v2", 2, 80, primary=False),
         ],
     }
+
+
+def test_another_version_under_an_arms_name_keeps_its_limits_but_not_its_figures() -> None:
+    stable = {**arm("stable", 1, 100, primary=True), "timeout": "500ms", "max_in_flight": 8}
+    current = {"arms": [{**stable, "accuracy": 0.9, "cost": 2.0}]}
+    assert policy_document(["stable@digits:3=100"], current=current)["arms"] == [
+        {**stable, "version": 3}
+    ]
+
+
+@given(documents(arms=3))
+def test_weights_are_all_that_a_change_of_weights_changes(current: dict[str, Any]) -> None:
+    arms = current["arms"]
+    texts = [f"digits:{arm['version']}={100 if arm['primary'] else 0}" for arm in arms]
+    changed = policy_document(texts, current=current)
+    expected = [{**arm, "weight": 100 if arm["primary"] else 0} for arm in arms]
+    assert changed == {**current, "arms": expected}
 
 
 def test_the_primary_goes_with_its_arm_or_as_asked() -> None:

@@ -1,14 +1,17 @@
 """The command's words and exit codes: 0 done, 1 the server said no, 2 wrong usage."""
 
+import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
 
 from nereid import __version__
-from nereid.cli import run
+from nereid.cli import Session, run
 from nereid.cli.app import ORDER
 from tests.support.control_plane_answers import (
     FakeServer,
@@ -58,6 +61,11 @@ def test_every_command_has_help_with_examples(
         ["deploy", "digits", "digits:x"],
         ["deploy", "digits", "digits:1=50", "digits:1=50"],
         ["deploy", "digits", "digits:1=100", "--primary", "digits:2"],
+        ["deploy", "digits", "digits:1=100", "--policy", "policy.json"],
+        ["deploy", "digits", "--policy", "/no/such/file"],
+        ["plan", "digits", "--primary", "digits:1", "--policy", "-"],
+        ["plan", "digits", "--policy", __file__],
+        ["kill"],
         ["push", "digits", "/no/such/file"],
         ["push", "digits", __file__, "--metric", "accuracy"],
         ["infer", "digits"],
@@ -178,6 +186,155 @@ def test_deploy_loses_to_a_change_at_the_same_moment(tmp_path: Path) -> None:
     session = server.session(tmp_path)
     assert run(["deploy", "digits", "digits:1=100"], session) == 1
     assert "someone changed digits" in printed(session.err)
+
+
+WHOLE = {"arms": [{"model": "digits", "version": 1, "weight": 100}], "breaker": None}
+
+
+@pytest.mark.parametrize("by_pipe", [True, False])
+def test_a_whole_policy_replaces_the_present_one(
+    by_pipe: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(WHOLE), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(WHOLE)))
+    server = deployable(endpoint())
+    standing = {"arms": [], "sticky": {"key": "header:x-user-id"}}
+    server.answers["GET /endpoints/digits/policy/"] = answer(standing, ETag='"4"')
+    where = "-" if by_pipe else str(file)
+    assert run(["deploy", "digits", "--policy", where], server.session(tmp_path)) == 0
+    assert server.body("PUT", "/policy/") == WHOLE
+    assert server.sent("PUT", "/policy/").headers["if-match"] == '"4"'
+
+
+def test_a_plan_takes_a_whole_policy_too(tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(WHOLE), encoding="utf-8")
+    server = FakeServer(
+        {
+            "GET /endpoints/digits/policy/": NO_POLICY,
+            "POST /endpoints/digits/plan/": answer({"changes": []}),
+        }
+    )
+    assert run(["plan", "digits", "--policy", str(file)], server.session(tmp_path)) == 0
+    assert server.body("POST", "/plan/") == WHOLE
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", "null"])
+def test_what_is_no_policy_is_wrong_usage_and_says_why(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text(text, encoding="utf-8")
+    server = FakeServer({})
+    assert run(["deploy", "digits", "--policy", str(file)], server.session(tmp_path)) == 2
+    assert "policy.json" in capsys.readouterr().err
+    assert server.calls == []
+
+
+def test_leaving_out_an_arm_that_a_rule_needs_comes_with_the_remedy(tmp_path: Path) -> None:
+    field = {"pointer": "/rules/0/arm", "code": "unknown_arm", "detail": "'b' is no arm"}
+    server = deployable(endpoint())
+    refused = problem(400, "Bad Request", "", field)
+    server.answers["PUT /endpoints/digits/policy/"] = refused
+    session = server.session(tmp_path)
+    assert run(["deploy", "digits", "digits:1=100"], session) == 1
+    told = " ".join(printed(session.err).split())
+    assert "/rules/0/arm 'b' is no arm" in told
+    assert "keep it with a share of 0" in told
+    server.answers["POST /endpoints/digits/plan/"] = refused
+    session = server.session(tmp_path)
+    assert run(["plan", "digits", "digits:1=100"], session) == 1
+    assert "--policy FILE" in printed(session.err)
+
+
+def killable(*looks: dict[str, Any]) -> FakeServer:
+    return FakeServer(
+        {
+            "POST /endpoints/digits/kill/": answer(accepted(2), 202),
+            "GET /endpoints/digits/": [answer(look) for look in looks],
+        }
+    )
+
+
+def test_kill_waits_until_it_serves_and_names_the_way_back(tmp_path: Path) -> None:
+    server = killable(endpoint("Progressing", 2, observed_generation=1), endpoint("Healthy", 2))
+    session = server.session(tmp_path)
+    assert run(["kill", "digits", "--reason", "p99 doubled"], session) == 0
+    assert server.body("POST", "/kill/") == {"reason": "p99 doubled"}
+    assert "digits is Healthy" in printed(session.err)
+    assert "nereid rollback digits" in printed(session.err)
+
+
+def test_kill_that_does_not_arrive_is_1(tmp_path: Path) -> None:
+    server = killable(endpoint("Degraded", 2, reason="local is away"))
+    session = server.session(tmp_path)
+    assert run(["kill", "digits", "--yes"], session) == 1
+    assert "local is away" in printed(session.err)
+
+
+def test_kill_as_json_asks_nobody_and_prints_the_endpoint(tmp_path: Path) -> None:
+    server = killable(endpoint("Healthy", 2))
+    session = on_a_terminal(server, tmp_path)
+    assert run(["kill", "digits", "--json"], session) == 0
+    assert json.loads(printed(session.out))["generation"] == 2
+
+
+def test_kill_of_an_endpoint_without_a_policy_is_the_servers_no(tmp_path: Path) -> None:
+    server = FakeServer({"POST /endpoints/digits/kill/": problem(409, "Conflict", "no policy")})
+    session = server.session(tmp_path)
+    assert run(["kill", "digits"], session) == 1
+    assert "no policy" in printed(session.err)
+
+
+def on_a_terminal(server: FakeServer, folder: Path) -> Session:
+    session = server.session(folder)
+    session.err = Console(file=io.StringIO(), width=120, force_terminal=True, no_color=True)
+    return session
+
+
+@pytest.mark.parametrize(("said", "code", "killed"), [("y", 0, True), ("n", 1, False)])
+def test_kill_asks_a_person(
+    said: str, code: int, killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = killable(endpoint("Healthy", 2))
+    session = on_a_terminal(server, tmp_path)
+    monkeypatch.setattr("sys.stdin", Terminal(f"{said}\n"))
+    assert run(["kill", "digits"], session) == code
+    assert ("POST /endpoints/digits/kill/" in server.calls) is killed
+    assert "gets every request of digits" in printed(session.err)
+
+
+def test_kill_with_yes_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = killable(endpoint("Healthy", 2))
+    monkeypatch.setattr("sys.stdin", Terminal(""))
+    assert run(["kill", "digits", "--yes"], on_a_terminal(server, tmp_path)) == 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_an_endpoint_is_shown_with_its_policy_in_words(tmp_path: Path) -> None:
+    policy = {
+        "arms": [{"name": "b", "model": "digits", "version": 2, "timeout": "500ms"}],
+        "sticky": {"key": "header:x-user-id"},
+        "rules": [{"when": {"parameter:tier": {"in": ["gold"]}}, "arm": "b"}],
+        "breaker": None,
+    }
+    server = FakeServer(
+        {
+            "GET /endpoints/digits/": answer(endpoint(policy=policy)),
+            "GET /endpoints/digits/revisions/": answer({"results": [], "next": None}),
+        }
+    )
+    session = server.session(tmp_path)
+    assert run(["endpoints", "digits"], session) == 0
+    out = printed(session.out)
+    for words in ("by header x-user-id", "parameter tier is one of gold → b", "timeout 500ms"):
+        assert words in out
+    assert re.search(r"breaker +off", out)
 
 
 def test_push_tells_ready_with_what_is_next(tmp_path: Path) -> None:
