@@ -84,13 +84,19 @@ bool TakeRescue(Attempt* lost, Judgement judgement, std::uint64_t now_ns) {
   return false;
 }
 
-// After TakeRescue, and after the lost attempt was abandoned.
-void BeginRescue(Attempt* lost, std::uint64_t now_ns) {
+// After TakeRescue, and after the lost attempt was abandoned. The answer that follows lets the caller
+// take back the inputs, so an attempt that reads them must have been released first.
+void BeginRescue(Attempt* lost) {
   Call* const call = lost->call;
   const Router& router = *call->router;
-  lost->arm->metrics->Lasted(now_ns - lost->began_ns);
   Begin(
       &call->rescue, router.Primary(), router.policy.arms[router.policy.primary].timeout_us, false);
+}
+
+void AwaitRescue(Attempt* lost, std::uint64_t now_ns) {
+  lost->arm->metrics->Lasted(now_ns - lost->began_ns);
+  const bool reads_callers_inputs = lost->inner != nullptr && !lost->owns_inputs;
+  if (!reads_callers_inputs || lost->rescue_waits_for.fetch_sub(1) == 1) BeginRescue(lost);
 }
 
 // The abandoned attempt is lost, and nothing of it reached the caller: the primary gets the request,
@@ -100,7 +106,7 @@ void Lose(Attempt* attempt, Outcome outcome, Judgement judgement, TRITONSERVER_E
   attempt->outcome = outcome;
   Judge(attempt, judgement, now_ns);
   if (TakeRescue(attempt, judgement, now_ns)) {
-    BeginRescue(attempt, now_ns);
+    AwaitRescue(attempt, now_ns);
     return;
   }
   Conclude(attempt, now_ns);
@@ -129,7 +135,10 @@ void OnReleased(
     TRITONSERVER_InferenceRequest*, const std::uint32_t flags, void* userp) noexcept {
   if ((flags & TRITONSERVER_REQUEST_RELEASE_ALL) == 0) return;  // the server will run it once more
   Attempt* const attempt = static_cast<Attempt*>(userp);
-  if (!attempt->copies.held()) attempt->call->GiveUpHold();
+  if (!attempt->owns_inputs) {
+    if (attempt->rescue_waits_for.fetch_sub(1) == 1) BeginRescue(attempt);
+    attempt->call->GiveUpHold();
+  }
   CloseSide(attempt);
 }
 
@@ -155,7 +164,7 @@ void OnError(Attempt* attempt, std::uint32_t flags, TRITONSERVER_Error* error, s
   if (attempt->phase.load() == Attempt::Phase::kWaiting && TakeRescue(attempt, judgement, now_ns)) {
     if (attempt->Abandon()) {
       attempt->outcome = OutcomeOf(error);
-      BeginRescue(attempt, now_ns);
+      AwaitRescue(attempt, now_ns);
       return;
     }
     attempt->call->router->Primary()->state.Finish();
@@ -198,14 +207,6 @@ void OnResponse(
   CloseSide(attempt);
 }
 
-// An attempt that may be given up while it goes on reads copies of the inputs, if there is room.
-Error TakeCopies(Attempt* attempt) {
-  std::uint64_t bytes = 0;
-  if (Error error = InputBytes(attempt->call->outer, &bytes)) return error;
-  attempt->copies.Reserve(bytes);
-  return nullptr;
-}
-
 // The caller's own timeout as the arm is told it: unchanged, or to a second arm what is left of it.
 std::uint64_t TimeLeftUs(const Attempt& attempt) {
   const Call& call = *attempt.call;
@@ -227,12 +228,13 @@ Error Prepare(Attempt* attempt, std::uint64_t timeout_us) {
                                             model + "' ready: " +
                                             TRITONSERVER_ErrorMessage(error.get()));
   }
-  if (timeout_us != 0) {
-    if (Error error = TakeCopies(attempt)) return error;
+  if (timeout_us != 0) {  // it may be given up while it goes on
+    if (Error error = attempt->copies.Take(call->outer)) return error;
+    attempt->owns_inputs = attempt->copies.held();
   }
-  InputCopies* const copies = attempt->copies.held() ? &attempt->copies : nullptr;
   if (Error error = CopyRequest(
-          call->outer, attempt->inner, TimeLeftUs(*attempt), copies, &call->batch_size)) {
+          call->outer, attempt->inner, TimeLeftUs(*attempt), attempt->copies.data(),
+          &call->batch_size)) {
     return error;
   }
   if (!router.batched) call->batch_size = 1;
@@ -252,14 +254,13 @@ Error Submit(Attempt* attempt, std::uint64_t timeout_us) {
   Call* const call = attempt->call;
   const Router& router = *call->router;
   if (attempt == &call->first) call->submitted_ns = NowNs();
-  const bool copied = attempt->copies.held();
-  if (!copied) call->Hold();
+  if (!attempt->owns_inputs) call->Hold();
   call->Refer();  // on success the callbacks may have run before this returns
   Error error{TRITONSERVER_ServerInferAsync(router.server, attempt->inner, nullptr)};
   if (!error) {
     router.services->watch->Submitted(
         attempt, timeout_us == 0 ? 0 : attempt->began_ns + timeout_us * 1000);
-  } else if (!copied) {
+  } else if (!attempt->owns_inputs) {
     call->GiveUpHold();
   }
   call->GiveUpReference();
@@ -305,14 +306,20 @@ void Begin(Attempt* attempt, std::shared_ptr<ArmRecord> arm, std::uint64_t timeo
 
   const Error error = Submit(attempt, timeout_us);
   if (!error) return;
+  if (attempt->inner != nullptr) {
+    LogIfError(TRITONSERVER_InferenceRequestDelete(attempt->inner), "free an inner request");
+    attempt->inner = nullptr;
+  }
   attempt->phase = Attempt::Phase::kAbandoned;
   Lose(attempt, OutcomeOf(error.get()), JudgementOf(*call, error.get()), error.get());
   Finish(attempt);
 }
 
 void TimedOut(Attempt* attempt) {
-  if (!attempt->Abandon()) return;
+  // Without room for copies it reads the caller's inputs: it is told to stop, but not given up.
+  if (attempt->owns_inputs && !attempt->Abandon()) return;
   attempt->call->router->services->watch->Cancel(attempt);
+  if (!attempt->owns_inputs) return;
   const std::uint64_t waited_ms = (NowNs() - attempt->began_ns) / 1'000'000;
   const Error error = MakeError(
       TRITONSERVER_ERROR_UNAVAILABLE, "arm '" + attempt->arm->model + "' of endpoint '" +

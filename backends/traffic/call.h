@@ -13,6 +13,7 @@
 namespace nereid {
 
 class Comparison;
+class ShadowCopies;
 struct Call;
 
 // One inner request.
@@ -29,7 +30,8 @@ struct Attempt {
 
   Call* call = nullptr;
   std::shared_ptr<ArmRecord> arm;
-  InputCopies copies;  // not held: the attempt reads the caller's buffers
+  InputCopies copies;
+  bool owns_inputs = false;  // reads those copies; else the caller's buffers
   std::uint64_t began_ns = 0;
   bool probe = false;  // of a half-open breaker
   // A streaming arm may answer from several threads at once.
@@ -38,6 +40,7 @@ struct Attempt {
   std::atomic<bool> judged{false};
   std::atomic<std::uint64_t> first_response_ns{0};  // 0: none yet
   std::atomic<int> open{2};
+  std::atomic<int> rescue_waits_for{2};  // the loss, and the release
 
   TRITONSERVER_InferenceRequest* inner = nullptr;  // from before it was submitted to the end
 
@@ -84,6 +87,7 @@ struct Call {
   TRITONBACKEND_ModelInstance* const instance;
   TRITONBACKEND_Request* const outer;
   TRITONBACKEND_ResponseFactory* factory = nullptr;  // only where responses are streamed
+  std::shared_ptr<ShadowCopies> shadow_copies;  // null where no shadow is cast
   std::vector<std::shared_ptr<Comparison>> comparisons;
   std::uint64_t batch_size = 1;
   std::uint64_t timeout_us = 0;  // the caller's own, from `began_ns`; 0: none

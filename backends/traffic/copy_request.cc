@@ -78,8 +78,25 @@ Error CopyParameters(TRITONBACKEND_Request* outer, TRITONSERVER_InferenceRequest
   return nullptr;
 }
 
+Error AppendBuffers(
+    TRITONBACKEND_Input* input, const char* name, std::uint32_t count,
+    TRITONSERVER_InferenceRequest* inner) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const void* buffer = nullptr;
+    std::uint64_t size = 0;
+    TRITONSERVER_MemoryType memory = TRITONSERVER_MEMORY_CPU;
+    std::int64_t memory_id = 0;
+    NEREID_RETURN_IF_ERROR(
+        TRITONBACKEND_InputBuffer(input, i, &buffer, &size, &memory, &memory_id));
+    NEREID_RETURN_IF_ERROR(TRITONSERVER_InferenceRequestAppendInputData(
+        inner, name, buffer, size, memory, memory_id));
+  }
+  return nullptr;
+}
+
+// `*copied` (where it is not null) is moved on to the next input.
 Error CopyInput(
-    TRITONBACKEND_Input* input, TRITONSERVER_InferenceRequest* inner, InputCopies* copies,
+    TRITONBACKEND_Input* input, TRITONSERVER_InferenceRequest* inner, const char** copied,
     std::int64_t* first_dimension) {
   const char* name = nullptr;
   TRITONSERVER_DataType type = 0;
@@ -92,21 +109,10 @@ Error CopyInput(
   NEREID_RETURN_IF_ERROR(
       TRITONSERVER_InferenceRequestAddInput(inner, name, type, shape, dim_count));
   if (dim_count > 0) *first_dimension = shape[0];
-  for (std::uint32_t i = 0; i < buffer_count; ++i) {
-    const void* buffer = nullptr;
-    std::uint64_t size = 0;
-    TRITONSERVER_MemoryType memory = TRITONSERVER_MEMORY_CPU;
-    std::int64_t memory_id = 0;
-    NEREID_RETURN_IF_ERROR(
-        TRITONBACKEND_InputBuffer(input, i, &buffer, &size, &memory, &memory_id));
-    if (copies != nullptr) {
-      if (Error error = copies->Append(buffer, size, memory, &buffer)) return error;
-      memory = TRITONSERVER_MEMORY_CPU;
-      memory_id = 0;
-    }
-    NEREID_RETURN_IF_ERROR(TRITONSERVER_InferenceRequestAppendInputData(
-        inner, name, buffer, size, memory, memory_id));
-  }
+  if (*copied == nullptr) return AppendBuffers(input, name, buffer_count, inner);
+  NEREID_RETURN_IF_ERROR(TRITONSERVER_InferenceRequestAppendInputData(
+      inner, name, *copied, byte_size, TRITONSERVER_MEMORY_CPU, 0));
+  *copied += byte_size;
   return nullptr;
 }
 
@@ -114,7 +120,7 @@ Error CopyInput(
 
 Error CopyRequest(
     TRITONBACKEND_Request* outer, TRITONSERVER_InferenceRequest* inner, std::uint64_t timeout_us,
-    InputCopies* copies, std::uint64_t* batch_size) {
+    const char* copied, std::uint64_t* batch_size) {
   if (Error error = CopyIdentity(outer, inner)) return error;
   if (Error error = CopyScheduling(outer, inner, timeout_us)) return error;
   if (Error error = CopyParameters(outer, inner)) return error;
@@ -126,7 +132,7 @@ Error CopyRequest(
     TRITONBACKEND_Input* input = nullptr;
     NEREID_RETURN_IF_ERROR(TRITONBACKEND_RequestInputByIndex(outer, i, &input));
     std::int64_t first_dimension = 1;
-    if (Error error = CopyInput(input, inner, copies, &first_dimension)) return error;
+    if (Error error = CopyInput(input, inner, &copied, &first_dimension)) return error;
     if (i == 0 && first_dimension > 0 && batch_size != nullptr) {
       *batch_size = static_cast<std::uint64_t>(first_dimension);
     }
@@ -138,21 +144,6 @@ Error CopyRequest(
     const char* name = nullptr;
     NEREID_RETURN_IF_ERROR(TRITONBACKEND_RequestOutputName(outer, i, &name));
     NEREID_RETURN_IF_ERROR(TRITONSERVER_InferenceRequestAddRequestedOutput(inner, name));
-  }
-  return nullptr;
-}
-
-Error InputBytes(TRITONBACKEND_Request* outer, std::uint64_t* bytes) {
-  *bytes = 0;
-  std::uint32_t inputs = 0;
-  NEREID_RETURN_IF_ERROR(TRITONBACKEND_RequestInputCount(outer, &inputs));
-  for (std::uint32_t i = 0; i < inputs; ++i) {
-    TRITONBACKEND_Input* input = nullptr;
-    NEREID_RETURN_IF_ERROR(TRITONBACKEND_RequestInputByIndex(outer, i, &input));
-    std::uint64_t size = 0;
-    NEREID_RETURN_IF_ERROR(TRITONBACKEND_InputProperties(
-        input, nullptr, nullptr, nullptr, nullptr, &size, nullptr));
-    *bytes += size;
   }
   return nullptr;
 }

@@ -117,8 +117,10 @@ void Forward(
   }
   std::vector<std::unique_ptr<Shadow>> shadows = ShadowsOf(call, *target.arm);
   Shadows* const worker = call->router->services->shadows;
+  const std::shared_ptr<ShadowCopies> copies = call->shadow_copies;
   Begin(&call->first, std::move(target.arm), target.timeout_us, target.probe);
   // The call may be gone: only what the shadows hold of it is left.
+  if (copies && !shadows.empty()) copies->Take();
   for (std::unique_ptr<Shadow>& shadow : shadows) worker->Push(std::move(shadow));
 }
 

@@ -1,6 +1,7 @@
 #include "reply.h"
 
 #include "copy_response.h"
+#include "shadow.h"
 
 namespace nereid {
 
@@ -16,9 +17,14 @@ void SendBareError(Call* call, std::uint32_t flags, TRITONSERVER_Error* error) {
   LogIfError(TRITONBACKEND_ResponseSend(response, flags, error), "end a response");
 }
 
+void BeforeAnswer(Call* call) {
+  if (call->shadow_copies) call->shadow_copies->Take();
+}
+
 }  // namespace
 
 void SendFlags(Call* call, std::uint32_t flags) {
+  BeforeAnswer(call);
   TRITONBACKEND_ResponseFactory* factory = call->factory;
   if (factory == nullptr) {
     if (Error error{TRITONBACKEND_ResponseFactoryNew(&factory, call->outer)}) {
@@ -33,6 +39,7 @@ void SendFlags(Call* call, std::uint32_t flags) {
 }
 
 void SendError(Call* call, const ArmRecord& arm, std::uint32_t flags, TRITONSERVER_Error* error) {
+  BeforeAnswer(call);
   TRITONBACKEND_Response* response = nullptr;
   if (Error failed{TRITONBACKEND_ResponseNew(&response, call->outer)}) {
     LogIfError(failed.release(), "make an error response");
@@ -47,6 +54,7 @@ void SendError(Call* call, const ArmRecord& arm, std::uint32_t flags, TRITONSERV
 
 Error SendOn(
     Call* call, const ArmRecord& arm, TRITONSERVER_InferenceResponse* inner, std::uint32_t flags) {
+  BeforeAnswer(call);
   TRITONBACKEND_Response* response = nullptr;
   Error error{TRITONBACKEND_ResponseNew(&response, call->outer)};
   if (!error) {

@@ -14,6 +14,9 @@ struct ResponseDeleter {
 };
 using InnerResponse = std::unique_ptr<TRITONSERVER_InferenceResponse, ResponseDeleter>;
 
+// All of these first let shadows have their copies of the inputs: with its answer the caller may
+// take them back, and Triton's HTTP frontend does so before it releases the request.
+
 // Flags without a response: how a stream may end.
 void SendFlags(Call* call, std::uint32_t flags);
 

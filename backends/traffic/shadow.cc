@@ -71,8 +71,20 @@ void Comparison::Compare() {
   arm_->metrics->Compared(nereid::Compare(view(sides_[0]), view(sides_[1])));
 }
 
+void ShadowCopies::Take() {
+  if (taken_.load(std::memory_order_acquire)) return;
+  const std::lock_guard<std::mutex> lock(taking_);
+  if (taken_.load(std::memory_order_relaxed)) return;
+  LogIfError(copies_.Take(outer_).release(), "copy a request for its shadows");
+  taken_.store(true, std::memory_order_release);
+}
+
 Shadow::Shadow(Call* call, std::shared_ptr<ArmRecord> arm)
-    : open_(call->router->services), call_(call), router_(call->router), arm_(std::move(arm)) {
+    : open_(call->router->services),
+      call_(call),
+      router_(call->router),
+      arm_(std::move(arm)),
+      copies_(call->shadow_copies) {
   arm_->metrics->Began();
   call_->Hold();
   call_->Refer();
@@ -80,7 +92,6 @@ Shadow::Shadow(Call* call, std::shared_ptr<ArmRecord> arm)
 
 Shadow::~Shadow() {
   LetCallGo();
-  copies_.Clear();
   arm_->shadows.fetch_sub(1, std::memory_order_relaxed);
   arm_->metrics->Shadowed(outcome_);
   arm_->metrics->Ended();
@@ -93,6 +104,7 @@ std::unique_ptr<Shadow> Shadow::Of(Call* call, const ShadowRule& rule) {
     arm->metrics->Shadowed(ShadowOutcome::kDropped);
     return nullptr;
   }
+  if (!call->shadow_copies) call->shadow_copies = std::make_shared<ShadowCopies>(call->outer);
   std::unique_ptr<Shadow> shadow(new Shadow(call, arm));
   if (!rule.compare.empty()) {
     shadow->comparison_ =
@@ -120,9 +132,7 @@ void Shadow::Start(std::unique_ptr<Shadow> shadow) {
 }
 
 Error Shadow::Submit(TRITONSERVER_InferenceRequest** inner) {
-  std::uint64_t bytes = 0;
-  if (Error error = InputBytes(call_->outer, &bytes)) return error;
-  if (copies_.Reserve(bytes) == InputCopies::Taken::kFull) {
+  if (copies_->data() == nullptr) {
     return MakeError(TRITONSERVER_ERROR_UNAVAILABLE, "no room for a shadow's copies");
   }
   outcome_ = ShadowOutcome::kError;
@@ -131,7 +141,8 @@ Error Shadow::Submit(TRITONSERVER_InferenceRequest** inner) {
     *inner = nullptr;
     return error;
   }
-  if (Error error = CopyRequest(call_->outer, *inner, call_->timeout_us, &copies_, nullptr)) {
+  if (Error error = CopyRequest(
+          call_->outer, *inner, call_->timeout_us, copies_->data(), nullptr)) {
     return error;
   }
   LetCallGo();

@@ -48,7 +48,25 @@ class Comparison : public std::enable_shared_from_this<Comparison> {
   std::array<Tensor, 2> sides_;
 };
 
-// One shadowed request. Until it has copied the inputs it holds the caller's request, though not the
+// The inputs of a request with shadows. They are copied once, after the request was submitted and
+// before anything answers it, by the thread that comes to either first; the other waits for it.
+class ShadowCopies {
+ public:
+  explicit ShadowCopies(TRITONBACKEND_Request* outer) : outer_(outer) {}
+
+  void Take();
+
+  // Null: there was no room. After Take.
+  const char* data() const { return copies_.held() ? copies_.data() : nullptr; }
+
+ private:
+  TRITONBACKEND_Request* const outer_;
+  std::atomic<bool> taken_{false};
+  std::mutex taking_;
+  InputCopies copies_;
+};
+
+// One shadowed request. Until its inner request is made it holds the caller's request, though not the
 // caller's answer.
 class Shadow {
  public:
@@ -59,7 +77,7 @@ class Shadow {
   Shadow(const Shadow&) = delete;
   Shadow& operator=(const Shadow&) = delete;
 
-  // Copies and submits; from here on the shadow ends by itself.
+  // Submits; from here on the shadow ends by itself.
   static void Start(std::unique_ptr<Shadow> shadow);
 
  private:
@@ -76,12 +94,12 @@ class Shadow {
   const std::shared_ptr<Router> router_;
   const std::shared_ptr<ArmRecord> arm_;
   std::shared_ptr<Comparison> comparison_;
-  InputCopies copies_;
+  const std::shared_ptr<ShadowCopies> copies_;
   ShadowOutcome outcome_ = ShadowOutcome::kDropped;
   std::atomic<int> open_sides_{2};
 };
 
-// The thread that copies, submits and compares, so that no caller's request does.
+// The thread that submits and compares, so that no caller's request does.
 class Shadows {
  public:
   Shadows();
@@ -102,7 +120,8 @@ class Shadows {
   std::thread thread_;
 };
 
-// The shadows this request casts; push them after the request itself was submitted.
+// The shadows this request casts. After the request itself was submitted, take the copies and push
+// the shadows.
 std::vector<std::unique_ptr<Shadow>> ShadowsOf(Call* call, const ArmRecord& answering);
 
 }  // namespace nereid
