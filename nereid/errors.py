@@ -93,7 +93,9 @@ class ProblemError(NereidError):
     def explanation(self) -> str:
         """The detail, unless title or field errors say the same already."""
         said = {self.title, *map(str, self.errors), *(error.detail for error in self.errors)}
-        return "" if self.detail in said else self.detail
+        # The server's summary of several begins with the first of them.
+        repeated = any(self.detail.startswith(str(error)) for error in self.errors)
+        return "" if repeated or self.detail in said else self.detail
 
     def __str__(self) -> str:
         lines = [f"{self.title} ({self.status})"]

@@ -35,13 +35,14 @@ PAGES = (
 )
 
 
-def infer(stack: ServingStack, count: int) -> None:
-    """Requests to the endpoint, so that there is something to observe."""
+def infer(stack: ServingStack, count: int, **headers: str) -> str:
+    """Requests to the endpoint, so that there is something to observe; the last one's arm."""
     image = grpcclient.InferInput("image", [1, 1, 8, 8], "FP32")
     image.set_data_from_numpy(np.zeros((1, 1, 8, 8), dtype=np.float32))
     with grpcclient.InferenceServerClient(stack.stack["triton"]["grpc"]) as triton:
         for _ in range(count):
-            triton.infer("digits", [image])
+            result = triton.infer("digits", [image], headers=headers)
+        return str(result.get_response().parameters["nereid_arm"].string_param)
 
 
 def open_endpoint(tab: Watched) -> Page:
@@ -127,6 +128,114 @@ def test_a_policy_is_edited_previewed_applied_and_rolled_back(
     expect(live.get_by_text("Healthy")).to_be_visible(timeout=SERVED_MS)
 
 
+def apply(page: Page) -> None:
+    """Preview, apply, and wait on the endpoint's page until it serves."""
+    page.get_by_role("button", name="Preview plan").click()
+    page.get_by_role("button", name="Apply").click()
+    live = page.locator("#endpoint-live")
+    expect(live.get_by_text("Healthy")).to_be_visible(timeout=SERVED_MS)
+
+
+def test_a_rule_is_added_in_the_browser_and_in_force_in_triton(
+    tab: Watched, serving_stack: ServingStack, one_arm: None
+) -> None:
+    page = open_endpoint(tab)
+    page.get_by_role("link", name="Edit policy").click()
+    page.get_by_role("button", name="Add arm").click()
+    page.get_by_label("Version").nth(1).select_option("digits:2")
+    page.get_by_label("Name", exact=True).nth(1).fill("tester")
+    set_weights(page, "100", "0")
+
+    page.get_by_text("Who stays where").click()
+    page.get_by_label("Stay together by").select_option("header")
+    page.get_by_label("Its name").fill("x-user-id")
+    page.get_by_text("Rules", exact=True).click()
+    page.get_by_role("button", name="Add rule").click()
+    page.get_by_label("named").fill("x-tenant-id")
+    page.get_by_label("has a value that").select_option("in")
+    page.get_by_label("Values, one a line").fill("acme\nglobex")
+    page.get_by_label("go to").select_option(label="tester")
+    expect(page.get_by_text("edited: the preview says it in words")).to_have_count(2)
+    apply(page)
+
+    words = page.get_by_label("The policy in words")
+    expect(words.get_by_text("header:x-tenant-id in 'acme', 'globex' to tester")).to_be_visible()
+    expect(words.get_by_text("by header:x-user-id")).to_be_visible()
+    assert infer(serving_stack, 1, **{"x-tenant-id": "globex"}).startswith("digits.v2.")
+    assert infer(serving_stack, 1, **{"x-tenant-id": "initech"}).startswith("digits.v1.")
+
+    # What was set stays set when only a weight is changed.
+    page.get_by_role("link", name="Edit policy").click()
+    set_weights(page, "99", "1")
+    apply(page)
+    expect(words.get_by_text("header:x-tenant-id in 'acme', 'globex' to tester")).to_be_visible()
+    assert infer(serving_stack, 1, **{"x-tenant-id": "acme"}).startswith("digits.v2.")
+
+
+def test_what_leads_to_an_arm_notices_in_the_browser_that_it_is_removed(tab: Watched) -> None:
+    page = open_endpoint(tab)
+    page.get_by_role("link", name="Edit policy").click()
+    page.get_by_role("button", name="Add arm").click()
+    page.get_by_text("Rules", exact=True).click()
+    page.get_by_role("button", name="Add rule").click()
+    go_to = page.get_by_label("go to")
+    go_to.select_option(label="the new arm")
+    page.get_by_label("Name", exact=True).nth(1).fill("short-lived")
+    expect(go_to.locator("option:checked")).to_have_text("short-lived")
+    page.get_by_role("button", name="Remove this arm").nth(1).click()
+    expect(go_to.locator("option:checked")).to_have_text("a removed arm: choose another")
+    page.get_by_role("button", name="Add arm").click()
+    expect(go_to.locator("option:checked")).to_have_text("a removed arm: choose another")
+
+
+def test_the_order_of_rules_can_be_changed(tab: Watched) -> None:
+    page = open_endpoint(tab)
+    page.get_by_role("link", name="Edit policy").click()
+    page.get_by_text("Rules", exact=True).click()
+    for name in ("x-user-first", "x-user-second"):
+        page.get_by_role("button", name="Add rule").click()
+        page.get_by_label("named").last.fill(name)
+    expect(page.get_by_role("button", name="Move this rule up").first).to_be_disabled()
+    page.get_by_role("button", name="Move this rule up").last.click()
+    expect(page.get_by_label("named").first).to_have_value("x-user-second")
+    page.get_by_role("button", name="And…").first.click()
+    expect(page.get_by_label("named")).to_have_count(3)
+    page.get_by_role("button", name="Remove this condition").first.click()
+    page.get_by_role("button", name="Remove this rule").last.click()
+    expect(page.get_by_label("named")).to_have_count(1)
+
+
+def test_the_kill_switch_asks_acts_and_is_undone(
+    tab: Watched, serving_stack: ServingStack, one_arm: None
+) -> None:
+    with serving_stack.client() as client:
+        arms = [
+            {"model": "digits", "version": 1, "weight": 0, "primary": True},
+            {"model": "digits", "version": 2, "weight": 100},
+        ]
+        put = {"json": {"arms": arms}, "headers": {"If-Match": "*"}}
+        assert client.put("/endpoints/digits/policy/", **put).status_code == 202
+    page = open_endpoint(tab)
+    live = page.locator("#endpoint-live")
+    expect(live.get_by_text("Healthy")).to_be_visible(timeout=SERVED_MS)
+    assert infer(serving_stack, 1).startswith("digits.v2.")
+
+    page = tab.open("/console/")
+    page.get_by_role("link", name="Everything to the primary").click()
+    expect(page.get_by_text("Send every request of digits to its primary?")).to_be_visible()
+    page.get_by_label("Why").fill("an incident")
+    page.get_by_role("button", name="Everything to the primary").click()
+    expect(live.get_by_role("row", name=re.compile("digits-v1.*100 %"))).to_be_visible()
+    expect(live.get_by_text("Healthy")).to_be_visible(timeout=SERVED_MS)
+    assert infer(serving_stack, 1).startswith("digits.v1.")
+
+    page.get_by_role("link", name="Roll back").last.click()
+    page.get_by_role("button", name="Roll back").click()
+    expect(live.get_by_role("row", name=re.compile("digits-v2.*100 %"))).to_be_visible()
+    expect(live.get_by_text("Healthy")).to_be_visible(timeout=SERVED_MS)
+    assert infer(serving_stack, 1).startswith("digits.v2.")
+
+
 def test_a_bad_policy_is_refused_at_its_row(tab: Watched) -> None:
     page = open_endpoint(tab)
     page.get_by_role("link", name="Edit policy").click()
@@ -201,8 +310,12 @@ def test_every_page_fits_a_phone(
         storage_state=session, viewport={"width": 390, "height": 844}, color_scheme=scheme
     )
     watched = Watched(context.new_page(), serving_stack.api)
-    for path in PAGES:
+    home = watched.open("/console/")
+    of_endpoint = home.get_by_role("link", name="digits", exact=True).get_attribute("href") or ""
+    own = [of_endpoint.replace("/change/", f"/{page}/") for page in ("change", "policy", "kill")]
+    for path in (*PAGES, *own):
         page = watched.open(path)
+        page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 390, f"{path} is {wide} wide"
         assert page.evaluate("document.documentElement.classList.contains('dark')") == (

@@ -90,7 +90,7 @@ def test_what_a_browser_sends_back_is_the_policy_that_was_shown(document: dict[s
     assert parse_policy(draft.document()) == parse_policy(document)
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(policies)
 def test_a_draft_says_the_same_before_it_was_sent(document: dict[str, Any]) -> None:
     draft = PolicyDraft.from_policy(document)

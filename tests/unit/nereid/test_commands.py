@@ -235,12 +235,14 @@ def test_what_is_no_policy_is_wrong_usage_and_says_why(
 def test_leaving_out_an_arm_that_a_rule_needs_comes_with_the_remedy(tmp_path: Path) -> None:
     field = {"pointer": "/rules/0/arm", "code": "unknown_arm", "detail": "'b' is no arm"}
     server = deployable(endpoint())
-    refused = problem(400, "Bad Request", "", field)
+    detail = "/rules/0/arm: 'b' is no arm (and 1 more)"
+    refused = problem(400, "Bad Request", detail, field, {**field, "pointer": "/shadow/0/arm"})
     server.answers["PUT /endpoints/digits/policy/"] = refused
     session = server.session(tmp_path)
     assert run(["deploy", "digits", "digits:1=100"], session) == 1
     told = " ".join(printed(session.err).split())
     assert "/rules/0/arm 'b' is no arm" in told
+    assert "and 1 more" not in told, "they are all there"
     assert "keep it with a share of 0" in told
     server.answers["POST /endpoints/digits/plan/"] = refused
     session = server.session(tmp_path)
