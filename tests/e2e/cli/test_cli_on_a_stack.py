@@ -169,6 +169,60 @@ def test_a_split_can_be_taken_back(nereid: Nereid, split: str) -> None:
     assert weights() == before
 
 
+def test_a_whole_policy_goes_in_and_a_change_of_weights_keeps_it(
+    nereid: Nereid, split: str, tmp_path: Path
+) -> None:
+    before = document(nereid("endpoints", split, "--json"))["policy"]
+    arms = [{**arm, "timeout": "2s"} for arm in before["arms"]]
+    second = next(arm["name"] for arm in arms if not arm["primary"])
+    tenants = {"header:x-tenant-id": {"in": ["acme", "globex"]}}
+    whole = {
+        "arms": arms,
+        "sticky": {"key": "header:x-user-id"},
+        "rules": [{"when": tenants, "arm": second}],
+        "shadow": [{"arm": second, "percent": 5, "compare": "logits"}],
+        "breaker": None,
+    }
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(whole))
+    planned = done(nereid("plan", split, "--policy", file))
+    assert "header:x-tenant-id in 'acme', 'globex'" in planned
+    done(nereid("deploy", split, "--policy", file))
+    kept = document(nereid("endpoints", split, "--json"))["policy"]
+    done(nereid("deploy", split, f"{MODEL}:1=60", f"{MODEL}:2=40"))
+    after = document(nereid("endpoints", split, "--json"))["policy"]
+    assert [arm.pop("weight") for arm in after["arms"]] == [60, 40]
+    assert [arm.pop("weight") for arm in kept["arms"]] == [75, 25]
+    assert after == kept
+    said = done(nereid("endpoints", split))
+    for words in ("by header x-user-id", "x-tenant-id is one of acme, globex", "timeout 2s"):
+        assert words in said
+
+    left_out = nereid("deploy", split, f"{MODEL}:1=100")
+    assert left_out.returncode == 1
+    assert "/rules/0/arm" in left_out.stderr
+    assert "keep it with a share of 0" in " ".join(left_out.stderr.split())
+    answer = nereid("infer", split, "--sample", "digits", "--header", "x-tenant-id=acme", "--json")
+    assert document(answer)["arm"].startswith(f"{MODEL}.v2.")
+
+
+def test_kill_returns_everything_to_the_primary_and_rollback_leads_back(
+    nereid: Nereid, split: str
+) -> None:
+    done(nereid("deploy", split, f"{MODEL}:1=5", f"{MODEL}:2=95", "--primary", f"{MODEL}:1"))
+    before = document(nereid("endpoints", split, "--json"))
+    killed = document(nereid("kill", split, "--reason", "a test", "--json"))
+    assert killed["status"] == "Healthy"
+    assert {arm["version"]: arm["weight"] for arm in killed["arms"]} == {1: 100, 2: 0}
+    tally = document(nereid("infer", split, "--sample", "digits", "--count", "50", "--json"))
+    assert [arm.split(".v")[1][:1] for arm in tally["arms"]] == ["1"]
+    again = document(nereid("kill", split, "--json"))
+    assert again["generation"] == killed["generation"], "asking again changes nothing"
+    done(nereid("rollback", split))
+    assert document(nereid("endpoints", split, "--json"))["policy"] == before["policy"]
+    assert nereid("kill", "no-such-endpoint").returncode == 1
+
+
 @pytest.mark.usefixtures("split")
 def test_servers_shows_the_models_that_serve(nereid: Nereid) -> None:
     (server,) = document(nereid("servers", "--json"))["results"]
