@@ -83,6 +83,9 @@ def test_nan_against_a_number_is_infinitely_far_and_against_itself_nothing() -> 
     nan, one = np.array([math.nan, 0.0]), np.array([0.0, 1.0])
     assert compare(nan, one, 12) == Difference(math.inf, 1, 0)
     assert compare(nan, nan, 12) == Difference(0.0, 1, 1)
+    # As in NumPy, it is the largest: the place of a NaN must not depend on what stands before it.
+    assert compare(np.array([1.0, math.nan]), np.array([1.0, 2.0]), 12).agreed == 1
+    assert compare(np.array([1.0, math.nan]), np.array([2.0, 1.0]), 12).agreed == 0
 
 
 def test_the_first_of_equal_tops_counts() -> None:

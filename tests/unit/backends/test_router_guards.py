@@ -189,6 +189,20 @@ def test_a_diverted_request_takes_no_attempt() -> None:
     assert router.decide(now_ns=99 * SECOND).diverted is Diverted.ALLOWANCE
 
 
+def test_a_probe_that_no_attempt_is_left_for_is_given_back() -> None:
+    breaker = (
+        "breaker consecutive 1 rate 0 min_requests 0 window_us 1000000 open_us 1000000 "
+        "max_open_us 1000000\n"
+    )
+    lines = text(0, 10_000, breaker)
+    router = NativeRouter(
+        lines.replace("slots", "allowance 1 grant g attempts 1 failures - until_ms -\nslots")
+    )
+    router.end(router.decide(), Judgement.BAD)
+    for _ in range(2):  # the breaker would let a probe through each time
+        assert router.decide(now_ns=SECOND).diverted is Diverted.ALLOWANCE
+
+
 def limited(old: str, new: str, rest: str = "") -> NativeRouter:
     lines = text(0, 10_000, rest).replace(f"{OLD} primary", f"{OLD} primary {old}".rstrip())
     return NativeRouter(lines.replace(f"{NEW}\n", f"{NEW} {new}".rstrip() + "\n"))

@@ -29,8 +29,9 @@ def test_use_keeps_it_alive_and_idleness_ends_it() -> None:
     pins.pin("a", 1, 0, 100)
     for now in (100, 200, 300):  # not later than the idle limit
         assert pins.find("a", now) == 1
-    assert pins.find("a", 250) == 1  # a clock read earlier does not age it
-    assert pins.find("a", 401) is None
+    assert pins.find("a", 250) == 1
+    assert pins.find("a", 400) == 1  # a clock read earlier, at 250, has not aged it
+    assert pins.find("a", 501) is None
     assert (len(pins), pins.dropped) == (0, 1)
 
 

@@ -64,6 +64,18 @@ def test_no_arm_has_more_in_flight_than_its_limit() -> None:
     assert [router.state(arm).in_flight for arm in range(2)] == [0, 0]
 
 
+def test_the_last_attempt_goes_to_one_thread_alone() -> None:
+    """Over and over: two threads must both be past the gate when one takes what is left."""
+    text = policy_text("m", {OLD: 0, NEW: 10_000}).replace(
+        "slots", "allowance 1 grant g attempts 60 failures - until_ms -\nslots"
+    )
+    for _ in range(300):
+        router = NativeRouter(text)
+        taken, _, rejected = router.stress(threads=4, tries=40)
+        assert (taken, rejected) == ([100, 60], 0)
+        assert [router.state(arm).in_flight for arm in range(2)] == [0, 0]
+
+
 def test_a_failing_arm_is_left_alone_and_its_allowance_kept() -> None:
     text = policy_text("m", {OLD: 5_000, NEW: 5_000}).replace(
         "slots", "allowance 1 grant g attempts 5000 failures 4000 until_ms -\nslots"
