@@ -274,6 +274,15 @@ def test_a_reload_does_not_begin_the_ramp_anew(stage: Stage) -> None:
     assert stage.arms("led-up", 50) == {2: 50}
 
 
+def test_an_arm_that_was_out_of_the_policy_ramps_when_it_comes_back(stage: Stage) -> None:
+    slow = f"slow_start window_us {LONG_US} aggression 1"
+    stage.endpoint("returns", CANDIDATE_ONLY, slow)
+    assert stage.arms("returns", 20) == {2: 20}
+    stage.route("returns", [10_000], slow)  # version 2 is not named
+    stage.route("returns", CANDIDATE_ONLY, slow)
+    assert 15 <= stage.arms("returns", 200)[2] <= 25
+
+
 def test_the_arms_of_the_first_policy_do_not_ramp(stage: Stage) -> None:
     stage.endpoint("first", CANDIDATE_ONLY, f"slow_start window_us {LONG_US} aggression 1")
     assert stage.arms("first", 50) == {2: 50}

@@ -198,6 +198,15 @@ def test_a_cancelled_request_is_not_replayed(stage: Stage) -> None:
     stage.expect("left", {"v2 cancelled": 1})
 
 
+def test_a_failure_after_the_caller_left_is_not_replayed(stage: Stage) -> None:
+    stage.endpoint("left-first", [0, 10_000], RESCUE)
+    told = {"v2.delay_ms": 600, "v2.stubborn": True, "v2.fail": "INTERNAL"}
+    pending = stage.begin("left-first", told)
+    eventually(lambda: stage.in_flight("left-first", 2) == 1)
+    pending.cancel()
+    stage.expect("left-first", {"v2 error": 1})
+
+
 def test_a_candidate_that_does_not_answer_in_time_is_made_up_for(stage: Stage) -> None:
     stage.endpoint("hanging", [0, 10_000], RESCUE, words={2: "timeout_us 200000"})
     pending = stage.begin("hanging", {"v2.delay_ms": 2000, "v2.stubborn": True})
