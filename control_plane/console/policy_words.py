@@ -24,6 +24,7 @@ LABELS = {
 """The parts in the order in which people ask for them."""
 
 _OFF = ("none", "off")
+_PRIMARY = "the-primary"
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,16 @@ def _limits_alone(arm: Mapping[str, Any]) -> str:
     arms = _stand_ins({beyond} if beyond else set())
     alone = {**arm, "name": "this-arm", "model": "m", "version": 99, "weight": 0, "primary": False}
     policy = _parsed({"arms": [*arms, alone]})
-    return limits_in_words(policy.arms[-1], policy) if policy else "?"
+    if policy is None:
+        return "?"
+    return limits_in_words(policy.arms[-1], policy).replace(f"then {_PRIMARY}", "then the primary")
 
 
 def _stand_ins(names: set[str]) -> list[dict[str, Any]]:
     """Arms of these names beside a primary, with nothing wrong about them."""
     return [
         {"name": name, "model": "m", "version": i + 1, "weight": 0 if i else 100, "primary": not i}
-        for i, name in enumerate(["the-primary", *sorted(names)])
+        for i, name in enumerate([_PRIMARY, *sorted(names)])
     ]
 
 

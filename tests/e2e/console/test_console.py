@@ -318,6 +318,10 @@ def test_every_page_fits_a_phone(
         page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 390, f"{path} is {wide} wide"
+        for button in page.locator(".n-button:visible").all():
+            box = button.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= 390, f"{path}: {button.inner_text()!r} is cut"
         assert page.evaluate("document.documentElement.classList.contains('dark')") == (
             scheme == "dark"
         )

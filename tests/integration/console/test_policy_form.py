@@ -225,7 +225,12 @@ def test_a_part_that_is_wrong_is_unfolded_and_the_others_say_what_they_were(
     folds = page.content.decode().split('<details class="n-fold"')[1:]
     opened = [fold.split("</span>")[0].rpartition(">")[2] for fold in folds if " open>" in fold[:8]]
     assert opened == ["Protection"]
-    assert "?" not in [limits for _, limits in page.context["rows"]]
+    assert [limits.partition(";")[0] for _, limits in page.context["rows"]] == [
+        "",
+        "at most 64 in flight, more are refused",
+    ]
+    page = preview(admin, digits, {**whole, "arm.2.overflow": "", "breaker.window": "ten"})
+    assert "64 in flight, then the primary;" in page.context["rows"][1][1]
 
 
 def test_what_the_draft_changes_is_marked_in_its_summary(
