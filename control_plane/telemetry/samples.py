@@ -26,6 +26,16 @@ MODEL_COLUMNS = {
 }
 
 ROUTER_REQUESTS = "nereid_requests_total"
+"""One increment per attempt, on the arm that ran it, with its outcome."""
+
+HANDED_ON = frozenset({"rescued", "both_failed"})
+"""The arm failed, and the primary was asked in its stead: that attempt counts there."""
+
+FAILED = frozenset({"error", "timeout"}) | HANDED_ON
+"""The arm's own failures; what it refused or the caller gave up is none."""
+
+SEEN = frozenset({"error", "timeout", "rejected"})
+"""What the caller got as an error."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from control_plane.telemetry.samples import Scrape
+from control_plane.telemetry.samples import FAILED, HANDED_ON, SEEN, Scrape
 from control_plane.telemetry.tables import PARTITIONED, SCHEMA, arm_samples, model_samples
 
 RETENTION = timedelta(days=14)
@@ -19,12 +19,24 @@ AHEAD_DAYS = 2
 
 @dataclass(frozen=True)
 class ArmTraffic:
-    """Requests on one arm within a span, over all servers."""
+    """Attempts on one arm within a span, over all servers.
+
+    `requests` are all of them, `failures` those that the arm itself failed, seen by a caller or
+    not. Those in `handed_on` were tried again by the primary and count there once more;
+    `errors` is what callers got as errors from this arm.
+    """
 
     endpoint: str
     arm: str
     requests: int
     failures: int
+    handed_on: int = 0
+    errors: int = 0
+
+    @property
+    def calls(self) -> int:
+        """Requests whose answer, good or bad, came from here: their sum is what callers sent."""
+        return self.requests - self.handed_on
 
 
 def engine_url(address: str) -> sa.URL:
@@ -108,16 +120,15 @@ class TelemetryStore:
             .where(arm_samples.c.sampled_at >= since)
             .subquery()
         )
-        answered = sa.func.coalesce(sa.func.sum(steps.c.step), 0)
-        failures = sa.func.sum(steps.c.step).filter(steps.c.outcome != "ok")
-        failed = sa.func.coalesce(failures, 0)
+        columns = [_total(steps), *(_total(steps, kind) for kind in (FAILED, HANDED_ON, SEEN))]
         query = (
-            sa.select(steps.c.endpoint, steps.c.arm, answered, failed)
+            sa.select(steps.c.endpoint, steps.c.arm, *columns)
             .group_by(steps.c.endpoint, steps.c.arm)
             .order_by(steps.c.endpoint, steps.c.arm)
         )
         with self._engine.connect() as connection:
-            return [ArmTraffic(e, a, int(n), int(f)) for e, a, n, f in connection.execute(query)]
+            rows = connection.execute(query)
+            return [ArmTraffic(e, a, *(int(count) for count in counts)) for e, a, *counts in rows]
 
     def dispose(self) -> None:
         """Closes the connections."""
@@ -151,3 +162,10 @@ class TelemetryStore:
                 connection.execute(sa.text(f'DROP TABLE {SCHEMA}."{name}"'))
                 dropped.append(str(name))
         return dropped
+
+
+def _total(steps: sa.Subquery, outcomes: frozenset[str] | None = None) -> sa.ColumnElement[int]:
+    total = sa.func.sum(steps.c.step)
+    if outcomes is None:
+        return sa.func.coalesce(total, 0)
+    return sa.func.coalesce(total.filter(steps.c.outcome.in_(sorted(outcomes))), 0)

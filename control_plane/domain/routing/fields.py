@@ -49,9 +49,10 @@ def duration_text(microseconds: int) -> str:
 
 def shown(value: object) -> str:
     """A value in a message, cut where it is very long."""
-    if isinstance(value, int) and value.bit_length() > 256:
-        return f"a number of {value.bit_length()} bits"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of thousands of digits
+        return "a number far too long"
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 
@@ -67,14 +68,21 @@ class Fields:
         self.where = where
         self.found = found
         self._raw: Mapping[Any, Any] = {}
+        self._refused = False
         if isinstance(raw, Mapping):
             self._raw = raw
             self._refuse_unknown(known)
         else:
             self.note("", "type", f"{what} is a JSON object, not {shown(raw)}")
+            self._refused = True
 
     def note(self, field: str, code: str, detail: str) -> None:
-        """Notes what is wrong with a field; with the object itself where `field` is empty."""
+        """Notes what is wrong with a field; with the object itself where `field` is empty.
+
+        Of what is no object at all nothing more is said than that.
+        """
+        if self._refused:
+            return
         pointer = f"{self.where}/{pointer_part(field)}" if field else self.where
         self.found.append(Violation(pointer, code, detail))
 
@@ -107,7 +115,7 @@ class Fields:
         return value
 
     def number(self, field: str, low: float = 0, high: float = MAX_NUMBER) -> float | None:
-        """A number from `low` to `high` with at most nine decimals, or None."""
+        """A number from `low` to `high` rounded to nine decimals, or None."""
         value = self.get(field)
         if value is None:
             return None
@@ -119,11 +127,7 @@ class Fields:
         ):
             self.note(field, "range", f"{shown(value)} is not a number from {low} to {high}")
             return None
-        if Decimal(str(value)).normalize().as_tuple().exponent < -MAX_DECIMALS:  # type: ignore[operator]
-            detail = f"{shown(value)} has more than {MAX_DECIMALS} decimals: round it"
-            self.note(field, "precision", detail)
-            return None
-        return float(value)
+        return round(float(value), MAX_DECIMALS)
 
     def parts(self, field: str, default: int) -> int:
         """A fraction from 0 to 1 as parts per 10,000."""

@@ -116,15 +116,15 @@ def _conditions(rule: Fields, headers: ForwardedHeaders | None) -> tuple[Conditi
         return ()
     conditions: list[Condition] = []
     when = Fields(raw, f"{rule.where}/when", found, "when", set(raw))
-    # Sorted, as the database keeps no order of keys: the same rule is the same text for ever.
-    for key, tests in sorted(when.items()):
+    for key, tests in when.items():
         source, name, problem = _look(key, headers)
         if problem:
             when.note(key, *problem)
         if any((source, name) == (other.source, other.name) for other in conditions) and name:
             when.note(key, "duplicate", "the same header is named above, in another spelling")
         conditions += _tests(when, key, tests, source, name)
-    return tuple(conditions)
+    # The database keeps no order of keys: in this one the same rule is the same text for ever.
+    return tuple(sorted(conditions, key=lambda c: (c.source, c.name)))
 
 
 def _tests(when: Fields, key: str, raw: object, source: Source, name: str) -> list[Condition]:
