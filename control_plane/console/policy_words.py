@@ -55,13 +55,13 @@ def parts_of(document: Mapping[str, Any] | None) -> dict[str, str]:
     if policy:
         return parts_in_words(policy)
     # Something is wrong somewhere: each part is asked alone, among arms that are in order.
-    named = [entry.get("arm") for part in ("rules", "shadow") for entry in document[part]]
+    named = [entry.get("arm") for part in ("rules", "shadow") for entry in document.get(part) or ()]
     arms = _stand_ins({name for name in named if name})
     said: dict[str, str] = {}
     for part in LABELS:
-        alone = {"arms": arms, part: document[part]}
+        alone = {"arms": arms, part: document.get(part)}
         if part == "mode":
-            alone["objective"] = document["objective"]
+            alone["objective"] = document.get("objective")
         if policy := _parsed(alone):
             said[part] = parts_in_words(policy)[part]
     return said
