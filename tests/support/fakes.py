@@ -54,14 +54,14 @@ class FakeTriton:
     """A Triton in memory over a real repository directory.
 
     `refuse(name)` makes loads of a model fail, `crash()` ends it with everything it held,
-    `occupy(name)` keeps a request in flight.
+    `occupy(name)` keeps a request in flight, or with a gauge of that name what it counts.
     """
 
     def __init__(self, repository: Path) -> None:
         self._repository = repository
         self._loaded: dict[str, Mapping[str, Any]] = {}
         self._refused: set[str] = set()
-        self._busy: set[str] = set()
+        self._busy: dict[str, str] = {}
         self.running = True
         self.loads: list[str] = []
         self.on_load: Callable[[str], None] = lambda _: None
@@ -72,11 +72,11 @@ class FakeTriton:
     def accept(self, name: str) -> None:
         self._refused.discard(name)
 
-    def occupy(self, name: str) -> None:
-        self._busy.add(name)
+    def occupy(self, name: str, gauge: str = "nereid_inflight_requests") -> None:
+        self._busy[name] = gauge
 
     def release(self, name: str) -> None:
-        self._busy.discard(name)
+        self._busy.pop(name, None)
 
     def crash(self) -> None:
         self._loaded.clear()
@@ -119,8 +119,8 @@ class FakeTriton:
     def scrape(self) -> Sequence[Sample]:
         self._answer()
         return [
-            Sample("nereid_inflight_requests", {"endpoint": "e", "arm": name}, 1.0)
-            for name in sorted(self._busy)
+            Sample(gauge, {"endpoint": "e", "arm": name}, 1.0)
+            for name, gauge in sorted(self._busy.items())
         ]
 
     def _answer(self) -> None:

@@ -84,6 +84,29 @@ def test_an_arm_that_began_since_counts_from_its_first_sample(store: TelemetrySt
     assert (traffic.requests, traffic.failures) == (93, 3)
 
 
+def test_attempts_are_told_apart_from_what_callers_asked_and_got(store: TelemetryStore) -> None:
+    server = uuid4()
+    counts = {
+        "split.v1.aaaaaa": {"ok": 95, "error": 2, "timeout": 1, "rejected": 4},
+        # Seven failed here: five were rescued, one failed on both, and one nobody rescued. The
+        # primary has the six second attempts among its own, five ok and one error.
+        "split.v2.bbbbbb": {"ok": 10, "rescued": 5, "both_failed": 1, "timeout": 1, "cancelled": 3},
+    }
+    samples = [
+        Sample(
+            "nereid_requests_total", {"endpoint": "split", "arm": arm, "outcome": outcome}, count
+        )
+        for arm, outcomes in counts.items()
+        for outcome, count in outcomes.items()
+    ]
+    store.write(rows(samples, server, NOW))
+    primary, canary = [t for t in store.traffic(NOW) if t.endpoint == "split"]
+    assert (primary.requests, primary.failures, primary.handed_on, primary.errors) == (102, 3, 0, 7)
+    assert (canary.requests, canary.failures, canary.handed_on, canary.errors) == (20, 7, 6, 1)
+    # Callers sent what is left when second attempts are counted once.
+    assert primary.calls + canary.calls == 102 + 20 - 6
+
+
 def test_days_past_retention_are_dropped(store: TelemetryStore) -> None:
     old = NOW.date() - RETENTION - timedelta(days=3)
     store.keep_partitions(old)

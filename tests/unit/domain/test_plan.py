@@ -6,9 +6,16 @@ from control_plane.adapters.profiles import load_profile, profile_names
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.domain.planning.changes import changes, loads, unified_diff, unloads
 from control_plane.domain.planning.compiling import compile_plan
-from control_plane.domain.planning.model_config import ACCELERATORS, onnx_config
+from control_plane.domain.planning.model_config import (
+    ACCELERATORS,
+    is_decoupled,
+    onnx_config,
+    router_config,
+)
 from control_plane.domain.planning.plan import ModelDirectory, Plan
-from control_plane.domain.routing.policy import Arm, RoutingPolicy
+from control_plane.domain.planning.profile import ServingProfile
+from control_plane.domain.routing.document import parse_policy
+from control_plane.domain.routing.policy import Arm, RoutingPolicy, Shadow
 from control_plane.domain.signature import Signature, Tensor, differences
 from control_plane.domain.violations import InvalidInputError
 from tests.support.plans import DIGITS, plan, policy, version
@@ -175,3 +182,168 @@ def test_version_numbers_belong_to_the_endpoints_namesake_or_else_to_the_primary
         versions={("digits", 1): version(1), ("other", 1): version(1, model="other")},
     )
     assert f"arm {reached}.v1." in compiled.router.texts["1/policy.txt"]
+
+
+def test_the_names_of_versions_that_serve_are_what_they_were() -> None:
+    """They are digests: were they to change, an upgrade would load every model once more."""
+    assert plan(1, (1, 9000), (2, 1000)).physical_names == {"digits.v1.fe3795", "digits.v2.c23d95"}
+
+
+PRIORITIES = {
+    "max_queue_delay_microseconds": 500,
+    "priority_levels": 3,
+    "default_priority_level": 2,
+}
+
+
+def test_priorities_of_a_profile_are_declared_by_the_arm_and_its_router() -> None:
+    values = {"max_batch_size": 8, "dynamic_batching": PRIORITIES}
+    arm = onnx_config(DIGITS, ServingProfile.from_values("p", values), "cpu")
+    plain = onnx_config(DIGITS, load_profile("realtime"), "cpu")
+    for configs in ([arm, plain], [plain, arm]):
+        router = router_config(DIGITS, configs, "digits", 1)
+        assert router["dynamic_batching"] == {"priority_levels": "3", "default_priority_level": "2"}
+        assert "priority_levels: 3" in config_text("digits", router)
+    assert "dynamic_batching" not in router_config(DIGITS, [plain], "digits", 1)
+
+
+@pytest.mark.parametrize(
+    ("batching", "says"),
+    [
+        ({"priority_levels": 2}, "default_priority_level"),
+        ({"priority_levels": 2, "default_priority_level": 3}, "default_priority_level"),
+        ({"default_priority_level": 1}, "default_priority_level"),
+        ({"prority_levels": 2}, "dynamic_batching.prority_levels"),
+    ],
+)
+def test_a_profile_with_priorities_that_cannot_be_is_refused(
+    batching: dict[str, int], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        ServingProfile.from_values("p", {"max_batch_size": 8, "dynamic_batching": batching})
+
+
+def test_a_router_is_decoupled_when_its_arms_are() -> None:
+    plain = onnx_config(DIGITS, load_profile("realtime"), "cpu")
+    streaming = {**plain, "model_transaction_policy": {"decoupled": True}}
+    assert is_decoupled(router_config(DIGITS, [streaming, streaming], "digits", 1))
+    assert not is_decoupled(router_config(DIGITS, [plain], "digits", 1))
+    assert "decoupled: true" in config_text("d", router_config(DIGITS, [streaming], "d", 1))
+
+
+def test_arms_that_do_not_agree_on_decoupled_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from control_plane.domain.planning import compiling
+
+    def config(signature: Signature, profile: ServingProfile, accelerator: str) -> object:
+        found = dict(onnx_config(signature, profile, accelerator))
+        streams = profile.name == "throughput"
+        return {**found, "model_transaction_policy": {"decoupled": streams}}
+
+    # No framework of today makes decoupled models; the rule is there before they are.
+    monkeypatch.setattr(compiling, "onnx_config", config)
+    with pytest.raises(InvalidInputError, match="any number of responses") as caught:
+        compile_plan(
+            endpoint="digits",
+            generation=1,
+            policy=policy((1, 9000), (2, 1000)),
+            versions={("digits", 1): version(1), ("digits", 2): version(2, profile="throughput")},
+        )
+    assert [(v.pointer, v.code) for v in caught.value.violations] == [("/arms/1", "decoupled")]
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [("logit", "there is no output 'logit'; there are: logits, words"), ("words", "only numbers")],
+)
+def test_a_shadow_compares_an_output_of_numbers(output: str, says: str) -> None:
+    signature = Signature(DIGITS.inputs, (*DIGITS.outputs, Tensor("words", "BYTES", (-1, 1))))
+    versions = {("digits", n): version(n, signature=signature) for n in (1, 2)}
+
+    def shadowed(name: str) -> RoutingPolicy:
+        arms = policy((1, 10_000), (2, 0)).arms
+        return RoutingPolicy(arms, shadows=(Shadow("digits-v2", 100, compare=name),))
+
+    compile_plan(endpoint="digits", generation=1, policy=shadowed("logits"), versions=versions)
+    with pytest.raises(InvalidInputError, match=says) as caught:
+        compile_plan(endpoint="digits", generation=1, policy=shadowed(output), versions=versions)
+    assert [v.pointer for v in caught.value.violations] == ["/shadow/0/compare"]
+
+
+def with_policy(generation: int, **more: object) -> Plan:
+    arms = [
+        {"name": "stable", "model": "digits", "version": 1, "weight": 90, "primary": True},
+        {"name": "candidate", "model": "digits", "version": 2, "weight": 10, **more.pop("arm", {})},  # type: ignore[dict-item]
+    ]
+    return compile_plan(
+        endpoint="digits",
+        generation=generation,
+        policy=parse_policy({"arms": arms, **more}),
+        versions={("digits", n): version(n) for n in (1, 2)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "part", "says"),
+    [
+        ({"sticky": {"key": "header:x-user-id"}}, "sticky", "none -> by header:x-user-id"),
+        (
+            {"rules": [{"when": {"parameter:lane": {"in": ["a", "b"]}}, "arm": "candidate"}]},
+            "rules",
+            "none -> parameter:lane in 'a', 'b' to candidate",
+        ),
+        (
+            {"shadow": [{"arm": "candidate", "percent": 20, "compare": "logits"}]},
+            "shadow",
+            "none -> 20 % copied to candidate, 8 at most at a time, compared by logits",
+        ),
+        ({"breaker": None}, "breaker", "within 10s, for 30s to 300s -> off"),
+        (
+            {"breaker": {"failure_rate": 0, "latency": "250ms"}},
+            "breaker",
+            "-> opens after 5 failures in a row, slower than 250ms counts as failed, for 30s",
+        ),
+        ({"slow_start": {}}, "slow_start", "off -> over 30s, aggression 1"),
+        ({"rescue": None}, "rescue", "20 % of what is in flight and at least 3 -> off"),
+        (
+            {"mode": "adaptive", "objective": {"alpha": 1, "explore": 0.02}},
+            "mode",
+            "weighted -> adaptive by alpha 1, exploring with 2 %",
+        ),
+        ({"sequences": {"on_change": "cut"}}, "sequences", "-> cut on a change"),
+    ],
+)
+def test_every_part_of_a_policy_that_changes_is_said_in_words(
+    more: dict[str, object], part: str, says: str
+) -> None:
+    plain, changed = with_policy(1), with_policy(2, **more)
+    [change] = changes(plain, changed)
+    assert (change.action, change.arm, change.part) == ("policy", "", part)
+    assert says in change.detail
+    assert [c.part for c in changes(changed, plain)] == [part]
+    # For a first policy, what is not as one would expect it.
+    assert [c.part for c in changes(None, changed)] == ["", "", part]
+
+
+def test_limits_of_an_arm_that_change_are_said_in_words() -> None:
+    limits = {
+        "cost": 2,
+        "max_in_flight": 64,
+        "timeout": "500ms",
+        "overflow": None,
+        "allowance": {"attempts": 100, "failures": 5},
+    }
+    plain, limited = with_policy(1), with_policy(2, arm=limits)
+    [change] = changes(plain, limited)
+    assert (change.action, change.arm) == ("limits", "candidate")
+    assert change.detail == (
+        "cost none -> 2, max_in_flight none -> 64, overflow none -> refused, "
+        "timeout none -> 500ms, allowance none -> attempts 100 and failures 5"
+    )
+    assert [c.action for c in changes(None, limited)] == ["add", "add", "limits"]
+
+
+def test_what_the_first_release_left_open_is_said_once() -> None:
+    document = plan(1, (1, 10_000)).to_document()
+    del document["policy"]
+    old = Plan.from_document(document)
+    assert [c.part for c in changes(old, plan(2, (1, 10_000)))] == ["breaker", "rescue"]

@@ -123,3 +123,24 @@ def test_a_deleted_endpoint_leaves_every_server_before_it_is_forgotten() -> None
 def test_the_same_snapshot_gives_the_same_decision() -> None:
     seen = snapshot(server("a", prepared=3), server("b", prepared=2))
     assert decide(seen) == decide(seen)
+
+
+def test_what_is_urgent_is_switched_to_at_once() -> None:
+    hanging = server(prepared=2, switched=2, sent_verb="prepare", sent_generation=2, sent_at=NOW)
+    decision = decide(snapshot(hanging, urgent=True))
+    assert decision.actions == (Action(Verb.SWITCH, "local"),)
+    failed = server(prepared=1, switched=1, failed=2, failure="no memory", failed_at=NOW)
+    assert decide(snapshot(failed, urgent=True)).actions == (Action(Verb.SWITCH, "local"),)
+
+
+def test_a_node_that_found_nothing_to_switch_to_prepares_first() -> None:
+    empty = server(prepared=2, unready=3, sent_verb="switch", sent_generation=3, sent_at=NOW)
+    decision = decide(snapshot(empty, urgent=True))
+    assert decision.actions == (Action(Verb.PREPARE, "local"),)
+    prepared = replace(empty, prepared=3)
+    switch = decide(snapshot(replace(prepared, sent_verb="prepare"), urgent=True))
+    assert switch.actions == (Action(Verb.SWITCH, "local"),)
+
+
+def test_an_old_finding_does_not_hold_up_what_is_urgent() -> None:
+    assert decide(snapshot(server(unready=2), urgent=True)).reason == "switching on local"

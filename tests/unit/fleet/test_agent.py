@@ -8,6 +8,8 @@ import pytest
 
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.repository import DiskRepository
+from control_plane.domain.planning.compiling import compile_plan
+from control_plane.domain.planning.plan import Plan
 from control_plane.fleet.agent import (
     AlreadyPreparingError,
     ArmsNotReadyError,
@@ -18,7 +20,7 @@ from control_plane.fleet.agent import (
 )
 from control_plane.fleet.node_state import NodeState
 from tests.support.fakes import FakeTriton
-from tests.support.plans import plan
+from tests.support.plans import plan, policy, version
 
 ONE = plan(1, (1, 10_000))
 BOTH = plan(2, (1, 9000), (2, 1000))
@@ -131,10 +133,11 @@ def test_retire_keeps_the_revision_before(node: Node) -> None:
     assert set(node.repository.names()) == node.held()
 
 
-def test_retire_waits_for_requests_in_flight(node: Node) -> None:
+@pytest.mark.parametrize("gauge", ["nereid_inflight_requests", "nereid_pinned_sequences"])
+def test_retire_waits_for_requests_in_flight_and_live_sequences(node: Node, gauge: str) -> None:
     roll(node, ONE, TWO, THREE)
     busy = next(iter(ONE.physical_names))
-    node.triton.occupy(busy)
+    node.triton.occupy(busy, gauge)
     with pytest.raises(StillBusyError, match=busy):
         node.agent.retire("digits", 4)
     assert busy in node.held()
@@ -321,3 +324,48 @@ def test_a_model_that_is_wanted_again_while_others_are_retired_stays(node: Node)
     node.triton.scrape = wanted_meanwhile  # type: ignore[method-assign,assignment]
     node.agent.retire("digits", 4)
     assert wanted.physical_names <= node.held()
+
+
+def killed(generation: int) -> Plan:
+    """Everything to version 1, with version 2 kept beside it."""
+    return compile_plan(
+        endpoint="digits",
+        generation=generation,
+        policy=policy((1, 10_000), (2, 0)),
+        versions={("digits", number): version(number) for number in (1, 2)},
+        previous=BOTH,
+        urgent=True,
+    )
+
+
+def test_an_urgent_switch_waits_for_the_primary_alone(node: Node) -> None:
+    roll(node, ONE)
+    node.triton.refuse(next(iter(TWO.physical_names)))
+    node.agent.switch(killed(3))
+    assert node.generation() == "3"
+    assert node.agent.missing() == []
+
+
+def test_an_urgent_plan_is_restored_without_the_arms_that_get_nothing(node: Node) -> None:
+    roll(node, BOTH)
+    node.agent.switch(killed(3))
+    node.triton.crash()
+    node.triton.refuse(next(iter(TWO.physical_names)))
+    assert node.again().restore() == []
+    assert node.generation() == "3"
+    assert node.agent.missing() == []
+    node.triton.accept(next(iter(TWO.physical_names)))
+    node.triton.crash()
+    assert node.again().restore() == []
+    assert TWO.physical_names <= node.held(), "kept for the way back"
+
+
+def test_an_urgent_plan_is_prepared_where_even_the_primary_is_gone(node: Node) -> None:
+    roll(node, ONE)
+    node.triton.crash()
+    node.triton.refuse(next(iter(TWO.physical_names)))
+    with pytest.raises(ArmsNotReadyError):
+        node.agent.switch(killed(3))
+    node.agent.prepare(killed(3))
+    node.agent.switch(killed(3))
+    assert node.generation() == "3"
