@@ -53,9 +53,9 @@ def test_an_edit_says_what_it_is_based_on(digits: Api, weights: Weights) -> None
         (lambda p: p["arms"][1].update(version=9), "/arms/1/version"),
         (lambda p: p["arms"][1].update(model="none"), "/arms/1/version"),
         (lambda p: p["arms"][1].update(model="../x"), "/arms/1/model"),
-        (lambda p: p.update(breaker={}), "/breaker"),
+        (lambda p: p.update(breaker={"window": 10}), "/breaker/window"),
     ],
-    ids=["weights", "version", "model", "name", "later"],
+    ids=["weights", "version", "model", "name", "breaker"],
 )
 def test_a_broken_policy_changes_nothing(
     digits: Api, weights: Weights, change: Callable[[Any], None], pointer: str
