@@ -69,6 +69,22 @@ def test_a_preparation_that_hangs_does_not_hold_it_up(world: World) -> None:
     assert world.endpoint.status == "Healthy"
 
 
+def test_a_preparation_that_failed_does_not_hold_it_up(world: World) -> None:
+    world.policy(90, 10)
+    world.settle()
+    world.policy(40, 30, 30)
+    plan = Revision.objects.get(generation=2).compiled
+    assert plan
+    third = plan.arms[2].physical
+    world.tritons["b"].refuse(third)
+    world.settle(1)
+    assert (world.endpoint.status, world.generation_on("b")) == ("Degraded", "1")
+    # What b has ready is not known since its failure: it is switched all the same.
+    killed(world)
+    assert world.generation_on("a") == world.generation_on("b") == "3"
+    assert world.endpoint.status == "Healthy"
+
+
 def test_a_primary_that_has_not_arrived_is_not_the_one(world: World) -> None:
     world.arms([{"model": "digits", "version": 1, "weight": 100}])
     world.settle()
