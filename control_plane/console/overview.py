@@ -41,7 +41,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class ArmShare:
-    """One arm: the share people asked for beside the one it got."""
+    """One arm: the share people asked for beside the one it got.
+
+    `requests` are those it got by the policy, without what it answered in another's place;
+    `failures` are its own, also those that callers did not see.
+    """
 
     name: str
     target: str
@@ -66,7 +70,10 @@ class ServerPart:
 
 @dataclass(frozen=True)
 class EndpointCard:
-    """An endpoint as the home page shows it."""
+    """An endpoint as the home page shows it; `requests` and `failures` are what callers saw.
+
+    `rescues` are requests that the primary was asked after another arm had failed them.
+    """
 
     endpoint: Endpoint
     status: str
@@ -77,6 +84,7 @@ class EndpointCard:
     measured: bool
     requests: int
     failures: int
+    rescues: int
 
     @property
     def policy_words(self) -> list[Said]:
@@ -119,18 +127,22 @@ class ServerRow:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests in the last minute by endpoint and arm; `known` is False when nobody can say."""
+    """Requests in the last minute by endpoint and arm; `known` is False when nobody can say.
+
+    The sums are what callers saw: a request that one arm failed and the primary answered is one
+    request, and no failure.
+    """
 
     known: bool
     arms: Mapping[str, Mapping[str, ArmTraffic]] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
-        return sum(arm.requests for arms in self.arms.values() for arm in arms.values())
+        return sum(arm.calls for arms in self.arms.values() for arm in arms.values())
 
     @property
     def failures(self) -> int:
-        return sum(arm.failures for arms in self.arms.values() for arm in arms.values())
+        return sum(arm.errors for arms in self.arms.values() for arm in arms.values())
 
     @property
     def rate(self) -> float:
@@ -182,9 +194,10 @@ def endpoints_with(model: str, number: int | None = None) -> QuerySet[Endpoint]:
 
 def _card(endpoint: Endpoint, planned: Mapping[str, str], traffic: Traffic) -> EndpointCard:
     observed = traffic.arms.get(endpoint.name, {})
-    total = sum(arm.requests for arm in observed.values())
+    total = sum(arm.calls for arm in observed.values())
+    rescues = sum(arm.handed_on for arm in observed.values())
     arms = [
-        _share(arm, i, planned.get(arm["name"], ""), observed, total)
+        _share(arm, i, planned.get(arm["name"], ""), observed, total, rescues)
         for i, arm in enumerate((endpoint.policy or {}).get("arms", []))
     ]
     # Models that still answer, or did within the minute, and that the policy names no more.
@@ -220,7 +233,8 @@ def _card(endpoint: Endpoint, planned: Mapping[str, str], traffic: Traffic) -> E
         revision=endpoint.serving_number,  # type: ignore[attr-defined] # annotated by shown()
         measured=traffic.known,
         requests=total,
-        failures=sum(arm.failures for arm in observed.values()),
+        failures=sum(arm.errors for arm in observed.values()),
+        rescues=rescues,
     )
 
 
@@ -230,9 +244,14 @@ def _share(
     physical: str,
     observed: Mapping[str, ArmTraffic],
     total: int,
+    rescues: int,
 ) -> ArmShare:
     seen = observed.get(physical)
     requests = seen.requests if seen else 0
+    if arm["primary"]:
+        # Attempts, of which some were another arm's requests. Counters of two arms are scraped
+        # in one moment, but a rescue may end after it.
+        requests = max(0, requests - rescues)
     return ArmShare(
         name=arm["name"],
         target=f"{arm['model']} v{arm['version']}",

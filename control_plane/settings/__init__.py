@@ -138,6 +138,7 @@ STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # no collectstatic step between a checkout and a running console
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 << 20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 << 20
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 8000  # the form of the largest policy has some 5,600
 NEREID_MAX_UPLOAD_BYTES = int(os.environ.get("NEREID_MAX_UPLOAD_BYTES") or 20 << 30)
 
 SESSION_COOKIE_HTTPONLY = True

@@ -52,6 +52,8 @@ def telemetry(telemetry_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setattr(wiring, "telemetry", lambda: store)
     yield store
     store.dispose()
+    with sa.create_engine(engine_url(telemetry_address)).begin() as link:
+        link.execute(sa.text("TRUNCATE telemetry.arm_samples, telemetry.model_samples"))
 
 
 def observe(store: TelemetryStore, counts: dict[tuple[str, str], int]) -> None:
@@ -99,6 +101,29 @@ def test_shows_the_configured_split_beside_the_observed_one(
     assert [(s.x, s.width) for s in card.observed_bar][1] == (75.0, pytest.approx(8.333))
     page = admin.get(LIVE).content.decode()
     assert 'aria-label="configured split: digits-v1: 90 % configured; digits-v2: 10' in page
+
+
+def test_rescued_requests_are_counted_once_and_no_failure(
+    digits: Endpoint, admin: Client, telemetry: TelemetryStore
+) -> None:
+    observe(
+        telemetry,
+        {
+            (physical(1), "ok"): 918,  # of which 18 were the other arm's
+            (physical(1), "error"): 2,
+            (physical(2), "ok"): 80,
+            (physical(2), "rescued"): 18,
+            (physical(2), "both_failed"): 2,
+        },
+    )
+    [card] = admin.get(HOME).context["cards"]
+    assert [(arm.name, arm.requests, arm.observed, arm.failures) for arm in card.arms] == [
+        ("digits-v1", 900, 90.0, 2),
+        ("digits-v2", 100, 10.0, 20),
+    ]
+    assert (card.requests, card.failures, card.rescues) == (1000, 2, 20)
+    home = admin.get(HOME).context["traffic"]
+    assert (home.requests, home.failures) == (1000, 2)
 
 
 def test_without_the_telemetry_the_page_goes_on(digits: Endpoint, admin: Client) -> None:
