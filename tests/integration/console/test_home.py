@@ -52,7 +52,8 @@ def telemetry(telemetry_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setattr(wiring, "telemetry", lambda: store)
     yield store
     store.dispose()
-    with sa.create_engine(engine_url(telemetry_address)).begin() as link:
+    engine = sa.create_engine(engine_url(telemetry_address), poolclass=sa.NullPool)
+    with engine.begin() as link:
         link.execute(sa.text("TRUNCATE telemetry.arm_samples, telemetry.model_samples"))
 
 
