@@ -1,8 +1,8 @@
 """The router under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer.
 
 The harness links the router with a stand-in for Triton (tests/native/fake_triton.h) that ends the
-process when a rule of the interface is broken: a caller answered twice or not at all, something used
-after it was given back, something leaked. A sanitizer's report ends it too.
+process when a rule of the interface is broken: a caller answered twice or not at all, something
+used after it was given back, something leaked. A sanitizer's report ends it too.
 """
 
 from __future__ import annotations
