@@ -25,9 +25,12 @@ def load_profile(name: str) -> ServingProfile:
 
     Raises:
         KeyError: there is none.
-        ValueError: its file holds a key or a value that is not known.
+        ValueError: its file cannot be read, or holds a key or a value that is not known.
     """
     if name not in profile_names():
         raise KeyError(name)
-    values = tomllib.loads((PROFILES / f"{name}.toml").read_text())
-    return ServingProfile.from_values(name, values)
+    try:
+        values = tomllib.loads((PROFILES / f"{name}.toml").read_text())
+        return ServingProfile.from_values(name, values)
+    except (OSError, TypeError, AttributeError) as error:
+        raise ValueError(f"profile {name}: {error}") from error

@@ -329,9 +329,9 @@ class KillView(ResourceView):
     def post(self, request: Request, name: str) -> Response:
         """Returns everything to the primary at once; a rollback leads back.
 
-        Rules, shadows and the adaptive mode end, the other arms stay loaded without a share,
-        and a change that is still on its way is called off. It waits for no arm but the
-        primary. Asking again changes nothing.
+        Rules, shadows and the adaptive mode end, live sequences on other arms are cut, the
+        other arms stay loaded without a share, and a change that is still on its way is called
+        off. It waits for no arm but the primary. Asking again changes nothing.
         """
         body = read_body(KillRequest, request)
         endpoint = kill(

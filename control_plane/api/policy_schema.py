@@ -38,7 +38,7 @@ def _count(description: str, minimum: int = 1, **more: Any) -> dict[str, Any]:
 
 
 def _number(description: str, **more: Any) -> dict[str, Any]:
-    return {"type": "number", "minimum": 0, "description": description, **more}
+    return {"type": "number", "minimum": 0, "description": description} | more
 
 
 def _object(
@@ -57,11 +57,17 @@ ALLOWANCE = _object(
         "attempts": _count("requests that may be tried on the arm"),
         "failures": _count("failed ones among them"),
         "until": {"type": "string", "format": "date-time"},
+        "grant": {
+            "type": "string",
+            "description": "any text; another one grants the same numbers anew",
+            "example": "2026-11-24, second try",
+        },
     },
     minProperties=1,
     description=(
         "At most this much on each server; when any of it is spent, the router returns the arm's "
-        "share to the primary by itself. Not on the primary."
+        "share to the primary by itself. As long as it reads the same, what was used stays used; "
+        "a server that was started anew has used it up. Not on the primary."
     ),
 )
 
@@ -153,7 +159,9 @@ OBJECTIVE = _object(
         "beta": _number("cost", default=0),
         "gamma": _number("load", default=0),
         "delta": _number("lost accuracy", default=0),
-        "explore": _number("share of requests that try the next arm", maximum=1, default=0),
+        "explore": _number(
+            "share of requests that try the next arm", minimum=0.001, maximum=1, default=0.02
+        ),
     },
     nullable=True,
     description="What the mode adaptive weighs; at least one of the four is above 0.",

@@ -95,7 +95,8 @@ def limits_in_words(arm: Arm, policy: RoutingPolicy) -> str:
             if name in bounds
         ]
         words += [f"until {bounds['until']}"] if "until" in bounds else []
-        said.append(f"allowed {' or '.join(words)} on each server")
+        granted = f", grant {bounds['grant']!r}" if "grant" in bounds else ""
+        said.append(f"allowed {' or '.join(words)} on each server{granted}")
     return "; ".join(said)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from control_plane.domain.planning.changes import changes
+from control_plane.domain.planning.changes import changes, refused_batches
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.routing.policy import RoutingPolicy, Source, percent
 
@@ -26,10 +26,25 @@ def findings(before: Plan | None, after: Plan) -> list[Finding]:
     found = []
     if before and not changes(before, after):
         found.append(_warning("no_change", "this policy is the one that serves", ""))
+    found += _batches(before, after)
     found += _shares(policy)
     found += _protection(policy)
     found += _shadows(policy)
     return found
+
+
+def _batches(before: Plan | None, after: Plan) -> Iterator[Finding]:
+    """The router takes what every arm takes, so one small arm narrows all callers at once."""
+    if not (refused := refused_batches(before, after)):
+        return
+    smallest = min(after.models, key=lambda model: model.max_batch_size)
+    [i] = [i for i, planned in enumerate(after.arms) if planned.physical == smallest.name]
+    detail = (
+        f"{refused}, whichever arm they go to: {after.arms[i].arm.name} takes at most "
+        f"{smallest.max_batch_size} rows. Give that version a serving profile with a larger "
+        "max_batch_size, or have callers send smaller batches first"
+    )
+    yield Finding("error", "smaller_batches", detail, f"/arms/{i}")
 
 
 def _shares(policy: RoutingPolicy) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from django.db.models import Max
 
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.routing.document import to_document
-from control_plane.domain.routing.policy import OVERFLOW_TO_PRIMARY, SLOTS, RoutingPolicy
+from control_plane.domain.routing.policy import OVERFLOW_TO_PRIMARY, SLOTS, OnChange, RoutingPolicy
 from control_plane.domain.violations import ConflictError
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import latest_plan
@@ -73,7 +73,8 @@ def kill(
 def everything_to_the_primary(policy: RoutingPolicy) -> RoutingPolicy:
     """The same policy with one arm in use: no rules, no shadows, nothing adaptive.
 
-    Sticky keys and limits stay, so that the way back finds everything as it was.
+    Live sequences on other arms are cut: they would stay there for as long as they live. Sticky
+    keys and limits stay.
     """
     arms = tuple(
         replace(arm, weight=SLOTS, overflow=OVERFLOW_TO_PRIMARY)
@@ -81,7 +82,8 @@ def everything_to_the_primary(policy: RoutingPolicy) -> RoutingPolicy:
         else replace(arm, weight=0)
         for arm in policy.arms
     )
-    return replace(policy, arms=arms, rules=(), shadows=(), objective=None)
+    sequences = replace(policy.sequences, on_change=OnChange.CUT)
+    return replace(policy, arms=arms, rules=(), shadows=(), objective=None, sequences=sequences)
 
 
 def held_plan(endpoint: Endpoint) -> Plan | None:

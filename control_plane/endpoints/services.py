@@ -135,7 +135,7 @@ def set_policy(
     print_config: ConfigPrinter,
     expected_generation: int | None = None,
     reason: str = "",
-    restores: int | None = None,
+    restores: Revision | None = None,
 ) -> Endpoint:
     """Makes a policy the intent of the endpoint, and asks for it to be carried out.
 
@@ -144,7 +144,7 @@ def set_policy(
 
     Args:
         expected_generation: the generation the caller has seen; None skips the check.
-        restores: the number of the revision that this goes back to, if it does.
+        restores: the revision that this goes back to, if it does.
 
     Raises:
         NotFoundError: there is no such endpoint.
@@ -162,10 +162,13 @@ def set_policy(
         # moment's question.
         headers = None if restores else settings.NEREID_FORWARDED_HEADERS
         policy = parse_policy(document, headers)
-        plan = compile_for(endpoint, policy, next_generation(endpoint), latest_plan(endpoint))
+        latest = latest_plan(endpoint)
+        slots_of = _slots_of(restores, latest)
+        plan = compile_for(endpoint, policy, next_generation(endpoint), latest, slots_of=slots_of)
+        origin = restores and (restores.restores or restores.number)
         if restores is None and endpoint.policy == plan.policy:
             # The same once more is no step forward: the way back stays where it was.
-            restores = _restored_by(endpoint)
+            origin = _restored_by(endpoint)
         make_intent(
             endpoint,
             plan,
@@ -174,7 +177,7 @@ def set_policy(
             reason=reason,
             queue=queue,
             print_config=print_config,
-            restores=restores,
+            restores=origin,
         )
     return endpoint
 
@@ -238,7 +241,7 @@ def rollback(
         queue=queue,
         print_config=print_config,
         reason=reason or f"rollback to revision {target.number}",
-        restores=target.restores or target.number,
+        restores=target,
     )
 
 
@@ -326,9 +329,11 @@ def compile_for(
     policy: RoutingPolicy,
     generation: int,
     previous: Plan | None,
+    *,
+    slots_of: Plan | None = None,
     urgent: bool = False,
 ) -> Plan:
-    """Compiles the policy with the registry's versions, after the plan before.
+    """Compiles the policy with the registry's versions, after the plan before (`compile_plan`).
 
     Raises:
         InvalidInputError: a version is missing or not ready, or the arms differ.
@@ -340,6 +345,7 @@ def compile_for(
         policy=policy,
         versions={key: version_spec(version) for key, version in found.items()},
         previous=previous,
+        slots_of=slots_of,
         urgent=urgent,
     )
 
@@ -355,6 +361,18 @@ def announce(endpoint: Endpoint, queue: Queue) -> None:
     endpoint_id = endpoint.id
     # Robust: the change stands, and the sweep finds it when the broker is back.
     transaction.on_commit(lambda: queue.reconcile(endpoint_id=endpoint_id), robust=True)
+
+
+def _slots_of(target: Revision | None, latest: Plan | None) -> Plan | None:
+    """The plan whose table a way back takes up as it was, so that everyone is where they were.
+
+    Where other versions came in between, callers are somewhere else by now: as few of them are
+    moved as with any other change.
+    """
+    plan = target.compiled if target else None
+    if plan is None or latest is None or set(plan.keys) != set(latest.keys):
+        return None
+    return plan
 
 
 def _restored_by(endpoint: Endpoint) -> int | None:

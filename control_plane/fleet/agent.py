@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from control_plane.domain.names import is_physical_name
 from control_plane.domain.planning.plan import ModelDirectory, Plan
+from control_plane.domain.routing.compact import with_spent_allowances
 from control_plane.fleet.node_state import EndpointState, NodeState
 from control_plane.ports.repository import ModelRepository, PrefixTakenError
 from control_plane.ports.triton import TritonControl, TritonError, TritonMetrics
@@ -132,11 +133,12 @@ class NodeAgent:
                 for name in sorted(plan.required):
                     if not self._triton.is_ready(name):
                         raise ArmsNotReadyError(f"{name} is not ready")
+                spent = self._spent_grants(state, plan)
                 # Written first: a kill in between leaves the newer intent, and the command
                 # comes again; a restart of Triton comes up with what was about to serve.
                 self._state.write(plan.endpoint, switched)
             try:
-                self._load_router(plan)
+                self._load_router(plan, spent)
             except PrepareFailedError:
                 self._state.write(plan.endpoint, replace(state, highest=plan.generation))
                 raise
@@ -196,7 +198,9 @@ class NodeAgent:
         """Brings Triton back to what it should serve, from this node's own disk.
 
         The revision before is brought back too, as the instant way back, and so are arms that
-        an urgent plan keeps for it; that they cannot be is no failure.
+        an urgent plan keeps for it; that they cannot be is no failure. Allowances come back as
+        spent: what was left of them is not known, and an arm that takes the server down with it
+        would be tried again after every restart.
 
         Args:
             progress: is told what is being loaded.
@@ -226,10 +230,17 @@ class NodeAgent:
                 return []
             progress(endpoint)
             try:
-                self._load_router(plan)
+                self._load_router(plan, plan.grants)
             except PrepareFailedError as error:
                 return [str(error)]
         return []
+
+    def _spent_grants(self, state: EndpointState, plan: Plan) -> frozenset[str]:
+        """The plan's allowances that a Triton started anew has forgotten the use of."""
+        seen = [known.grants for known in (state.desired, state.previous) if known]
+        used = plan.grants & frozenset().union(*seen)
+        # A router that is loaded goes on counting by itself.
+        return frozenset() if not used or plan.endpoint in self._ready_names() else used
 
     def _restore_models(
         self, plan: Plan, names: frozenset[str], progress: Callable[[str], None]
@@ -308,9 +319,19 @@ class NodeAgent:
                     f"not the planned {planned['max_batch_size']}"
                 )
 
-    def _load_router(self, plan: Plan) -> None:
+    def _load_router(self, plan: Plan, spent: frozenset[str]) -> None:
+        """Publishes and loads the router, with nothing left of the grants in `spent`."""
+        if spent:
+            logger.warning(
+                "%s: Triton was started anew, so allowances count as spent: %s",
+                plan.endpoint,
+                ", ".join(sorted(spent)),
+            )
+        texts = {
+            path: with_spent_allowances(text, spent) for path, text in plan.router.texts.items()
+        }
         try:
-            self._repository.publish(plan.router, self._accelerator)
+            self._repository.publish(replace(plan.router, texts=texts), self._accelerator)
             self._triton.load(plan.endpoint)
             held = self._triton.config(plan.endpoint)
         except SERVING_ERRORS as error:

@@ -54,7 +54,14 @@ def ready_versions(wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], M
 
 
 def version_spec(version: ModelVersion) -> VersionSpec:
-    """What planning needs of a ready version."""
+    """What planning needs of a ready version; a profile that cannot be read is no failure here."""
+    profile, profile_error = None, ""
+    try:
+        profile = load_profile(version.profile)
+    except KeyError:
+        profile_error = f"there is no serving profile {version.profile!r} any more"
+    except ValueError as error:
+        profile_error = f"its serving profile cannot be read: {error}"
     if version.signature is None:  # the database holds that a ready version has one
         raise ValueError(f"{version} has no signature")
     return VersionSpec(
@@ -63,5 +70,6 @@ def version_spec(version: ModelVersion) -> VersionSpec:
         framework=version.framework,
         sha256=version.artifact_id,
         signature=Signature.from_document(version.signature),
-        profile=load_profile(version.profile),
+        profile=profile,
+        profile_error=profile_error,
     )

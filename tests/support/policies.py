@@ -17,7 +17,8 @@ _header_names = st.sampled_from(["x-user-id", "X-Tenant-Name", "x-request-class"
 _parameter_names = _texts.filter(bool).map(lambda text: f"p{text}")
 _keys = _header_names.map("header:{}".format) | _parameter_names.map("parameter:{}".format)
 _counts = st.integers(1, 1_000_000)
-_numbers = st.integers(0, 10**9).map(lambda n: n / 10**6)
+_millionths = st.integers(0, 10**9)
+_numbers = _millionths.map(lambda n: n / 10**6)
 
 
 def _object(required: dict[str, Any] | None = None, **optional: Any) -> Any:
@@ -28,7 +29,8 @@ _allowances = _object(
     attempts=_counts,
     failures=_counts,
     until=st.sampled_from(["2026-11-24T13:00:00Z", "2027-01-01T00:00:00.250+02:00"]),
-).filter(bool)
+    grant=_texts,
+).filter(lambda allowance: allowance.keys() - {"grant"})
 
 _tests = _object(
     **{
@@ -57,7 +59,8 @@ _rescues = st.none() | _object(
 )
 
 _objectives = st.fixed_dictionaries(
-    {"alpha": _numbers.map(lambda n: n + 0.5)},
+    # Divided last: a sum of two decimals may need more places than either.
+    {"alpha": _millionths.map(lambda n: (n + 500_000) / 10**6)},
     optional={"beta": _numbers, "gamma": _numbers, "delta": _numbers, "explore": st.just(0.02)},
 )
 

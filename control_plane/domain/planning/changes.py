@@ -20,7 +20,8 @@ class Change:
     """One difference, in words.
 
     `action` is add, remove, weight, primary, replace or limits for what concerns one arm, and
-    policy for the rest: `arm` is empty then, and `part` names the field of the document.
+    policy for the rest: `arm` is empty then, and `part` names the field of the document. Limits
+    without an arm are those of the endpoint.
     """
 
     action: str
@@ -36,9 +37,19 @@ def changes(before: Plan | None, after: Plan) -> list[Change]:
     found: list[Change] = []
     for name, planned in new.items():
         found += _arm_changes(old.get(name), planned)
-    for name in old.keys() - new.keys():
-        found.append(Change("remove", name, f"{old[name].physical} gets no more requests"))
-    return found + _policy_changes(before, after)
+    for name, planned in old.items():
+        if name not in new:
+            found.append(Change("remove", name, f"{planned.physical} gets no more requests"))
+    return found + _batch_changes(before, after) + _policy_changes(before, after)
+
+
+def refused_batches(before: Plan | None, after: Plan) -> str:
+    """The batches that are taken now and will be refused, in words; empty when none is."""
+    largest, left = (before.max_batch_size if before else 0), after.max_batch_size
+    if left >= largest:
+        return ""
+    refused = f"{left + 1} to {largest}" if left + 1 < largest else str(largest)
+    return f"batches of {refused} will be refused" if left else "no batches will be taken"
 
 
 def loads(before: Plan | None, after: Plan) -> list[str]:
@@ -109,6 +120,15 @@ def _limits(arm: Arm) -> dict[str, str]:
         elif name in LIMITS and (name != "cost" or value):
             found[name] = f"{value:g}" if isinstance(value, float) else str(value)
     return found
+
+
+def _batch_changes(before: Plan | None, after: Plan) -> list[Change]:
+    """What callers' batches may hold belongs to the endpoint: the arms' smallest."""
+    if before is None or before.max_batch_size == after.max_batch_size:
+        return []
+    moved = f"batches of at most {before.max_batch_size} -> {after.max_batch_size}"
+    refused = refused_batches(before, after)
+    return [Change("limits", "", f"{moved}: {refused}" if refused else moved)]
 
 
 def _policy_changes(before: Plan | None, after: Plan) -> list[Change]:

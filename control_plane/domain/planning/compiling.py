@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from control_plane.domain.names import physical_name
+from control_plane.domain.planning.arm_checks import (
+    Versions,
+    check_configs,
+    check_shadows,
+    check_versions,
+)
 from control_plane.domain.planning.model_config import (
     ACCELERATORS,
-    is_decoupled,
     onnx_config,
     router_config,
 )
@@ -26,12 +32,9 @@ from control_plane.domain.routing.compact import (
     pinned_policy,
 )
 from control_plane.domain.routing.document import allowance_document, to_document
-from control_plane.domain.routing.policy import Arm, RoutingPolicy
+from control_plane.domain.routing.policy import Allowance, Arm, RoutingPolicy
 from control_plane.domain.routing.slots import Run, next_table, runs
-from control_plane.domain.signature import differences
 from control_plane.domain.violations import InvalidInputError, Violation
-
-Versions = Mapping[tuple[str, int], VersionSpec]
 
 
 def compile_plan(
@@ -41,6 +44,7 @@ def compile_plan(
     policy: RoutingPolicy,
     versions: Versions,
     previous: Plan | None = None,
+    slots_of: Plan | None = None,
     urgent: bool = False,
 ) -> Plan:
     """Compiles a policy into the files that serve it.
@@ -51,33 +55,39 @@ def compile_plan(
         policy: as parsed by `domain.routing.document`.
         versions: by (model, number); those the arms name.
         previous: the plan before, whose slots and allowances go on; None begins anew.
-        urgent: the plan's models are taken from `previous` where it has them, so that what is
-            loaded already serves, and the switch waits for the primary alone.
+        slots_of: the plan that is gone back to, whose slot table is taken up again as it was.
+        urgent: everything goes to the primary. The plan's models are taken from `previous` where
+            it has them, so that what is loaded already serves, and the switch waits for the
+            primary alone; what else the arms agree on or not is not in the way.
 
     Raises:
-        InvalidInputError: an arm names a version that is not there, the arms differ in what
-            they take or give, or a shadow compares what cannot be compared.
+        InvalidInputError: an arm names a version that is not there or cannot be served, the
+            arms differ in what they take or give, or a shadow compares what cannot be compared.
     """
-    _check_arms(policy, versions)
-    _check_shadows(policy, versions)
     loaded = _models_of(previous) if previous and urgent else {}
+    check_versions(policy, versions, loaded)
+    check_shadows(policy, versions)
     models = [
         loaded.get((arm.model, arm.version)) or physical_directory(versions[arm.model, arm.version])
         for arm in policy.arms
     ]
-    _check_decoupled(policy, models)
+    if not urgent:
+        check_configs(policy, [model.variants[ACCELERATORS[0]] for model in models])
     planned = tuple(
         PlannedArm(arm, model.name, _grant(arm, previous, generation))
         for arm, model in zip(policy.arms, models, strict=True)
     )
-    slots = runs(next_table(policy, previous.slot_table if previous else ()), policy)
-    texts = _texts(endpoint, generation, policy, planned, versions, slots)
+    before = slots_of or previous
+    slots = runs(next_table(policy, before.slot_table if before else ()), policy)
+    texts = _texts(endpoint, generation, policy, planned, models, slots)
+    # An arm that gets nothing narrows nothing: callers of an urgent plan meet the primary alone.
+    used = [models[policy.index(policy.primary.name)]] if urgent else models
     return Plan(
         endpoint=endpoint,
         generation=generation,
         arms=planned,
         models=tuple(models),
-        router=_router_directory(endpoint, generation, policy, versions, models, texts),
+        router=_router_directory(endpoint, generation, policy, versions, used, texts),
         slots=slots,
         policy=to_document(policy),
         urgent=urgent,
@@ -90,6 +100,8 @@ def physical_directory(version: VersionSpec) -> ModelDirectory:
     The digest leaves the name out and covers the variants of every kind of server, so a
     physical name means the same everywhere (DESIGN section 1).
     """
+    if version.profile is None:
+        raise ValueError(version.profile_error)
     if version.framework != "onnx":
         raise InvalidInputError(
             [Violation("/framework", "unsupported", f"cannot serve {version.framework!r} yet")]
@@ -104,67 +116,6 @@ def physical_directory(version: VersionSpec) -> ModelDirectory:
     return ModelDirectory(name=name, variants=variants, links=links, texts={})
 
 
-def _check_arms(policy: RoutingPolicy, versions: Versions) -> None:
-    found: list[Violation] = []
-    first: Arm | None = None
-    for i, arm in enumerate(policy.arms):
-        spec = versions.get((arm.model, arm.version))
-        if spec is None:
-            detail = f"{arm.model} has no version {arm.version} that is ready to serve"
-            found.append(Violation(f"/arms/{i}/version", "not_found", detail))
-            continue
-        if first is None:
-            first = arm
-            continue
-        reference = versions[first.model, first.version].signature
-        if differing := differences(reference, spec.signature):
-            detail = (
-                f"{arm.model} version {arm.version} differs from {first.model} version "
-                f"{first.version}: {'; '.join(differing)}. Arms of one endpoint take and give "
-                "the same tensors; serve the other on an endpoint of its own"
-            )
-            found.append(Violation(f"/arms/{i}", "signature", detail))
-    if found:
-        raise InvalidInputError(found)
-
-
-def _check_shadows(policy: RoutingPolicy, versions: Versions) -> None:
-    """What a shadow compares is an output of the model, and made of numbers."""
-    signature = versions[policy.primary.model, policy.primary.version].signature
-    outputs = {tensor.name: tensor.datatype for tensor in signature.outputs}
-    found: list[Violation] = []
-    for i, shadow in enumerate(policy.shadows):
-        name = shadow.compare
-        if name is None:
-            continue
-        if name not in outputs:
-            detail = f"there is no output {name!r}; there are: {', '.join(outputs)}"
-        elif outputs[name] == "BYTES":
-            detail = f"the output {name!r} holds texts: only numbers are compared"
-        else:
-            continue
-        found.append(Violation(f"/shadow/{i}/compare", "output", detail))
-    if found:
-        raise InvalidInputError(found)
-
-
-def _check_decoupled(policy: RoutingPolicy, models: Sequence[ModelDirectory]) -> None:
-    first = is_decoupled(models[0].variants[ACCELERATORS[0]])
-    words = {True: "any number of responses", False: "one response per request"}
-    found = [
-        Violation(
-            f"/arms/{i}",
-            "decoupled",
-            f"arm {arm.name} gives {words[not first]}, and {policy.arms[0].name} gives "
-            f"{words[first]}: serve it on an endpoint of its own",
-        )
-        for i, (arm, model) in enumerate(zip(policy.arms, models, strict=True))
-        if is_decoupled(model.variants[ACCELERATORS[0]]) != first
-    ]
-    if found:
-        raise InvalidInputError(found)
-
-
 def _models_of(plan: Plan) -> dict[tuple[str, int], ModelDirectory]:
     by_name = {model.name: model for model in plan.models}
     return {(p.arm.model, p.arm.version): by_name[p.physical] for p in plan.arms}
@@ -174,15 +125,20 @@ def _grant(arm: Arm, previous: Plan | None, generation: int) -> str:
     """The word that an allowance is counted under.
 
     As long as the same allowance stands, however the rest changes, what was used of it stays
-    used; a changed one starts anew, and so does the same one given again later.
+    used; a changed one starts anew, and so does the same one given again later. One that no
+    longer says its `grant` goes on with what there is: leaving a word out must not grant anything.
     """
     if arm.allowance is None:
         return ""
     for planned in previous.arms if previous else ():
         same = (planned.arm.model, planned.arm.version) == (arm.model, arm.version)
-        if same and planned.arm.allowance == arm.allowance:
+        if same and planned.arm.allowance and _goes_on(planned.arm.allowance, arm.allowance):
             return planned.grant
     return f"{digest_of(allowance_document(arm.allowance))[:8]}-{generation}"
+
+
+def _goes_on(before: Allowance, after: Allowance) -> bool:
+    return after == (before if after.grant is not None else replace(before, grant=None))
 
 
 def _texts(
@@ -190,13 +146,13 @@ def _texts(
     generation: int,
     policy: RoutingPolicy,
     planned: Sequence[PlannedArm],
-    versions: Versions,
+    models: Sequence[ModelDirectory],
     slots: Sequence[Run],
 ) -> dict[str, str]:
     """The router's files: the policy, and one for each version that has a number of its own."""
     served = [
-        Served(p.physical, _capacity(p.arm, versions[p.arm.model, p.arm.version]), p.grant)
-        for p in planned
+        Served(p.physical, _capacity(p.arm, model), p.grant)
+        for p, model in zip(planned, models, strict=True)
     ]
     texts = {
         f"{PINNED_LIMIT}/{FILE_NAME}": compact_policy(
@@ -215,12 +171,13 @@ def _texts(
     return texts
 
 
-def _capacity(arm: Arm, version: VersionSpec) -> int:
+def _capacity(arm: Arm, model: ModelDirectory) -> int:
     """How many requests the arm works on at once: as given, else what its instances take."""
     if given := arm.capacity or arm.max_in_flight:
         return given
-    rows = version.profile.max_batch_size if version.signature.batched else 1
-    return version.profile.instance_count * max(1, rows)
+    config = model.variants[ACCELERATORS[0]]
+    instances = sum(int(group["count"]) for group in config["instance_group"])
+    return instances * max(1, int(config["max_batch_size"]))
 
 
 def _router_directory(

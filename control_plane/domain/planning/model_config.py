@@ -23,12 +23,13 @@ _INSTANCE_KIND = {"cpu": "KIND_CPU", "gpu": "KIND_GPU"}
 def onnx_config(signature: Signature, profile: ServingProfile, accelerator: str) -> Config:
     """Serving values for an ONNX version, for NVIDIA's backend and for ours alike."""
     max_batch_size = profile.max_batch_size if signature.batched else 0
+    batched = max_batch_size > 0
     config: dict[str, Any] = {
         "backend": "onnxruntime",
         "default_model_filename": "model.onnx",
         "max_batch_size": max_batch_size,
-        "input": [_tensor(t, signature.batched, reshape=True) for t in signature.inputs],
-        "output": [_tensor(t, signature.batched, reshape=True) for t in signature.outputs],
+        "input": [_tensor(t, batched, reshape=True) for t in signature.inputs],
+        "output": [_tensor(t, batched, reshape=True) for t in signature.outputs],
         "instance_group": [{"count": profile.instance_count, "kind": _INSTANCE_KIND[accelerator]}],
     }
     if max_batch_size and profile.dynamic_batching:
@@ -51,15 +52,19 @@ def router_config(
 
     `max_batch_size` is the smallest of the arms', so that every arm takes every batch.
     The generation is a parameter for people and for reading back what a server holds.
-    Priorities are declared here, too: Triton takes them off requests to a model without.
+    Priorities are declared here, too: Triton takes them off requests to a model without, and
+    gives one without a priority the router's default, so the arms have the same
+    (`planning.arm_checks`).
     """
+    max_batch_size = min(config["max_batch_size"] for config in arm_configs)
+    batched = max_batch_size > 0
     config: dict[str, Any] = {
         "backend": "traffic",
-        "max_batch_size": min(config["max_batch_size"] for config in arm_configs),
+        "max_batch_size": max_batch_size,
         # A dimension that an arm reshapes away is the arm's own affair: the router hands
         # on the shape that the caller sent.
-        "input": [_tensor(t, signature.batched, reshape=False) for t in signature.inputs],
-        "output": [_tensor(t, signature.batched, reshape=False) for t in signature.outputs],
+        "input": [_tensor(t, batched, reshape=False) for t in signature.inputs],
+        "output": [_tensor(t, batched, reshape=False) for t in signature.outputs],
         "version_policy": {"all": {}},
         "instance_group": [{"count": 1, "kind": "KIND_CPU"}],
         "parameters": {
@@ -67,11 +72,9 @@ def router_config(
             "nereid_generation": {"string_value": str(generation)},
         },
     }
-    batching = [one["dynamic_batching"] for one in arm_configs if "dynamic_batching" in one]
-    if levels := max((int(one.get("priority_levels", 0)) for one in batching), default=0):
-        # An arm with fewer levels takes what is beyond them for its own default.
-        default = next(one for one in batching if int(one.get("priority_levels", 0)) == levels)
-        config["dynamic_batching"] = _priorities(levels, int(default["default_priority_level"]))
+    levels, default = priorities_of(arm_configs[0])
+    if levels:
+        config["dynamic_batching"] = _priorities(levels, default)
     if any(is_decoupled(one) for one in arm_configs):
         config["model_transaction_policy"] = {"decoupled": True}
     return config
@@ -80,6 +83,12 @@ def router_config(
 def is_decoupled(config: Config) -> bool:
     """True when a request may have any number of responses, none among them."""
     return bool(config.get("model_transaction_policy", {}).get("decoupled", False))
+
+
+def priorities_of(config: Config) -> tuple[int, int]:
+    """How many priorities a model has and which one a request without any gets; (0, 0): none."""
+    batching = config.get("dynamic_batching", {})
+    return int(batching.get("priority_levels", 0)), int(batching.get("default_priority_level", 0))
 
 
 def _priorities(levels: int, default: int) -> dict[str, str]:

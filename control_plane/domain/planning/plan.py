@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from control_plane.domain.planning.model_config import Config
+from control_plane.domain.planning.model_config import ACCELERATORS, Config
 from control_plane.domain.planning.profile import ServingProfile
 from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.routing.policy import Allowance, Arm, Rescue, RoutingPolicy
@@ -18,14 +18,19 @@ from control_plane.domain.signature import Signature
 
 @dataclass(frozen=True)
 class VersionSpec:
-    """What planning needs of a model version; `sha256` is the artifact's hex digest."""
+    """What planning needs of a model version; `sha256` is the artifact's hex digest.
+
+    `profile` None cannot be read: `profile_error` says why, and only a model that is loaded
+    already goes on serving.
+    """
 
     model: str
     number: int
     framework: str
     sha256: str
     signature: Signature
-    profile: ServingProfile
+    profile: ServingProfile | None
+    profile_error: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,11 @@ class ModelDirectory:
     variants: Mapping[str, Config]
     links: Mapping[str, str]
     texts: Mapping[str, str]
+
+    @property
+    def max_batch_size(self) -> int:
+        """How many rows a batch may hold; 0 where there are no batches."""
+        return int(self.variants[ACCELERATORS[0]]["max_batch_size"])
 
 
 @dataclass(frozen=True)
@@ -82,12 +92,26 @@ class Plan:
         return RoutingPolicy(arms, breaker=None, rescue=Rescue(enabled=False))
 
     @property
+    def keys(self) -> tuple[Key, ...]:
+        """The arms' models and versions, in their places."""
+        return tuple((planned.arm.model, planned.arm.version) for planned in self.arms)
+
+    @property
+    def grants(self) -> frozenset[str]:
+        """The words under which the routers count the arms' allowances."""
+        return frozenset(planned.grant for planned in self.arms if planned.grant)
+
+    @property
     def slot_table(self) -> tuple[Key, ...]:
         """Every slot's model and version."""
-        keys = [(p.arm.model, p.arm.version) for p in self.arms]
         # The routers of before wrote the weights as runs, one after the other.
         found = self.slots or tuple((i, p.arm.weight) for i, p in enumerate(self.arms))
-        return table_of(found, keys)
+        return table_of(found, self.keys)
+
+    @property
+    def max_batch_size(self) -> int:
+        """How many rows a caller's batch may hold; 0 where there are no batches."""
+        return self.router.max_batch_size
 
     @property
     def required(self) -> frozenset[str]:

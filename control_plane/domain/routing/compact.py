@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from urllib.parse import quote
@@ -67,6 +67,15 @@ def compact_policy(
     return "\n".join(lines) + "\n"
 
 
+def with_spent_allowances(text: str, grants: Collection[str]) -> str:
+    """The text of a `policy.txt` with nothing left of these grants.
+
+    >>> with_spent_allowances("allowance 1 grant a-1 attempts 9 failures - until_ms -\\n", {"a-1"})
+    'allowance 1 grant a-1 attempts 0 failures - until_ms -\\n'
+    """
+    return "\n".join(_spent(line, grants) for line in text.split("\n"))
+
+
 def pinned_policy(
     *, endpoint: str, generation: int, arm: Arm, physical: str, policy: RoutingPolicy
 ) -> str:
@@ -97,6 +106,13 @@ def decimal_word(value: float) -> str:
     """
     word = f"{Decimal(repr(value)):f}"
     return word.rstrip("0").rstrip(".") if "." in word else word
+
+
+def _spent(line: str, grants: Collection[str]) -> str:
+    words = line.split(" ")
+    if words[0] == "allowance" and words[3] in grants:
+        words[5] = "0"
+    return " ".join(words)
 
 
 def _head(endpoint: str, generation: int) -> tuple[str, str, str]:

@@ -29,6 +29,7 @@ from control_plane.domain.routing.policy import (
 )
 from control_plane.domain.routing.read_arms import read_arms
 from control_plane.domain.routing.read_protection import (
+    MIN_EXPLORE_PARTS,
     read_breaker,
     read_objective,
     read_rescue,
@@ -56,7 +57,8 @@ def parse_policy(document: object, headers: ForwardedHeaders | None = None) -> R
     """Reads and checks a policy document.
 
     Args:
-        headers: those that reach the router; None takes any, for what was accepted before.
+        headers: those that reach the router; None is for what was accepted before, and takes
+            any header and whatever else was allowed once.
 
     Raises:
         InvalidInputError: with one violation per broken rule, each with its JSON pointer.
@@ -65,7 +67,7 @@ def parse_policy(document: object, headers: ForwardedHeaders | None = None) -> R
     fields = Fields(document, "", found, "a policy", _FIELDS)
     if not isinstance(document, dict):
         raise InvalidInputError(found)
-    objective = read_objective(fields)
+    objective = read_objective(fields, least_explored=MIN_EXPLORE_PARTS if headers else 0)
     arms = read_arms(fields, adaptive=document.get("mode") == "adaptive")
     policy = RoutingPolicy(
         arms=arms,
@@ -128,6 +130,7 @@ def allowance_document(allowance: Allowance) -> dict[str, Any]:
             ("attempts", allowance.attempts),
             ("failures", allowance.failures),
             ("until", until),
+            ("grant", allowance.grant),
         ]
     )
 

@@ -282,16 +282,20 @@ def scores(
     """alpha * latency + beta * cost + gamma * load + delta * accuracy loss, each within [0, 1].
 
     Latency and cost are parts of the largest among the candidates, load is in-flight per
-    capacity, the loss is relative to the best accuracy (none for an arm without one).
+    capacity, the loss is relative to the best accuracy (none for an arm without one). An arm that
+    was not measured yet counts as slow as those that were, on average: neither the best nor the
+    worst is assumed of it.
     """
     arms = endpoint.policy.arms
-    slowest = max(states[i].latency for i in candidates)
+    measured = [states[i].latency for i in candidates if states[i].latency > 0]
+    slowest = max(measured, default=0.0)
+    typical = sum(measured) / len(measured) if measured else 0.0
     dearest = max(arms[i].cost for i in candidates)
     best = max(arms[i].accuracy or 0.0 for i in candidates)
     found = {}
     for i in candidates:
         accuracy = arms[i].accuracy
-        latency = states[i].latency / slowest if slowest > 0 else 0.0
+        latency = (states[i].latency or typical) / slowest if slowest > 0 else 0.0
         cost = arms[i].cost / dearest if dearest > 0 else 0.0
         load = min(1.0, states[i].in_flight / endpoint.capacities[i])
         loss = (best - accuracy) / best if best > 0 and accuracy is not None else 0.0

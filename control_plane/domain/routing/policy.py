@@ -51,12 +51,14 @@ class OnChange(StrEnum):
 class Allowance:
     """How much one arm may be tried, on each server; None is no bound.
 
-    `until` is a moment in milliseconds since 1970 (UTC).
+    `until` is a moment in milliseconds since 1970 (UTC). `grant` is any text: another one grants
+    the same numbers anew.
     """
 
     attempts: int | None = None
     failures: int | None = None
     until: int | None = None
+    grant: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class Objective:
     beta: float = 0.0
     gamma: float = 0.0
     delta: float = 0.0
-    explore_parts: int = 0
+    explore_parts: int = 200
 
 
 @dataclass(frozen=True)

@@ -146,15 +146,16 @@ def _overflow(raw: Fields) -> str | None:
 def _allowance(raw: Fields) -> Allowance | None:
     if raw.get("allowance") is None:
         return None
-    known = {"attempts", "failures", "until"}
+    known = {"attempts", "failures", "until", "grant"}
     fields = Fields(raw.get("allowance"), f"{raw.where}/allowance", raw.found, "allowance", known)
     before = len(raw.found)
     allowance = Allowance(
         attempts=fields.optional_whole("attempts", 1),
         failures=fields.optional_whole("failures", 1),
         until=_moment(fields),
+        grant=fields.text("grant"),
     )
-    if len(raw.found) == before and allowance == Allowance():
+    if len(raw.found) == before and allowance == Allowance(grant=allowance.grant):
         detail = "an allowance needs at least one of attempts, failures and until"
         fields.note("", "required", detail)
     return allowance

@@ -6,6 +6,7 @@ from control_plane.domain.routing.fields import Fields
 from control_plane.domain.routing.policy import (
     MILLISECOND,
     SECOND,
+    SLOTS,
     Breaker,
     Objective,
     Rescue,
@@ -14,6 +15,9 @@ from control_plane.domain.routing.policy import (
 )
 
 MAX_COUNT = 1_000_000
+MIN_EXPLORE_PARTS = 10
+"""A thousandth: where nothing explores, an arm that was slow once is never tried again."""
+
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 
@@ -91,8 +95,12 @@ def read_rescue(document: Fields) -> Rescue:
     )
 
 
-def read_objective(document: Fields) -> Objective | None:
-    """The objective of the adaptive mode; None in the weighted mode."""
+def read_objective(document: Fields, least_explored: int = 0) -> Objective | None:
+    """The objective of the adaptive mode; None in the weighted mode.
+
+    Args:
+        least_explored: parts per 10,000 that `explore` is at least.
+    """
     mode = document.get("mode")
     raw = document.get("objective")
     if mode not in (None, "weighted", "adaptive"):
@@ -116,7 +124,14 @@ def read_objective(document: Fields) -> Objective | None:
     alpha, beta, gamma, delta = weights = [
         fields.number(name) or 0.0 for name in ("alpha", "beta", "gamma", "delta")
     ]
-    objective = Objective(alpha, beta, gamma, delta, fields.parts("explore", 0))
+    explore = fields.parts("explore", Objective.explore_parts)
+    if explore < least_explored:
+        detail = (
+            f"{explore / SLOTS:g} is less than {least_explored / SLOTS:g}: an arm that was slow "
+            f"once would never be tried again; left out, it is {Objective.explore_parts / SLOTS:g}"
+        )
+        fields.note("explore", "range", detail)
+    objective = Objective(alpha, beta, gamma, delta, explore)
     if len(fields.found) == before and not any(weights):
         fields.note("", "required", "at least one of alpha, beta, gamma and delta is above 0")
     return objective

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from control_plane.adapters import profiles
 from control_plane.api.policy_schema import EXAMPLES
 from control_plane.audit.models import AuditEvent
 from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.registry import selectors
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_endpoints_api import Weights, served
+from tests.integration.api.test_policy_api import router_text
 from tests.integration.api.test_registry_api import problem
 from tests.support.fakes import FakeQueue
 
@@ -32,8 +36,11 @@ def test_everything_goes_to_the_primary_and_the_rest_stays_for_the_way_back(digi
         ("candidate", 0),
     ]
     assert (killed["rules"], killed["shadow"]) == ([], [])
-    for kept in ("sticky", "breaker", "rescue", "slow_start", "sequences"):
+    for kept in ("sticky", "breaker", "rescue", "slow_start"):
         assert killed[kept] == before[kept]
+    assert (before["sequences"]["on_change"], killed["sequences"]["on_change"]) == ("finish", "cut")
+    assert killed["sequences"]["idle"] == before["sequences"]["idle"]
+    assert "sequences cut idle_us 60000000" in router_text().splitlines()
     assert killed["arms"][1]["max_in_flight"] == before["arms"][1]["max_in_flight"]
     event = AuditEvent.objects.get(action="endpoint.kill")
     assert (event.reason, event.actor) == ("v2 is slow", "ada")
@@ -41,6 +48,7 @@ def test_everything_goes_to_the_primary_and_the_rest_stays_for_the_way_back(digi
     served()
     back = digits.post("endpoints/digits/rollback/")
     assert back.json()["policy"] == before
+    assert "sequences finish idle_us 60000000" in router_text().splitlines()
 
 
 def test_adaptive_ends_and_the_primary_overflows_to_nobody(digits: Api) -> None:
@@ -73,14 +81,64 @@ def test_killing_twice_is_killing_once(digits: Api, weights: Weights) -> None:
 def test_a_change_under_way_that_says_the_same_is_made_urgent(
     digits: Api, weights: Weights
 ) -> None:
-    digits.put_policy("digits", weights(100, 0))
+    same = weights(100, 0) | {"sequences": {"on_change": "cut"}}
+    digits.put_policy("digits", same)
     assert digits.post(KILL).json()["generation"] == 2
     assert Revision.objects.get(generation=2).compiled.urgent  # type: ignore[union-attr]
     Endpoint.objects.update(observed_generation=2)
-    digits.put_policy("digits", weights(100, 0))
+    digits.put_policy("digits", same)
     Endpoint.objects.update(observed_generation=3)
     # This time it serves already: nothing is left to do.
     assert digits.post(KILL).json()["generation"] == 3
+
+
+def test_where_everything_goes_to_the_primary_live_sequences_elsewhere_are_still_cut(
+    digits: Api, weights: Weights
+) -> None:
+    digits.put_policy("digits", weights(100, 0))
+    Endpoint.objects.update(observed_generation=1)
+    assert digits.post(KILL).json()["policy"]["sequences"]["on_change"] == "cut"
+
+
+def lose_profiles(monkeypatch: pytest.MonkeyPatch, root: Path, text: str | None) -> None:
+    """From here on there is no profile, or there is one of this text."""
+    monkeypatch.setattr(profiles, "PROFILES", root)
+    if text is not None:
+        (root / "realtime.toml").write_text(text)
+    monkeypatch.setattr(selectors, "load_profile", profiles.load_profile.__wrapped__)
+    monkeypatch.setattr(profiles, "profile_names", profiles.profile_names.__wrapped__)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "there is no serving profile 'realtime' any more"),
+        ("max_batch_size = [", "its serving profile cannot be read"),
+        ("max_batch_size = [1]", "its serving profile cannot be read"),
+        ("instance_group = 1", "its serving profile cannot be read"),
+    ],
+)
+def test_a_profile_that_is_gone_or_broken_is_not_in_the_way(
+    digits: Api,
+    weights: Weights,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    text: str | None,
+    says: str,
+) -> None:
+    digits.put_policy("digits", weights(90, 10))
+    served()
+    before = Revision.objects.get(generation=1).compiled
+    lose_profiles(monkeypatch, tmp_path, text)
+    assert digits.post(KILL).status_code == 202
+    killed = Revision.objects.get(generation=2).compiled
+    assert before
+    assert killed
+    assert killed.models == before.models
+    # What has to be compiled anew is refused, in words.
+    refused = digits.put_policy("digits", weights(90, 10))
+    assert set(problem(refused, 400)) == {"/arms/0/version", "/arms/1/version"}
+    assert says in refused.json()["errors"][0]["detail"]
 
 
 def test_only_who_may_change_an_endpoint_may_kill_it(

@@ -15,7 +15,9 @@ from hypothesis import given
 from control_plane.api.policy_schema import EXAMPLES, POLICY
 from control_plane.domain.routing.document import parse_policy, to_document
 from control_plane.domain.routing.headers import ForwardedHeaders
+from control_plane.domain.violations import InvalidInputError
 from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.registry.models import ModelVersion
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_endpoints_api import Weights, served
 from tests.integration.api.test_registry_api import problem
@@ -83,7 +85,48 @@ def test_an_allowance_goes_on_over_changes_of_the_rest(digits: Api) -> None:
     changed = copy.deepcopy(EVERYTHING)
     changed["arms"][1]["allowance"]["attempts"] = 1  # type: ignore[index]
     digits.put_policy("digits", changed)
-    assert grant() != first
+    second = grant()
+    assert second != first
+    # The same numbers once more, by a word of the caller's own.
+    changed["arms"][1]["allowance"]["grant"] = "second try"  # type: ignore[index]
+    digits.put_policy("digits", changed)
+    third = grant()
+    assert third not in (first, second)
+    digits.put_policy("digits", changed)
+    assert grant() == third
+
+
+def as_throughput(number: int) -> None:
+    ModelVersion.objects.filter(number=number).update(profile="throughput")
+
+
+def test_a_dry_run_tells_of_batches_that_will_be_refused(digits: Api, weights: Weights) -> None:
+    as_throughput(1)
+    digits.put_policy("digits", weights(100))
+    served()
+    plan = digits.post("endpoints/digits/plan/", weights(99, 1)).json()
+    [finding] = plan["findings"]
+    assert (finding["severity"], finding["code"], finding["pointer"]) == (
+        "error",
+        "smaller_batches",
+        "/arms/1",
+    )
+    assert "batches of 65 to 256 will be refused" in finding["detail"]
+    assert "digits-v2 takes at most 64 rows" in finding["detail"]
+    assert {
+        "action": "limits",
+        "arm": "",
+        "part": "",
+        "detail": "batches of at most 256 -> 64: batches of 65 to 256 will be refused",
+    } in plan["changes"]
+    digits.put_policy("digits", weights(99, 1))
+    served()
+    assert digits.post("endpoints/digits/plan/", weights(90, 10)).json()["findings"] == []
+    # The kill gives the primary's callers back what the primary takes.
+    digits.post("endpoints/digits/kill/")
+    killed = Revision.objects.get(generation=3).compiled
+    assert killed
+    assert killed.max_batch_size == 256
 
 
 @pytest.mark.parametrize(
@@ -111,6 +154,11 @@ def test_an_allowance_goes_on_over_changes_of_the_rest(digits: Api) -> None:
             "leave it out here",
         ),
         (lambda p: p.update(mode="adaptive"), "/objective", '"alpha": 1'),
+        (
+            lambda p: p.update(mode="adaptive", objective={"alpha": 1, "explore": 0}, sticky=None),
+            "/objective/explore",
+            "an arm that was slow once would never be tried again",
+        ),
         (lambda p: p["breaker"].update(window=10), "/breaker/window", '"90s"'),
     ],
 )
@@ -225,6 +273,19 @@ def test_the_defaults_of_the_schema_are_those_in_force(part: str) -> None:
     shown = to_document(parse_policy({"arms": [{"model": "m", "version": 1, "weight": 100}]}))
     described = POLICY["properties"][part]["properties"]
     assert {k: v["default"] for k, v in described.items() if "default" in v} == shown[part]
+
+
+def test_the_schema_explores_as_much_as_the_domain() -> None:
+    document = {**EXAMPLES["adaptive"], "objective": {"alpha": 1}}
+    shown = to_document(parse_policy(document))["objective"]
+    described = POLICY["properties"]["objective"]["properties"]
+    assert {key: value["default"] for key, value in described.items()} == shown | {"alpha": 0}
+    least = described["explore"]["minimum"]
+    parse_policy({**document, "objective": {"alpha": 1, "explore": least}}, ForwardedHeaders())
+    with pytest.raises(InvalidInputError, match="tried again"):
+        parse_policy(
+            {**document, "objective": {"alpha": 1, "explore": least / 2}}, ForwardedHeaders()
+        )
 
 
 def test_the_docs_page_has_the_policy_and_the_kill_switch() -> None:

@@ -177,3 +177,39 @@ def test_the_way_back_is_a_rollback(world: World) -> None:
     revision = Revision.objects.get(generation=3)
     assert revision.compiled
     assert not revision.compiled.urgent
+
+
+@pytest.mark.parametrize("back_to", [None, 2])
+def test_the_way_back_exchanges_nobody_between_the_other_arms(
+    world: World, back_to: int | None
+) -> None:
+    """As they stand in the table, a table laid out anew would have them the other way round."""
+    world.policy(80, 0, 20)
+    world.settle()
+    world.policy(60, 20, 20)
+    world.settle()
+    before = slots_on(world, "a")
+    assert before == "slots 0:6000 1:2000 2:2000"
+    world.policy(60, 25, 15)
+    world.settle()
+    world.policy(55, 25, 20)
+    world.settle()
+    before = before if back_to else slots_on(world, "a")
+    killed(world)
+    rollback(name="digits", actor="ada", queue=world, print_config=print_config, revision=back_to)
+    world.settle()
+    assert slots_on(world, "a") == before
+
+
+def test_with_another_set_of_arms_the_way_back_moves_as_few_as_can_be(world: World) -> None:
+    world.policy(60, 40)
+    world.settle()
+    world.policy(60, 20, 20)
+    world.settle()
+    three = slots_on(world, "a")
+    rollback(name="digits", actor="ada", queue=world, print_config=print_config)
+    world.settle()
+    assert slots_on(world, "a") == "slots 0:6000 1:4000"
+    rollback(name="digits", actor="ada", queue=world, print_config=print_config, revision=2)
+    world.settle()
+    assert slots_on(world, "a") == three

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -200,10 +201,9 @@ def test_priorities_of_a_profile_are_declared_by_the_arm_and_its_router() -> Non
     values = {"max_batch_size": 8, "dynamic_batching": PRIORITIES}
     arm = onnx_config(DIGITS, ServingProfile.from_values("p", values), "cpu")
     plain = onnx_config(DIGITS, load_profile("realtime"), "cpu")
-    for configs in ([arm, plain], [plain, arm]):
-        router = router_config(DIGITS, configs, "digits", 1)
-        assert router["dynamic_batching"] == {"priority_levels": "3", "default_priority_level": "2"}
-        assert "priority_levels: 3" in config_text("digits", router)
+    router = router_config(DIGITS, [arm, arm], "digits", 1)
+    assert router["dynamic_batching"] == {"priority_levels": "3", "default_priority_level": "2"}
+    assert "priority_levels: 3" in config_text("digits", router)
     assert "dynamic_batching" not in router_config(DIGITS, [plain], "digits", 1)
 
 
@@ -340,6 +340,18 @@ def test_limits_of_an_arm_that_change_are_said_in_words() -> None:
         "timeout none -> 500ms, allowance none -> attempts 100 and failures 5"
     )
     assert [c.action for c in changes(None, limited)] == ["add", "add", "limits"]
+
+
+def test_removals_are_said_in_the_order_of_the_policy_before() -> None:
+    names = [f"arm{i}" for i in range(12)]
+    arms = tuple(Arm(name, "digits", i + 1, 0) for i, name in enumerate(names))
+    versions = {("digits", i + 1): version(i + 1) for i in range(12)}
+    first = replace(arms[0], weight=10_000, primary=True)
+    many, one = (
+        compile_plan(endpoint="digits", generation=1, policy=RoutingPolicy(kept), versions=versions)
+        for kept in ((first, *arms[1:]), (first,))
+    )
+    assert [c.arm for c in changes(many, one) if c.action == "remove"] == names[1:]
 
 
 def test_what_the_first_release_left_open_is_said_once() -> None:

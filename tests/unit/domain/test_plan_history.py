@@ -100,6 +100,39 @@ def test_an_allowance_goes_on_as_long_as_it_stands() -> None:
     assert again.arms[1].grant not in ("", word)
 
 
+def test_the_same_numbers_are_granted_anew_by_another_word() -> None:
+    def after(before: Plan | None, generation: int, **word: str) -> Plan:
+        return compiled(generation, (90, 10), before, allowance={"attempts": 100, **word})
+
+    one = after(None, 1, grant="first")
+    assert after(one, 2, grant="first").arms[1].grant == one.arms[1].grant
+    assert after(one, 2, grant="second").arms[1].grant != one.arms[1].grant
+    # A word that is left out, by a form that does not know it, grants nothing.
+    without = after(one, 2)
+    assert without.arms[1].grant == one.arms[1].grant
+    other = compiled(2, (90, 10), one, allowance={"attempts": 101})
+    assert other.arms[1].grant != one.arms[1].grant
+
+
+def test_a_table_that_is_gone_back_to_is_the_same_slot_by_slot() -> None:
+    one = compiled(1, (60, 20, 20))
+    two = compiled(2, (60, 25, 15), one)
+    target = compiled(3, (55, 25, 20), two)
+    killed = compiled(4, (100, 0, 0), target)
+    versions = {("digits", n): version(n) for n in (1, 2, 3)}
+    back = compile_plan(
+        endpoint="digits",
+        generation=5,
+        policy=target.routing,
+        versions=versions,
+        previous=killed,
+        slots_of=target,
+    )
+    assert back.slots == target.slots
+    # What the weights alone say, laid out anew, would not be.
+    assert compiled(5, (55, 25, 20), killed).slots != target.slots
+
+
 def test_an_urgent_plan_requires_its_primary_alone_and_takes_what_is_loaded() -> None:
     before = compiled(1, (90, 10))
     policy = before.routing

@@ -16,6 +16,7 @@ from control_plane.domain.routing.policy import (
     Breaker,
     Condition,
     Match,
+    Objective,
     Rescue,
     Source,
     Sticky,
@@ -164,6 +165,8 @@ RULE = {"when": {"header:x-user-id": {"equals": "ada"}}, "arm": "candidate"}
         (with_arm(overflow=7), "/arms/1/overflow", "type"),
         (with_arm(overflow=""), "/arms/1/overflow", "type"),
         (with_arm(allowance={}), "/arms/1/allowance", "required"),
+        (with_arm(allowance={"grant": "again"}), "/arms/1/allowance", "required"),
+        (with_arm(allowance={"attempts": 1, "grant": 7}), "/arms/1/allowance/grant", "type"),
         (with_arm(allowance=5), "/arms/1/allowance", "type"),
         (with_arm(allowance={"attempts": 0}), "/arms/1/allowance/attempts", "invalid"),
         (with_arm(allowance={"until": "2026-01-01"}), "/arms/1/allowance/until", "invalid"),
@@ -182,6 +185,11 @@ RULE = {"when": {"header:x-user-id": {"equals": "ada"}}, "arm": "candidate"}
         (split(mode="adaptive", objective={"alpha": "1"}), "/objective/alpha", "range"),
         (
             split(mode="adaptive", objective={"alpha": 1, "explore": 1.5}),
+            "/objective/explore",
+            "range",
+        ),
+        (
+            split(mode="adaptive", objective={"alpha": 1, "explore": 0.0009}),
             "/objective/explore",
             "range",
         ),
@@ -311,6 +319,52 @@ def test_what_is_written_reads_back_the_same(document: dict[str, Any]) -> None:
     written = to_document(policy)
     assert parse_policy(written, OURS) == policy
     assert to_document(parse_policy(written)) == written
+
+
+def test_a_fiftieth_explores_unless_it_is_said_and_what_was_accepted_before_still_reads() -> None:
+    adaptive = split(mode="adaptive", objective={"alpha": 1})
+    assert to_document(parse_policy(adaptive, OURS))["objective"]["explore"] == 0.02
+    old = split(mode="adaptive", objective={"alpha": 1, "explore": 0})
+    assert parse_policy(to_document(parse_policy(old))).objective == Objective(1, explore_parts=0)
+
+
+@st.composite
+def spelt_rules(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One condition on each of some names, twice: in two orders, and in two spellings."""
+    names = draw(
+        st.lists(
+            st.sampled_from(["x-user-a", "x-user-b", "x-tenant-a", "x-request-z"]).map(
+                "header:{}".format
+            )
+            | st.sampled_from(["A", "a", "x-user-a"]).map("parameter:{}".format),
+            min_size=1,
+            max_size=6,
+            unique=True,
+        )
+    )
+
+    def spelt(name: str) -> str:
+        source, _, rest = name.partition(":")
+        if source == "parameter":
+            return name
+        upper = draw(st.sets(st.integers(0, len(rest) - 1)))
+        letters = (c.upper() if i in upper else c for i, c in enumerate(rest))
+        return f"{source}:{''.join(letters)}"
+
+    one = {spelt(name): {"equals": name} for name in names}
+    two = {spelt(name): {"equals": name} for name in draw(st.permutations(names))}
+    return one, two
+
+
+@given(spelt_rules())
+def test_a_rule_is_the_same_however_its_headers_are_spelt_and_ordered(
+    pair: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    one, two = (
+        parse_policy(split(rules=[{"when": when, "arm": "candidate"}]), OURS) for when in pair
+    )
+    assert one == two
+    assert parse_policy(to_document(one), OURS) == one
 
 
 _json = st.recursive(

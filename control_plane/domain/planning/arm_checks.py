@@ -1,0 +1,123 @@
+"""What the arms of one endpoint have to have in common, checked before anything is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from control_plane.domain.planning.model_config import Config, is_decoupled, priorities_of
+from control_plane.domain.planning.plan import VersionSpec
+from control_plane.domain.routing.policy import Arm, RoutingPolicy
+from control_plane.domain.signature import differences
+from control_plane.domain.violations import InvalidInputError, Violation
+
+Versions = Mapping[tuple[str, int], VersionSpec]
+
+
+def check_versions(
+    policy: RoutingPolicy, versions: Versions, loaded: Collection[tuple[str, int]] = ()
+) -> None:
+    """Every arm names a version that can be served, and all take and give the same tensors.
+
+    Args:
+        loaded: the (model, number) that serve already, whatever became of their profiles.
+
+    Raises:
+        InvalidInputError: with one violation for each arm that does not.
+    """
+    found: list[Violation] = []
+    first: Arm | None = None
+    for i, arm in enumerate(policy.arms):
+        key = (arm.model, arm.version)
+        spec = versions.get(key)
+        if spec is None:
+            detail = f"{arm.model} has no version {arm.version} that is ready to serve"
+            found.append(Violation(f"/arms/{i}/version", "not_found", detail))
+            continue
+        if spec.profile is None and key not in loaded:
+            detail = f"{arm.model} version {arm.version}: {spec.profile_error}"
+            found.append(Violation(f"/arms/{i}/version", "profile", detail))
+        if first is None:
+            first = arm
+            continue
+        reference = versions[first.model, first.version].signature
+        if differing := differences(reference, spec.signature):
+            detail = (
+                f"{arm.model} version {arm.version} differs from {first.model} version "
+                f"{first.version}: {'; '.join(differing)}. Arms of one endpoint take and give "
+                "the same tensors; serve the other on an endpoint of its own"
+            )
+            found.append(Violation(f"/arms/{i}", "signature", detail))
+    if found:
+        raise InvalidInputError(found)
+
+
+def check_shadows(policy: RoutingPolicy, versions: Versions) -> None:
+    """What a shadow compares is an output of the model, and made of numbers.
+
+    Raises:
+        InvalidInputError: with one violation for each shadow that cannot compare.
+    """
+    signature = versions[policy.primary.model, policy.primary.version].signature
+    outputs = {tensor.name: tensor.datatype for tensor in signature.outputs}
+    found: list[Violation] = []
+    for i, shadow in enumerate(policy.shadows):
+        name = shadow.compare
+        if name is None:
+            continue
+        if name not in outputs:
+            detail = f"there is no output {name!r}; there are: {', '.join(outputs)}"
+        elif outputs[name] == "BYTES":
+            detail = f"the output {name!r} holds texts: only numbers are compared"
+        else:
+            continue
+        found.append(Violation(f"/shadow/{i}/compare", "output", detail))
+    if found:
+        raise InvalidInputError(found)
+
+
+def check_configs(policy: RoutingPolicy, configs: Sequence[Config]) -> None:
+    """The arms' configurations agree where the router can have only one for all of them.
+
+    Raises:
+        InvalidInputError: with one violation for each arm that differs from the first.
+    """
+    found: list[Violation] = []
+    for i, (arm, config) in enumerate(zip(policy.arms, configs, strict=True)):
+        for code, words in _AGREED:
+            ours, theirs = words(config), words(configs[0])
+            if ours != theirs:
+                detail = (
+                    f"arm {arm.name} {ours}, and {policy.arms[0].name} {theirs}: {_REMEDY[code]}"
+                )
+                found.append(Violation(f"/arms/{i}", code, detail))
+    if found:
+        raise InvalidInputError(found)
+
+
+def _responses(config: Config) -> str:
+    return f"gives {'any number of responses' if is_decoupled(config) else 'one response'}"
+
+
+def _batches(config: Config) -> str:
+    return "takes batches" if int(config["max_batch_size"]) else "takes none (max_batch_size 0)"
+
+
+def _priorities(config: Config) -> str:
+    levels, default = priorities_of(config)
+    return f"has {levels} priorities, {default} by default" if levels else "has no priorities"
+
+
+_AGREED: tuple[tuple[str, Callable[[Config], str]], ...] = (
+    ("decoupled", _responses),
+    ("batching", _batches),
+    ("priorities", _priorities),
+)
+
+_OWN_ENDPOINT = "or serve it on an endpoint of its own"
+
+_REMEDY = {
+    "decoupled": "serve it on an endpoint of its own",
+    "batching": f"give both a serving profile that batches, {_OWN_ENDPOINT}",
+    # Triton gives a request without a priority the router's default before any arm sees it.
+    "priorities": f"give both a serving profile with the same priorities, {_OWN_ENDPOINT}",
+}
