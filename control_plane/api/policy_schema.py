@@ -59,6 +59,7 @@ ALLOWANCE = _object(
         "until": {"type": "string", "format": "date-time"},
         "grant": {
             "type": "string",
+            "minLength": 1,
             "description": "any text; another one grants the same numbers anew",
             "example": "2026-11-24, second try",
         },

@@ -48,6 +48,7 @@ def consequences(endpoint: Endpoint, held: Plan) -> list[str]:
         said.append(
             f"{', '.join(others)} {verb} no more requests, and {stays} loaded for the way back."
         )
+        said.append(f"Live sequences on {', '.join(others)} are cut: their callers start anew.")
     off = [
         word
         for word, there in (

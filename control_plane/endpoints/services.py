@@ -165,7 +165,7 @@ def set_policy(
         latest = latest_plan(endpoint)
         slots_of = _slots_of(restores, latest)
         plan = compile_for(endpoint, policy, next_generation(endpoint), latest, slots_of=slots_of)
-        origin = restores and (restores.restores or restores.number)
+        origin = restores.restores or restores.number if restores else None
         if restores is None and endpoint.policy == plan.policy:
             # The same once more is no step forward: the way back stays where it was.
             origin = _restored_by(endpoint)

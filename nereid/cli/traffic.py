@@ -239,8 +239,9 @@ def kill(
 ) -> None:
     """Send every request of an endpoint to its primary, at once.
 
-    Rules, shadows and the adaptive mode end; the other arms stay loaded without a share, and a
-    change that is still on its way is called off. `nereid rollback` leads back.
+    Rules, shadows and the adaptive mode end, and live sequences on other arms are cut; the other
+    arms stay loaded without a share, and a change that is still on its way is called off.
+    `nereid rollback` leads back.
     """
     if not yes and session.asks and not _agreed(session, endpoint):
         session.note("nothing was done")

@@ -25,12 +25,14 @@ def _object(required: dict[str, Any] | None = None, **optional: Any) -> Any:
     return st.fixed_dictionaries(required or {}, optional=optional)
 
 
-_allowances = _object(
+_bounds = _object(
     attempts=_counts,
     failures=_counts,
     until=st.sampled_from(["2026-11-24T13:00:00Z", "2027-01-01T00:00:00.250+02:00"]),
-    grant=_texts,
-).filter(lambda allowance: allowance.keys() - {"grant"})
+).filter(bool)
+_granted = st.builds(
+    lambda bounds, grant: bounds | grant, _bounds, _object(grant=_texts.filter(bool))
+)
 
 _tests = _object(
     **{
@@ -73,15 +75,18 @@ def splits(draw: st.DrawFn, count: int) -> list[int]:
 
 
 @st.composite
-def documents(draw: st.DrawFn, arms: int = len(NAMES)) -> dict[str, Any]:
-    """A valid policy document over versions 1 to `arms` of `digits`."""
+def documents(draw: st.DrawFn, arms: int = len(NAMES), *, grants: bool = False) -> dict[str, Any]:
+    """A valid policy document over versions 1 to `arms` of `digits`.
+
+    With `grants` its allowances may have words of their own.
+    """
     count = draw(st.integers(1, arms))
     names = NAMES[:count]
     primary = draw(st.integers(0, count - 1))
     adaptive = draw(st.booleans())
     document: dict[str, Any] = {
         "arms": [
-            draw(_arm(names, i, i == primary, weight / 100))
+            draw(_arm(names, i, i == primary, weight / 100, _granted if grants else _bounds))
             for i, weight in enumerate(draw(splits(count)))
         ]
     }
@@ -112,7 +117,12 @@ _stickies = st.none() | _object({"key": _keys | st.just("sequence")}, salt=_text
 
 @st.composite
 def _arm(
-    draw: st.DrawFn, names: tuple[str, ...], i: int, primary: bool, weight: float
+    draw: st.DrawFn,
+    names: tuple[str, ...],
+    i: int,
+    primary: bool,
+    weight: float,
+    allowances: Any,
 ) -> dict[str, Any]:
     others = [name for name in names if name != names[i]]
     overflow = st.none() | st.sampled_from(others) if others else st.none()
@@ -125,7 +135,7 @@ def _arm(
         "overflow": overflow,
     }
     if not primary:
-        optional["allowance"] = _allowances
+        optional["allowance"] = allowances
     return {
         "name": names[i],
         "model": "digits",

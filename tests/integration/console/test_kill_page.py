@@ -61,6 +61,11 @@ def test_a_change_that_hangs_is_called_off_and_it_says_so(
     assert "generation 3 is called off" in admin.get(there(digits, "kill_switch")).content.decode()
 
 
+def test_it_says_that_live_sequences_elsewhere_end(digits: Endpoint, admin: Client) -> None:
+    page = admin.get(there(digits, "kill_switch")).content.decode()
+    assert "Live sequences on digits-v2 are cut" in page
+
+
 def test_a_second_time_changes_nothing(digits: Endpoint, admin: Client) -> None:
     admin.post(there(digits, "kill_switch"))
     events = AuditEvent.objects.count()

@@ -9,7 +9,13 @@ from hypothesis import given
 
 from control_plane.domain.planning.compiling import compile_plan
 from control_plane.domain.planning.plan import Plan
-from control_plane.domain.routing.compact import Served, compact_policy, decimal_word, text_word
+from control_plane.domain.routing.compact import (
+    Served,
+    compact_policy,
+    decimal_word,
+    text_word,
+    with_spent_allowances,
+)
 from control_plane.domain.routing.document import parse_policy
 from tests.support.plans import version
 from tests.support.policies import documents
@@ -158,12 +164,25 @@ def test_a_table_that_leaves_slots_out_is_refused() -> None:
         )
 
 
-@given(documents())
+def test_a_spent_allowance_leaves_the_share_to_the_primary_and_other_grants_alone() -> None:
+    text = router_text(compiled(EVERYTHING))
+    [line] = [line for line in text.splitlines() if line.startswith("allowance")]
+    grant = line.split()[3]
+    assert with_spent_allowances(text, {"another"}) == text
+    spent = with_spent_allowances(text, {grant})
+    assert spent == text.replace(line, line.replace("attempts 5000", "attempts 0"))
+    before, after = (NativeRouter(one).policy["arms"][1]["allowance"] for one in (text, spent))
+    assert (before["attempts"], after["attempts"]) == (5000, 0)
+    assert after == before | {"attempts": 0}
+
+
+@given(documents(grants=True))
 def test_the_router_takes_whatever_is_compiled(document: dict[str, Any]) -> None:
     plan = compiled(document)
     for text in plan.router.texts.values():
         router = NativeRouter(text)
         assert router.generation == 6
+        NativeRouter(with_spent_allowances(text, plan.grants))
     router = NativeRouter(router_text(plan))
     assert router.arms == [planned.physical for planned in plan.arms]
     assert router.primary in {p.physical for p in plan.arms if p.arm.primary}
