@@ -56,6 +56,33 @@ void AllowanceCount::Adopt(
       std::memory_order_relaxed);
 }
 
+bool AllowanceCount::Knows(const std::string& grant) const {
+  const std::lock_guard<std::mutex> lock(adopting_);
+  return grant_ == grant;
+}
+
+bool AllowanceCount::ContinueFrom(const AllowanceCount& other, const std::string& grant) {
+  std::int64_t granted = kNoBound;
+  std::int64_t attempts = kNoBound;
+  std::int64_t failures = kNoBound;
+  {
+    const std::lock_guard<std::mutex> lock(other.adopting_);
+    if (other.grant_ != grant) return false;
+    granted = other.granted_.load(std::memory_order_relaxed);
+    attempts = other.active_ ? other.attempts_.load(std::memory_order_relaxed)
+                             : other.parked_attempts_;
+    failures = other.active_ ? other.failures_.load(std::memory_order_relaxed)
+                             : other.parked_failures_;
+  }
+  const std::lock_guard<std::mutex> lock(adopting_);
+  grant_ = grant;
+  active_ = false;
+  granted_.store(granted, std::memory_order_relaxed);
+  parked_attempts_ = attempts;
+  parked_failures_ = failures;
+  return true;
+}
+
 bool AllowanceCount::Take(std::uint64_t now_ns) noexcept {
   if (failures_.load(std::memory_order_relaxed) == 0) return false;
   const std::uint64_t deadline = deadline_ns_.load(std::memory_order_relaxed);

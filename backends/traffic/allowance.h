@@ -22,6 +22,10 @@ class AllowanceCount {
   void Adopt(
       const std::optional<Allowance>& allowance, std::int64_t now_unix_ms, std::uint64_t now_ns);
 
+  bool Knows(const std::string& grant) const;
+  // Takes over what another count has left of the grant; false if it does not know it.
+  bool ContinueFrom(const AllowanceCount& other, const std::string& grant);
+
   // Takes one attempt; false when the allowance is spent.
   bool Take(std::uint64_t now_ns) noexcept;
   bool Spent(std::uint64_t now_ns) const noexcept;
@@ -36,7 +40,7 @@ class AllowanceCount {
  private:
   static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
-  std::mutex adopting_;
+  mutable std::mutex adopting_;
   std::string grant_;
   bool active_ = false;
   std::int64_t parked_attempts_ = -1;  // the count of `grant_` while no allowance is in force

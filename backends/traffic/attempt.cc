@@ -16,9 +16,11 @@ namespace {
 
 using Judgement = ArmState::Judgement;
 
-Outcome OutcomeOf(TRITONSERVER_Error* error) {
+Outcome OutcomeOf(const Attempt& attempt, TRITONSERVER_Error* error) {
   const TRITONSERVER_Error_Code code = TRITONSERVER_ErrorCode(error);
-  if (code == TRITONSERVER_ERROR_CANCELLED) return Outcome::kCancelled;
+  if (code == TRITONSERVER_ERROR_CANCELLED) {
+    return attempt.timed_out.load() ? Outcome::kTimeout : Outcome::kCancelled;
+  }
   // The batcher has no code of its own for a request that waited too long in its queue.
   if (code == TRITONSERVER_ERROR_UNAVAILABLE &&
       std::strcmp(TRITONSERVER_ErrorMessage(error), "Request timeout expired") == 0) {
@@ -27,16 +29,18 @@ Outcome OutcomeOf(TRITONSERVER_Error* error) {
   return Outcome::kError;
 }
 
-// What an error says about the arm: nothing, if the caller made a mistake or went away.
-Judgement JudgementOf(const Call& call, TRITONSERVER_Error* error) {
-  switch (TRITONSERVER_ErrorCode(error)) {
-    case TRITONSERVER_ERROR_INVALID_ARG:
-      return Judgement::kNothing;
-    case TRITONSERVER_ERROR_CANCELLED:
-      return call.cancelled.load(std::memory_order_relaxed) ? Judgement::kNothing : Judgement::kBad;
-    default:
-      return Judgement::kBad;
-  }
+bool DeadlinePassed(const Call& call, std::uint64_t now_ns) {
+  return call.timeout_us != 0 && (now_ns - call.began_ns) / 1000 >= call.timeout_us;
+}
+
+// What an error says about the arm: nothing, if the caller made a mistake, went away, or gave it too
+// little time to get through its queue.
+Judgement JudgementOf(const Attempt& attempt, TRITONSERVER_Error* error, std::uint64_t now_ns) {
+  const Call& call = *attempt.call;
+  if (TRITONSERVER_ErrorCode(error) == TRITONSERVER_ERROR_INVALID_ARG) return Judgement::kNothing;
+  if (call.cancelled.load(std::memory_order_relaxed)) return Judgement::kNothing;
+  const bool expired = OutcomeOf(attempt, error) == Outcome::kTimeout && !attempt.timed_out.load();
+  return expired && DeadlinePassed(call, now_ns) ? Judgement::kNothing : Judgement::kBad;
 }
 
 // Tells breaker, allowance and latency, once for each attempt.
@@ -64,10 +68,6 @@ void Conclude(Attempt* attempt, std::uint64_t now_ns) {
   call->router->endpoint->budget.RescueEnded();
 }
 
-bool DeadlinePassed(const Call& call, std::uint64_t now_ns) {
-  return call.timeout_us != 0 && now_ns - call.began_ns >= call.timeout_us * 1000;
-}
-
 // Takes a place among the rescues and one on the primary, if the request may be replayed there.
 bool TakeRescue(Attempt* lost, Judgement judgement, std::uint64_t now_ns) {
   Call* const call = lost->call;
@@ -84,19 +84,44 @@ bool TakeRescue(Attempt* lost, Judgement judgement, std::uint64_t now_ns) {
   return false;
 }
 
-// After TakeRescue, and after the lost attempt was abandoned. The answer that follows lets the caller
-// take back the inputs, so an attempt that reads them must have been released first.
+void GiveBackRescue(const Call& call) {
+  call.router->Primary()->state.Finish();
+  call.router->endpoint->budget.RescueEnded();
+}
+
+// The lost attempt's error is the caller's answer.
+void AnswerLoss(Attempt* lost, TRITONSERVER_Error* error, std::uint64_t now_ns) {
+  Conclude(lost, now_ns);
+  SendError(lost->call, *lost->arm, TRITONSERVER_RESPONSE_COMPLETE_FINAL, error);
+  lost->call->Answered(false, now_ns);
+}
+
 void BeginRescue(Attempt* lost) {
   Call* const call = lost->call;
   const Router& router = *call->router;
+  const std::uint64_t now_ns = NowNs();
+  if (call->cancelled.load(std::memory_order_relaxed) || DeadlinePassed(*call, now_ns)) {
+    GiveBackRescue(*call);
+    AnswerLoss(lost, lost->loss.get(), now_ns);
+    return;
+  }
+  lost->arm->metrics->Lasted(now_ns - lost->began_ns);
   Begin(
       &call->rescue, router.Primary(), router.policy.arms[router.policy.primary].timeout_us, false);
 }
 
-void AwaitRescue(Attempt* lost, std::uint64_t now_ns) {
-  lost->arm->metrics->Lasted(now_ns - lost->began_ns);
+// After TakeRescue, and after the lost attempt was abandoned. The answer that follows lets the caller
+// take back the inputs, so an attempt that reads them must have been released first.
+void AwaitRescue(Attempt* lost, TRITONSERVER_Error* error) {
+  lost->loss = MakeError(TRITONSERVER_ErrorCode(error), TRITONSERVER_ErrorMessage(error));
   const bool reads_callers_inputs = lost->inner != nullptr && !lost->owns_inputs;
-  if (!reads_callers_inputs || lost->rescue_waits_for.fetch_sub(1) == 1) BeginRescue(lost);
+  if (!reads_callers_inputs || lost->rescue_waits_for.fetch_sub(1) == 1) {
+    BeginRescue(lost);
+  } else {
+    // Nobody listens to what it still does, and the caller waits for it. The release may come first:
+    // then the watch leaves it alone.
+    lost->call->router->services->watch->Cancel(lost);
+  }
 }
 
 // The abandoned attempt is lost, and nothing of it reached the caller: the primary gets the request,
@@ -106,12 +131,10 @@ void Lose(Attempt* attempt, Outcome outcome, Judgement judgement, TRITONSERVER_E
   attempt->outcome = outcome;
   Judge(attempt, judgement, now_ns);
   if (TakeRescue(attempt, judgement, now_ns)) {
-    AwaitRescue(attempt, now_ns);
-    return;
+    AwaitRescue(attempt, error);
+  } else {
+    AnswerLoss(attempt, error, now_ns);
   }
-  Conclude(attempt, now_ns);
-  SendError(attempt->call, *attempt->arm, TRITONSERVER_RESPONSE_COMPLETE_FINAL, error);
-  attempt->call->Answered(false, now_ns);
 }
 
 // Nothing will be heard of the attempt any more.
@@ -158,20 +181,19 @@ void Heard(Attempt* attempt, std::uint64_t now_ns) {
 }
 
 void OnError(Attempt* attempt, std::uint32_t flags, TRITONSERVER_Error* error, std::uint64_t now_ns) {
-  const Judgement judgement = JudgementOf(*attempt->call, error);
+  const Judgement judgement = JudgementOf(*attempt, error, now_ns);
   if (attempt->phase.load() == Attempt::Phase::kAbandoned) return;
   Judge(attempt, judgement, now_ns);
   if (attempt->phase.load() == Attempt::Phase::kWaiting && TakeRescue(attempt, judgement, now_ns)) {
     if (attempt->Abandon()) {
-      attempt->outcome = OutcomeOf(error);
-      AwaitRescue(attempt, now_ns);
+      attempt->outcome = OutcomeOf(*attempt, error);
+      AwaitRescue(attempt, error);
       return;
     }
-    attempt->call->router->Primary()->state.Finish();
-    attempt->call->router->endpoint->budget.RescueEnded();
+    GiveBackRescue(*attempt->call);
   }
   if (!attempt->Claim()) return;
-  attempt->outcome = OutcomeOf(error);
+  attempt->outcome = OutcomeOf(*attempt, error);
   SendError(attempt->call, *attempt->arm, flags, error);
   Heard(attempt, now_ns);
 }
@@ -181,7 +203,7 @@ void OnGood(
     std::uint64_t now_ns) {
   if (!attempt->Claim()) return;
   if (Error error = SendOn(attempt->call, *attempt->arm, inner, flags)) {
-    attempt->outcome = OutcomeOf(error.get());
+    attempt->outcome = OutcomeOf(*attempt, error.get());
   }
   Heard(attempt, now_ns);
   for (const auto& comparison : attempt->call->comparisons) comparison->GiveAnswer(inner);
@@ -311,15 +333,21 @@ void Begin(Attempt* attempt, std::shared_ptr<ArmRecord> arm, std::uint64_t timeo
     attempt->inner = nullptr;
   }
   attempt->phase = Attempt::Phase::kAbandoned;
-  Lose(attempt, OutcomeOf(error.get()), JudgementOf(*call, error.get()), error.get());
+  const Outcome outcome = OutcomeOf(*attempt, error.get());
+  Lose(attempt, outcome, JudgementOf(*attempt, error.get(), NowNs()), error.get());
   Finish(attempt);
 }
 
 void TimedOut(Attempt* attempt) {
-  // Without room for copies it reads the caller's inputs: it is told to stop, but not given up.
-  if (attempt->owns_inputs && !attempt->Abandon()) return;
+  if (attempt->phase.load() != Attempt::Phase::kWaiting) return;
+  if (!attempt->owns_inputs) {
+    // There was no room for copies. It is told to stop, but not given up.
+    attempt->timed_out = true;
+    attempt->call->router->services->watch->Cancel(attempt);
+    return;
+  }
+  if (!attempt->Abandon()) return;
   attempt->call->router->services->watch->Cancel(attempt);
-  if (!attempt->owns_inputs) return;
   const std::uint64_t waited_ms = (NowNs() - attempt->began_ns) / 1'000'000;
   const Error error = MakeError(
       TRITONSERVER_ERROR_UNAVAILABLE, "arm '" + attempt->arm->model + "' of endpoint '" +

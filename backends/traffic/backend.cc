@@ -46,12 +46,17 @@ struct Backend {
     services.shadows = &shadows;
   }
 
-  ~Backend() {
+  // False: an arm still works on what nobody listens to any more.
+  bool Drained() const {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (services.open.load(std::memory_order_acquire) > 0 &&
-           std::chrono::steady_clock::now() < deadline) {
+    while (services.open.load(std::memory_order_acquire) > 0) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
+    return true;
+  }
+
+  ~Backend() {
     if (services.allocator == nullptr) return;
     LogIfError(TRITONSERVER_ResponseAllocatorDelete(services.allocator), "free the allocator");
   }
@@ -161,7 +166,17 @@ Error Load(TRITONBACKEND_Model* model) {
   auto held = std::make_unique<std::shared_ptr<Router>>(router);
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelSetState(model, held.get()));
   static_cast<void>(held.release());
-  if (!router->pinned) services.records->Adopt(router, NowNs());
+  return nullptr;
+}
+
+// The last step of a load: from here on the policy is in force.
+Error Adopt(TRITONBACKEND_ModelInstance* instance) {
+  TRITONBACKEND_Model* model = nullptr;
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelInstanceModel(instance, &model));
+  void* state = nullptr;
+  NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelState(model, &state));
+  const auto& router = *static_cast<std::shared_ptr<Router>*>(state);
+  if (!router->pinned) router->services->records->Adopt(router, NowNs());
   return nullptr;
 }
 
@@ -193,7 +208,13 @@ NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_Finalize(TRITONBACKEND_Backend* 
   return nereid::Guarded([&]() -> nereid::Error {
     void* state = nullptr;
     NEREID_RETURN_IF_ERROR(TRITONBACKEND_BackendState(handle, &state));
-    delete static_cast<nereid::Backend*>(state);
+    auto* const backend = static_cast<nereid::Backend*>(state);
+    if (backend == nullptr || backend->Drained()) {
+      delete backend;
+    } else {
+      nereid::Log(
+          TRITONSERVER_LOG_WARN, "an arm does not let go of its requests: left as it is at the end");
+    }
     return nullptr;
   });
 }
@@ -207,6 +228,11 @@ NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_GetBackendAttribute(
 
 NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_ModelInitialize(TRITONBACKEND_Model* model) {
   return nereid::Guarded([&] { return nereid::Load(model); });
+}
+
+NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_ModelInstanceInitialize(
+    TRITONBACKEND_ModelInstance* instance) {
+  return nereid::Guarded([&] { return nereid::Adopt(instance); });
 }
 
 NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_ModelFinalize(TRITONBACKEND_Model* model) {

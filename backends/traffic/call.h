@@ -40,7 +40,9 @@ struct Attempt {
   std::atomic<bool> judged{false};
   std::atomic<std::uint64_t> first_response_ns{0};  // 0: none yet
   std::atomic<int> open{2};
+  std::atomic<bool> timed_out{false};    // told to stop, though it has to be waited for
   std::atomic<int> rescue_waits_for{2};  // the loss, and the release
+  Error loss;                            // what it said, while a rescue waits
 
   TRITONSERVER_InferenceRequest* inner = nullptr;  // from before it was submitted to the end
 
@@ -89,6 +91,7 @@ struct Call {
   TRITONBACKEND_ResponseFactory* factory = nullptr;  // only where responses are streamed
   std::shared_ptr<ShadowCopies> shadow_copies;  // null where no shadow is cast
   std::vector<std::shared_ptr<Comparison>> comparisons;
+  std::shared_ptr<void> pin;  // of a sequence: it is not idle while a request of it runs
   std::uint64_t batch_size = 1;
   std::uint64_t timeout_us = 0;  // the caller's own, from `began_ns`; 0: none
   bool sequence = false;

@@ -184,21 +184,28 @@ void Decider::ScoreArms(
     const std::uint8_t* arms, std::size_t count, double* scores) const noexcept {
   std::array<double, kMaxArms> latencies;
   double max_latency = 0;
+  double latency_sum = 0;
+  std::size_t measured = 0;
   double max_cost = 0;
   double best_accuracy = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const Arm& arm = policy_.arms[arms[i]];
     latencies[i] = states_[arms[i]]->latency.value_ns();
     max_latency = std::max(max_latency, latencies[i]);
+    latency_sum += latencies[i];
+    if (latencies[i] > 0) ++measured;
     max_cost = std::max(max_cost, arm.cost);
     best_accuracy = std::max(best_accuracy, arm.accuracy);
   }
+  // Nobody knows yet how slow a new arm is: neither the best nor the worst is assumed.
+  const double typical = measured > 0 ? latency_sum / static_cast<double>(measured) : 0;
   const Objective& weights = *policy_.objective;
   for (std::size_t i = 0; i < count; ++i) {
     const Arm& arm = policy_.arms[arms[i]];
     const double in_flight =
         static_cast<double>(states_[arms[i]]->in_flight.load(std::memory_order_relaxed));
-    const double latency = max_latency > 0 ? latencies[i] / max_latency : 0;
+    const double known = latencies[i] > 0 ? latencies[i] : typical;
+    const double latency = max_latency > 0 ? known / max_latency : 0;
     const double cost = max_cost > 0 ? arm.cost / max_cost : 0;
     const double load = std::min(1.0, in_flight / arm.capacity);
     const double loss = best_accuracy > 0 && arm.accuracy >= 0

@@ -56,7 +56,8 @@ std::uint64_t TimeoutOf(const Router& router, const std::shared_ptr<ArmRecord>& 
 }
 
 // A live sequence stays on its arm to the end, also where the policy has moved on.
-Target ForSequence(const Call& call, const RequestView& view) {
+Target ForSequence(Call* running, const RequestView& view) {
+  const Call& call = *running;
   Router& router = *call.router;
   SequencePins& pins = router.endpoint->pins;
   const Sequence& sequence = view.sequence();
@@ -80,16 +81,19 @@ Target ForSequence(const Call& call, const RequestView& view) {
     }
     target.timeout_us = TimeoutOf(router, target.arm);
     target.arm->state.TryBegin(0);
+    // Counted, and never refused: what it uses up, new requests will not get.
+    if (!router.pinned) static_cast<void>(target.arm->state.allowance.Take(call.began_ns));
   } else {
     target = ByPolicy(call, view);
     if (target.refusal) return target;
-    if (!sequence.ends) {
-      pins.Pin(
-          key, std::make_shared<PinnedArm>(target.arm), call.began_ns,
-          router.policy.sequences.idle_ns);
-    }
+    pinned = std::make_shared<PinnedArm>(target.arm);
   }
-  if (sequence.ends) pins.Unpin(key);
+  if (sequence.ends) {
+    pins.Unpin(key);
+  } else {
+    pins.Pin(key, pinned, call.began_ns, router.policy.sequences.idle_ns);
+  }
+  running->pin = std::move(pinned);
   return target;
 }
 
@@ -110,17 +114,15 @@ void Forward(
       "read a request's timeout");
   const RequestView view(request);
   call->sequence = view.sequence().live;
-  Target target = call->sequence ? ForSequence(*call, view) : ByPolicy(*call, view);
+  Target target = call->sequence ? ForSequence(call, view) : ByPolicy(*call, view);
   if (target.refusal) {
     Refuse(call, target);
     return;
   }
   std::vector<std::unique_ptr<Shadow>> shadows = ShadowsOf(call, *target.arm);
   Shadows* const worker = call->router->services->shadows;
-  const std::shared_ptr<ShadowCopies> copies = call->shadow_copies;
   Begin(&call->first, std::move(target.arm), target.timeout_us, target.probe);
   // The call may be gone: only what the shadows hold of it is left.
-  if (copies && !shadows.empty()) copies->Take();
   for (std::unique_ptr<Shadow>& shadow : shadows) worker->Push(std::move(shadow));
 }
 

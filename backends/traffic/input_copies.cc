@@ -7,7 +7,6 @@
 namespace nereid {
 namespace {
 
-constexpr std::size_t kMostBytes = std::size_t{256} << 20;
 std::atomic<std::size_t> held_bytes{0};
 
 Error InputBytes(TRITONBACKEND_Request* outer, std::uint32_t inputs, std::uint64_t* bytes) {
@@ -63,12 +62,12 @@ bool InputCopies::Reserve(std::size_t size) noexcept {
   return true;
 }
 
-Error InputCopies::Take(TRITONBACKEND_Request* outer) {
+Error InputCopies::Take(TRITONBACKEND_Request* outer, std::size_t most) {
   std::uint32_t inputs = 0;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_RequestInputCount(outer, &inputs));
   std::uint64_t bytes = 0;
   if (Error error = InputBytes(outer, inputs, &bytes)) return error;
-  if (!Reserve(bytes)) return nullptr;
+  if (bytes > most || !Reserve(bytes)) return nullptr;
   char* at = block_.get();
   for (std::uint32_t i = 0; i < inputs; ++i) {
     TRITONBACKEND_Input* input = nullptr;

@@ -18,8 +18,11 @@ class InputCopies {
   InputCopies& operator=(const InputCopies&) = delete;
   ~InputCopies() { Clear(); }
 
-  // Copies the inputs of the request. Not `held` afterwards: there was no room.
-  Error Take(TRITONBACKEND_Request* outer);
+  static constexpr std::size_t kMostBytes = std::size_t{256} << 20;  // of all blocks
+
+  // Copies the inputs of the request. Not `held` afterwards: they are more than `most`, or there was
+  // no room.
+  Error Take(TRITONBACKEND_Request* outer, std::size_t most = kMostBytes);
 
   bool held() const noexcept { return held_; }
   const char* data() const noexcept { return block_.get(); }

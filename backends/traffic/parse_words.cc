@@ -76,6 +76,7 @@ bool ParseDecimal(std::string_view text, double* value) {
   // Not strtod: the server's locale may write a comma. Not a stream: the C++ runtime is linked into
   // the library, and beside another one in the process its locales do not work.
   static const locale_t kPlain = newlocale(LC_ALL_MASK, "C", nullptr);
+  if (kPlain == nullptr) return false;
   const double result = strtod_l(std::string(text).c_str(), nullptr, kPlain);
   if (result > kMaxDecimalValue) return false;
   *value = result;

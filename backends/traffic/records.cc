@@ -61,11 +61,24 @@ void Records::Adopt(const std::shared_ptr<Router>& router, std::uint64_t now_ns)
     if (key.first == router->policy.endpoint && !kept) arm->state.Leave();
   }
   for (std::size_t i = 0; i < router->arms.size(); ++i) {
+    ContinueGrant(*router, i);
     router->arms[i]->state.Adopt(router->policy, i, now_unix_ms, now_ns, !endpoint.routed);
   }
   endpoint.routed = true;
   endpoint.router = router;
   ShowGauges(*router, now_ns);
+}
+
+// A version served anew under another physical name goes on with its grant.
+void Records::ContinueGrant(const Router& router, std::size_t index) {
+  const std::optional<Allowance>& allowance = router.policy.arms[index].allowance;
+  if (!allowance) return;
+  AllowanceCount& count = router.arms[index]->state.allowance;
+  if (count.Knows(allowance->grant)) return;
+  for (const auto& [key, arm] : arms_) {
+    if (key.first != router.policy.endpoint || arm == router.arms[index]) continue;
+    if (count.ContinueFrom(arm->state.allowance, allowance->grant)) return;
+  }
 }
 
 void Records::Refresh(std::uint64_t now_ns) {

@@ -76,6 +76,7 @@ class Records {
   using Key = std::pair<std::string, std::string>;
 
   void DropIdle();
+  void ContinueGrant(const Router& router, std::size_t index);
 
   const Metrics& metrics_;
   std::mutex mutex_;

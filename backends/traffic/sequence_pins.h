@@ -1,6 +1,7 @@
 // Which target each live sequence is bound to. Free of Triton.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -43,7 +44,9 @@ class SequencePins {
     std::uint64_t used_ns = 0;
     std::uint64_t idle_ns = 0;
 
-    bool Expired(std::uint64_t now_ns) const {
+    // Who else holds the target is at work on the sequence.
+    bool Expired(std::uint64_t now_ns) {
+      if (target.use_count() > 1) used_ns = std::max(used_ns, now_ns);
       return now_ns > used_ns && now_ns - used_ns > idle_ns;
     }
   };

@@ -12,7 +12,10 @@ namespace nereid {
 namespace {
 
 // Outputs above this are not kept for a comparison.
-constexpr std::size_t kMostComparedBytes = std::size_t{16} << 20;
+constexpr std::size_t kMostComparedBytes = std::size_t{4} << 20;
+
+// Requests above this cast no shadow: an answer that is quicker than the copy would wait for it.
+constexpr std::size_t kMostShadowedBytes = std::size_t{32} << 20;
 
 constexpr std::uint64_t kGoldenRatio = 0x9e3779b97f4a7c15ULL;  // of 2^64
 
@@ -75,7 +78,7 @@ void ShadowCopies::Take() {
   if (taken_.load(std::memory_order_acquire)) return;
   const std::lock_guard<std::mutex> lock(taking_);
   if (taken_.load(std::memory_order_relaxed)) return;
-  LogIfError(copies_.Take(outer_).release(), "copy a request for its shadows");
+  LogIfError(copies_.Take(outer_, kMostShadowedBytes).release(), "copy a request for its shadows");
   taken_.store(true, std::memory_order_release);
 }
 
@@ -93,7 +96,7 @@ Shadow::Shadow(Call* call, std::shared_ptr<ArmRecord> arm)
 Shadow::~Shadow() {
   LetCallGo();
   arm_->shadows.fetch_sub(1, std::memory_order_relaxed);
-  arm_->metrics->Shadowed(outcome_);
+  arm_->metrics->Shadowed(outcome_.load());
   arm_->metrics->Ended();
 }
 
@@ -132,6 +135,7 @@ void Shadow::Start(std::unique_ptr<Shadow> shadow) {
 }
 
 Error Shadow::Submit(TRITONSERVER_InferenceRequest** inner) {
+  copies_->Take();
   if (copies_->data() == nullptr) {
     return MakeError(TRITONSERVER_ERROR_UNAVAILABLE, "no room for a shadow's copies");
   }

@@ -48,8 +48,8 @@ class Comparison : public std::enable_shared_from_this<Comparison> {
   std::array<Tensor, 2> sides_;
 };
 
-// The inputs of a request with shadows. They are copied once, after the request was submitted and
-// before anything answers it, by the thread that comes to either first; the other waits for it.
+// The inputs of a request with shadows. They are copied once, on the shadows' thread; if an answer is
+// there before that, by the thread that has it, before the caller does.
 class ShadowCopies {
  public:
   explicit ShadowCopies(TRITONBACKEND_Request* outer) : outer_(outer) {}
@@ -77,7 +77,7 @@ class Shadow {
   Shadow(const Shadow&) = delete;
   Shadow& operator=(const Shadow&) = delete;
 
-  // Submits; from here on the shadow ends by itself.
+  // Copies and submits; from here on the shadow ends by itself.
   static void Start(std::unique_ptr<Shadow> shadow);
 
  private:
@@ -95,11 +95,11 @@ class Shadow {
   const std::shared_ptr<ArmRecord> arm_;
   std::shared_ptr<Comparison> comparison_;
   const std::shared_ptr<ShadowCopies> copies_;
-  ShadowOutcome outcome_ = ShadowOutcome::kDropped;
+  std::atomic<ShadowOutcome> outcome_{ShadowOutcome::kDropped};
   std::atomic<int> open_sides_{2};
 };
 
-// The thread that submits and compares, so that no caller's request does.
+// The thread that copies, submits and compares, so that no caller's request does.
 class Shadows {
  public:
   Shadows();
@@ -120,8 +120,7 @@ class Shadows {
   std::thread thread_;
 };
 
-// The shadows this request casts. After the request itself was submitted, take the copies and push
-// the shadows.
+// The shadows this request casts; push them after the request itself was submitted.
 std::vector<std::unique_ptr<Shadow>> ShadowsOf(Call* call, const ArmRecord& answering);
 
 }  // namespace nereid

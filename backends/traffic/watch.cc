@@ -109,6 +109,14 @@ void Watch::Run() {
   }
 }
 
+bool Watch::AnyCall() {
+  for (Shard& shard : shards_) {
+    const std::lock_guard<std::mutex> lock(shard.mutex);
+    if (shard.first != nullptr) return true;
+  }
+  return false;
+}
+
 bool Watch::LookAtAll(std::uint64_t now_ns) {
   bool any = false;
   for (Shard& shard : shards_) {
@@ -124,8 +132,9 @@ bool Watch::LookAtAll(std::uint64_t now_ns) {
 void Watch::LookAt(Call* call, std::uint64_t now_ns) {
   if (!call->cancelled.load(std::memory_order_relaxed)) {
     bool cancelled = false;
-    LogIfError(TRITONBACKEND_RequestIsCancelled(call->outer, &cancelled), "see a cancellation");
-    if (cancelled) {
+    // An error would be the same every few milliseconds: it is no cancellation, and no news.
+    const Error unknown(TRITONBACKEND_RequestIsCancelled(call->outer, &cancelled));
+    if (!unknown && cancelled) {
       call->cancelled.store(true, std::memory_order_relaxed);
       CancelInner(call->first);
       CancelInner(call->rescue);
@@ -140,14 +149,17 @@ void Watch::LookAt(Call* call, std::uint64_t now_ns) {
 }
 
 void Watch::Sleep(bool busy) {
+  if (!busy) {
+    asleep_.store(true, std::memory_order_seq_cst);
+    busy = AnyCall();  // one that entered before it could see that
+  }
   std::unique_lock<std::mutex> lock(sleeping_);
   if (stop_) return;
   if (busy) {
+    asleep_.store(false, std::memory_order_relaxed);
     wake_.wait_for(lock, kBusyPeriod);
     return;
   }
-  // A call that entered before it could see this flag is found by the next look, at the latest.
-  asleep_.store(true, std::memory_order_seq_cst);
   wake_.wait_for(lock, kIdlePeriod, [this] { return stop_ || !asleep_.load(); });
   asleep_.store(false, std::memory_order_relaxed);
 }

@@ -50,6 +50,7 @@ class Watch {
 
   Shard& ShardOf(const Call* call);
   void Run();
+  bool AnyCall();
   bool LookAtAll(std::uint64_t now_ns);
   void LookAt(Call* call, std::uint64_t now_ns);
   void Sleep(bool busy);
