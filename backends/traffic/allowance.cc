@@ -43,7 +43,6 @@ void AllowanceCount::Adopt(
   }
   const bool same = allowance->grant == grant_;
   if (!same || !active_) {
-    granted_.store(allowance->attempts, std::memory_order_relaxed);
     attempts_.store(same ? parked_attempts_ : allowance->attempts, std::memory_order_relaxed);
     failures_.store(same ? parked_failures_ : allowance->failures, std::memory_order_relaxed);
   }
@@ -62,13 +61,11 @@ bool AllowanceCount::Knows(const std::string& grant) const {
 }
 
 bool AllowanceCount::ContinueFrom(const AllowanceCount& other, const std::string& grant) {
-  std::int64_t granted = kNoBound;
   std::int64_t attempts = kNoBound;
   std::int64_t failures = kNoBound;
   {
     const std::lock_guard<std::mutex> lock(other.adopting_);
     if (other.grant_ != grant) return false;
-    granted = other.granted_.load(std::memory_order_relaxed);
     attempts = other.active_ ? other.attempts_.load(std::memory_order_relaxed)
                              : other.parked_attempts_;
     failures = other.active_ ? other.failures_.load(std::memory_order_relaxed)
@@ -77,7 +74,6 @@ bool AllowanceCount::ContinueFrom(const AllowanceCount& other, const std::string
   const std::lock_guard<std::mutex> lock(adopting_);
   grant_ = grant;
   active_ = false;
-  granted_.store(granted, std::memory_order_relaxed);
   parked_attempts_ = attempts;
   parked_failures_ = failures;
   return true;
@@ -98,13 +94,6 @@ bool AllowanceCount::Spent(std::uint64_t now_ns) const noexcept {
 }
 
 void AllowanceCount::Failed() noexcept { TakeOne(&failures_); }
-
-void AllowanceCount::GiveBack() noexcept {
-  std::int64_t left = attempts_.load(std::memory_order_relaxed);
-  do {
-    if (left == kNoBound || left >= granted_.load(std::memory_order_relaxed)) return;
-  } while (!attempts_.compare_exchange_weak(left, left + 1, std::memory_order_relaxed));
-}
 
 std::int64_t AllowanceCount::attempts_left() const noexcept {
   return attempts_.load(std::memory_order_relaxed);

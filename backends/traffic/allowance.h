@@ -30,9 +30,6 @@ class AllowanceCount {
   bool Take(std::uint64_t now_ns) noexcept;
   bool Spent(std::uint64_t now_ns) const noexcept;
   void Failed() noexcept;
-  // An attempt that was taken and then not made. One that was taken of a former grant counts for the
-  // present one, never above what this was granted.
-  void GiveBack() noexcept;
 
   std::int64_t attempts_left() const noexcept;  // -1: no bound
   std::int64_t failures_left() const noexcept;  // -1: no bound
@@ -48,7 +45,6 @@ class AllowanceCount {
 
   std::atomic<std::int64_t> attempts_{-1};
   std::atomic<std::int64_t> failures_{-1};
-  std::atomic<std::int64_t> granted_{-1};
   std::atomic<std::uint64_t> deadline_ns_{kNever};
 };
 

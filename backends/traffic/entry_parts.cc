@@ -34,7 +34,7 @@ struct Pinned {
 
 struct nereid_pins {
   nereid::SequencePins pins;
-  std::unordered_map<std::uint64_t, std::weak_ptr<Pinned>> targets;
+  std::unordered_map<std::uint64_t, nereid::SequencePins::Target> held;
   std::size_t dropped = 0;
 };
 
@@ -114,6 +114,11 @@ NEREID_EXPORT void nereid_allowance_adopt(
   count->Adopt(allowance, now_unix_ms, now_ns);
 }
 
+NEREID_EXPORT bool nereid_allowance_continue(
+    nereid::AllowanceCount* count, const nereid::AllowanceCount* other, nereid_text grant) {
+  return count->ContinueFrom(*other, std::string(grant.view()));
+}
+
 NEREID_EXPORT bool nereid_allowance_take(nereid::AllowanceCount* count, std::uint64_t now_ns) {
   return count->Take(now_ns);
 }
@@ -124,8 +129,6 @@ NEREID_EXPORT bool nereid_allowance_spent(
 }
 
 NEREID_EXPORT void nereid_allowance_failed(nereid::AllowanceCount* count) { count->Failed(); }
-
-NEREID_EXPORT void nereid_allowance_give_back(nereid::AllowanceCount* count) { count->GiveBack(); }
 
 NEREID_EXPORT std::int64_t nereid_allowance_attempts_left(const nereid::AllowanceCount* count) {
   return count->attempts_left();
@@ -166,6 +169,7 @@ NEREID_EXPORT void nereid_budget_rescue_ended(nereid::RescueBudget* budget) {
 NEREID_EXPORT nereid_pins* nereid_pins_new() { return new nereid_pins; }
 
 NEREID_EXPORT void nereid_pins_delete(nereid_pins* pins) {
+  pins->held.clear();
   pins->pins.Expire(~std::uint64_t{0});
   delete pins;
 }
@@ -180,9 +184,7 @@ NEREID_EXPORT std::uint64_t nereid_pins_find(
 NEREID_EXPORT void nereid_pins_pin(
     nereid_pins* pins, nereid_text key, std::uint64_t target, std::uint64_t now_ns,
     std::uint64_t idle_ns) {
-  std::shared_ptr<Pinned> pinned = pins->targets[target].lock();
-  if (!pinned) pins->targets[target] = pinned = std::make_shared<Pinned>(target, pins);
-  pins->pins.Pin(key.view(), std::move(pinned), now_ns, idle_ns);
+  pins->pins.Pin(key.view(), std::make_shared<Pinned>(target, pins), now_ns, idle_ns);
 }
 
 NEREID_EXPORT void nereid_pins_unpin(nereid_pins* pins, nereid_text key) {
@@ -193,8 +195,14 @@ NEREID_EXPORT std::size_t nereid_pins_expire(nereid_pins* pins, std::uint64_t no
   return pins->pins.Expire(now_ns);
 }
 
-NEREID_EXPORT std::size_t nereid_pins_count_of(nereid_pins* pins, std::uint64_t target) {
-  return pins->pins.CountOf(pins->targets[target].lock().get());
+// A request of the sequence runs until `nereid_pins_release`.
+NEREID_EXPORT void nereid_pins_hold(
+    nereid_pins* pins, nereid_text key, std::uint64_t now_ns, std::uint64_t request) {
+  pins->held[request] = pins->pins.Find(key.view(), now_ns);
+}
+
+NEREID_EXPORT void nereid_pins_release(nereid_pins* pins, std::uint64_t request) {
+  pins->held.erase(request);
 }
 
 NEREID_EXPORT std::size_t nereid_pins_size(const nereid_pins* pins) { return pins->pins.size(); }

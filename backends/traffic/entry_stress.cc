@@ -48,20 +48,15 @@ class Crowd {
 
 }  // namespace
 
-// Takes that succeeded, less those given back: every third thread gives half of its takes back.
+// Takes that succeeded.
 NEREID_EXPORT std::int64_t nereid_stress_allowance(
     std::int64_t attempts, std::size_t threads, std::size_t tries) {
   nereid::AllowanceCount count;
   count.Adopt(nereid::Allowance{"stress", attempts, -1, -1}, 0, 0);
   std::atomic<std::int64_t> kept{0};
-  Together(threads, [&](std::size_t thread) {
+  Together(threads, [&](std::size_t) {
     for (std::size_t i = 0; i < tries; ++i) {
-      if (!count.Take(1)) continue;
-      if (thread % 3 == 0 && i % 2 == 0) {
-        count.GiveBack();
-      } else {
-        kept.fetch_add(1);
-      }
+      if (count.Take(1)) kept.fetch_add(1);
     }
   });
   return kept.load();

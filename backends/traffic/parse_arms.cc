@@ -32,7 +32,10 @@ void PolicyParser::ReadArmOptions(LineWords* words, Arm* arm) {
     policy_->primary = policy_->arms.size();
   }
   if (words->Take("cost")) arm->cost = words->Decimal("cost");
-  if (words->Take("accuracy")) arm->accuracy = words->Decimal("accuracy");
+  if (words->Take("accuracy")) {
+    arm->accuracy = words->Decimal("accuracy");
+    if (arm->accuracy > 1) words->Fail("accuracy is at most 1");
+  }
   if (words->Take("capacity")) {
     arm->capacity = static_cast<std::uint32_t>(words->Number("capacity", 1, kMaxCount));
   }

@@ -64,15 +64,6 @@ std::size_t SequencePins::Expire(std::uint64_t now_ns) {
   return dropped.size();
 }
 
-std::size_t SequencePins::CountOf(const void* target) const {
-  std::size_t count = 0;
-  for (const Shard& shard : shards_) {
-    const std::lock_guard<std::mutex> lock(shard.mutex);
-    for (const auto& pin : shard.pins) count += pin.second.target.get() == target ? 1 : 0;
-  }
-  return count;
-}
-
 std::size_t SequencePins::size() const {
   std::size_t count = 0;
   for (const Shard& shard : shards_) {

@@ -23,16 +23,14 @@ class SequencePins {
   // The sequence's target, and the pin is as good as new; null when there is none or it has expired.
   Target Find(std::string_view key, std::uint64_t now_ns);
 
-  // Binds the sequence, also anew, until it has not been asked for during more than `idle_ns`.
+  // Binds the sequence, also anew, until it has been idle for more than `idle_ns`: not asked for, and
+  // the target, which is this sequence's alone, held by nobody else.
   void Pin(std::string_view key, Target target, std::uint64_t now_ns, std::uint64_t idle_ns);
 
   void Unpin(std::string_view key);
 
   // Drops what expired; how many.
   std::size_t Expire(std::uint64_t now_ns);
-
-  // Pins on this target. Goes through all of them: for metrics and reloads, not for each request.
-  std::size_t CountOf(const void* target) const;
 
   std::size_t size() const;
 
@@ -44,7 +42,7 @@ class SequencePins {
     std::uint64_t used_ns = 0;
     std::uint64_t idle_ns = 0;
 
-    // Who else holds the target is at work on the sequence.
+    // Who else holds the target is at work on the sequence: that ages nothing.
     bool Expired(std::uint64_t now_ns) {
       if (target.use_count() > 1) used_ns = std::max(used_ns, now_ns);
       return now_ns > used_ns && now_ns - used_ns > idle_ns;

@@ -40,7 +40,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "allowance_take": (_BOOL, _HANDLE, _U64),
     "allowance_spent": (_BOOL, _HANDLE, _U64),
     "allowance_failed": (None, _HANDLE),
-    "allowance_give_back": (None, _HANDLE),
+    "allowance_continue": (_BOOL, _HANDLE, _HANDLE, Text),
     "allowance_attempts_left": (_I64, _HANDLE),
     "allowance_failures_left": (_I64, _HANDLE),
     "peak_ewma": (
@@ -58,7 +58,8 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "pins_pin": (None, _HANDLE, Text, _U64, _U64, _U64),
     "pins_unpin": (None, _HANDLE, Text),
     "pins_expire": (_SIZE, _HANDLE, _U64),
-    "pins_count_of": (_SIZE, _HANDLE, _U64),
+    "pins_hold": (None, _HANDLE, Text, _U64, _U64),
+    "pins_release": (None, _HANDLE, _U64),
     "pins_size": (_SIZE, _HANDLE),
     "pins_dropped": (_SIZE, _HANDLE),
     "compare": (
@@ -165,8 +166,9 @@ class AllowanceCount(_Part):
     def failed(self) -> None:
         self._call("failed")
 
-    def give_back(self) -> None:
-        self._call("give_back")
+    def continue_from(self, other: AllowanceCount, grant: str) -> bool:
+        """Take over what another arm's count has left of the grant."""
+        return bool(self._call("continue", other._handle, Text.of(grant)))
 
     @property
     def left(self) -> tuple[int, int]:
@@ -206,8 +208,12 @@ class SequencePins(_Part):
     def expire(self, now_ns: int) -> int:
         return int(self._call("expire", now_ns))
 
-    def count_of(self, target: int) -> int:
-        return int(self._call("count_of", target))
+    def hold(self, key: str, now_ns: int, request: int) -> None:
+        """A request of the sequence begins, and runs until it is released."""
+        self._call("hold", Text.of(key), now_ns, request)
+
+    def release(self, request: int) -> None:
+        self._call("release", request)
 
     @property
     def dropped(self) -> int:

@@ -138,14 +138,28 @@ def test_failures_spend_it_too_and_never_go_below_nothing() -> None:
     assert not count.take()
 
 
-def test_giving_back_never_makes_more_than_was_granted() -> None:
-    count = AllowanceCount()
-    count.adopt("a", attempts=2)
-    count.give_back()
-    assert count.left == (2, -1)
-    count.take()
-    count.give_back()
-    assert count.left == (2, -1)
+def test_a_grant_goes_on_with_another_arm() -> None:
+    old, new = AllowanceCount(), AllowanceCount()
+    old.adopt("a", attempts=5, failures=2)
+    old.take()
+    old.failed()
+    assert not new.continue_from(old, "b")
+    assert new.continue_from(old, "a")
+    new.adopt("a", attempts=5, failures=2)
+    assert new.left == (4, 1)
+    new.adopt("b", attempts=7)
+    assert new.left == (7, -1)
+
+
+def test_a_grant_goes_on_from_where_it_was_parked() -> None:
+    old, new = AllowanceCount(), AllowanceCount()
+    old.adopt("a", attempts=5)
+    old.take()
+    old.adopt("")
+    assert new.continue_from(old, "a")
+    assert new.left == (-1, -1)  # nothing is bounded before a policy says so
+    new.adopt("a", attempts=5)
+    assert new.left == (4, -1)
 
 
 def test_the_deadline_is_kept_on_the_steady_clock() -> None:

@@ -200,6 +200,7 @@ def line_of(start: str) -> str:
         ("arm digits.v3", "arm digits.v3.cd34ef cost 1.", "no cost such as"),
         ("arm digits.v3", "arm digits.v3.cd34ef cost 1000000000.1", "no cost such as"),
         ("arm digits.v3", "arm digits.v3.cd34ef cost nan", "no cost such as"),
+        ("arm digits.v3", "arm digits.v3.cd34ef accuracy 1.01", "accuracy is at most 1"),
         ("arm digits.v3", "arm digits.v3.cd34ef accuracy 1 cost 1", "unknown word 'cost'"),
         ("arm digits.v3", "arm digits.v3.cd34ef cost 1 cost 1", "unknown word 'cost'"),
         ("arm digits.v3", "arm digits.v3.cd34ef capacity 0", "no capacity from 1"),
