@@ -85,6 +85,15 @@ def test_another_grant_starts_anew(stage: Stage) -> None:
     assert stage.arms("regranted", 10) == {2: 5, 1: 5}
 
 
+def test_a_version_served_anew_goes_on_with_its_grant(stage: Stage) -> None:
+    stage.endpoint("renamed", [10_000, 0, 0])
+    grant = granted("a", attempts=5)
+    stage.route("renamed", CANDIDATE_ONLY, allowances=grant)
+    assert stage.arms("renamed", 3) == {2: 3}
+    stage.route("renamed", CANDIDATE_ONLY, versions=[1, 3], allowances=grant)
+    assert stage.arms("renamed", 10) == {3: 2, 1: 8}
+
+
 def test_a_policy_without_an_allowance_lifts_it(stage: Stage) -> None:
     stage.endpoint("lifted", CANDIDATE_ONLY, allowances=granted("a", attempts=1))
     stage.arms("lifted", 2)

@@ -150,3 +150,19 @@ def test_the_router_may_be_unloaded_meanwhile(stage: Stage) -> None:
     eventually(lambda: stage.in_flight("leaving") == 0)
     stage.server.load("leaving")
     assert version_of(stage.ask("leaving")) == 1
+
+
+def test_what_comes_after_the_caller_left_is_not_held_against_the_arm(stage: Stage) -> None:
+    breaker = (
+        "breaker consecutive 1 rate 0 min_requests 1 window_us 10000000 "
+        "open_us 600000000 max_open_us 600000000"
+    )
+    stage.endpoint("innocent", [0, 10_000], breaker, BOUNDLESS_RESCUE)
+    told = {"v2.delay_ms": 300, "v2.stubborn": True, "v2.fail": "INTERNAL"}
+    pending = stage.begin("innocent", told)
+    eventually(lambda: stage.in_flight("innocent", 2) == 1)
+    pending.cancel()
+    stage.expect("innocent", {"v2 error": 1})
+    assert version_of(stage.ask("innocent")) == 2
+    assert version_of(stage.ask("innocent", {"v2.fail": "INTERNAL"})) == 1
+    assert version_of(stage.ask("innocent")) == 1  # a failure that counts does open it

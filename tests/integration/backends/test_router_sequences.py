@@ -183,6 +183,24 @@ def test_a_full_arm_still_takes_its_own(stage: Stage) -> None:
     assert pinned(stage, "full") == {}
 
 
+def test_a_long_request_does_not_age_it(stage: Stage) -> None:
+    stage.endpoint("patient", SECOND, "sequences finish idle_us 300000")
+    start(stage, "patient", 4)
+    stage.route("patient", FIRST, "sequences finish idle_us 300000")
+    long = stage.begin("patient", {"delay_ms": 1500}, sequence_id=4)
+    assert version_of(long.answer()) == 2
+    assert go_on(stage, "patient", 4) == 2
+    assert end(stage, "patient", 4) == 2
+
+
+def test_its_requests_use_up_the_allowance(stage: Stage) -> None:
+    stage.endpoint("uses", SECOND, allowances=["1 grant a attempts 5 failures - until_ms -"])
+    start(stage, "uses", 4)
+    assert [go_on(stage, "uses", 4) for _ in range(3)] == [2, 2, 2]
+    assert stage.arms("uses", 3) == {2: 1, 1: 2}
+    assert end(stage, "uses", 4) == 2
+
+
 def test_a_spent_allowance_does_not_move_it(stage: Stage) -> None:
     grant = ["1 grant a attempts 1 failures - until_ms -"]
     stage.endpoint("spent", SECOND, allowances=grant)
