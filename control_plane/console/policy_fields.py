@@ -41,7 +41,12 @@ ARM: Mapping[str, Kind] = {
     "max_in_flight": WHOLE,
     "timeout": TEXT,
 }
-ALLOWANCE: Mapping[str, Kind] = {"attempts": WHOLE, "failures": WHOLE, "until": TEXT}
+ALLOWANCE: Mapping[str, Kind] = {
+    "attempts": WHOLE,
+    "failures": WHOLE,
+    "until": TEXT,
+    "grant": TEXT,
+}
 SHADOW: Mapping[str, Kind] = {"percent": TEXT, "max_in_flight": WHOLE, "compare": TEXT}
 
 STICKY = ("source", "name", "salt")

@@ -185,7 +185,8 @@ def plan(
 ) -> None:
     """Show what `deploy` with the same arguments would do, and do nothing.
 
-    Exits 1 when the plan has a finding of severity error: `deploy` would be refused.
+    Exits 1 when the plan has a finding of severity error: `deploy` would be taken, and callers
+    who are served now would be refused.
     """
     wanted = Wanted.of(arms or (), primary, policy)
     with session.client() as client:

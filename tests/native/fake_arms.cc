@@ -57,7 +57,8 @@ std::vector<char> ReadInput(const Request& request) {
   for (const auto& input : request.inputs) {
     std::vector<char> all;
     for (const Piece& piece : input->pieces) {
-      const char* base = static_cast<const char*>(piece.base);
+      const char* base =
+          static_cast<const char*>(piece.on_device ? BehindDevice(piece.base) : piece.base);
       all.insert(all.end(), base, base + piece.size);
     }
     if (input == request.inputs.front()) data = std::move(all);

@@ -296,7 +296,7 @@ TRITONSERVER_Error* TRITONBACKEND_InputBuffer(
   const Piece& piece = Of<Input>(handle, Kind::kInput, __func__)->pieces.at(index);
   *buffer = piece.base;
   *byte_size = piece.size;
-  *memory = TRITONSERVER_MEMORY_CPU;
+  *memory = piece.on_device ? TRITONSERVER_MEMORY_GPU : TRITONSERVER_MEMORY_CPU;
   *memory_id = 0;
   return nullptr;
 }
@@ -371,6 +371,7 @@ TRITONSERVER_Error* TRITONBACKEND_ResponseOutput(
   OuterResponse* response = Of<OuterResponse>(handle, Kind::kOuterResponse, __func__);
   response->outputs.push_back(std::make_unique<Output>());
   response->outputs.back()->name = name;
+  response->outputs.back()->on_device = response->caller->on_device;
   *output = reinterpret_cast<TRITONBACKEND_Output*>(response->outputs.back().get());
   return nullptr;
 }
@@ -382,8 +383,8 @@ TRITONSERVER_Error* TRITONBACKEND_OutputBuffer(
   if (output->allocated) Violation("an output was given a buffer twice");
   output->allocated = true;
   output->data.resize(byte_size);
-  *buffer = output->data.data();
-  *memory = TRITONSERVER_MEMORY_CPU;
+  *buffer = output->on_device ? OnDevice(output->data.data()) : output->data.data();
+  *memory = output->on_device ? TRITONSERVER_MEMORY_GPU : TRITONSERVER_MEMORY_CPU;
   *memory_id = 0;
   return nullptr;
 }

@@ -230,6 +230,7 @@ std::shared_ptr<Caller> Infer(
     const ModelPointer& model, const RequestShape& shape, std::function<void(Caller&)> on_end) {
   auto caller = std::make_shared<Caller>();
   caller->decoupled = model->decoupled;
+  caller->on_device = shape.on_device;
   caller->on_end = std::move(on_end);
   auto request = std::make_unique<Request>(Kind::kOuterRequest);
   request->caller = caller;
@@ -255,7 +256,8 @@ std::shared_ptr<Caller> Infer(
         i + 1 == shape.pieces ? shape.input_bytes - piece * static_cast<std::size_t>(i) : piece;
     input->owned.emplace_back(new char[size]);
     std::fill_n(input->owned.back().get(), size, shape.fill);
-    input->pieces.push_back({input->owned.back().get(), size});
+    const char* base = input->owned.back().get();
+    input->pieces.push_back({shape.on_device ? OnDevice(base) : base, size, shape.on_device});
   }
   request->inputs.push_back(std::move(input));
   request->outputs.push_back("y");

@@ -66,7 +66,12 @@ using Parameters = std::vector<std::unique_ptr<Parameter>>;
 struct Piece {
   const void* base;
   std::size_t size;
+  bool on_device = false;
 };
+
+// The card's address of this memory, and back. What is no card's stays as it is.
+void* OnDevice(const void* memory);
+void* BehindDevice(const void* pointer);
 
 struct Input : Object {
   Input() : Object(Kind::kInput) {}
@@ -141,6 +146,7 @@ struct Output : Object {
   std::string name;
   std::vector<char> data;
   bool allocated = false;
+  bool on_device = false;
 };
 
 struct OuterResponse : Object {

@@ -283,9 +283,10 @@ TRITONSERVER_Error* TRITONSERVER_InferenceRequestAddInput(
 }
 TRITONSERVER_Error* TRITONSERVER_InferenceRequestAppendInputData(
     TRITONSERVER_InferenceRequest* request, const char* name, const void* base,
-    std::size_t byte_size, TRITONSERVER_MemoryType, std::int64_t) {
+    std::size_t byte_size, TRITONSERVER_MemoryType memory, std::int64_t) {
   FAKE_MAY_FAIL();
-  Find(Inner(request, __func__), name, __func__)->pieces.push_back({base, byte_size});
+  const bool on_device = memory == TRITONSERVER_MEMORY_GPU;
+  Find(Inner(request, __func__), name, __func__)->pieces.push_back({base, byte_size, on_device});
   return nullptr;
 }
 TRITONSERVER_Error* TRITONSERVER_InferenceRequestAddRequestedOutput(

@@ -88,6 +88,7 @@ class Caller {
 
   std::atomic<bool> cancelled{false};
   bool decoupled = false;
+  bool on_device = false;   // wants its outputs on the card
   // The rest is guarded by `mutex` until Wait() has returned.
   mutable std::mutex mutex;
   int finals = 0;
@@ -111,6 +112,7 @@ struct RequestShape {
   std::size_t input_bytes = 64;
   int pieces = 1;
   char fill = 'x';
+  bool on_device = false;   // tensors lie on the card, both ways
 };
 
 // One loaded router. It is finalized on a thread of its own when the last request and the last

@@ -78,6 +78,20 @@ Scenario Large() {
   return s;
 }
 
+// Copied back for the caller, and ahead for a shadow and an arm with a timeout.
+Scenario OnDevice() {
+  Scenario s{"on-device", Pair(" timeout_us 10000000"),
+             "slots 0:10000\nshadow 1 parts 3000 max_in_flight 6 compare y\n", GoodPair, nullptr};
+  s.request = [](std::uint64_t n) {
+    RequestShape shape = Plain(n);
+    shape.on_device = n % 3 != 0;
+    return shape;
+  };
+  s.shadow_arm = kCanary;
+  s.check = NoErrors;
+  return s;
+}
+
 Scenario Errors() {
   Scenario s{"errors", Pair(), "slots 0:5000 1:5000\n", nullptr, Plain};
   s.set_arms = [] {
@@ -416,7 +430,7 @@ Scenario Everything() {
 
 const std::vector<Scenario>& Scenarios() {
   static const std::vector<Scenario> all{
-      Weighted(),  Large(),         Errors(),   AbsentArm(),          Decoupled(), Cancelled(),
+      Weighted(),  Large(),         OnDevice(), Errors(),   AbsentArm(),          Decoupled(), Cancelled(),
       CancelledAtRandom(), Rescued(), RescuedAbsent(), BothFail(), Broken(), TimedOut(),
       RescuedFromTimeout(), Limited(), Shadowed(), ByRulesAndKeys(), Sequences(), Allowed(),
       Adaptive(), Everything()};

@@ -24,11 +24,15 @@ HARNESS = (
     "scenarios.cc",
     "fake_arms.cc",
     "fake_backend.cc",
+    "fake_cuda.cc",
     "fake_metrics.cc",
     "fake_model.cc",
     "fake_server.cc",
     "fake_statistics.cc",
 )
+
+# What the executable has is found by dlsym: its CUDA runtime.
+LINKED = ("-pthread", "-ldl", "-rdynamic")
 
 
 class NativeBuildError(RuntimeError):
@@ -110,7 +114,7 @@ def program(name: str, sources: Sequence[Path], flavour: Flavour, *, compiler: s
         binary = folder / name
         # A running program keeps its file: a fresh one takes the name.
         fresh = folder / f"{name}.new"
-        _run([*command, *flavour.flags, *map(str, objects), "-pthread", "-ldl", "-o", str(fresh)])
+        _run([*command, *flavour.flags, *map(str, objects), *LINKED, "-o", str(fresh)])
         fresh.replace(binary)
     return binary
 

@@ -54,10 +54,12 @@ def router_config(
     The generation is a parameter for people and for reading back what a server holds.
     Priorities are declared here, too: Triton takes them off requests to a model without, and
     gives one without a priority the router's default, so the arms have the same
-    (`planning.arm_checks`).
+    (`planning.arm_checks`). That brings in Triton's dynamic batcher, which with a single
+    instance now and then oversleeps a request by half a second; with two it does not.
     """
     max_batch_size = min(config["max_batch_size"] for config in arm_configs)
     batched = max_batch_size > 0
+    levels, default = priorities_of(arm_configs[0])
     config: dict[str, Any] = {
         "backend": "traffic",
         "max_batch_size": max_batch_size,
@@ -66,13 +68,12 @@ def router_config(
         "input": [_tensor(t, batched, reshape=False) for t in signature.inputs],
         "output": [_tensor(t, batched, reshape=False) for t in signature.outputs],
         "version_policy": {"all": {}},
-        "instance_group": [{"count": 1, "kind": "KIND_CPU"}],
+        "instance_group": [{"count": 2 if levels else 1, "kind": "KIND_CPU"}],
         "parameters": {
             "nereid_endpoint": {"string_value": endpoint},
             "nereid_generation": {"string_value": str(generation)},
         },
     }
-    levels, default = priorities_of(arm_configs[0])
     if levels:
         config["dynamic_batching"] = _priorities(levels, default)
     if any(is_decoupled(one) for one in arm_configs):

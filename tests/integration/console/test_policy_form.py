@@ -77,7 +77,7 @@ def stored(document: dict[str, Any]) -> dict[str, Any] | None:
         return None
 
 
-policies = documents().map(stored).filter(bool)
+policies = documents(grants=True).map(stored).filter(bool)
 
 
 @settings(max_examples=25, deadline=None)
