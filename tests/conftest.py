@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.environment import HOME
+
+# How fast an example is drawn says how busy the machine is, and nothing of the project.
+settings.register_profile("nereid", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nereid")
 
 
 def pytest_sessionfinish() -> None:

@@ -99,7 +99,9 @@ def test_unloading_twice_is_no_error(subject: Subject) -> None:
 def test_metrics_have_names_labels_and_values(real: RunningTriton) -> None:
     with closing(HttpTritonMetrics(real.options.metrics_url)) as metrics:
         samples = metrics.scrape()
-    assert all(sample.name and sample.value >= 0 for sample in samples)
+    assert samples
+    # A gauge may have nothing to say (NaN); nothing that Triton counts is below zero.
+    assert all(sample.name and not sample.value < 0 for sample in samples)
 
 
 def test_without_the_control_key_nothing_is_controlled(real: RunningTriton) -> None:

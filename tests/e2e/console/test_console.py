@@ -221,7 +221,8 @@ def test_the_kill_switch_asks_acts_and_is_undone(
     assert infer(serving_stack, 1).startswith("digits.v2.")
 
     page = tab.open("/console/")
-    page.get_by_role("link", name="Everything to the primary").click()
+    card = page.locator(".n-card").filter(has=page.get_by_role("link", name="digits", exact=True))
+    card.get_by_role("link", name="Everything to the primary").click()
     expect(page.get_by_text("Send every request of digits to its primary?")).to_be_visible()
     page.get_by_label("Why").fill("an incident")
     page.get_by_role("button", name="Everything to the primary").click()

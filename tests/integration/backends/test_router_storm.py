@@ -106,5 +106,7 @@ def test_callers_who_go_away_as_the_rescue_begins(stage: Stage) -> None:
         eventually(lambda: stage.in_flight("restless") == 0)
     outcomes = Counter[str](stage.outcomes("restless"))
     assert outcomes.total() - outcomes["v2 both_failed"] == 240
-    assert outcomes["v1 cancelled"] + outcomes["v2 cancelled"] == 240
+    # One that was cancelled in the instant of its timeout is not replayed, and was late.
+    ended = ("v1 cancelled", "v2 cancelled", "v2 timeout")
+    assert sum(outcomes[each] for each in ended) == 240
     assert version_of(stage.ask("restless")) == 2
