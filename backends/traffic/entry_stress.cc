@@ -81,9 +81,11 @@ NEREID_EXPORT std::int64_t nereid_stress_budget(
   return rescues.most();
 }
 
-// The most probes in flight at once, while a breaker opens, half-opens and closes again and again.
+// The most probes in flight at once, while a breaker opens, half-opens and closes, until it has
+// closed `rounds` times: how many tries that takes is the scheduler's doing (a probe's thread that
+// has to wait for its core keeps all others out for as long).
 NEREID_EXPORT std::int64_t nereid_stress_breaker(
-    std::size_t threads, std::size_t tries, std::uint64_t* openings, std::uint64_t* closings) {
+    std::size_t threads, std::uint64_t rounds, std::uint64_t* openings, std::uint64_t* closings) {
   nereid::Breaker breaker;
   const nereid::BreakerRule rule{3, 5000, 10, 10'000, 1'000, 4'000, 0};
   Crowd probes;
@@ -91,10 +93,13 @@ NEREID_EXPORT std::int64_t nereid_stress_breaker(
   std::atomic<std::uint64_t> opened{0};
   std::atomic<std::uint64_t> closed{0};
   Together(threads, [&](std::size_t) {
-    for (std::size_t i = 0; i < tries; ++i) {
+    for (std::size_t i = 0; closed.load() < rounds; ++i) {
       const std::uint64_t now = now_ns.fetch_add(100);
       const nereid::Breaker::Pass pass = breaker.Ask(rule, now);
-      if (!pass.allowed) continue;
+      if (!pass.allowed) {
+        std::this_thread::yield();
+        continue;
+      }
       if (pass.probe) probes.Enter();
       std::this_thread::yield();
       // Long stretches of failures and of successes, so that it goes both ways.

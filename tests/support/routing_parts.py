@@ -68,7 +68,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     ),
     "stress_allowance": (_I64, _I64, _SIZE, _SIZE),
     "stress_budget": (_I64, _U32, _U32, _SIZE, _SIZE, _SIZE),
-    "stress_breaker": (_I64, _SIZE, _SIZE, ctypes.POINTER(_U64), ctypes.POINTER(_U64)),
+    "stress_breaker": (_I64, _SIZE, _U64, ctypes.POINTER(_U64), ctypes.POINTER(_U64)),
     "stress_pins": (_U64, _SIZE, _SIZE),
 }
 

@@ -33,11 +33,9 @@ def test_a_rescue_budget_is_never_exceeded(
 
 def test_a_half_open_breaker_has_one_probe_at_most() -> None:
     opened, closed = ctypes.c_uint64(), ctypes.c_uint64()
-    most = parts().nereid_stress_breaker(
-        THREADS, 20_000, ctypes.byref(opened), ctypes.byref(closed)
-    )
+    most = parts().nereid_stress_breaker(THREADS, 50, ctypes.byref(opened), ctypes.byref(closed))
     assert most == 1
-    assert opened.value >= closed.value >= 5  # it went round and round
+    assert opened.value >= closed.value >= 50
 
 
 def test_sequences_are_never_confused() -> None:
