@@ -87,6 +87,7 @@ void Records::Refresh(std::uint64_t now_ns) {
   std::vector<std::shared_ptr<EndpointRecord>> endpoints;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    DropIdle();  // a router may have gone long after the load that replaced it
     for (const auto& [name, endpoint] : endpoints_) {
       endpoints.push_back(endpoint);
       if (auto router = endpoint->router.lock()) routers.push_back(std::move(router));

@@ -69,7 +69,7 @@ class Records {
   // others are out.
   void Adopt(const std::shared_ptr<Router>& router, std::uint64_t now_ns);
 
-  // Shows the gauges that nobody sets when they change, and lets idle sequences go.
+  // Shows the gauges that nobody sets when they change, and lets idle sequences and arms go.
   void Refresh(std::uint64_t now_ns);
 
  private:
