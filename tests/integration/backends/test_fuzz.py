@@ -13,7 +13,7 @@ from tests.support import native
 from tests.support.native import FUZZ, NATIVE
 
 CORPUS = NATIVE / "corpus"
-COMPILERS = ("clang++", *(f"clang++-{version}" for version in range(19, 13, -1)))
+COMPILERS = ("clang++", *(f"clang++-{version}" for version in range(40, 13, -1)))
 
 
 def find_clang() -> str:
