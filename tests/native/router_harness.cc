@@ -271,6 +271,10 @@ int main(int argc, char** argv) {
     if (words[i] == "--requests") options.requests = std::stoull(words[i + 1]);
   }
   fake::Quiet(true);
+  if (!words.empty() && words[0] == "list") {
+    for (const Scenario& scenario : Scenarios()) std::puts(scenario.name.c_str());
+    return 0;
+  }
   // 3: everything that ran is well, but the backend refused a policy.
   if (words.size() >= 2 && words[0] == "run") return RunAll(words[1], options) ? 0 : 3;
   if (!words.empty() && words[0] == "faults") return RunFaults() ? 0 : 3;
@@ -279,6 +283,6 @@ int main(int argc, char** argv) {
     BreakRule(words[1]);
     return 0;
   }
-  std::fprintf(stderr, "usage: router_harness run <scenario|all> | faults | flat\n");
+  std::fprintf(stderr, "usage: router_harness list | run <scenario|all> | faults | flat\n");
   return 2;
 }
