@@ -31,7 +31,7 @@ _bounds = _object(
     until=st.sampled_from(["2026-11-24T13:00:00Z", "2027-01-01T00:00:00.250+02:00"]),
 ).filter(bool)
 _granted = st.builds(
-    lambda bounds, grant: bounds | grant, _bounds, _object(grant=_texts.filter(bool))
+    lambda bounds, grant: bounds | grant, _bounds, _object(grant=_texts.map(str.strip).filter(bool))
 )
 
 _tests = _object(

@@ -155,8 +155,9 @@ def _allowance(raw: Fields) -> Allowance | None:
         until=_moment(fields),
         grant=fields.text("grant"),
     )
-    if allowance.grant == "":
-        fields.note("grant", "invalid", "a grant is a text that is not empty, or left out")
+    if allowance.grant is not None and allowance.grant != (allowance.grant.strip() or None):
+        detail = "a grant is a text that is not empty and has no space at its ends, or left out"
+        fields.note("grant", "invalid", detail)
     if len(raw.found) == before and allowance == Allowance(grant=allowance.grant):
         detail = "an allowance needs at least one of attempts, failures and until"
         fields.note("", "required", detail)
