@@ -60,7 +60,7 @@ ALLOWANCE = _object(
         "grant": {
             "type": "string",
             "minLength": 1,
-            "description": "any text; another one grants the same numbers anew",
+            "description": "a line of text; another one grants the same numbers anew",
             "example": "2026-11-24, second try",
         },
     },

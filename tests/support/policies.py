@@ -12,6 +12,8 @@ from control_plane.domain.routing.policy import SLOTS
 NAMES = ("stable", "candidate", "third", "fourth")
 
 _texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+# What a form's field holds: one line, no spaces at its ends.
+_lines = _texts.filter(str.isprintable).map(str.strip).filter(bool)
 _durations = st.sampled_from(["250ms", "1.5s", "10s", "90s", "10m", "1h"])
 _header_names = st.sampled_from(["x-user-id", "X-Tenant-Name", "x-request-class", "x-nereid-lane"])
 _parameter_names = _texts.filter(bool).map(lambda text: f"p{text}")
@@ -30,9 +32,7 @@ _bounds = _object(
     failures=_counts,
     until=st.sampled_from(["2026-11-24T13:00:00Z", "2027-01-01T00:00:00.250+02:00"]),
 ).filter(bool)
-_granted = st.builds(
-    lambda bounds, grant: bounds | grant, _bounds, _object(grant=_texts.map(str.strip).filter(bool))
-)
+_granted = st.builds(lambda bounds, grant: bounds | grant, _bounds, _object(grant=_lines))
 
 _tests = _object(
     **{

@@ -51,7 +51,7 @@ class OnChange(StrEnum):
 class Allowance:
     """How much one arm may be tried, on each server; None is no bound.
 
-    `until` is a moment in milliseconds since 1970 (UTC). `grant` is any text: another one grants
+    `until` is a moment in milliseconds since 1970 (UTC). `grant` is a line of text: another grants
     the same numbers anew.
     """
 

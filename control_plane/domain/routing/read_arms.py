@@ -155,8 +155,8 @@ def _allowance(raw: Fields) -> Allowance | None:
         until=_moment(fields),
         grant=fields.text("grant"),
     )
-    if allowance.grant is not None and allowance.grant != (allowance.grant.strip() or None):
-        detail = "a grant is a text that is not empty and has no space at its ends, or left out"
+    if allowance.grant is not None and not _is_line(allowance.grant):
+        detail = "a grant is one line of text with no space at its ends, or left out"
         fields.note("grant", "invalid", detail)
     if len(raw.found) == before and allowance == Allowance(grant=allowance.grant):
         detail = "an allowance needs at least one of attempts, failures and until"
@@ -245,3 +245,8 @@ def _broken_roles(arms: list[Arm]) -> list[Violation]:
             )
             found.append(Violation(f"/arms/{i}/allowance", "primary", detail))
     return found
+
+
+def _is_line(text: str) -> bool:
+    """Whether a form's field gives the text back as it got it."""
+    return text == text.strip() != "" and text.isprintable()

@@ -169,6 +169,11 @@ RULE = {"when": {"header:x-user-id": {"equals": "ada"}}, "arm": "candidate"}
         (with_arm(allowance={"attempts": 1, "grant": ""}), "/arms/1/allowance/grant", "invalid"),
         (with_arm(allowance={"attempts": 1, "grant": " "}), "/arms/1/allowance/grant", "invalid"),
         (with_arm(allowance={"attempts": 1, "grant": "b "}), "/arms/1/allowance/grant", "invalid"),
+        (
+            with_arm(allowance={"attempts": 1, "grant": "b\nc"}),
+            "/arms/1/allowance/grant",
+            "invalid",
+        ),
         (with_arm(allowance={"attempts": 1, "grant": 7}), "/arms/1/allowance/grant", "type"),
         (with_arm(allowance=5), "/arms/1/allowance", "type"),
         (with_arm(allowance={"attempts": 0}), "/arms/1/allowance/attempts", "invalid"),
