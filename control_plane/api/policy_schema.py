@@ -76,7 +76,14 @@ ARM = _object(
     {
         "name": _NAME | {"description": "by default <model>-v<version>"},
         "model": _NAME,
-        "version": _count("the version's number"),
+        "version": {
+            "oneOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": "^@[A-Za-z0-9_-]{1,255}$"},
+            ],
+            "description": "the version's number; in what is sent also an alias (@champion), "
+            "whose number is stored",
+        },
         "weight": _percent(
             "the share in percent, two decimals at most; together 100. With the mode adaptive "
             "all may be left out, and 0 takes an arm out of the choice"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, re_path
 from django.views import View
 
+from control_plane.api.aliases_resource import AliasesView, AliasView
 from control_plane.api.audit_resource import AuditView
 from control_plane.api.endpoints_resource import (
     EndpointsView,
@@ -26,6 +27,9 @@ app_name = "api"
 # characters are left out: the database cannot even be asked for a NUL.
 NAME = r"(?P<name>[^/\x00-\x1f\x7f]+)"
 NUMBER = r"(?P<number>[0-9]{1,9})"
+# A version's number, or an alias: @champion.
+VERSION = r"(?P<number>[0-9]{1,9}|@[^/\x00-\x1f\x7f]+)"
+ALIAS = NAME.replace("name", "alias")
 
 
 def at(pattern: str, view: type[View], name: str) -> URLPattern:
@@ -38,8 +42,10 @@ urlpatterns = [
     at(r"models", ModelsView, "models"),
     at(rf"models/{NAME}", ModelView, "model"),
     at(rf"models/{NAME}/versions", VersionsView, "versions"),
-    at(rf"models/{NAME}/versions/{NUMBER}", VersionView, "version"),
-    at(rf"models/{NAME}/versions/{NUMBER}/download", DownloadView, "download"),
+    at(rf"models/{NAME}/versions/{VERSION}", VersionView, "version"),
+    at(rf"models/{NAME}/versions/{VERSION}/download", DownloadView, "download"),
+    at(rf"models/{NAME}/aliases", AliasesView, "aliases"),
+    at(rf"models/{NAME}/aliases/{ALIAS}", AliasView, "alias"),
     at(r"endpoints", EndpointsView, "endpoints"),
     at(rf"endpoints/{NAME}", EndpointView, "endpoint"),
     at(rf"endpoints/{NAME}/policy", PolicyView, "policy"),

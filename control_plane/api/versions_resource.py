@@ -126,18 +126,18 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
 
 
 class VersionView(ResourceView):
-    """One version."""
+    """One version, by its number or by an alias: `3`, `@champion`."""
 
     write_permission = "registry.delete_modelversion"
 
     @extend_schema(responses=VersionSerializer)
-    def get(self, request: Request, name: str, number: int) -> Response:
+    def get(self, request: Request, name: str, number: str) -> Response:
         """One version."""
         version = get_version(name, number)
         return Response(VersionSerializer(version, context={"request": request}).data)
 
     @extend_schema(responses={204: None})
-    def delete(self, request: Request, name: str, number: int) -> Response:
+    def delete(self, request: Request, name: str, number: str) -> Response:
         """Removes a version that no revision uses."""
         delete_version(version=get_version(name, number), actor=self.actor)
         return Response(status=204)
@@ -147,7 +147,7 @@ class DownloadView(ResourceView):
     """The artifact of a version."""
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
-    def get(self, request: Request, name: str, number: int) -> FileResponse:
+    def get(self, request: Request, name: str, number: str) -> FileResponse:
         """The model file, as it was uploaded."""
         version = get_version(name, number)
         path = wiring.artifact_store().path(version.artifact_id)

@@ -14,7 +14,6 @@ from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.planning.changes import Change, changes, loads, unified_diff, unloads
 from control_plane.domain.planning.compiling import compile_plan
 from control_plane.domain.planning.plan import Plan
-from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.routing.policy import RoutingPolicy
 from control_plane.domain.violations import (
     ConflictError,
@@ -26,6 +25,7 @@ from control_plane.domain.violations import (
 from control_plane.endpoints.findings import Finding, findings
 from control_plane.endpoints.generations import floor_of
 from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.endpoints.policies import read_policy
 from control_plane.endpoints.revisions import register
 from control_plane.endpoints.selectors import (
     endpoints,
@@ -161,7 +161,7 @@ def set_policy(
         # What is gone back to was accepted once; whether its headers still come is not the
         # moment's question.
         headers = None if restores else settings.NEREID_FORWARDED_HEADERS
-        policy = parse_policy(document, headers)
+        policy = read_policy(document, headers)
         latest = latest_plan(endpoint)
         slots_of = _slots_of(restores, latest)
         plan = compile_for(endpoint, policy, next_generation(endpoint), latest, slots_of=slots_of)
@@ -308,7 +308,7 @@ def preview(*, name: str, document: object, print_config: ConfigPrinter) -> Prev
     """
     endpoint = get_endpoint(name)
     before = serving_plan(endpoint)
-    policy = parse_policy(document, settings.NEREID_FORWARDED_HEADERS)
+    policy = read_policy(document, settings.NEREID_FORWARDED_HEADERS)
     after = compile_for(endpoint, policy, next_generation(endpoint), latest_plan(endpoint))
     return Preview(
         changes=changes(before, after),

@@ -8,6 +8,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from control_plane.domain.names import PUBLIC_NAME_RULE
+from control_plane.domain.registry.aliases import MAX_ALIAS
 
 public_name = RegexValidator(r"\A[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?\Z", PUBLIC_NAME_RULE)
 
@@ -93,7 +94,38 @@ class ModelVersion(models.Model):
                 condition=~models.Q(state="ready") | models.Q(signature__isnull=False),
                 name="version_ready_has_signature",
             ),
+            # What the reference of an alias (migration 0003) leans on.
+            models.UniqueConstraint(fields=["id", "model"], name="version_of_its_model"),
         )
 
     def __str__(self) -> str:
         return f"{self.model.name} v{self.number}"
+
+
+class Alias(models.Model):
+    """A name that points to one version of its model, and can be moved to another.
+
+    That the version is one of this model, the database holds (migration 0003).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="aliases")
+    name = models.CharField(max_length=MAX_ALIAS)
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="aliases")
+    updated_at = models.DateTimeField(auto_now=True)
+    updated_by = models.CharField(max_length=150)
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name_plural = "aliases"
+        constraints = (
+            models.UniqueConstraint(fields=["model", "name"], name="alias_once_in_model"),
+            models.CheckConstraint(
+                condition=models.Q(name__regex=r"^[A-Za-z0-9_-]+$")
+                & ~models.Q(name__iregex=r"^(latest|v[0-9]+)$"),
+                name="alias_follows_the_rule",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model.name}@{self.name}"

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from control_plane.adapters.profiles import load_profile
 from control_plane.domain.planning.plan import VersionSpec
+from control_plane.domain.registry.aliases import alias_in
 from control_plane.domain.signature import Signature
 from control_plane.domain.violations import NotFoundError
-from control_plane.registry.models import Model, ModelVersion, VersionState
+from control_plane.registry.models import Alias, Model, ModelVersion, VersionState
 
 
 def get_model(name: str) -> Model:
@@ -23,19 +24,45 @@ def get_model(name: str) -> Model:
         raise NotFoundError(f"there is no model named {name!r}") from None
 
 
-def get_version(model: str, number: int) -> ModelVersion:
-    """That version of that model.
+def get_version(model: str, reference: int | str) -> ModelVersion:
+    """That version of that model, by its number or by an alias: `3`, `@champion`.
 
     Raises:
-        NotFoundError: there is no such model, or no such version of it.
+        NotFoundError: there is no such model, or no such version or alias of it.
     """
     get_model(model)
+    versions = ModelVersion.objects.select_related("model", "artifact").filter(model__name=model)
+    alias = alias_in(reference)
     try:
-        return ModelVersion.objects.select_related("model", "artifact").get(
-            model__name=model, number=number
-        )
+        if alias is not None:
+            return versions.get(aliases__name=alias)
+        return versions.get(number=reference)
     except ModelVersion.DoesNotExist:
-        raise NotFoundError(f"model {model!r} has no version {number}") from None
+        what = f"version {reference}" if alias is None else f"alias {alias!r}"
+        raise NotFoundError(f"model {model!r} has no {what}") from None
+
+
+def get_alias(model: str, alias: str) -> Alias:
+    """That alias of that model, with its version.
+
+    Raises:
+        NotFoundError: there is no such model, or no such alias of it.
+    """
+    found = get_model(model).aliases.select_related("model", "version").filter(name=alias).first()
+    if found is None:
+        raise NotFoundError(f"model {model!r} has no alias {alias!r}")
+    return found
+
+
+def alias_numbers(wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Those of the wanted (model, alias) that there are, with their versions, in one query."""
+    pairs = set(wanted)
+    if not pairs:
+        return {}
+    found = Alias.objects.filter(
+        model__name__in={model for model, _ in pairs}, name__in={alias for _, alias in pairs}
+    ).values_list("model__name", "name", "version__number")
+    return {(model, name): number for model, name, number in found if (model, name) in pairs}
 
 
 def ready_versions(wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], ModelVersion]:

@@ -99,7 +99,8 @@ def _arm(raw: Fields, even: bool) -> Arm:
     model = _name(raw, "model")
     version = raw.get("version")
     if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= MAX_VERSION:
-        raw.note("version", "invalid", f"a version is a whole number from 1 to {MAX_VERSION}")
+        detail = f"a version is a whole number from 1 to {MAX_VERSION}, or an alias: '@champion'"
+        raw.note("version", "invalid", detail)
         version = 0
     name = _name(raw, "name", default=default_arm_name(model, version))
     return Arm(

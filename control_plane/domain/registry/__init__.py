@@ -1,0 +1,1 @@
+"""Rules of the registry: aliases, states, figures, provenance, service levels."""
