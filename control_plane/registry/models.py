@@ -84,6 +84,7 @@ class ModelVersion(models.Model):
 
     class Meta:
         ordering = ("model__name", "-number")
+        permissions = (("publish_code", "Can publish versions that carry code"),)
         constraints = (
             models.UniqueConstraint(fields=["model", "number"], name="version_number_once"),
             models.CheckConstraint(
