@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from control_plane.ports.triton import Sample
+from control_plane.telemetry.counters import ArmCounters
+from control_plane.telemetry.latency import bucket_of, own_counts
 
 # nv_* metric -> column; the three compute durations add up.
 MODEL_COLUMNS = {
@@ -28,22 +30,32 @@ MODEL_COLUMNS = {
 ROUTER_REQUESTS = "nereid_requests_total"
 """One increment per attempt, on the arm that ran it, with its outcome."""
 
-HANDED_ON = frozenset({"rescued", "both_failed"})
-"""The arm failed, and the primary was asked in its stead: that attempt counts there."""
+DURATIONS = "nereid_request_duration_us"
+"""The histogram of attempts; `control_plane.telemetry.latency` says how it is kept."""
 
-FAILED = frozenset({"error", "timeout"}) | HANDED_ON
-"""The arm's own failures; what it refused or the caller gave up is none."""
+BREAKER = "nereid_breaker_state"
+ALLOWANCE = "nereid_allowance_left"
 
-SEEN = frozenset({"error", "timeout", "rejected"})
-"""What the caller got as an error."""
+HOST = {
+    "nv_cpu_memory_used_bytes": "memory_used",
+    "nv_cpu_memory_total_bytes": "memory_total",
+    "nv_cpu_utilization": "cpu",
+    "nv_gpu_memory_used_bytes": "gpu_memory_used",
+    "nv_gpu_memory_total_bytes": "gpu_memory_total",
+}
+"""nv_* metric -> what is kept of the machine; several GPUs add up."""
 
 
 @dataclass(frozen=True)
 class Scrape:
     """The rows of one scrape of one server, ready for the store."""
 
+    server_id: UUID
+    sampled_at: datetime
     models: list[dict[str, Any]]
     arms: list[dict[str, Any]]
+    counters: list[ArmCounters]
+    host: dict[str, float]
 
 
 def rows(samples: Iterable[Sample], server_id: UUID, sampled_at: datetime) -> Scrape:
@@ -52,11 +64,12 @@ def rows(samples: Iterable[Sample], server_id: UUID, sampled_at: datetime) -> Sc
     Routers are left out of the model rows: their counters stand beside those of the arms that
     did the work, and would count every request twice.
     """
+    page = list(samples)
     models: dict[tuple[str, str], dict[str, int]] = defaultdict(
         lambda: dict.fromkeys(MODEL_COLUMNS.values(), 0)
     )
     arms: dict[tuple[str, str, str], int] = defaultdict(int)
-    for sample in samples:
+    for sample in page:
         name = _counter_name(sample.name)
         if name in MODEL_COLUMNS and "model" in sample.labels:
             key = (sample.labels["model"], sample.labels.get("version", "1"))
@@ -66,6 +79,10 @@ def rows(samples: Iterable[Sample], server_id: UUID, sampled_at: datetime) -> Sc
             arms[labels["endpoint"], labels["arm"], labels["outcome"]] += int(sample.value)
     base = {"sampled_at": sampled_at, "server_id": server_id}
     return Scrape(
+        server_id=server_id,
+        sampled_at=sampled_at,
+        counters=_counters(page, arms),
+        host=_host(page),
         models=[
             {**base, "model": model, "version": version, **values}
             for (model, version), values in models.items()
@@ -76,6 +93,50 @@ def rows(samples: Iterable[Sample], server_id: UUID, sampled_at: datetime) -> Sc
             for (endpoint, arm, outcome), requests in arms.items()
         ],
     )
+
+
+def _counters(
+    page: Iterable[Sample], requests: Mapping[tuple[str, str, str], int]
+) -> list[ArmCounters]:
+    """Every arm that has a counter, a histogram or a gauge."""
+    outcomes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for (endpoint, arm, outcome), count in requests.items():
+        outcomes[endpoint, arm][outcome] = count
+    below: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    others: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for sample in page:
+        if not sample.name.startswith((DURATIONS, BREAKER, ALLOWANCE)):
+            continue
+        of = sample.labels["endpoint"], sample.labels["arm"]
+        if sample.name == f"{DURATIONS}_bucket":
+            below[of].append((bucket_of(sample.labels["le"]), int(sample.value)))
+        elif sample.name == f"{DURATIONS}_sum":
+            others[of]["duration_us"] = int(sample.value)
+        elif sample.name == BREAKER:
+            others[of]["breaker"] = int(sample.value)
+        elif sample.name == ALLOWANCE:
+            others[of][f"{sample.labels['of']}_left"] = int(sample.value)
+    return [
+        ArmCounters(
+            endpoint=endpoint,
+            arm=arm,
+            outcomes=outcomes[endpoint, arm],
+            duration_us=others[endpoint, arm].get("duration_us", 0),
+            buckets=own_counts(below[endpoint, arm]),
+            breaker=others[endpoint, arm].get("breaker"),
+            attempts_left=others[endpoint, arm].get("attempts_left"),
+            failures_left=others[endpoint, arm].get("failures_left"),
+        )
+        for endpoint, arm in sorted({*outcomes, *below, *others})
+    ]
+
+
+def _host(page: Iterable[Sample]) -> dict[str, float]:
+    found: dict[str, float] = defaultdict(float)
+    for sample in page:
+        if sample.name in HOST:
+            found[HOST[sample.name]] += sample.value
+    return dict(found)
 
 
 def _counter_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -10,11 +10,26 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from control_plane.telemetry.samples import FAILED, HANDED_ON, SEEN, Scrape
-from control_plane.telemetry.tables import PARTITIONED, SCHEMA, arm_samples, model_samples
+from control_plane.telemetry.growth import write_growth
+from control_plane.telemetry.outcomes import FAILED, HANDED_ON, SEEN
+from control_plane.telemetry.samples import Scrape
+from control_plane.telemetry.series import Series, read_latencies, read_series
+from control_plane.telemetry.tables import (
+    PARTITIONED,
+    SCHEMA,
+    arm_latest,
+    arm_samples,
+    arm_steps,
+    model_samples,
+    server_latest,
+)
 
 RETENTION = timedelta(days=14)
+RETENTION_OF = {arm_steps.name: timedelta(days=1)}
+"""Shorter where something coarser goes on: only the shortest charts read the single scrapes."""
+
 AHEAD_DAYS = 2
+BREAKERS = ("closed", "half-open", "open")
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,20 @@ class ArmTraffic:
         return self.requests - self.handed_on
 
 
+@dataclass(frozen=True)
+class ArmGuard:
+    """An arm that its router keeps requests from, on one server, at the last scrape.
+
+    `breaker` is `closed`, `half-open` or `open`.
+    """
+
+    server_id: UUID
+    endpoint: str
+    arm: str
+    breaker: str
+    allowance_spent: bool
+
+
 def engine_url(address: str) -> sa.URL:
     """The database URL with the driver this project ships (psycopg 3)."""
     return sa.make_url(address).set(drivername="postgresql+psycopg")
@@ -57,6 +86,7 @@ class TelemetryStore:
                 if found:
                     insert = postgresql.insert(table).on_conflict_do_nothing()
                     connection.execute(insert, found)
+            write_growth(connection, scrape)
 
     def keep_partitions(self, today: date) -> list[str]:
         """Makes the partitions of today and the next days, drops those past retention.
@@ -68,7 +98,7 @@ class TelemetryStore:
             for table in PARTITIONED:
                 for ahead in range(AHEAD_DAYS + 1):
                     self._make_partition(connection, table.name, today + timedelta(days=ahead))
-            return self._drop_old(connection, today - RETENTION)
+            return self._drop_old(connection, today)
 
     def latest(self, server_id: UUID) -> Sequence[sa.RowMapping]:
         """The newest sample of every model of a server."""
@@ -130,6 +160,47 @@ class TelemetryStore:
             rows = connection.execute(query)
             return [ArmTraffic(e, a, *(int(count) for count in counts)) for e, a, *counts in rows]
 
+    def series(self, endpoint: str, now: datetime, step: timedelta, bins: int) -> Series:
+        """An endpoint's arms over time, for a chart (`control_plane.telemetry.series`)."""
+        with self._engine.connect() as connection:
+            return read_series(connection, endpoint, now, step, bins)
+
+    def latencies(
+        self, since: datetime, endpoints: Collection[str]
+    ) -> dict[tuple[str, str], dict[int, float]]:
+        """(endpoint, arm) -> a sketch of its latencies (`control_plane.telemetry.latency`)."""
+        with self._engine.connect() as connection:
+            return read_latencies(connection, since, endpoints)
+
+    def guarded(self) -> list[ArmGuard]:
+        """The arms whose breaker is not closed or that have used up an allowance."""
+        query = sa.select(arm_latest).where(
+            sa.or_(
+                arm_latest.c.breaker > 0,
+                arm_latest.c.attempts_left <= 0,
+                arm_latest.c.failures_left <= 0,
+            )
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(arm_latest.c.endpoint, arm_latest.c.arm))
+            return [
+                ArmGuard(
+                    server_id=row.server_id,
+                    endpoint=row.endpoint,
+                    arm=row.arm,
+                    breaker=BREAKERS[row.breaker or 0],
+                    allowance_spent=0 in (row.attempts_left, row.failures_left),
+                )
+                for row in rows
+            ]
+
+    def host(self, server_id: UUID) -> tuple[datetime | None, Mapping[str, float]]:
+        """When a server was last scraped, and what it said of its memory and processors."""
+        query = sa.select(server_latest).where(server_latest.c.server_id == server_id)
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        return (row.sampled_at, row.host) if row else (None, {})
+
     def dispose(self) -> None:
         """Closes the connections."""
         self._engine.dispose()
@@ -145,7 +216,7 @@ class TelemetryStore:
             )
         )
 
-    def _drop_old(self, connection: sa.Connection, oldest: date) -> list[str]:
+    def _drop_old(self, connection: sa.Connection, today: date) -> list[str]:
         names = connection.scalars(
             sa.text(
                 "SELECT child.relname FROM pg_inherits "
@@ -157,7 +228,8 @@ class TelemetryStore:
         ).all()
         dropped = []
         for name in names:
-            stamp = str(name).rpartition("_")[2]
+            table, _, stamp = str(name).rpartition("_")
+            oldest = today - RETENTION_OF.get(table, RETENTION)
             if stamp.isdigit() and stamp < f"{oldest:%Y%m%d}":
                 connection.execute(sa.text(f'DROP TABLE {SCHEMA}."{name}"'))
                 dropped.append(str(name))

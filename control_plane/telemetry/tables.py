@@ -44,4 +44,65 @@ arm_samples = sa.Table(
     postgresql_partition_by="RANGE (sampled_at)",
 )
 
-PARTITIONED = (model_samples, arm_samples)
+
+def _growth(name: str, sampled_at: str) -> sa.Table:
+    """What each arm's counters grew by; a row where there was something to count."""
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("sampled_at", sa.DateTime(timezone=True), nullable=False, comment=sampled_at),
+        sa.Column("server_id", postgresql.UUID(as_uuid=True), nullable=False),
+        sa.Column("endpoint", sa.Text, nullable=False),
+        sa.Column("arm", sa.Text, nullable=False, comment="the physical model"),
+        sa.Column("covers_ms", sa.Integer, nullable=False, comment="since the scrape before"),
+        sa.Column("requests", sa.BigInteger, nullable=False, comment="attempts"),
+        sa.Column("failures", sa.BigInteger, nullable=False, comment="the arm's own"),
+        sa.Column("handed_on", sa.BigInteger, nullable=False, comment="to the primary"),
+        sa.Column("errors", sa.BigInteger, nullable=False, comment="that callers got"),
+        sa.Column("duration_us", sa.BigInteger, nullable=False, comment="sum"),
+        sa.Column("buckets", postgresql.ARRAY(sa.SmallInteger), nullable=False),
+        sa.Column("counts", postgresql.ARRAY(sa.Integer), nullable=False),
+        sa.PrimaryKeyConstraint("endpoint", "arm", "server_id", "sampled_at"),
+        sa.Index(f"{name}_by_time", "sampled_at"),
+        postgresql_partition_by="RANGE (sampled_at)",
+    )
+
+
+arm_steps = _growth("arm_steps", "the later of the two scrapes")
+arm_minutes = _growth("arm_minutes", "the beginning of the minute")
+
+arm_latest = sa.Table(
+    "arm_latest",
+    metadata,
+    sa.Column("server_id", postgresql.UUID(as_uuid=True), nullable=False),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("arm", sa.Text, nullable=False, comment="the physical model"),
+    sa.Column("outcomes", postgresql.JSONB, nullable=False, comment="since Triton started"),
+    sa.Column("duration_us", sa.BigInteger, nullable=False, comment="sum"),
+    sa.Column("buckets", postgresql.ARRAY(sa.SmallInteger), nullable=False),
+    sa.Column("counts", postgresql.ARRAY(sa.BigInteger), nullable=False),
+    sa.Column("breaker", sa.SmallInteger, comment="0 closed, 1 half-open, 2 open"),
+    sa.Column("attempts_left", sa.BigInteger, comment="of its allowance; null: no bound"),
+    sa.Column("failures_left", sa.BigInteger, comment="of its allowance; null: no bound"),
+    sa.PrimaryKeyConstraint("server_id", "endpoint", "arm"),
+)
+
+server_latest = sa.Table(
+    "server_latest",
+    metadata,
+    sa.Column("server_id", postgresql.UUID(as_uuid=True), primary_key=True),
+    sa.Column("sampled_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("host", postgresql.JSONB, nullable=False, comment="memory and processors, if known"),
+)
+
+server_minutes = sa.Table(
+    "server_minutes",
+    metadata,
+    sa.Column("sampled_at", sa.DateTime(timezone=True), nullable=False, comment="its beginning"),
+    sa.Column("server_id", postgresql.UUID(as_uuid=True), nullable=False),
+    sa.Column("scrapes", sa.Integer, nullable=False, comment="0 is no row: nothing was measured"),
+    sa.PrimaryKeyConstraint("sampled_at", "server_id"),
+    postgresql_partition_by="RANGE (sampled_at)",
+)
+
+PARTITIONED = (model_samples, arm_samples, arm_steps, arm_minutes, server_minutes)

@@ -3,9 +3,9 @@
 import sqlalchemy as sa
 from alembic import context
 
-from control_plane.telemetry.tables import PARTITIONED, SCHEMA, metadata
+from control_plane.telemetry.tables import SCHEMA, metadata
 
-PARENTS = {table.name for table in PARTITIONED}
+TABLES = {table.name for table in metadata.tables.values()}
 
 
 def ours(name: str | None, type_: str, parent_names: object) -> bool:
@@ -13,7 +13,7 @@ def ours(name: str | None, type_: str, parent_names: object) -> bool:
     if type_ == "schema":
         return name == SCHEMA
     if type_ == "table":
-        return name in PARENTS
+        return name in TABLES
     return True
 
 
