@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def _counters(
             others[of]["duration_us"] = int(sample.value)
         elif sample.name == BREAKER:
             others[of]["breaker"] = int(sample.value)
-        elif sample.name == ALLOWANCE:
+        elif sample.name == ALLOWANCE and math.isfinite(sample.value):  # +Inf is no bound
             others[of][f"{sample.labels['of']}_left"] = int(sample.value)
     return [
         ArmCounters(
