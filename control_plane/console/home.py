@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,13 @@ from django.utils.http import urlencode
 
 from control_plane import wiring
 from control_plane.audit.models import AuditEvent
-from control_plane.console.overview import endpoint_cards, recent_traffic, server_rows
+from control_plane.console.endpoint_charts import SPANS, endpoint_charts, span_of
+from control_plane.console.overview import (
+    EndpointCard,
+    endpoint_cards,
+    recent_traffic,
+    server_rows,
+)
 from control_plane.endpoints.models import Endpoint
 from control_plane.registry.models import ModelVersion, VersionState
 
@@ -35,7 +42,36 @@ def live(request: HttpRequest) -> HttpResponse:
 
 
 def live_endpoint(request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
-    """The live part of an endpoint's page."""
+    """The live part of an endpoint's page; the policy in words goes along to its own place."""
+    return _of_endpoint(
+        request,
+        endpoint_id,
+        "console/parts/endpoint_card.html",
+        lambda card: {"heading": False, "words_elsewhere": True},
+    )
+
+
+def live_charts(request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
+    """An endpoint's charts over `?span=`."""
+    span = span_of(request.GET.get("span"))
+    return _of_endpoint(
+        request,
+        endpoint_id,
+        "console/parts/charts.html",
+        lambda card: {
+            "endpoint": card.endpoint,
+            "drawn": endpoint_charts(card, span, wiring.clock().now()),
+            "spans": SPANS,
+        },
+    )
+
+
+def _of_endpoint(
+    request: HttpRequest,
+    endpoint_id: UUID,
+    template: str,
+    more: Callable[[EndpointCard], dict[str, Any]],
+) -> HttpResponse:
     page = reverse("admin:endpoints_endpoint_change", args=[endpoint_id])
     if not admin.site.has_permission(request):
         return _to_login(page)
@@ -46,7 +82,7 @@ def live_endpoint(request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
     if not cards:  # deleted meanwhile: the list says so
         listed = reverse("admin:endpoints_endpoint_changelist")
         return HttpResponse(headers={"HX-Redirect": listed})
-    return _part(request, "console/parts/endpoint_card.html", {"card": cards[0], "heading": False})
+    return _part(request, template, {"card": cards[0], **more(cards[0])})
 
 
 def _part(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
-from control_plane.console.home import live, live_endpoint
+from control_plane.console.home import live, live_charts, live_endpoint
 
 
 class ConsoleSite(UnfoldAdminSite):
@@ -20,4 +20,5 @@ class ConsoleSite(UnfoldAdminSite):
         return [
             path("live/", live, name="live"),
             path("live/<uuid:endpoint_id>/", live_endpoint, name="live_endpoint"),
+            path("live/<uuid:endpoint_id>/charts/", live_charts, name="live_charts"),
         ]

@@ -56,3 +56,24 @@ def size(count: float) -> str:
         count /= 1024
         unit += 1
     return f"{count:.0f} B" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"
+
+
+def microseconds(value: float | None) -> str:
+    """A duration with three digits: 87 µs, 1.24 ms, 24.3 ms, 1.5 s."""
+    if value is None:
+        return "–"  # noqa: RUF001 - a dash people know as "nothing here"
+    for limit, unit, length in ((1e3, "µs", 1), (1e6, "ms", 1e3)):
+        if value < limit:
+            return f"{_three_digits(value / length)} {unit}"
+    return f"{_three_digits(value / 1e6)} s"
+
+
+def percent(value: float | None) -> str:
+    """A percent with at most two decimals."""
+    return number(value) if value is None else f"{number(value)} %"
+
+
+def _three_digits(value: float) -> str:
+    decimals = 0 if value >= 100 else 1 if value >= 10 else 2
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from control_plane import wiring
 from control_plane.audit.models import AuditEvent
+from control_plane.console.endpoint_charts import SPANS, endpoint_charts, span_of
 from control_plane.console.kill_page import kill_page
 from control_plane.console.overview import endpoint_cards, recent_traffic
 from control_plane.console.policy_page import policy_page
@@ -345,7 +346,8 @@ def _state(revision: Any) -> str:
 
 def _page_context(request: HttpRequest, endpoint: Any) -> dict[str, Any]:
     """What an endpoint's page shows around its form."""
-    traffic = recent_traffic(wiring.clock().now())
+    now = wiring.clock().now()
+    traffic = recent_traffic(now)
     cards = endpoint_cards(Endpoint.objects.filter(pk=endpoint.pk), traffic)
     revisions = list(endpoint.revisions.defer("plan", "diff").order_by("-number")[:SHOWN_REVISIONS])
     for revision in revisions:
@@ -357,6 +359,9 @@ def _page_context(request: HttpRequest, endpoint: Any) -> dict[str, Any]:
         "revisions": revisions,
         "serving": endpoint.serving,
     }
+    if cards:
+        span = span_of(request.GET.get("span"))
+        context |= {"drawn": endpoint_charts(cards[0], span, now), "spans": SPANS}
     if request.user.has_perm("audit.view_auditevent"):
         context["events"] = AuditEvent.objects.filter(
             object_type="endpoint", object_id=str(endpoint.pk)

@@ -70,3 +70,15 @@ def metric(value: object) -> str:
 def shape(dims: list[int] | None) -> str:
     """`[?, 1, 8, 8]`; a dimension that varies is a question mark."""
     return f"[{', '.join('?' if dim < 0 else str(dim) for dim in dims or [])}]"
+
+
+@register.filter
+def latency(value: float | None) -> str:
+    """Microseconds in the unit people read."""
+    return words.microseconds(value)
+
+
+@register.filter
+def percent(value: float | None) -> str:
+    """`9.97 %`, or a dash."""
+    return words.percent(value)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -16,45 +13,20 @@ from django.urls import reverse
 from control_plane import wiring
 from control_plane.console.diff import diff_files
 from control_plane.console.words import ago, number, size
-from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.services import create_endpoint
 from control_plane.fleet.models import Server
 from control_plane.ports.triton import Sample
 from control_plane.registry.services import create_model
-from control_plane.telemetry.migrate import migrate
 from control_plane.telemetry.samples import rows
-from control_plane.telemetry.store import TelemetryStore, engine_url
+from control_plane.telemetry.store import TelemetryStore
 from control_plane.wiring import print_config
-from tests.integration.console.conftest import apply, logged_in, policy, ready_version
+from tests.integration.console.conftest import apply, logged_in, physical, policy, ready_version
 from tests.support.fakes import FakeQueue
 
 HOME = "/console/"
 LIVE = "/console/live/"
 HOME_QUERIES = 14
-
-
-@pytest.fixture(scope="module")
-def telemetry_address(postgres: str) -> str:
-    base = engine_url(postgres)
-    engine = sa.create_engine(base, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with engine.connect() as link:
-        link.execute(sa.text("CREATE DATABASE console_telemetry"))
-    url = base.set(database="console_telemetry").render_as_string(hide_password=False)
-    migrate(url)
-    return url
-
-
-@pytest.fixture
-def telemetry(telemetry_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[TelemetryStore]:
-    store = TelemetryStore(telemetry_address)
-    store.keep_partitions((wiring.clock().now() - timedelta(days=1)).date())
-    store.keep_partitions(wiring.clock().now().date())
-    monkeypatch.setattr(wiring, "telemetry", lambda: store)
-    yield store
-    store.dispose()
-    engine = sa.create_engine(engine_url(telemetry_address), poolclass=sa.NullPool)
-    with engine.begin() as link:
-        link.execute(sa.text("TRUNCATE telemetry.arm_samples, telemetry.model_samples"))
 
 
 def observe(store: TelemetryStore, counts: dict[tuple[str, str], int]) -> None:
@@ -70,11 +42,6 @@ def observe(store: TelemetryStore, counts: dict[tuple[str, str], int]) -> None:
             for (arm, outcome), count in counts.items()
         ]
         store.write(rows(samples, server.id, now - timedelta(seconds=seconds)))
-
-
-def physical(number: int) -> str:
-    plan: Any = Revision.objects.order_by("-number").first().plan
-    return next(arm["physical"] for arm in plan["arms"] if arm["version"] == number)
 
 
 def test_shows_the_configured_split_beside_the_observed_one(

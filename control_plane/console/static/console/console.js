@@ -24,13 +24,12 @@
   });
 
   // ---- the live part ------------------------------------------------------------------
-  const LIVE = ["live", "endpoint-live"];
-  const isLive = (event) => LIVE.includes(event.detail?.elt?.id);
+  const isLive = (event) => event.detail?.elt?.hasAttribute?.("data-live");
 
   function offline(hidden) {
     const notice = document.getElementById("offline");
     if (notice) notice.hidden = hidden;
-    for (const id of LIVE) document.getElementById(id)?.classList.toggle("n-stale", !hidden);
+    for (const part of document.querySelectorAll("[data-live]")) part.classList.toggle("n-stale", !hidden);
   }
 
   document.addEventListener("htmx:beforeRequest", (event) => {
