@@ -34,6 +34,7 @@ class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):
 class AuditView(ResourceView, ListAPIView[AuditEvent]):
     """Who did what, newest first."""
 
+    read_permission = "audit.view_auditevent"
     queryset = AuditEvent.objects.all()
     serializer_class = AuditEventSerializer
     pagination_class = NewestPagination

@@ -11,13 +11,13 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from control_plane.access.models import ApiToken, token_digest
+from control_plane.access.models import ApiToken, Bearer, token_digest
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 class TokenAuthentication(BaseAuthentication):
-    """`Authorization: Bearer nrd_…`."""
+    """`Authorization: Bearer nrd_…`; the request's user is the token's `Bearer`."""
 
     def authenticate(self, request: Request) -> tuple[Any, ApiToken] | None:
         words = get_authorization_header(request).split()
@@ -33,7 +33,7 @@ class TokenAuthentication(BaseAuthentication):
         # Once a minute is enough to see what is in use, and spares a write per request.
         if token.last_used_at is None or now - token.last_used_at > _USE_NOTED_EVERY:
             ApiToken.objects.filter(id=token.id).update(last_used_at=now)
-        return token.user, token
+        return Bearer.of(token), token
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="nereid"'

@@ -22,6 +22,7 @@ from control_plane.api.policy_schema import (
     PolicyField,
 )
 from control_plane.api.resource import ResourceView, link, read_body
+from control_plane.domain.access import Kind
 from control_plane.domain.violations import (
     InvalidInputError,
     StaleEditError,
@@ -199,6 +200,8 @@ class KillRequest(serializers.Serializer[Any]):
 class EndpointsView(ResourceView, ListAPIView[Endpoint]):
     """All endpoints."""
 
+    kind = Kind.ENDPOINT
+    read_permission = "endpoints.view_endpoint"
     serializer_class = EndpointSerializer
     search_fields = ("name", "description")
     write_permission = "endpoints.add_endpoint"
@@ -222,6 +225,9 @@ class EndpointsView(ResourceView, ListAPIView[Endpoint]):
 
 class EndpointView(ResourceView):
     """One endpoint."""
+
+    kind = Kind.ENDPOINT
+    read_permission = "endpoints.view_endpoint"
 
     @property
     def write_permission(self) -> str:
@@ -252,6 +258,8 @@ class EndpointView(ResourceView):
 class PolicyView(ResourceView):
     """The routing policy of an endpoint."""
 
+    kind = Kind.ENDPOINT
+    read_permission = "endpoints.view_endpoint"
     write_permission = "endpoints.change_endpoint"
 
     @extend_schema(responses={(200, "application/json"): POLICY_REF})
@@ -285,6 +293,8 @@ class PolicyView(ResourceView):
 class PlanView(ResourceView):
     """The dry run of a policy."""
 
+    kind = Kind.ENDPOINT
+    read_permission = "endpoints.view_endpoint"
     write_permission = "endpoints.view_endpoint"
 
     @extend_schema(request=POLICY_BODY, responses=PlanSerializer, examples=POLICY_EXAMPLES)
@@ -297,6 +307,8 @@ class PlanView(ResourceView):
 class RollbackView(ResourceView):
     """The way back."""
 
+    kind = Kind.ENDPOINT
+    read_permission = "endpoints.view_endpoint"
     write_permission = "endpoints.change_endpoint"
 
     @extend_schema(request=RollbackRequest, responses={202: PolicyAccepted})
@@ -316,6 +328,8 @@ class RollbackView(ResourceView):
 class KillView(ResourceView):
     """The kill switch."""
 
+    kind = Kind.ENDPOINT
+    read_permission = "endpoints.view_endpoint"
     write_permission = "endpoints.change_endpoint"
 
     @extend_schema(

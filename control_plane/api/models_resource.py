@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from control_plane.api.fields import TextField
 from control_plane.api.resource import ResourceView, link, read_body
+from control_plane.domain.access import Kind
 from control_plane.registry.models import Model
 from control_plane.registry.selectors import get_model
 from control_plane.registry.services import create_model, delete_model, update_model
@@ -69,6 +70,7 @@ EXAMPLE = OpenApiExample(
 class ModelsView(ResourceView, ListAPIView[Model]):
     """All models."""
 
+    kind = Kind.MODEL
     queryset = Model.objects.annotate(highest=Max("versions__number"))
     serializer_class = ModelSerializer
     search_fields = ("name", "description", "owner")
@@ -84,6 +86,8 @@ class ModelsView(ResourceView, ListAPIView[Model]):
 
 class ModelView(ResourceView):
     """One model."""
+
+    kind = Kind.MODEL
 
     @property
     def write_permission(self) -> str:

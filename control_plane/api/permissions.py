@@ -7,23 +7,52 @@ from typing import Any
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from control_plane.access.models import Bearer
+from control_plane.access.selectors import may_somewhere
+from control_plane.domain.access import Kind, Target, in_words, roles_with
+
 
 class RecordPermission(BasePermission):
-    """Everybody who is logged in reads; a write needs the view's Django permission.
+    """A view says which permission a read needs (`read_permission`) and which a write.
 
-    A view names it as `write_permission`; one that names none takes no writes.
+    A view about models or endpoints says so (`kind`): then a grant on the name in its path is
+    enough, a list shows what there are grants for, and a new one takes a grant on its name. A
+    view that names no `write_permission` takes no writes.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         user = request.user
         if not user or not user.is_authenticated:
             return False
-        if request.method in SAFE_METHODS:
-            return True
         if request.method not in view.allowed_methods:
             return True  # which method there is does not depend on who asks: 405 says it
-        needed = getattr(view, "write_permission", None)
+        reads = request.method in SAFE_METHODS
+        needed = view.read_permission if reads else getattr(view, "write_permission", None)
         if needed is None:
             return False
-        self.message = f"this needs the permission {needed}"
-        return bool(user.has_perm(needed))
+        target = _target(request, view)
+        self.message = _refusal(user, needed, target)
+        if reads and target is None:
+            return may_somewhere(user, needed, view.kind)
+        return bool(user.has_perm(needed, target))
+
+
+def _target(request: Request, view: Any) -> Target | None:
+    """What the request is about: the name in its path, or that of what it makes."""
+    kind: Kind | None = view.kind
+    if kind is None:
+        return None
+    if (name := view.kwargs.get("name")) is not None:
+        return Target(kind, str(name))
+    if request.method in SAFE_METHODS:
+        return None
+    body = request.data
+    name = body.get("name") if isinstance(body, dict) else None
+    return Target(kind, name) if isinstance(name, str) else None
+
+
+def _refusal(user: Any, needed: str, target: Target | None) -> str:
+    where = f" on {target}" if target else ""
+    if isinstance(user, Bearer) and user.owner_has_perm(needed, target):
+        return f"this token is for {user.token.scope}, and this needs {needed}{where}"
+    return f"this needs {needed}{where}: ask for the role {in_words(roles_with(needed))}"

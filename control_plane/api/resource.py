@@ -4,25 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from rest_framework import serializers
-from rest_framework.filters import SearchFilter
+from rest_framework.filters import BaseFilterBackend, SearchFilter
 from rest_framework.request import Request
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
+from control_plane.access.selectors import allowed_names
+from control_plane.access.targets import only_named
 from control_plane.api.pagination import AllowedOrdering
 from control_plane.api.parsers import StrictJSONParser
+from control_plane.domain.access import Kind
 from control_plane.domain.stored_json import pointer_part
 from control_plane.domain.violations import InvalidInputError, Violation
 
 _MAX_UNKNOWN = 20
 
 
-class ResourceView(APIView):
-    """A view of one resource; `ordering_fields` is the allow-list of a list's `?ordering=`."""
+class OnlyVisible(BaseFilterBackend):
+    """Of a list, what the caller may see: everything, or what there is a grant for."""
 
+    def filter_queryset(
+        self, request: Request, queryset: QuerySet[Any], view: Any
+    ) -> QuerySet[Any]:
+        if view.kind is None:
+            return queryset
+        return only_named(queryset, allowed_names(request.user, view.read_permission, view.kind))
+
+
+class ResourceView(APIView):
+    """A view of one resource; `ordering_fields` is the allow-list of a list's `?ordering=`.
+
+    `kind`, `read_permission` and `write_permission` say who may: see `RecordPermission`.
+    """
+
+    kind: Kind | None = None
+    read_permission: str = "registry.view_model"
     parser_classes: Any = (StrictJSONParser,)
-    filter_backends: Any = (SearchFilter, AllowedOrdering)
+    filter_backends: Any = (OnlyVisible, SearchFilter, AllowedOrdering)
     ordering_fields: tuple[str, ...] = ("name", "created_at")
 
     @property

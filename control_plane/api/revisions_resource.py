@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from control_plane.api.pagination import NumberPagination
 from control_plane.api.policy_schema import PolicyField
 from control_plane.api.resource import ResourceView
+from control_plane.domain.access import Kind
 from control_plane.domain.violations import InvalidInputError, NotFoundError, Violation
 from control_plane.endpoints.models import Revision
 from control_plane.endpoints.selectors import get_endpoint
@@ -47,6 +48,8 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
 class RevisionsView(ResourceView, ListAPIView[Revision]):
     """The revisions of an endpoint."""
 
+    kind = Kind.ENDPOINT
+    read_permission = "endpoints.view_revision"
     queryset = Revision.objects.none()
     serializer_class = RevisionSerializer
     pagination_class = NumberPagination
@@ -70,6 +73,9 @@ class RevisionsView(ResourceView, ListAPIView[Revision]):
 
 class RevisionView(ResourceView):
     """One revision."""
+
+    kind = Kind.ENDPOINT
+    read_permission = "endpoints.view_revision"
 
     @extend_schema(responses=RevisionSerializer)
     def get(self, request: Request, name: str, number: int) -> Response:

@@ -64,6 +64,7 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
 class ServersView(ResourceView, ListAPIView[Server]):
     """All servers."""
 
+    read_permission = "fleet.view_server"
     serializer_class = ServerSerializer
     search_fields = ("name",)
 
@@ -74,6 +75,7 @@ class ServersView(ResourceView, ListAPIView[Server]):
 class ServerView(ResourceView):
     """One server."""
 
+    read_permission = "fleet.view_server"
     write_permission = "fleet.delete_server"
 
     @extend_schema(responses=ServerSerializer)

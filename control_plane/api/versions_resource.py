@@ -22,6 +22,7 @@ from control_plane.api.fields import NumberField, TextField, WholeNumberField
 from control_plane.api.pagination import NumberPagination
 from control_plane.api.parsers import parse_json
 from control_plane.api.resource import ResourceView, link, read_object
+from control_plane.domain.access import Kind
 from control_plane.domain.violations import InvalidInputError, Violation
 from control_plane.registry.models import ModelVersion
 from control_plane.registry.selectors import get_model, get_version
@@ -84,6 +85,8 @@ class VersionUpload(serializers.Serializer[Any]):
 class VersionsView(ResourceView, ListAPIView[ModelVersion]):
     """The versions of a model."""
 
+    kind = Kind.MODEL
+    read_permission = "registry.view_modelversion"
     queryset = ModelVersion.objects.none()
     serializer_class = VersionSerializer
     pagination_class = NumberPagination
@@ -128,6 +131,8 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
 class VersionView(ResourceView):
     """One version, by its number or by an alias: `3`, `@champion`."""
 
+    kind = Kind.MODEL
+    read_permission = "registry.view_modelversion"
     write_permission = "registry.delete_modelversion"
 
     @extend_schema(responses=VersionSerializer)
@@ -145,6 +150,9 @@ class VersionView(ResourceView):
 
 class DownloadView(ResourceView):
     """The artifact of a version."""
+
+    kind = Kind.MODEL
+    read_permission = "registry.view_modelversion"
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     def get(self, request: Request, name: str, number: str) -> FileResponse:

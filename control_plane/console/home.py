@@ -22,6 +22,7 @@ from control_plane.console.overview import (
     recent_traffic,
     server_rows,
 )
+from control_plane.console.rights import sees, visible
 from control_plane.endpoints.models import Endpoint
 from control_plane.registry.models import ModelVersion, VersionState
 
@@ -75,11 +76,12 @@ def _of_endpoint(
     page = reverse("admin:endpoints_endpoint_change", args=[endpoint_id])
     if not admin.site.has_permission(request):
         return _to_login(page)
-    if not request.user.has_perm("endpoints.view_endpoint"):
+    if not sees(request.user, "endpoints.Endpoint"):
         raise PermissionDenied
     traffic = recent_traffic(wiring.clock().now())
-    cards = endpoint_cards(Endpoint.objects.filter(pk=endpoint_id), traffic)
-    if not cards:  # deleted meanwhile: the list says so
+    rows = visible(request.user, Endpoint.objects.filter(pk=endpoint_id))
+    cards = endpoint_cards(rows, traffic)
+    if not cards:  # deleted meanwhile, or no longer theirs to see: the list says so
         listed = reverse("admin:endpoints_endpoint_changelist")
         return HttpResponse(headers={"HX-Redirect": listed})
     return _part(request, template, {"card": cards[0], **more(cards[0])})
@@ -103,7 +105,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     may = request.user.has_perm
     context: dict[str, Any] = {
         "now": now,
-        "sees_endpoints": may("endpoints.view_endpoint"),
+        "sees_endpoints": sees(request.user, "endpoints.Endpoint"),
         "sees_servers": may("fleet.view_server"),
         "sees_audit": may("audit.view_auditevent"),
     }
@@ -121,8 +123,8 @@ def overview(request: HttpRequest) -> dict[str, Any]:
 def _endpoints(request: HttpRequest) -> dict[str, Any]:
     may = request.user.has_perm
     traffic = recent_traffic(wiring.clock().now())
-    statuses = list(Endpoint.objects.values_list("status", flat=True))
-    wanted = Endpoint.objects.all()
+    wanted = visible(request.user, Endpoint.objects.all())
+    statuses = list(wanted.values_list("status", flat=True))
     cards = endpoint_cards(wanted, traffic, CARDS)
     found: dict[str, Any] = {
         "traffic": traffic,
@@ -130,7 +132,9 @@ def _endpoints(request: HttpRequest) -> dict[str, Any]:
         "more": max(0, len(statuses) - len(cards)),
         "endpoints_total": len(statuses),
         "endpoints_healthy": statuses.count("Healthy"),
-        "changes_endpoints": may("endpoints.change_endpoint"),
+        "changeable": {
+            card.endpoint.name for card in cards if may("endpoints.change_endpoint", card.endpoint)
+        },
         "adds_endpoints": may("endpoints.add_endpoint"),
     }
     if not cards:

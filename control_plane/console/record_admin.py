@@ -20,10 +20,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from control_plane.console import words
+from control_plane.console.rights import GrantedAdmin
 from control_plane.console.templatetags.console import ago
 from control_plane.domain.violations import ConflictError, InvalidInputError, NotFoundError
 
@@ -55,7 +55,7 @@ def label(text: str, colour: str = "") -> SafeString:
     return render_to_string("unfold/helpers/label.html", {"text": text, "type": kind})
 
 
-class RecordAdmin(ModelAdmin):
+class RecordAdmin(GrantedAdmin):
     """A record that can be looked at; what else is possible, subclasses add.
 
     `empty_*` is what an empty list says: what the record is and how the first one comes about.
@@ -168,10 +168,10 @@ class ServiceAdmin(RecordAdmin):
     pointers: ClassVar[Mapping[str, str]] = {}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return ModelAdmin.has_add_permission(self, request)
+        return self.may(request, "add")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return ModelAdmin.has_change_permission(self, request, obj)
+        return self.may(request, "change", obj)
 
     def write(self, request: HttpRequest, form: forms.ModelForm, change: bool) -> models.Model:
         """Calls the service; returns what it wrote."""
@@ -205,6 +205,8 @@ class ServiceAdmin(RecordAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Django's hook: the service writes, and the form's object becomes what it wrote."""
+        if not change:
+            self.check_new(request, form.cleaned_data)
         saved = self.write(request, form, change)
         obj.pk, obj._state.adding, obj._state.db = saved.pk, False, saved._state.db
         obj.refresh_from_db()
@@ -214,7 +216,7 @@ class DeletableAdmin(ServiceAdmin):
     """A record that a service deletes, after the person was told what that does."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return ModelAdmin.has_delete_permission(self, request, obj)
+        return self.may(request, "delete", obj)
 
     def remove(self, request: HttpRequest, record: Any) -> str:
         """Calls the service; returns what to tell the person."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from typing import ClassVar
 
 from django.core.validators import RegexValidator
 from django.db import models
 
+from control_plane.domain.access import AccessPath, Kind
 from control_plane.domain.names import PUBLIC_NAME_RULE
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.planning.reconcile import Status
@@ -20,6 +22,8 @@ class Endpoint(models.Model):
     `policy` and `generation` are intent; `observed_generation`, `status` and `reason` are
     what reconcile found. `lease_*` is held by the reconcile that is at work.
     """
+
+    access_path: ClassVar = AccessPath(Kind.ENDPOINT, "name")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(
@@ -80,6 +84,8 @@ class RetiredName(models.Model):
 
 class Revision(models.Model):
     """An immutable compiled plan of an endpoint, or why it could not be compiled."""
+
+    access_path: ClassVar = AccessPath(Kind.ENDPOINT, "endpoint__name")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="revisions")
@@ -142,6 +148,8 @@ class RevisionVersion(models.Model):
 
 class Placement(models.Model):
     """What one server was observed to hold of one endpoint, and what it was last told."""
+
+    access_path: ClassVar = AccessPath(Kind.ENDPOINT, "endpoint__name")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="placements")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from typing import ClassVar
 
 from django.core.validators import RegexValidator
 from django.db import models
 
+from control_plane.domain.access import AccessPath, Kind
 from control_plane.domain.names import PUBLIC_NAME_RULE
 from control_plane.domain.registry.aliases import MAX_ALIAS
 
@@ -26,6 +28,8 @@ class Artifact(models.Model):
 
 class Model(models.Model):
     """A named line of versions."""
+
+    access_path: ClassVar = AccessPath(Kind.MODEL, "name")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=63, unique=True, validators=[public_name])
@@ -60,6 +64,8 @@ class VersionState(models.TextChoices):
 
 class ModelVersion(models.Model):
     """One immutable version: an artifact and what it takes and gives."""
+
+    access_path: ClassVar = AccessPath(Kind.MODEL, "model__name")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="versions")

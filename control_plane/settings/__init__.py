@@ -124,6 +124,7 @@ ROOT_URLCONF = "control_plane.urls"
 WSGI_APPLICATION = "control_plane.wsgi.application"
 APPEND_SLASH = False  # the API answers with and without; a redirect would drop a PUT's body
 LOGIN_URL = "admin:login"
+AUTHENTICATION_BACKENDS = ["control_plane.access.backend.AccessBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},

@@ -362,7 +362,7 @@ def _page_context(request: HttpRequest, endpoint: Any) -> dict[str, Any]:
     if cards:
         span = span_of(request.GET.get("span"))
         context |= {"drawn": endpoint_charts(cards[0], span, now), "spans": SPANS}
-    if request.user.has_perm("audit.view_auditevent"):
+    if request.user.has_perm("audit.view_auditevent", endpoint):
         context["events"] = AuditEvent.objects.filter(
             object_type="endpoint", object_id=str(endpoint.pk)
         ).defer("before", "after")[:SHOWN_EVENTS]

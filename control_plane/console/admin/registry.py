@@ -152,7 +152,10 @@ class ModelAdmin(DeletableAdmin):
         return HttpResponseRedirect(f"{form}?model={object_id}")
 
     def has_upload_permission(self, request: HttpRequest, object_id: str = "") -> bool:
-        return request.user.has_perm("registry.add_modelversion")
+        if request.user.has_perm("registry.add_modelversion"):
+            return True
+        model = self.get_object(request, str(object_id))
+        return request.user.has_perm("registry.add_modelversion", model)
 
 
 @admin.register(Artifact)

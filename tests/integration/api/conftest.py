@@ -13,6 +13,8 @@ from django.test import Client
 
 from control_plane import wiring
 from control_plane.access.models import ApiToken
+from control_plane.access.roles import role_group
+from control_plane.domain.access import Role
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
 from tests.support.fakes import FakeQueue
 from tests.support.plans import DIGITS
@@ -74,7 +76,9 @@ def api(db: None, queue: FakeQueue) -> Api:
 @pytest.fixture
 def reader(db: None, queue: FakeQueue) -> Api:
     """The API as somebody who may read only."""
-    return Api(token_of("ben"))
+    token = token_of("ben")
+    get_user_model().objects.get(username="ben").groups.add(role_group(Role.VIEWER))
+    return Api(token)
 
 
 @pytest.fixture
