@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from control_plane.api.fields import WholeNumberField
 from control_plane.api.resource import ResourceView, link, read_body
+from control_plane.domain.access import Kind
 from control_plane.domain.routing.policy import MAX_VERSION
 from control_plane.registry.aliases import delete_alias, set_alias
 from control_plane.registry.models import Alias
@@ -43,6 +44,8 @@ EXAMPLE = OpenApiExample("champion", value={"version": 3}, request_only=True)
 class AliasesView(ResourceView, ListAPIView[Alias]):
     """The aliases of a model."""
 
+    kind = Kind.MODEL
+    read_permission = "registry.view_alias"
     queryset = Alias.objects.none()
     serializer_class = AliasSerializer
     search_fields = ("name",)
@@ -56,6 +59,9 @@ class AliasesView(ResourceView, ListAPIView[Alias]):
 
 class AliasView(ResourceView):
     """One alias of a model."""
+
+    kind = Kind.MODEL
+    read_permission = "registry.view_alias"
 
     @property
     def write_permission(self) -> str:

@@ -50,6 +50,7 @@ _MAY: dict[Role, tuple[str, ...]] = {
         "registry.add_model",
         "registry.change_model",
         "registry.*_modelversion",
+        "registry.*_alias",
     ),
     Role.OPERATOR: (*_LOOK, "endpoints.*_endpoint", "fleet.change_server"),
     Role.ADMIN: ("*",),

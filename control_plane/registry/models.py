@@ -115,6 +115,8 @@ class Alias(models.Model):
     That the version is one of this model, the database holds (migration 0003).
     """
 
+    access_path: ClassVar = AccessPath(Kind.MODEL, "model__name")
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="aliases")
     name = models.CharField(max_length=MAX_ALIAS)
