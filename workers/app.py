@@ -16,6 +16,7 @@ app = wiring.celery_app()
 app.conf.beat_schedule = SCHEDULE
 app.conf.imports = (
     "workers.tasks.endpoints",
+    "workers.tasks.idempotency",
     "workers.tasks.node",
     "workers.tasks.registry",
     "workers.tasks.telemetry",

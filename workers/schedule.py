@@ -10,6 +10,7 @@ SWEEP_S = 2.0
 VALIDATION_SWEEP_S = 30.0
 SCRAPE_S = 5.0
 PARTITIONS_S = 3600.0
+FORGET_S = 3600.0
 
 SCHEDULE = {
     "sweep endpoints": {
@@ -31,5 +32,10 @@ SCHEDULE = {
         "task": "telemetry.partitions",
         "schedule": PARTITIONS_S,
         "options": {"expires": PARTITIONS_S},
+    },
+    "forget kept answers": {
+        "task": "idempotency.forget",
+        "schedule": FORGET_S,
+        "options": {"expires": FORGET_S},
     },
 }

@@ -23,6 +23,7 @@ from control_plane.domain.violations import (
     NotFoundError,
     StaleEditError,
 )
+from control_plane.idempotency.services import KeyInUseError, KeyReusedError
 
 logger = logging.getLogger(__name__)
 
@@ -74,24 +75,29 @@ def plain_problem(request: HttpRequest, status: int, detail: str) -> HttpRespons
     return JsonResponse(problem(request, status, detail), status=status, content_type=CONTENT_TYPE)
 
 
+# Errors that are told by their own words: what they are, the status, the words for those without.
+_PLAIN: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
+    ((NotFoundError, Http404), 404, "there is nothing here"),
+    ((StaleEditError,), 412, ""),
+    ((KeyReusedError,), 422, ""),
+    ((ConflictError,), 409, ""),
+    ((PermissionDenied,), 403, "you may not do this"),
+    ((RequestDataTooBig,), 413, "the body is too large"),
+    # Too many fields or files in a form, and the like.
+    ((SuspiciousOperation,), 400, "this request is not one that is answered"),
+)
+
+
 def _describe(error: Exception) -> tuple[int, str, list[dict[str, str]], dict[str, str]]:
     if isinstance(error, InvalidInputError):
         errors = [
             {"pointer": v.pointer, "code": v.code, "detail": v.detail} for v in error.violations
         ]
         return 400, _summary(errors), errors, {}
-    if isinstance(error, NotFoundError | Http404):
-        return 404, str(error) or "there is nothing here", [], {}
-    if isinstance(error, StaleEditError):
-        return 412, str(error), [], {}
-    if isinstance(error, ConflictError):
-        return 409, str(error), [], {}
-    if isinstance(error, PermissionDenied):
-        return 403, str(error) or "you may not do this", [], {}
-    if isinstance(error, RequestDataTooBig):
-        return 413, str(error) or "the body is too large", [], {}
-    if isinstance(error, SuspiciousOperation):  # too many fields or files in a form, and the like
-        return 400, str(error) or "this request is not one that is answered", [], {}
+    for kinds, status, otherwise in _PLAIN:
+        if isinstance(error, kinds):
+            headers = {"Retry-After": "1"} if isinstance(error, KeyInUseError) else {}
+            return status, str(error) or otherwise, [], headers
     if isinstance(error, exceptions.ValidationError):
         errors = _flatten(error.detail, "")
         return 400, _summary(errors), errors, {}

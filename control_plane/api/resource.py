@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from rest_framework import serializers
 from rest_framework.filters import BaseFilterBackend, SearchFilter
 from rest_framework.request import Request
@@ -13,6 +14,7 @@ from rest_framework.views import APIView
 
 from control_plane.access.selectors import allowed_names
 from control_plane.access.targets import only_named
+from control_plane.api.idempotency import answered_once, watch_parts
 from control_plane.api.pagination import AllowedOrdering
 from control_plane.api.parsers import StrictJSONParser
 from control_plane.domain.access import Kind
@@ -44,6 +46,15 @@ class ResourceView(APIView):
     parser_classes: Any = (StrictJSONParser,)
     filter_backends: Any = (OnlyVisible, SearchFilter, AllowedOrdering)
     ordering_fields: tuple[str, ...] = ("name", "created_at")
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "post" in cls.__dict__:
+            cls.post = answered_once(cls.__dict__["post"])
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        watch_parts(request)
+        return super().initialize_request(request, *args, **kwargs)
 
     @property
     def actor(self) -> str:

@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "control_plane.audit",
     "control_plane.access",
+    "control_plane.idempotency",
     "control_plane.fleet",
     "control_plane.registry",
     "control_plane.endpoints",
