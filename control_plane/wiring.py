@@ -16,12 +16,14 @@ from control_plane.adapters.triton.control import HttpTritonControl
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.domain.planning.plan import ModelDirectory
+from control_plane.endpoints.serving import RevisionPlaces
 from control_plane.fleet.agent import NodeAgent
 from control_plane.fleet.node_state import NodeState
 from control_plane.ports.clock import Clock
 from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore
+from control_plane.ports.serving import ServingPlaces
 from control_plane.ports.triton import TritonControl, TritonMetrics
 from control_plane.telemetry.store import TelemetryStore
 
@@ -67,6 +69,10 @@ def artifact_store() -> ArtifactStore:
 
 def inspector() -> ModelInspector:
     return SubprocessInspector()
+
+
+def serving() -> ServingPlaces:
+    return RevisionPlaces()
 
 
 def print_config(directory: ModelDirectory) -> str:

@@ -19,6 +19,7 @@ from control_plane.api.health_resource import HealthView
 from control_plane.api.models_resource import ModelsView, ModelView
 from control_plane.api.revisions_resource import RevisionsView, RevisionView
 from control_plane.api.servers_resource import ServersView, ServerView
+from control_plane.api.version_state_resource import ArchiveView, UnarchiveView
 from control_plane.api.versions_resource import DownloadView, VersionsView, VersionView
 
 app_name = "api"
@@ -44,6 +45,8 @@ urlpatterns = [
     at(rf"models/{NAME}/versions", VersionsView, "versions"),
     at(rf"models/{NAME}/versions/{VERSION}", VersionView, "version"),
     at(rf"models/{NAME}/versions/{VERSION}/download", DownloadView, "download"),
+    at(rf"models/{NAME}/versions/{VERSION}/archive", ArchiveView, "archive"),
+    at(rf"models/{NAME}/versions/{VERSION}/unarchive", UnarchiveView, "unarchive"),
     at(rf"models/{NAME}/aliases", AliasesView, "aliases"),
     at(rf"models/{NAME}/aliases/{ALIAS}", AliasView, "alias"),
     at(r"endpoints", EndpointsView, "endpoints"),

@@ -10,7 +10,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.db.models import QuerySet
 from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.parsers import MultiPartParser
@@ -18,22 +18,39 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from control_plane import wiring
-from control_plane.api.fields import NumberField, TextField, WholeNumberField
+from control_plane.api.fields import TextField, WholeNumberField
 from control_plane.api.pagination import NumberPagination
 from control_plane.api.parsers import parse_json
-from control_plane.api.resource import ResourceView, link, read_object
+from control_plane.api.registry_fields import MetricsField, ProvenanceField, TagsField
+from control_plane.api.resource import ResourceView, link, read_body, read_object
 from control_plane.domain.access import Kind
 from control_plane.domain.violations import InvalidInputError, Violation
+from control_plane.registry.lifecycle import delete_version
 from control_plane.registry.models import ModelVersion
 from control_plane.registry.selectors import get_model, get_version
-from control_plane.registry.services import VersionMetadata, add_version, delete_version
+from control_plane.registry.services import VersionMetadata, add_version
+from control_plane.registry.version_edits import update_version
+
+
+class PlaceSerializer(serializers.Serializer[Any]):
+    """One endpoint that a version serves in."""
+
+    endpoint = serializers.CharField()
+    revision = serializers.IntegerField()
+    arm = serializers.CharField()
+    share = serializers.FloatField(help_text="percent")
+    live = serializers.BooleanField(help_text="false: the revision is on its way")
 
 
 class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
-    """A version as the API shows it."""
+    """A version as the API shows it; `with_places` has to have looked where it serves."""
 
     model = serializers.CharField(source="model.name")
     version = serializers.IntegerField(source="number")
+    aliases = serializers.SerializerMethodField()
+    serves_in = PlaceSerializer(source="places", many=True)
+    metrics = MetricsField()
+    provenance = ProvenanceField()
     artifact = serializers.SerializerMethodField()
     status_url = serializers.SerializerMethodField()
 
@@ -44,6 +61,10 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
             "version",
             "state",
             "state_reason",
+            "aliases",
+            "serves_in",
+            "description",
+            "tags",
             "framework",
             "profile",
             "artifact",
@@ -54,6 +75,9 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
             "created_by",
             "status_url",
         )
+
+    def get_aliases(self, version: ModelVersion) -> list[str]:
+        return [alias.name for alias in version.aliases.all()]
 
     def get_artifact(self, version: ModelVersion) -> dict[str, Any]:
         artifact = version.artifact
@@ -71,8 +95,19 @@ class VersionMetadataSerializer(serializers.Serializer[Any]):
     version = WholeNumberField(required=False, allow_null=True, default=None)
     sha256 = TextField(required=False, allow_null=True, default=None)
     profile = TextField(default="realtime")
-    metrics = serializers.DictField(child=NumberField(), default=dict)
-    provenance = serializers.DictField(default=dict)
+    description = TextField(required=False, allow_blank=True, default="")
+    tags = TagsField(default=dict)
+    metrics = MetricsField(default=dict)
+    provenance = ProvenanceField(default=dict)
+
+
+class VersionPatch(serializers.Serializer[Any]):
+    """What can still be said of a version: tags, metrics and provenance are merged."""
+
+    description = TextField(required=False, allow_blank=True)
+    tags = TagsField(required=False, removing=True)
+    metrics = MetricsField(required=False, removing=True)
+    provenance = ProvenanceField(required=False)
 
 
 class VersionUpload(serializers.Serializer[Any]):
@@ -80,6 +115,15 @@ class VersionUpload(serializers.Serializer[Any]):
 
     artifact = serializers.FileField(help_text="the model file")
     metadata = serializers.CharField(required=False, help_text="JSON, see VersionMetadata")
+
+
+PATCH_EXAMPLES = [
+    OpenApiExample(
+        "measured on another data set",
+        {"metrics": {"holdout-2026": {"accuracy": 0.974}}},
+        request_only=True,
+    )
+]
 
 
 class VersionsView(ResourceView, ListAPIView[ModelVersion]):
@@ -98,9 +142,12 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
         if getattr(self, "swagger_fake_view", False):
             return ModelVersion.objects.none()
         get_model(self.kwargs["name"])
-        return ModelVersion.objects.filter(model__name=self.kwargs["name"]).select_related(
-            "model", "artifact"
-        )
+        rows = ModelVersion.objects.filter(model__name=self.kwargs["name"])
+        return rows.select_related("model", "artifact").prefetch_related("aliases")
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        """A page of versions, with where each serves: one question for all of them."""
+        return with_places(super().paginate_queryset(queryset) or [])
 
     @extend_schema(
         request={"multipart/form-data": VersionUpload}, responses={202: VersionSerializer}
@@ -124,7 +171,7 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
             inspector=wiring.inspector(),
             queue=wiring.queue(),
         )
-        body = VersionSerializer(version, context={"request": request}).data
+        body = version_document(version, request)
         return Response(body, status=202, headers={"Location": body["status_url"]})
 
 
@@ -133,18 +180,33 @@ class VersionView(ResourceView):
 
     kind = Kind.MODEL
     read_permission = "registry.view_modelversion"
-    write_permission = "registry.delete_modelversion"
+
+    @property
+    def write_permission(self) -> str:
+        deleting = self.request.method == "DELETE"
+        return "registry.delete_modelversion" if deleting else "registry.change_modelversion"
 
     @extend_schema(responses=VersionSerializer)
     def get(self, request: Request, name: str, number: str) -> Response:
         """One version."""
-        version = get_version(name, number)
-        return Response(VersionSerializer(version, context={"request": request}).data)
+        return Response(version_document(get_version(name, number), request))
+
+    @extend_schema(request=VersionPatch, responses=VersionSerializer, examples=PATCH_EXAMPLES)
+    def patch(self, request: Request, name: str, number: str) -> Response:
+        """Changes the description, and adds tags, metrics and provenance (JSON merge patch).
+
+        A null removes a tag or a metric. Of the provenance only what is still empty is taken.
+        """
+        changes = read_body(VersionPatch, request)
+        version_id = get_version(name, number).id
+        version = update_version(version_id=version_id, actor=self.actor, changes=changes)
+        return Response(version_document(version, request))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, name: str, number: str) -> Response:
-        """Removes a version that no revision uses."""
-        delete_version(version=get_version(name, number), actor=self.actor)
+        """Removes a version that no revision uses and no alias points to."""
+        version_id = get_version(name, number).id
+        delete_version(version_id=version_id, actor=self.actor, serving=wiring.serving())
         return Response(status=204)
 
 
@@ -163,6 +225,20 @@ class DownloadView(ResourceView):
         digest = base64.b64encode(bytes.fromhex(version.artifact_id)).decode()
         response["Digest"] = f"sha-256={digest}"  # RFC 3230: base64, not hex
         return response
+
+
+def with_places(versions: list[ModelVersion]) -> list[ModelVersion]:
+    """The versions with `places`, where they serve."""
+    places = wiring.serving().of([version.id for version in versions])
+    for version in versions:
+        version.places = places.get(version.id, [])  # type: ignore[attr-defined]
+    return versions
+
+
+def version_document(version: ModelVersion, request: Request) -> dict[str, Any]:
+    """One version as the API shows it."""
+    [shown] = with_places([version])
+    return dict(VersionSerializer(shown, context={"request": request}).data)
 
 
 def _check_size(request: Request) -> None:

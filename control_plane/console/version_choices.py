@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from control_plane.console.policy_rows import VERSION
+from control_plane.domain.registry.metrics import labelled
 from control_plane.registry.models import ModelVersion, VersionState
 
 CHOICES = 500
@@ -44,7 +45,7 @@ def outputs_to_compare(choices: Iterable[Choice], used: Iterable[str]) -> list[s
 def _choice(value: str, version: ModelVersion) -> Choice:
     # In a select there is room for the two that come first by name.
     metrics = ", ".join(
-        f"{name} {number:.4g}" for name, number in sorted(version.metrics.items())[:2]
+        f"{name} {figure:.4g}" for name, figure in list(labelled(version.metrics).items())[:2]
     )
     label = f"{version.model.name} v{version.number}"
     tensors = (version.signature or {}).get("outputs", [])

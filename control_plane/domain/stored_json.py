@@ -73,6 +73,16 @@ def check_tags(tags: Mapping[str, str], where: str = "/tags") -> None:
         )
 
 
+def merged_tags(present: Mapping[str, str], patch: Mapping[str, str | None]) -> dict[str, str]:
+    """The tags after a merge patch (RFC 7396): others stay, null removes.
+
+    >>> merged_tags({"team": "vision", "stage": "trial"}, {"stage": None, "tier": "1"})
+    {'team': 'vision', 'tier': '1'}
+    """
+    both = {**present, **patch}
+    return {key: value for key, value in both.items() if value is not None}
+
+
 def check_provenance(provenance: Mapping[str, Any], where: str = "/provenance") -> None:
     """Refuses a provenance that is too large, or that the database cannot hold.
 

@@ -10,7 +10,7 @@ from control_plane.domain.violations import InvalidInputError, Violation
 from control_plane.endpoints.models import Endpoint, Revision, RevisionVersion
 from control_plane.endpoints.selectors import serving_plan
 from control_plane.ports.config_printer import ConfigPrinter
-from control_plane.registry.models import ModelVersion
+from control_plane.registry.models import ModelVersion, VersionState
 from control_plane.registry.selectors import ready_versions
 
 
@@ -57,15 +57,16 @@ def _next_number(endpoint: Endpoint) -> int:
 def _pin_versions(revision: Revision, plan: Plan) -> None:
     """From here on the database protects every version that the revision uses."""
     versions = ready_versions((p.arm.model, p.arm.version) for p in plan.arms)
-    # Locked, so that none is deleted between this look and the commit.
+    # Locked, so that none is deleted or archived between this look and the commit.
     ids = [version.id for version in versions.values()]
-    locked = set(
-        ModelVersion.objects.select_for_update().filter(id__in=ids).values_list("id", flat=True)
-    )
+    # The state is asked again with the lock: one that was archived meanwhile is not ready.
+    rows = ModelVersion.objects.select_for_update().filter(id__in=ids, state=VersionState.READY)
+    locked = set(rows.values_list("id", flat=True))
     for i, planned in enumerate(plan.arms):
         version = versions.get((planned.arm.model, planned.arm.version))
         if version is None or version.id not in locked:
-            detail = f"{planned.arm.model} version {planned.arm.version} was deleted just now"
+            name = f"{planned.arm.model} version {planned.arm.version}"
+            detail = f"{name} was deleted or archived just now"
             raise InvalidInputError([Violation(f"/arms/{i}/version", "not_found", detail)])
     RevisionVersion.objects.bulk_create(
         RevisionVersion(

@@ -11,6 +11,9 @@ from django.db import models
 from control_plane.domain.access import AccessPath, Kind
 from control_plane.domain.names import PUBLIC_NAME_RULE
 from control_plane.domain.registry.aliases import MAX_ALIAS
+from control_plane.domain.registry.states import VersionState
+
+STATES = [(state.value, state.value.capitalize()) for state in VersionState]
 
 public_name = RegexValidator(r"\A[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?\Z", PUBLIC_NAME_RULE)
 
@@ -52,16 +55,6 @@ class Model(models.Model):
         return self.name
 
 
-class VersionState(models.TextChoices):
-    """Where a version is on its way; only `ready` serves."""
-
-    UPLOADING = "uploading"
-    VALIDATING = "validating"
-    READY = "ready"
-    REJECTED = "rejected"
-    ARCHIVED = "archived"
-
-
 class ModelVersion(models.Model):
     """One immutable version: an artifact and what it takes and gives."""
 
@@ -74,15 +67,15 @@ class ModelVersion(models.Model):
     artifact = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="versions")
     filename = models.CharField(max_length=255)
     profile = models.CharField(max_length=63)
-    state = models.CharField(
-        max_length=16, choices=VersionState.choices, default=VersionState.VALIDATING
-    )
+    state = models.CharField(max_length=16, choices=STATES, default=VersionState.VALIDATING)
     state_reason = models.TextField(blank=True)
     validating_since = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="when a worker took the validation on"
     )
     validation_attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     signature = models.JSONField(null=True, blank=True)
+    description = models.TextField(blank=True, help_text="Markdown")
+    tags = models.JSONField(default=dict, blank=True)
     metrics = models.JSONField(default=dict, blank=True)
     provenance = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -100,6 +93,15 @@ class ModelVersion(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(state="ready") | models.Q(signature__isnull=False),
                 name="version_ready_has_signature",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=[state.value for state in VersionState]),
+                name="version_state_is_known",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state__in=["rejected", "archived"])
+                | ~models.Q(state_reason=""),
+                name="version_out_of_use_says_why",
             ),
             # What the reference of an alias (migration 0003) leans on.
             models.UniqueConstraint(fields=["id", "model"], name="version_of_its_model"),

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Max, ProtectedError
-from django.db.models import Model as DjangoModel
 
 from control_plane.adapters.profiles import DEFAULT_PROFILE, profile_names
 from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
+from control_plane.domain.registry.metrics import check_metrics
+from control_plane.domain.registry.provenance import check_provenance
 from control_plane.domain.routing.policy import MAX_VERSION
-from control_plane.domain.stored_json import (
-    check_provenance,
-    check_storable,
-    check_tags,
-    check_text,
-)
+from control_plane.domain.stored_json import check_tags, check_text
 from control_plane.domain.violations import (
     ConflictError,
     InvalidInputError,
@@ -44,10 +40,7 @@ from control_plane.registry.selectors import get_model
 
 FRAMEWORKS = ("onnx",)
 
-MAX_METRICS = 1000
-
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_USES_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,9 @@ class VersionMetadata:
     number: int | None = None
     sha256: str | None = None
     profile: str = DEFAULT_PROFILE
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -80,7 +75,7 @@ def create_model(
         raise InvalidInputError(
             [Violation("/name", "invalid_name", f"{name!r}: a name has {PUBLIC_NAME_RULE}")]
         )
-    _check_texts({"description": description, "owner": owner, "tags": tags or {}})
+    check_texts({"description": description, "owner": owner, "tags": tags or {}})
     try:
         with transaction.atomic():
             model = Model.objects.create(
@@ -110,7 +105,7 @@ def update_model(*, name: str, actor: str, changes: Mapping[str, Any]) -> Model:
         NotFoundError: there is no such model.
         InvalidInputError: a text cannot be kept.
     """
-    _check_texts(changes)
+    check_texts(changes)
     with transaction.atomic():
         model = locked_model(name)
         if not changes:
@@ -195,11 +190,13 @@ def add_version(
                 filename=_plain_filename(filename),
                 profile=metadata.profile,
                 signature=signature.to_document(),
+                description=metadata.description,
+                tags=dict(metadata.tags),
                 metrics=dict(metadata.metrics),
                 provenance=dict(metadata.provenance),
                 created_by=actor,
             )
-            _record_version(version, "version.create", actor)
+            record_version(version, "version.create", actor, after=essence(version))
             # Robust: the version stands, and the sweep asks when the broker is back.
             transaction.on_commit(lambda: queue.validate(version_id=version.id), robust=True)
     except BaseException as error:
@@ -209,35 +206,6 @@ def add_version(
             raise InvalidInputError([violation]) from error
         raise
     return version
-
-
-def delete_version(*, version: ModelVersion, actor: str) -> None:
-    """Removes a version that no revision uses.
-
-    Raises:
-        ConflictError: a revision uses it; the message says which.
-    """
-    try:
-        with transaction.atomic():
-            _record_version(version, "version.delete", actor)
-            version.delete()
-    except ProtectedError as error:
-        name = f"{version.model.name}:{version.number}"
-        raise ConflictError(f"{name} is used by {_uses(error.protected_objects)}") from None
-
-
-def _uses(rows: Iterable[DjangoModel]) -> str:
-    """The newest three of the rows that use a version, and how many more there are.
-
-    They belong to rooms above this one and name themselves, which takes what they point to:
-    that is fetched with them, for an endpoint has hundreds of revisions.
-    """
-    found = sorted(rows, key=lambda row: row.pk, reverse=True)
-    manager = type(found[0])._default_manager
-    named = manager.select_related().filter(pk__in=[row.pk for row in found[:_USES_NAMED]])
-    words = [str(row) for row in named.order_by("pk")]
-    more = len(found) - len(words)
-    return ", ".join(words) + (f" and {more} more" if more > 0 else "")
 
 
 def _claim_artifact(sha256: str, size: int, store: ArtifactStore) -> None:
@@ -267,22 +235,35 @@ def _lock_artifact(sha256: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int(sha256[:15], 16)])
 
 
-def _record_version(version: ModelVersion, action: str, actor: str) -> None:
-    what = {
-        "sha256": version.artifact_id,
-        "framework": version.framework,
-        "profile": version.profile,
-    }
-    deleted = action == "version.delete"
+def record_version(
+    version: ModelVersion,
+    action: str,
+    actor: str,
+    *,
+    before: Any = None,
+    after: Any = None,
+    reason: str = "",
+) -> None:
+    """The audit event of a deed on a version."""
     record(
         actor=actor,
         action=action,
         object_type="version",
         object_id=version.id,
         object_name=f"{version.model.name}:{version.number}",
-        before=what if deleted else None,
-        after=None if deleted else what,
+        before=before,
+        after=after,
+        reason=reason,
     )
+
+
+def essence(version: ModelVersion) -> dict[str, str]:
+    """What the audit record keeps of a version that comes or goes."""
+    return {
+        "sha256": version.artifact_id,
+        "framework": version.framework,
+        "profile": version.profile,
+    }
 
 
 def _plain_filename(filename: str) -> str:
@@ -303,13 +284,11 @@ def _check_metadata(metadata: VersionMetadata) -> None:
         found.append(Violation("/version", "range", detail))
     if metadata.sha256 is not None and not _SHA256.fullmatch(metadata.sha256):
         found.append(Violation("/sha256", "invalid", "a sha256 has 64 hex digits"))
-    if len(metadata.metrics) > MAX_METRICS:
-        detail = f"{len(metadata.metrics)} metrics; at most {MAX_METRICS} are kept"
-        found.append(Violation("/metrics", "too_many", detail))
     if found:
         raise InvalidInputError(found)
-    check_storable(dict(metadata.metrics), "/metrics")
+    check_metrics(metadata.metrics)
     check_provenance(metadata.provenance)
+    check_texts({"description": metadata.description, "tags": metadata.tags})
 
 
 def _number(model: Model, wanted: int | None) -> int:
@@ -338,7 +317,12 @@ def locked_model(name: str) -> Model:
     return model
 
 
-def _check_texts(values: Mapping[str, Any]) -> None:
+def check_texts(values: Mapping[str, Any]) -> None:
+    """Refuses descriptions, owners and tags that cannot be kept.
+
+    Raises:
+        InvalidInputError: one is too long, or the database cannot hold it.
+    """
     if "description" in values:
         check_text(values["description"], "/description")
     if "owner" in values:

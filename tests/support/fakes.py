@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from uuid import UUID
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
+from control_plane.domain.registry.states import Place
 from control_plane.ports.triton import (
     HeldModel,
     Sample,
@@ -48,6 +49,20 @@ class FakeQueue:
 
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         self.commands.append((server, verb, generation))
+
+
+class FakePlaces:
+    """Says where versions serve as it was told; `earlier` holds the ways back."""
+
+    def __init__(self) -> None:
+        self.places: dict[UUID, list[Place]] = {}
+        self.ways_back: dict[UUID, dict[str, list[int]]] = {}
+
+    def of(self, version_ids: Iterable[UUID]) -> dict[UUID, list[Place]]:
+        return {v: self.places[v] for v in version_ids if self.places.get(v)}
+
+    def earlier(self, version_id: UUID) -> dict[str, list[int]]:
+        return self.ways_back.get(version_id, {})
 
 
 class FakeTriton:

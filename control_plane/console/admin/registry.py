@@ -27,6 +27,7 @@ from control_plane.console.record_admin import (
     link,
     mono,
 )
+from control_plane.domain.registry.metrics import labelled
 from control_plane.endpoints.models import Endpoint
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
 from control_plane.registry.services import (
@@ -199,6 +200,7 @@ def _version_table(model: Any) -> dict[str, Any]:
     for version in versions:
         version.model = model  # spares a query per row
         version.url = change_url(version)
+        version.metrics = labelled(version.metrics)
     serving: dict[int, list[Endpoint]] = {}
     for endpoint in endpoints_with(model.name):
         for arm in (endpoint.policy or {})["arms"]:

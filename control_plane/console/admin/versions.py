@@ -30,13 +30,11 @@ from control_plane.console.record_admin import (
     mono,
 )
 from control_plane.console.templatetags.console import shape
+from control_plane.domain.registry.metrics import check_metrics, labelled
+from control_plane.domain.violations import InvalidInputError
+from control_plane.registry.lifecycle import delete_version
 from control_plane.registry.models import ModelVersion
-from control_plane.registry.services import (
-    FRAMEWORKS,
-    VersionMetadata,
-    add_version,
-    delete_version,
-)
+from control_plane.registry.services import FRAMEWORKS, VersionMetadata, add_version
 
 
 class VersionForm(forms.ModelForm):
@@ -90,11 +88,13 @@ class VersionForm(forms.ModelForm):
     def _post_clean(self) -> None:
         """Fills in no record: the service makes it, and its refusals are in its own words."""
 
-    def clean_metrics(self) -> dict[str, float]:
+    def clean_metrics(self) -> dict[str, Any]:
         metrics = self.cleaned_data["metrics"]
         metrics = {} if metrics is None else metrics
-        if not isinstance(metrics, dict) or not all(_is_number(v) for v in metrics.values()):
-            raise forms.ValidationError('metrics are an object of numbers: {"accuracy": 0.971}')
+        try:
+            check_metrics(metrics)
+        except InvalidInputError as refusal:
+            raise forms.ValidationError([v.detail for v in refusal.violations]) from refusal
         return metrics
 
     def clean_provenance(self) -> dict[str, Any]:
@@ -190,7 +190,7 @@ class ModelVersionAdmin(DeletableAdmin):
 
     @display(description="metrics")
     def metric_list(self, version: ModelVersion) -> SafeString | str:
-        pairs = [(name, f"{value:.4g}") for name, value in sorted(version.metrics.items())]
+        pairs = [(name, f"{value:.4g}") for name, value in labelled(version.metrics).items()]
         return format_html_join(" ", '<span class="n-tag">{} {}</span>', pairs)
 
     @display(description="takes")
@@ -243,7 +243,8 @@ class ModelVersionAdmin(DeletableAdmin):
 
     def remove(self, request: HttpRequest, record: ModelVersion) -> str:
         name = str(record)
-        delete_version(version=record, actor=request.user.get_username())
+        actor = request.user.get_username()
+        delete_version(version_id=record.id, actor=actor, serving=wiring.serving())
         return f"{name} was deleted."
 
     def consequences(self, record: ModelVersion) -> list[str]:
@@ -257,7 +258,3 @@ def _tensors(version: ModelVersion, side: str) -> SafeString | str:
     tensors = (version.signature or {}).get(side, [])
     shown = ((mono(f"{t['name']} {t['datatype']}{shape(t['shape'])}"),) for t in tensors)
     return format_html_join(" ", "{}", shown)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

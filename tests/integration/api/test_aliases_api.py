@@ -68,7 +68,7 @@ def test_an_alias_points_to_what_may_serve(digits: Api) -> None:
     assert problem(put(digits, "champion", 9), 400) == {"/version": "not_found"}
     problem(digits.call("put", "models/none/aliases/a/", {"version": 1}), 404)
     for state in (VersionState.REJECTED, VersionState.ARCHIVED):
-        ModelVersion.objects.filter(number=2).update(state=state)
+        ModelVersion.objects.filter(number=2).update(state=state, state_reason="x")
         assert str(state) in put(digits, "champion", 2).json()["detail"]
     ModelVersion.objects.filter(number=2).update(state=VersionState.VALIDATING)
     assert put(digits, "champion", 2).status_code == 201

@@ -130,7 +130,7 @@ def test_a_policy_of_too_many_levels(digits: Api) -> None:
         ('{"metrics": {"a": "nan"}}', "/metadata/metrics/a"),
         ('{"metrics": {"a/b": "0.9"}}', "/metadata/metrics/a~1b"),
         ('{"version": "7"}', "/metadata/version"),
-        (json.dumps({"provenance": {"log": "x" * 70_000}}), "/provenance"),
+        (json.dumps({"provenance": {"log": "x" * 70_000}}), "/metadata/provenance"),
     ],
 )
 def test_metadata_that_cannot_be_kept(api: Api, metadata: str, pointer: str) -> None:

@@ -201,7 +201,7 @@ def test_a_version_that_a_revision_uses_cannot_be_deleted(digits: Api, weights: 
     served()
     response = digits.call("delete", "models/digits/versions/1/")
     problem(response, 409)
-    assert "digits revision 1" in response.json()["detail"]
+    assert "endpoint digits (revision 1, arm digits-v1" in response.json()["detail"]
     assert digits.call("delete", "models/digits/versions/2/").status_code == 204
 
 

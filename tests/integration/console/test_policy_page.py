@@ -42,7 +42,7 @@ def previewed(admin: Client, endpoint: Endpoint, fields: dict) -> dict:
 
 
 def test_shows_the_present_policy_and_only_ready_versions(digits: Endpoint, admin: Client) -> None:
-    ModelVersion.objects.filter(number=2).update(state="archived")
+    ModelVersion.objects.filter(number=2).update(state="rejected", state_reason="x")
     page = admin.get(there(digits))
     assert [row["weight"].value for row in page.context["draft"].rows] == ["90", "10"]
     assert [choice.label for choice in page.context["choices"]] == [

@@ -149,7 +149,7 @@ def test_what_serves_is_not_deleted_and_the_page_says_where(
     version = ModelVersion.objects.get(number=1)
     page = admin.post(reverse("admin:registry_modelversion_delete", args=[version.pk]))
     assert page.status_code == 200
-    assert "is used by digits revision 1" in page.content.decode()
+    assert "digits:1 serves in endpoint digits (revision 2" in page.content.decode()
     page = admin.post(reverse("admin:registry_model_delete", args=[version.model_id]))
     assert "has 2 versions" in page.content.decode()
     assert ModelVersion.objects.count() == 2

@@ -8,12 +8,13 @@ from django.test.utils import CaptureQueriesContext
 
 from control_plane.domain.violations import ConflictError, InvalidInputError, NotFoundError
 from control_plane.endpoints.models import Endpoint, Revision, RevisionVersion
+from control_plane.endpoints.serving import RevisionPlaces
 from control_plane.registry import services
+from control_plane.registry.lifecycle import delete_version
 from control_plane.registry.models import Artifact, Model, ModelVersion
 from control_plane.registry.services import (
     create_model,
     delete_model,
-    delete_version,
     update_model,
 )
 
@@ -44,10 +45,9 @@ def test_a_version_in_use_says_by_whom_in_few_words() -> None:
         CaptureQueriesContext(connection) as few,
         pytest.raises(ConflictError, match=r"digits:1 is used by .*") as refusal,
     ):
-        delete_version(version=version, actor="ada")
-    assert str(refusal.value).endswith(
-        "endpoint-28 revision 28, endpoint-29 revision 29, endpoint-30 revision 30 and 27 more"
-    )
+        delete_version(version_id=version.id, actor="ada", serving=RevisionPlaces())
+    named = "endpoint-28 revision 28, endpoint-29 revision 29, endpoint-30 revision 30 and 27 more"
+    assert named in str(refusal.value)
     assert len(few) < 12, [query["sql"][:80] for query in few]
     assert ModelVersion.objects.exists()
 

@@ -1,0 +1,27 @@
+"""Where versions serve: the registry asks, and the room above it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from control_plane.domain.registry.states import Place
+
+
+class ServingPlaces(Protocol):
+    """Which endpoints use which versions."""
+
+    def of(self, version_ids: Iterable[UUID]) -> Mapping[UUID, Sequence[Place]]:
+        """Version -> where it serves or is on its way to, by endpoint; without entry: nowhere.
+
+        However many versions are asked for, the number of queries is the same.
+        """
+        ...
+
+    def earlier(self, version_id: UUID) -> Mapping[str, Sequence[int]]:
+        """Endpoint -> the revisions, newest first, that use the version and do not serve.
+
+        They are ways back that need the version.
+        """
+        ...
