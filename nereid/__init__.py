@@ -1,13 +1,14 @@
 """Nereid's client: ship model versions, move traffic between them, ask them questions.
 
 >>> from nereid import Client
->>> with Client.from_environment() as nereid:
+>>> with Client() as nereid:
 ...     for endpoint in nereid.endpoints():
 ...         print(endpoint.name, endpoint.status)
 """
 
 from __future__ import annotations
 
+from nereid.async_client import AsyncClient
 from nereid.client import Client
 from nereid.config import Credentials, Stack, find_stack, resolve
 from nereid.errors import (
@@ -18,11 +19,13 @@ from nereid.errors import (
     NotConfiguredError,
     ProblemError,
     UnreachableError,
+    VersionRejectedError,
     WaitTimeoutError,
 )
 from nereid.policy import PolicySyntaxError, policy_document
 from nereid.resources import (
     Accepted,
+    Alias,
     Arm,
     Endpoint,
     Model,
@@ -34,11 +37,14 @@ from nereid.resources import (
     Tensor,
     Version,
 )
+from nereid.retries import Retry
 from nereid.version import __version__
 
 __all__ = [
     "Accepted",
+    "Alias",
     "Arm",
+    "AsyncClient",
     "ChecksumError",
     "Client",
     "Credentials",
@@ -52,6 +58,7 @@ __all__ = [
     "Policy",
     "PolicySyntaxError",
     "ProblemError",
+    "Retry",
     "Revision",
     "Server",
     "Signature",
@@ -59,6 +66,7 @@ __all__ = [
     "Tensor",
     "UnreachableError",
     "Version",
+    "VersionRejectedError",
     "WaitTimeoutError",
     "__version__",
     "find_stack",

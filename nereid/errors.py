@@ -26,8 +26,10 @@ class NotConfiguredError(NereidError):
 class UnreachableError(NereidError):
     """No answer came back: nobody listens there, or the connection broke."""
 
-    def __init__(self, address: str, reason: str, advice: str) -> None:
+    def __init__(self, address: str, reason: str, advice: str, *, doubtful: bool = False) -> None:
         super().__init__(f"no answer from {address}: {reason}\n{advice}")
+        self.doubtful = doubtful
+        """Whether the request may have been carried out all the same."""
         self.address = address
         self.reason = reason
         self.advice = advice
@@ -44,6 +46,16 @@ class UnreachableError(NereidError):
 
 class WaitTimeoutError(NereidError):
     """The deadline passed before the object reached the state that was waited for."""
+
+
+class VersionRejectedError(NereidError):
+    """The server checked a version and found that it cannot serve."""
+
+    def __init__(self, version: str, state: str, reason: str) -> None:
+        super().__init__(f"{version} is {state}: {reason}")
+        self.version = version
+        self.state = state
+        self.reason = reason
 
 
 class ChecksumError(NereidError):

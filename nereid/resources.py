@@ -104,6 +104,23 @@ class Version:
 
 
 @dataclass(frozen=True)
+class Alias:
+    model: str
+    name: str
+    version: int
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Alias:
+        return cls(
+            model=str(raw["model"]),
+            name=str(raw["alias"]),
+            version=int(raw["version"]),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
 class Arm:
     name: str
     model: str

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
 from pathlib import Path
 
-BytesSent = Callable[[int, int], None]  # (bytes handed to the connection so far, bytes in all)
+from nereid.steps import BytesMoved
 
 SUFFIXES = {
     ".onnx": "onnx",
@@ -37,7 +36,7 @@ class UploadFile(io.BufferedReader):
     as a whole, whatever its size.
     """
 
-    def __init__(self, path: Path, on_bytes: BytesSent | None = None) -> None:
+    def __init__(self, path: Path, on_bytes: BytesMoved | None = None) -> None:
         # The wrapper owns the raw file: closing it closes the file.
         super().__init__(io.FileIO(path, "rb"))
         self._total = path.stat().st_size

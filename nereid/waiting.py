@@ -6,11 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from nereid.errors import UnreachableError
-
-FIRST_PAUSE_S = 0.05
-LONGEST_PAUSE_S = 1.0
-GROWTH = 1.5
+from nereid.calls.asking import looking
+from nereid.steps import Pause, Step, Steps, drive
 
 T = TypeVar("T")
 
@@ -24,22 +21,14 @@ def wait_for(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> T:
-    """The first look that is done, or the last one before the deadline: the caller tells which.
+    """`nereid.calls.asking.looking` with looks of one's own."""
 
-    A control plane that restarts meanwhile is waited for, unless the deadline passes first.
-    """
-    deadline = clock() + timeout
-    wait = FIRST_PAUSE_S
-    while True:
-        try:
-            seen = look()
-        except UnreachableError:
-            if clock() + wait > deadline:
-                raise
-        else:
-            if on_progress is not None:
-                on_progress(seen)
-            if done(seen) or clock() >= deadline:
-                return seen
-        pause(max(0.0, min(wait, deadline - clock())))
-        wait = min(wait * GROWTH, LONGEST_PAUSE_S)
+    def once() -> Steps[T]:
+        return look()
+        yield  # a generator without steps
+
+    def do(step: Step) -> None:
+        assert isinstance(step, Pause)  # noqa: S101 - `once` has no steps
+        pause(step.seconds)
+
+    return drive(looking(once, done, timeout, on_progress, clock=clock), do)

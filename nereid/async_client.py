@@ -1,0 +1,122 @@
+"""The control plane's REST API as calls to be awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from nereid import config
+from nereid.calls import fleet, registry, traffic
+from nereid.described import awaited
+from nereid.retries import Retry, attempts
+from nereid.steps import Pause, Send, Step, Steps, drive_async
+from nereid.wire import options, sending
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """`Client` for programs that await: the same calls, with the same arguments and errors.
+
+    >>> from nereid import AsyncClient
+    >>> async with AsyncClient() as nereid:
+    ...     digits, servers = await asyncio.gather(nereid.model("digits"), nereid.servers())
+    """
+
+    def __init__(
+        self,
+        api: str | None = None,
+        token: str | None = None,
+        *,
+        retry: Retry | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        if api is None or token is None:
+            found = config.resolve(api, token)
+            api, token = found.api, found.token
+        self.api = config.origin(api)
+        self.retry = retry or Retry()
+        self._http = httpx.AsyncClient(**options(self.api, token), transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    # Models and versions
+
+    models = awaited(registry.models)
+    model = awaited(registry.model)
+    create_model = awaited(registry.create_model)
+    ensure_model = awaited(registry.ensure_model)
+    update_model = awaited(registry.update_model)
+    delete_model = awaited(registry.delete_model)
+    versions = awaited(registry.versions)
+    version = awaited(registry.version)
+    delete_version = awaited(registry.delete_version)
+    aliases = awaited(registry.aliases)
+    set_alias = awaited(registry.set_alias)
+    delete_alias = awaited(registry.delete_alias)
+    push = awaited(registry.push)
+    download = awaited(registry.download)
+    wait_version_ready = awaited(registry.wait_version_ready)
+
+    # Endpoints and their policies
+
+    endpoints = awaited(traffic.endpoints)
+    endpoint = awaited(traffic.endpoint)
+    create_endpoint = awaited(traffic.create_endpoint)
+    ensure_endpoint = awaited(traffic.ensure_endpoint)
+    delete_endpoint = awaited(traffic.delete_endpoint)
+    policy = awaited(traffic.policy)
+    put_policy = awaited(traffic.put_policy)
+    plan = awaited(traffic.plan)
+    rollback = awaited(traffic.rollback)
+    kill = awaited(traffic.kill)
+    revisions = awaited(traffic.revisions)
+    wait_endpoint = awaited(traffic.wait_endpoint)
+
+    # Servers
+
+    servers = awaited(fleet.servers)
+    server = awaited(fleet.server)
+
+    # Carrying calls out
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Carries out a call of `nereid.calls`, or one of your own."""
+        return await drive_async(steps, self._do)
+
+    async def _do(self, step: Step) -> Any:
+        if isinstance(step, Send):
+            return await drive_async(attempts(step, self.retry), self._once)
+        return await self._once(step)
+
+    async def _once(self, step: Step) -> Any:
+        if isinstance(step, Pause):
+            return await asyncio.sleep(step.seconds)
+        if not isinstance(step, Send):
+            return await asyncio.to_thread(step.do)
+        with sending(step, self.api) as arguments:
+            if step.save_to is None:
+                return await self._http.request(step.method, step.path, **arguments)
+            async with self._http.stream(step.method, step.path, **arguments) as response:
+                if not response.is_success:
+                    await response.aread()
+                    return response
+                with step.save_to.open("wb") as file:
+                    async for chunk in response.aiter_bytes():
+                        file.write(chunk)
+                return response

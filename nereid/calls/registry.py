@@ -1,0 +1,205 @@
+"""Models, versions and aliases."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from nereid.calls.asking import ask, listed, looking, made, part, read
+from nereid.errors import (
+    ChecksumError,
+    NereidError,
+    ProblemError,
+    VersionRejectedError,
+    WaitTimeoutError,
+)
+from nereid.resources import Alias, Model, Version
+from nereid.steps import BytesMoved, Send, Steps, Upload, Work
+from nereid.upload import framework_of, sha256_of
+
+UNDECIDED = frozenset({"uploading", "validating"})
+
+
+def models(search: str | None = None) -> Steps[list[Model]]:
+    """All models; `search` in name, description and owner."""
+    return [Model.from_json(raw) for raw in (yield from listed("/models/", search=search))]
+
+
+def model(name: str) -> Steps[Model]:
+    """One model."""
+    return Model.from_json((yield from read("GET", f"/models/{part(name)}/")))
+
+
+def create_model(
+    name: str, description: str = "", owner: str = "", tags: Mapping[str, str] | None = None
+) -> Steps[Model]:
+    """Add a model; without an owner it is the caller's."""
+    body: dict[str, Any] = {"name": name, "description": description}
+    body |= {"owner": owner} if owner else {}
+    body |= {"tags": dict(tags)} if tags else {}
+    return Model.from_json((yield from read("POST", "/models/", json=body)))
+
+
+def ensure_model(name: str, description: str = "") -> Steps[bool]:
+    """Create the model unless it exists; True when this call made it."""
+    return (yield from made(lambda: model(name), lambda: create_model(name, description)))
+
+
+def update_model(name: str, **changes: Any) -> Steps[Model]:
+    """Change `description`, `owner` or `tags`; what is not named stays."""
+    return Model.from_json((yield from read("PATCH", f"/models/{part(name)}/", json=changes)))
+
+
+def delete_model(name: str) -> Steps[None]:
+    """Remove a model that has no versions."""
+    yield from ask("DELETE", f"/models/{part(name)}/")
+
+
+def versions(model: str) -> Steps[list[Version]]:
+    """The versions of a model, newest first."""
+    path = f"/models/{part(model)}/versions/"
+    return [Version.from_json(raw) for raw in (yield from listed(path))]
+
+
+def version(model: str, number: int) -> Steps[Version]:
+    """One version."""
+    return Version.from_json((yield from read("GET", _version(model, number))))
+
+
+def delete_version(model: str, number: int) -> Steps[None]:
+    """Remove a version that no revision uses."""
+    yield from ask("DELETE", _version(model, number))
+
+
+def aliases(model: str) -> Steps[list[Alias]]:
+    """The aliases of a model."""
+    path = f"/models/{part(model)}/aliases/"
+    return [Alias.from_json(raw) for raw in (yield from listed(path))]
+
+
+def set_alias(model: str, alias: str, version: int) -> Steps[Alias]:
+    """Point an alias to a version, from wherever it pointed before."""
+    path = f"/models/{part(model)}/aliases/{part(alias)}/"
+    return Alias.from_json((yield from read("PUT", path, json={"version": version})))
+
+
+def delete_alias(model: str, alias: str) -> Steps[None]:
+    """Remove an alias; the version stays."""
+    yield from ask("DELETE", f"/models/{part(model)}/aliases/{part(alias)}/")
+
+
+def push(
+    model: str,
+    path: str | Path,
+    *,
+    metrics: Mapping[str, float] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    framework: str | None = None,
+    profile: str | None = None,
+    version: int | None = None,
+    create: bool = False,
+    description: str = "",
+    wait: bool = False,
+    timeout: float = 600.0,
+    on_bytes: BytesMoved | None = None,
+) -> Steps[Version]:
+    """Upload a file as the next version; the server validates it afterwards.
+
+    The digest goes along for the server to check, and is compared with what it stored.
+
+    Args:
+        framework: else told from the file's suffix.
+        version: the number to take, else the next.
+        create: make the model (with `description`) when it does not exist.
+        wait: return the version when it is ready, within `timeout` seconds.
+
+    Raises:
+        ProblemError: the server refused it; a model that this made is not kept.
+        ChecksumError: the server stored something else.
+        VersionRejectedError, WaitTimeoutError: with `wait`, it did not become ready.
+    """
+    path = Path(path)
+    digest = yield Work(lambda: sha256_of(path))
+    metadata = {
+        "sha256": digest,
+        "framework": framework or framework_of(path),
+        "profile": profile,
+        "version": version,
+        "metrics": dict(metrics or {}),
+        "provenance": dict(provenance or {}),
+    }
+    fields = {"metadata": json.dumps({key: value for key, value in metadata.items() if value})}
+    new = create and (yield from ensure_model(model, description))
+    pushed = yield from _uploaded(model, Upload(path, fields, on_bytes), not_kept=new)
+    if pushed.sha256 and pushed.sha256 != digest:
+        raise ChecksumError(
+            f"{path} has sha256 {digest}, but the server stored {pushed.sha256} "
+            f"as {model}:{pushed.number}"
+        )
+    if not wait:
+        return pushed
+    checked = yield from wait_version_ready(model, pushed.number, timeout=timeout)
+    if checked.state != "ready":
+        raise VersionRejectedError(f"{model}:{checked.number}", checked.state, checked.state_reason)
+    return checked
+
+
+def _uploaded(model: str, upload: Upload, *, not_kept: bool) -> Steps[Version]:
+    """The new version; without one, a model that was made for it goes again."""
+    try:
+        raw = yield from read("POST", f"/models/{part(model)}/versions/", upload=upload)
+    except ProblemError:
+        if not_kept:
+            with contextlib.suppress(NereidError):
+                yield from delete_model(model)
+        raise
+    return Version.from_json(raw)
+
+
+def download(model: str, number: int, path: str | Path) -> Steps[Path]:
+    """Save a version's file; it appears whole, with the digest that the server has, or not at all.
+
+    Raises:
+        ChecksumError: what arrived is not what the server has.
+    """
+    path = Path(path)
+    wanted = yield from version(model, number)
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        response: httpx.Response = yield Send(
+            "GET", f"{_version(model, number)}download", save_to=partial
+        )
+        if not response.is_success:
+            raise ProblemError.from_response(response)
+        digest = yield Work(lambda: sha256_of(partial))
+        if digest != wanted.sha256:
+            raise ChecksumError(f"{model}:{number} has sha256 {wanted.sha256}, {digest} arrived")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def wait_version_ready(
+    model: str,
+    number: int,
+    *,
+    timeout: float = 120.0,
+    on_progress: Callable[[Version], None] | None = None,
+) -> Steps[Version]:
+    """Wait until validation has an outcome. The outcome may be ``rejected``: look at it."""
+    seen = yield from looking(
+        lambda: version(model, number), lambda v: v.state not in UNDECIDED, timeout, on_progress
+    )
+    if seen.state in UNDECIDED:
+        raise WaitTimeoutError(f"{model}:{number} is still {seen.state} after {timeout:g} s")
+    return seen
+
+
+def _version(model: str, number: int) -> str:
+    return f"/models/{part(model)}/versions/{number}/"
