@@ -12,6 +12,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from control_plane.api.fields import TextField
 from control_plane.domain.registry.metrics import check_metrics
 from control_plane.domain.registry.provenance import check_provenance
+from control_plane.domain.registry.service_level import LIMITS, merged_service_level
 from control_plane.domain.violations import InvalidInputError
 
 _FIGURE = {"type": "number"}
@@ -78,7 +79,40 @@ class TagsField(serializers.DictField):
         super().__init__(child=TextField(allow_blank=True, allow_null=removing), **options)
 
 
-def nested(check: Callable[[], None]) -> None:
+SLA = {
+    "type": "object",
+    "nullable": True,
+    "additionalProperties": False,
+    "properties": {
+        name: {
+            "type": "number",
+            "exclusiveMinimum": True,
+            "minimum": 0,
+            "maximum": highest,
+            "nullable": True,
+            "description": meaning,
+        }
+        for name, (highest, meaning) in LIMITS.items()
+    },
+}
+
+
+@extend_schema_field(SLA)
+class SlaField(serializers.Field[Any, Any, Any, Any]):
+    """A service level, or null for none; a null in it removes one of its fields."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_null=True, **options)
+
+    def to_internal_value(self, data: Any) -> Any:
+        nested(lambda: merged_service_level({}, data, ""))
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value or None
+
+
+def nested(check: Callable[[], object]) -> None:
     """Runs a check of the domain; its violations become a field's, nested as DRF has them.
 
     Raises:
@@ -96,7 +130,8 @@ def nested(check: Callable[[], None]) -> None:
             node.setdefault(_plain(last) or "non_field_errors", []).append(
                 ErrorDetail(violation.detail, code=violation.code)
             )
-        raise ValidationError(tree) from error
+        top = tree.pop("non_field_errors", None)
+        raise ValidationError(tree or top) from error
 
 
 def _plain(part: str) -> str:

@@ -12,6 +12,7 @@ from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
+from rest_framework.filters import SearchFilter
 from rest_framework.generics import ListAPIView
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -19,10 +20,11 @@ from rest_framework.response import Response
 
 from control_plane import wiring
 from control_plane.api.fields import TextField, WholeNumberField
-from control_plane.api.pagination import NumberPagination
+from control_plane.api.pagination import AllowedOrdering, NumberPagination
 from control_plane.api.parsers import parse_json
 from control_plane.api.registry_fields import MetricsField, ProvenanceField, TagsField
-from control_plane.api.resource import ResourceView, link, read_body, read_object
+from control_plane.api.registry_filters import DeclaredFilters, VersionFilter
+from control_plane.api.resource import OnlyVisible, ResourceView, link, read_body, read_object
 from control_plane.domain.access import Kind
 from control_plane.domain.violations import InvalidInputError, Violation
 from control_plane.registry.lifecycle import delete_version
@@ -134,6 +136,9 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
     queryset = ModelVersion.objects.none()
     serializer_class = VersionSerializer
     pagination_class = NumberPagination
+    filter_backends = (OnlyVisible, DeclaredFilters, SearchFilter, AllowedOrdering)
+    filterset_class = VersionFilter
+    search_fields = ("description", "filename", "created_by")
     parser_classes = (MultiPartParser,)
     ordering_fields = ("number", "created_at")
     write_permission = "registry.add_modelversion"

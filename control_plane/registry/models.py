@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import ClassVar
 
 from django.core.validators import RegexValidator
@@ -11,6 +12,7 @@ from django.db import models
 from control_plane.domain.access import AccessPath, Kind
 from control_plane.domain.names import PUBLIC_NAME_RULE
 from control_plane.domain.registry.aliases import MAX_ALIAS
+from control_plane.domain.registry.service_level import LIMITS
 from control_plane.domain.registry.states import VersionState
 
 STATES = [(state.value, state.value.capitalize()) for state in VersionState]
@@ -39,6 +41,9 @@ class Model(models.Model):
     description = models.TextField(blank=True, help_text="Markdown")
     owner = models.CharField(max_length=150, blank=True)
     tags = models.JSONField(default=dict, blank=True)
+    sla_p99_ms = models.FloatField(null=True, blank=True)
+    sla_availability_percent = models.FloatField(null=True, blank=True)
+    sla_required_qps = models.FloatField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=150)
 
@@ -49,10 +54,30 @@ class Model(models.Model):
                 condition=models.Q(name__regex=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"),
                 name="model_name_is_public",
             ),
+            *(
+                models.CheckConstraint(
+                    # NaN compares above every number, so the upper bound keeps it out.
+                    condition=models.Q(**{f"sla_{name}__gt": 0, f"sla_{name}__lte": highest})
+                    | models.Q(**{f"sla_{name}__isnull": True}),
+                    name=f"model_sla_{name}_in_range",
+                )
+                for name, (highest, _) in LIMITS.items()
+            ),
         )
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def sla(self) -> dict[str, float]:
+        """The service level: what of `domain.registry.service_level.LIMITS` is asked for."""
+        values = {name: getattr(self, f"sla_{name}") for name in LIMITS}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @sla.setter
+    def sla(self, level: Mapping[str, float]) -> None:
+        for name in LIMITS:
+            setattr(self, f"sla_{name}", level.get(name))
 
 
 class ModelVersion(models.Model):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
+
 from control_plane.adapters.profiles import load_profile
 from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.registry.aliases import alias_in
@@ -12,14 +14,26 @@ from control_plane.domain.violations import NotFoundError
 from control_plane.registry.models import Alias, Model, ModelVersion, VersionState
 
 
-def get_model(name: str) -> Model:
+def shown_models() -> QuerySet[Model]:
+    """Models with what people are shown of them, in two queries whatever their number.
+
+    Annotates `highest`, the number of the newest version, and fetches the aliases.
+    """
+    # A subquery, so that a page of a long list looks at its own rows only.
+    newest = ModelVersion.objects.filter(model=OuterRef("pk")).order_by("-number")
+    return Model.objects.annotate(highest=Subquery(newest.values("number")[:1])).prefetch_related(
+        Prefetch("aliases", Alias.objects.select_related("version"))
+    )
+
+
+def get_model(name: str, among: QuerySet[Model] | None = None) -> Model:
     """The model of that name.
 
     Raises:
         NotFoundError: there is none.
     """
     try:
-        return Model.objects.get(name=name)
+        return (Model.objects.all() if among is None else among).get(name=name)
     except Model.DoesNotExist:
         raise NotFoundError(f"there is no model named {name!r}") from None
 

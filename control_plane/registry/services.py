@@ -16,8 +16,14 @@ from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.registry.metrics import check_metrics
 from control_plane.domain.registry.provenance import check_provenance
+from control_plane.domain.registry.service_level import merged_service_level
 from control_plane.domain.routing.policy import MAX_VERSION
-from control_plane.domain.stored_json import check_tags, check_text
+from control_plane.domain.stored_json import (
+    check_storable,
+    check_tags,
+    check_text,
+    merged_tags,
+)
 from control_plane.domain.violations import (
     ConflictError,
     InvalidInputError,
@@ -64,11 +70,12 @@ def create_model(
     description: str = "",
     owner: str = "",
     tags: Mapping[str, str] | None = None,
+    sla: Mapping[str, Any] | None = None,
 ) -> Model:
     """Adds a model.
 
     Raises:
-        InvalidInputError: the name breaks the rule for names, or a text cannot be kept.
+        InvalidInputError: the name breaks the rule for names, or a value cannot be kept.
         ConflictError: there is a model of that name.
     """
     if not is_public_name(name):
@@ -76,22 +83,25 @@ def create_model(
             [Violation("/name", "invalid_name", f"{name!r}: a name has {PUBLIC_NAME_RULE}")]
         )
     check_texts({"description": description, "owner": owner, "tags": tags or {}})
+    model = Model(
+        name=name,
+        description=description,
+        owner=owner or actor,
+        tags=dict(tags or {}),
+        created_by=actor,
+    )
+    model.sla = merged_service_level({}, sla)
+    said = ("description", "owner", "tags", "sla")
     try:
         with transaction.atomic():
-            model = Model.objects.create(
-                name=name,
-                description=description,
-                owner=owner or actor,
-                tags=dict(tags or {}),
-                created_by=actor,
-            )
+            model.save(force_insert=True)
             record(
                 actor=actor,
                 action="model.create",
                 object_type="model",
                 object_id=model.id,
                 object_name=name,
-                after={"description": description, "owner": model.owner, "tags": model.tags},
+                after={field: getattr(model, field) for field in said},
             )
     except IntegrityError:
         raise ConflictError(f"there is a model named {name!r} already") from None
@@ -99,21 +109,31 @@ def create_model(
 
 
 def update_model(*, name: str, actor: str, changes: Mapping[str, Any]) -> Model:
-    """Changes description, owner or tags.
+    """Changes description, owner, tags or service level (`sla`).
+
+    Tags and service level are merged: others stay, null removes. Where nothing differs nothing
+    is written.
 
     Raises:
         NotFoundError: there is no such model.
-        InvalidInputError: a text cannot be kept.
+        InvalidInputError: a value cannot be kept.
     """
-    check_texts(changes)
+    check_storable(dict(changes))
     with transaction.atomic():
         model = locked_model(name)
-        if not changes:
+        wanted = dict(changes)
+        if "tags" in changes:
+            wanted["tags"] = merged_tags(model.tags, changes["tags"])
+        if "sla" in changes:
+            wanted["sla"] = merged_service_level(model.sla, changes["sla"])
+        check_texts(wanted)
+        after = {key: value for key, value in wanted.items() if value != getattr(model, key)}
+        if not after:
             return model
-        before = {key: getattr(model, key) for key in changes}
-        for key, value in changes.items():
+        before = {key: getattr(model, key) for key in after}
+        for key, value in after.items():
             setattr(model, key, value)
-        model.save(update_fields=list(changes))
+        model.save()
         record(
             actor=actor,
             action="model.update",
@@ -121,7 +141,7 @@ def update_model(*, name: str, actor: str, changes: Mapping[str, Any]) -> Model:
             object_id=model.id,
             object_name=name,
             before=before,
-            after=dict(changes),
+            after=after,
         )
     return model
 

@@ -116,6 +116,9 @@ class ModelAdmin(DeletableAdmin):
         if not change:
             return create_model(actor=actor, **values)
         changes = {name: values[name] for name in form.changed_data if name in values}
+        if "tags" in changes:  # the form has all of them: what is missing there goes
+            gone = dict.fromkeys(form.initial["tags"].keys() - values["tags"].keys())
+            changes["tags"] = {**gone, **values["tags"]}
         if not changes:
             return form.instance
         return update_model(name=form.instance.name, actor=actor, changes=changes)
