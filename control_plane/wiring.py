@@ -13,6 +13,7 @@ from control_plane.adapters.inspection import SubprocessInspector
 from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
 from control_plane.adapters.repository import DiskRepository
 from control_plane.adapters.triton.control import HttpTritonControl
+from control_plane.adapters.triton.inference import HttpTritonInference
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.domain.planning.plan import ModelDirectory
@@ -20,6 +21,7 @@ from control_plane.endpoints.serving import RevisionPlaces
 from control_plane.fleet.agent import NodeAgent
 from control_plane.fleet.node_state import NodeState
 from control_plane.ports.clock import Clock
+from control_plane.ports.inference import TritonInference
 from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore
@@ -88,6 +90,11 @@ def telemetry() -> TelemetryStore:
 @cache
 def metrics_of(url: str) -> TritonMetrics:
     return HttpTritonMetrics(url)
+
+
+def inference_of(address: str) -> TritonInference:
+    """Inference at one server of the fleet."""
+    return HttpTritonInference(address)
 
 
 @cache

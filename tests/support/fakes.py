@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,12 @@ from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
 from control_plane.domain.registry.states import Place
+from control_plane.ports.inference import (
+    InferenceAnswer,
+    InferenceRefusedError,
+    Scalar,
+    TensorData,
+)
 from control_plane.ports.triton import (
     HeldModel,
     Sample,
@@ -141,3 +148,42 @@ class FakeTriton:
     def _answer(self) -> None:
         if not self.running:
             raise TritonUnreachableError("no answer from Triton")
+
+
+class FakeInference:
+    """One endpoint whose only arm multiplies `x`; keeps in `asked` what it was asked.
+
+    `fail` is raised in place of an answer.
+    """
+
+    def __init__(self, model: str, arm: str, factor: float = 1.0, width: int = 64) -> None:
+        self._model, self._arm, self._factor, self._width = model, arm, factor, width
+        self.asked: list[dict[str, Any]] = []
+        self.fail: Exception | None = None
+
+    def infer(
+        self,
+        model: str,
+        inputs: Sequence[TensorData],
+        *,
+        version: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Scalar] | None = None,
+    ) -> InferenceAnswer:
+        self.asked.append(
+            {"inputs": inputs, "version": version, "headers": headers, "parameters": parameters}
+        )
+        if self.fail:
+            raise self.fail
+        if model != self._model:
+            raise InferenceRefusedError(404, f"Request for unknown model: '{model}' is not found")
+        if version not in (None, 1):
+            raise InferenceRefusedError(400, f"requested version {version} is not available")
+        [given] = inputs
+        count = len(given.data) // 4
+        if count != self._width:
+            raise InferenceRefusedError(400, f"unexpected shape for input '{given.name}'")
+        values = struct.unpack(f"<{count}f", given.data)
+        data = struct.pack(f"<{count}f", *(value * self._factor for value in values))
+        output = TensorData("y", "FP32", given.shape, data)
+        return InferenceAnswer([output], {"nereid_arm": self._arm}, 0.002)

@@ -24,6 +24,7 @@ from control_plane.console.policy_page import policy_page
 from control_plane.console.record_admin import DeletableAdmin, RecordAdmin, label, link, mono
 from control_plane.console.rollback_page import rollback_page
 from control_plane.console.templatetags.console import ago
+from control_plane.console.try_page import try_context, try_page
 from control_plane.endpoints.models import Endpoint, Placement, Revision
 from control_plane.endpoints.selectors import placement_status
 from control_plane.endpoints.services import create_endpoint, delete_endpoint, update_endpoint
@@ -52,7 +53,7 @@ class EndpointAdmin(DeletableAdmin):
     search_fields = ("name", "description")
     ordering = ("name",)
     change_form_outer_before_template = "console/parts/endpoint_page.html"
-    actions_detail = ("edit_policy", "roll_back", "kill_switch")
+    actions_detail = ("edit_policy", "try_it", "roll_back", "kill_switch")
     empty_icon = "alt_route"
     empty_title = "No endpoints yet"
     empty_text = "An endpoint is the name that callers use; it outlives every version behind it."
@@ -134,7 +135,8 @@ class EndpointAdmin(DeletableAdmin):
         context = dict(extra_context or {})
         endpoint = self.get_object(request, object_id)
         if endpoint:
-            context |= _page_context(request, endpoint)
+            tries = self.has_change_permission(request, endpoint)
+            context |= _page_context(request, endpoint, tries)
         return super().change_view(request, object_id, form_url, context)
 
     @action(
@@ -155,6 +157,15 @@ class EndpointAdmin(DeletableAdmin):
     )
     def roll_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return rollback_page(self, request, self.found(request, object_id, "change"))
+
+    @action(
+        description="Try it",
+        url_path="try",
+        icon="play_arrow",
+        permissions=["change"],
+    )
+    def try_it(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return try_page(self, request, self.found(request, object_id, "change"))
 
     @action(
         description="Everything to the primary",
@@ -344,7 +355,7 @@ def _state(revision: Any) -> str:
     return "Progressing"
 
 
-def _page_context(request: HttpRequest, endpoint: Any) -> dict[str, Any]:
+def _page_context(request: HttpRequest, endpoint: Any, tries: bool) -> dict[str, Any]:
     """What an endpoint's page shows around its form."""
     now = wiring.clock().now()
     traffic = recent_traffic(now)
@@ -362,6 +373,8 @@ def _page_context(request: HttpRequest, endpoint: Any) -> dict[str, Any]:
     if cards:
         span = span_of(request.GET.get("span"))
         context |= {"drawn": endpoint_charts(cards[0], span, now), "spans": SPANS}
+    if tries:
+        context["trial"] = try_context(endpoint)
     if request.user.has_perm("audit.view_auditevent", endpoint):
         context["events"] = AuditEvent.objects.filter(
             object_type="endpoint", object_id=str(endpoint.pk)

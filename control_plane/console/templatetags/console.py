@@ -82,3 +82,9 @@ def latency(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """`9.97 %`, or a dash."""
     return words.percent(value)
+
+
+@register.filter
+def milliseconds(value: float | None) -> str:
+    """Milliseconds in the unit people read."""
+    return words.microseconds(None if value is None else 1000 * value)
