@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from nereid import config
-from nereid.calls import fleet, registry, traffic
+from nereid.calls import access, fleet, registry, traffic
 from nereid.described import awaited
 from nereid.retries import Retry, attempts
 from nereid.steps import Pause, Send, Step, Steps, drive_async
@@ -92,6 +92,12 @@ class AsyncClient:
 
     servers = awaited(fleet.servers)
     server = awaited(fleet.server)
+
+    # Tokens
+
+    tokens = awaited(access.tokens)
+    create_token = awaited(access.create_token)
+    revoke_token = awaited(access.revoke_token)
 
     # Carrying calls out
 

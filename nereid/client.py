@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from nereid import config
-from nereid.calls import fleet, registry, traffic
+from nereid.calls import access, fleet, registry, traffic
 from nereid.described import AlsoOfTheClass, blocking
 from nereid.retries import Retry, attempts
 from nereid.steps import Pause, Send, Step, Steps, drive
@@ -102,6 +102,12 @@ class Client:
 
     servers = blocking(fleet.servers)
     server = blocking(fleet.server)
+
+    # Tokens
+
+    tokens = blocking(access.tokens)
+    create_token = blocking(access.create_token)
+    revoke_token = blocking(access.revoke_token)
 
     # Carrying calls out
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 VersionState = Literal["uploading", "validating", "ready", "rejected", "archived"]
 EndpointStatus = Literal["Unconfigured", "Progressing", "Healthy", "Degraded"]
@@ -331,3 +331,50 @@ class Server:
             ),
             raw=raw,
         )
+
+
+@dataclass(frozen=True)
+class Token:
+    """An API token, never in clear. `names` None: it reaches every model and endpoint."""
+
+    id: str
+    name: str
+    user: str
+    role: str
+    names: tuple[str, ...] | None
+    state: str
+    created_at: str
+    expires_at: str  # empty: never
+    last_used_at: str  # empty: not yet
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Self:
+        return cls(**cls._fields(raw))
+
+    @classmethod
+    def _fields(cls, raw: Document) -> dict[str, Any]:
+        names = raw.get("names")
+        return {
+            "id": str(raw["id"]),
+            "name": str(raw.get("name") or ""),
+            "user": str(raw.get("user") or ""),
+            "role": str(raw.get("role") or ""),
+            "names": None if names is None else tuple(names),
+            "state": str(raw.get("state") or ""),
+            "created_at": str(raw.get("created_at") or ""),
+            "expires_at": str(raw.get("expires_at") or ""),
+            "last_used_at": str(raw.get("last_used_at") or ""),
+            "raw": raw,
+        }
+
+
+@dataclass(frozen=True)
+class NewToken(Token):
+    """A token just made."""
+
+    secret: str = field(repr=False, compare=False)
+
+    @classmethod
+    def _fields(cls, raw: Document) -> dict[str, Any]:
+        return {**super()._fields(raw), "secret": str(raw["token"])}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
 from control_plane.domain.stored_json import MAX_TEXT
+from control_plane.domain.violations import InvalidInputError, Violation
 
 
 class TextField(serializers.CharField):
@@ -39,3 +42,36 @@ class NumberField(serializers.FloatField):
         if isinstance(data, bool) or not isinstance(data, int | float):
             self.fail("invalid")
         return float(data)
+
+
+class MomentField(serializers.DateTimeField):
+    """A time of RFC 3339, with its offset: without one it could mean any hour of the day."""
+
+    default_error_messages = {"invalid": "a time looks like 2026-11-24T13:00:00Z"}  # noqa: RUF012
+
+    def to_internal_value(self, value: Any) -> datetime:
+        moment = _moment(value) if isinstance(value, str) else None
+        if moment is None:
+            raise serializers.ValidationError(self.error_messages["invalid"], "invalid")
+        return moment
+
+
+def read_moment(text: str, pointer: str) -> datetime:
+    """A time of RFC 3339 from a query.
+
+    Raises:
+        InvalidInputError: it is none, or has no offset and could mean any hour of the day.
+    """
+    moment = _moment(text)
+    if moment is None:
+        detail = f"{text[:80]!r}: a time looks like 2026-11-24T13:00:00Z"
+        raise InvalidInputError([Violation(pointer, "invalid", detail)])
+    return moment
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parse_datetime(text)
+        return moment.astimezone(UTC) if moment and moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

@@ -106,6 +106,12 @@ class NumberPagination(_Pages):
     ordering = "-number"
 
 
+class CreatedPagination(_Pages):
+    """By when it was made, newest first, for what has no number."""
+
+    ordering = "-created_at"
+
+
 class NewestPagination(_Pages):
     """By row, newest first."""
 

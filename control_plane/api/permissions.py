@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 
 from control_plane.access.models import Bearer
 from control_plane.access.selectors import may_somewhere
+from control_plane.access.tokens import check_may_issue
 from control_plane.domain.access import Kind, Target, in_words, roles_with
 
 
@@ -35,6 +36,18 @@ class RecordPermission(BasePermission):
         if reads and target is None:
             return may_somewhere(user, needed, view.kind)
         return bool(user.has_perm(needed, target))
+
+
+class TokenPermission(IsAuthenticated):
+    """Everybody has tokens of their own, whatever they may do: a grant on one model is of no use
+    to a program without one. A token that is limited makes none."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not super().has_permission(request, view):
+            return False
+        if request.method == "POST":
+            check_may_issue(request.user)
+        return True
 
 
 def _target(request: Request, view: Any) -> Target | None:

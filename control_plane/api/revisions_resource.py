@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db.models import QuerySet
-from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from control_plane.api.fields import read_moment
 from control_plane.api.pagination import NumberPagination
 from control_plane.api.policy_schema import PolicyField
 from control_plane.api.resource import ResourceView
 from control_plane.domain.access import Kind
-from control_plane.domain.violations import InvalidInputError, NotFoundError, Violation
+from control_plane.domain.violations import NotFoundError
 from control_plane.endpoints.models import Revision
 from control_plane.endpoints.selectors import get_endpoint
 
@@ -67,7 +67,9 @@ class RevisionsView(ResourceView, ListAPIView[Revision]):
         at = self.request.query_params.get("at")
         if at is None:
             return rows
-        served = rows.filter(served_from__lte=_moment(at)).order_by("-served_from", "-number")
+        served = rows.filter(served_from__lte=read_moment(at, "/at")).order_by(
+            "-served_from", "-number"
+        )
         return rows.filter(pk__in=served.values("pk")[:1])
 
 
@@ -84,19 +86,3 @@ class RevisionView(ResourceView):
         if revision is None:
             raise NotFoundError(f"endpoint {name!r} has no revision {number}")
         return Response(RevisionSerializer(revision).data)
-
-
-def _moment(text: str) -> datetime:
-    """A time of RFC 3339.
-
-    Raises:
-        InvalidInputError: it is none, or has no offset and could mean any hour of the day.
-    """
-    try:
-        moment = parse_datetime(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        detail = f"{text[:80]!r}: a time looks like 2026-11-24T13:00:00Z"
-        raise InvalidInputError([Violation("/at", "invalid", detail)])
-    return moment

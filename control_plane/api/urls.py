@@ -19,6 +19,7 @@ from control_plane.api.health_resource import HealthView
 from control_plane.api.models_resource import ModelsView, ModelView
 from control_plane.api.revisions_resource import RevisionsView, RevisionView
 from control_plane.api.servers_resource import ServersView, ServerView
+from control_plane.api.tokens_resource import TokensView, TokenView
 from control_plane.api.version_state_resource import ArchiveView, UnarchiveView
 from control_plane.api.versions_resource import DownloadView, VersionsView, VersionView
 
@@ -27,6 +28,7 @@ app_name = "api"
 # Whatever stands there is looked up, and a name that cannot exist is a clear 404. Control
 # characters are left out: the database cannot even be asked for a NUL.
 NAME = r"(?P<name>[^/\x00-\x1f\x7f]+)"
+ID = r"(?P<token_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 NUMBER = r"(?P<number>[0-9]{1,9})"
 # A version's number, or an alias: @champion.
 VERSION = r"(?P<number>[0-9]{1,9}|@[^/\x00-\x1f\x7f]+)"
@@ -60,4 +62,6 @@ urlpatterns = [
     at(r"servers", ServersView, "servers"),
     at(rf"servers/{NAME}", ServerView, "server"),
     at(r"audit", AuditView, "audit"),
+    at(r"tokens", TokensView, "tokens"),
+    at(rf"tokens/{ID}", TokenView, "token"),
 ]

@@ -97,12 +97,6 @@ class Scope:
             return False
         return not self.names or (target is not None and target.name in self.names)
 
-    def within(self, other: Scope) -> bool:
-        """Whether this allows nothing that the other does not."""
-        if not set(_MAY[self.role]) <= set(_MAY[other.role]) and other.role is not Role.ADMIN:
-            return False
-        return not other.names or bool(self.names and self.names <= other.names)
-
     def __str__(self) -> str:
         return f"{self.role} of {', '.join(sorted(self.names))}" if self.names else self.role
 

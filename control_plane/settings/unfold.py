@@ -73,7 +73,11 @@ NAVIGATION = [
         "separator": True,
         "items": [
             _page("Audit", "history", "audit.auditevent"),
-            _page("API tokens", "key", "access.apitoken"),
+            {
+                "title": "API tokens",
+                "icon": "key",
+                "link": reverse_lazy("admin:access_apitoken_changelist"),
+            },
             _page("Users", "person", "auth.user"),
             _page("Groups", "group", "auth.group"),
         ],

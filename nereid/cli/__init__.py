@@ -5,11 +5,22 @@ from __future__ import annotations
 import sys
 
 # Importing a module of commands registers them, in the order that --help shows.
-from nereid.cli import endpoints, infer, login, models, servers, traffic
+from nereid.cli import endpoints, infer, login, models, servers, tokens, traffic
 from nereid.cli.app import run
 from nereid.cli.session import Session
 
-__all__ = ["Session", "endpoints", "infer", "login", "main", "models", "run", "servers", "traffic"]
+__all__ = [
+    "Session",
+    "endpoints",
+    "infer",
+    "login",
+    "main",
+    "models",
+    "run",
+    "servers",
+    "tokens",
+    "traffic",
+]
 
 
 def main() -> None:

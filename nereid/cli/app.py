@@ -26,6 +26,7 @@ ORDER = (
     "kill",
     "infer",
     "servers",
+    "tokens",
     "login",
     "logout",
 )
@@ -57,7 +58,8 @@ class InReadingOrder(TyperGroup):
     """Lists the commands in the order in which a newcomer needs them, not as imported."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return sorted(super().list_commands(ctx), key=ORDER.index)
+        names = super().list_commands(ctx)
+        return sorted(names, key=ORDER.index) if ctx.parent is None else names
 
 
 app = typer.Typer(
@@ -114,9 +116,11 @@ _EVERYWHERE = [
 ]
 
 
-def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(
+    name: str, *examples: str, of: typer.Typer = app
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register ``function(session, ...)`` as a subcommand that also takes the options that work
-    everywhere, with `examples` at the foot of its help."""
+    everywhere, with `examples` at the foot of its help; `of` is the group it belongs to."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(function, eval_str=True)
@@ -143,11 +147,21 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callab
         run.__annotations__ = {
             part.name: part.annotation for part in (context, *keyword, *_EVERYWHERE)
         }
-        foot = "\n".join(["Examples:", *(f"[cyan]{example}[/]" for example in examples)])
-        app.command(name, help=_unwrapped(function.__doc__ or ""), epilog=foot)(run)
+        of.command(name, help=_unwrapped(function.__doc__ or ""), epilog=_foot(examples))(run)
         return function
 
     return register
+
+
+def group(name: str, words: str, *examples: str) -> typer.Typer:
+    """A command whose own subcommands are registered with ``command(..., of=it)``."""
+    made = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+    app.add_typer(made, name=name, help=_unwrapped(words), epilog=_foot(examples))
+    return made
+
+
+def _foot(examples: Sequence[str]) -> str:
+    return "\n".join(["Examples:", *(f"[cyan]{example}[/]" for example in examples)])
 
 
 def _unwrapped(docstring: str) -> str:

@@ -1,5 +1,5 @@
 """The records' pages: Django's autodiscovery imports this package, and each module registers."""
 
-from control_plane.console.admin import access, audit, endpoints, fleet, registry, versions
+from control_plane.console.admin import access, audit, endpoints, fleet, registry, tokens, versions
 
-__all__ = ["access", "audit", "endpoints", "fleet", "registry", "versions"]
+__all__ = ["access", "audit", "endpoints", "fleet", "registry", "tokens", "versions"]

@@ -177,7 +177,9 @@ def test_a_new_endpoint_leads_to_its_policy(admin: Client, queue: FakeQueue) -> 
 def test_a_token_is_shown_once_and_works_until_it_is_revoked(
     admin: Client, queue: FakeQueue
 ) -> None:
-    answer = admin.post(reverse("admin:access_apitoken_add"), {"name": "ci", "lifetime": "30"})
+    answer = admin.post(
+        reverse("admin:access_apitoken_add"), {"name": "ci", "role": "admin", "lifetime": "30"}
+    )
     assert "no-store" in answer["Cache-Control"]
     token = re.search(rb'id="token">(nrd_[\w-]+)<', answer.content)
     assert token
@@ -200,19 +202,24 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(
 
 
 def test_people_see_and_revoke_their_own_tokens_alone(admin: Client) -> None:
-    admin.post(reverse("admin:access_apitoken_add"), {"name": "ada's", "lifetime": ""})
-    row = apps.get_model("access.ApiToken").objects.get()
-    bob = logged_in(
-        "bob",
-        "access.view_apitoken",
-        "access.add_apitoken",
-        "access.change_apitoken",
-        is_staff=True,
+    admin.post(
+        reverse("admin:access_apitoken_add"), {"name": "ada's", "role": "admin", "lifetime": ""}
     )
+    row = apps.get_model("access.ApiToken").objects.get()
+    bob = logged_in("bob", is_staff=True)
     assert b"ada&#x27;s" not in bob.get(reverse("admin:access_apitoken_changelist")).content
     assert bob.post(reverse("admin:access_apitoken_revoke", args=[row.pk])).status_code == 404
     row.refresh_from_db()
     assert row.revoked_at is None
+    made = {"name": "bob's", "role": "publisher", "names": "digits, other", "lifetime": ""}
+    assert bob.post(reverse("admin:access_apitoken_add"), made).status_code == 200
+    own = apps.get_model("access.ApiToken").objects.get(name="bob's")
+    assert (own.role, own.names) == ("publisher", ["digits", "other"])
+    assert (
+        b"publisher of digits, other"
+        in bob.get(reverse("admin:access_apitoken_change", args=[own.pk])).content
+    )
+    assert bob.post(reverse("admin:access_apitoken_revoke", args=[own.pk])).status_code == 302
 
 
 def test_people_are_audited_and_hand_out_no_rights_they_lack(admin: Client) -> None:

@@ -54,25 +54,6 @@ def test_a_scope_allows_what_its_role_may_on_its_names() -> None:
     assert Scope(Role.PUBLISHER).allows("fleet.view_server", None)
 
 
-@pytest.mark.parametrize(
-    ("inner", "outer", "within"),
-    [
-        (Scope(), Scope(), True),
-        (Scope(Role.VIEWER), Scope(Role.PUBLISHER), True),
-        (Scope(Role.VIEWER), Scope(Role.OPERATOR), True),
-        (Scope(Role.PUBLISHER), Scope(Role.OPERATOR), False),
-        (Scope(Role.ADMIN), Scope(Role.OPERATOR), False),
-        (Scope(Role.OPERATOR), Scope(Role.ADMIN), True),
-        (Scope(Role.VIEWER), Scope(Role.VIEWER, frozenset({"a"})), False),
-        (Scope(Role.VIEWER, frozenset({"a"})), Scope(Role.VIEWER), True),
-        (Scope(Role.VIEWER, frozenset({"a"})), Scope(Role.VIEWER, frozenset({"a", "b"})), True),
-        (Scope(Role.VIEWER, frozenset({"a", "c"})), Scope(Role.VIEWER, frozenset({"a"})), False),
-    ],
-)
-def test_a_scope_within_another(inner: Scope, outer: Scope, within: bool) -> None:
-    assert inner.within(outer) is within
-
-
 def test_words() -> None:
     assert str(Scope(Role.OPERATOR, frozenset({"b", "a"}))) == "operator of a, b"
     assert in_words([Role.PUBLISHER, Role.OPERATOR, Role.ADMIN]) == "publisher, operator or admin"

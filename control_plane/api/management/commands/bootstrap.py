@@ -34,7 +34,9 @@ class Command(BaseCommand):
             user, password = _admin()
             for last in ApiToken.objects.filter(name=LOCAL_TOKEN, revoked_at=None):
                 revoke_token(token=last, actor="bootstrap", now=timezone.now())
-            _, token = issue_token(user=user, name=LOCAL_TOKEN, actor="bootstrap")
+            _, token = issue_token(
+                user=user, name=LOCAL_TOKEN, actor="bootstrap", now=timezone.now()
+            )
         server = register_server(
             name=settings.NEREID_NODE_NAME,
             http=settings.NEREID_TRITON_URL,
