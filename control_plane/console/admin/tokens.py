@@ -101,7 +101,7 @@ class TokenAdmin(ServiceAdmin):
 
     def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         token = obj if isinstance(obj, ApiToken) else self.get_object(request, str(obj))
-        return token is not None and token.revoked_at is None and may_revoke(request.user, token)
+        return token is not None and may_revoke(request.user, token)
 
     def check_new(self, request: HttpRequest, values: dict[str, Any]) -> None:
         """Everybody may make one."""
