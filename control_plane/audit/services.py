@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from control_plane.audit.models import AuditEvent
+from control_plane.audit.request import request_id
 
 
 def record(
@@ -18,7 +19,10 @@ def record(
     after: Any = None,
     reason: str = "",
 ) -> AuditEvent:
-    """Adds one event; call it in the transaction of the deed, so that both stand or fall."""
+    """Adds one event; call it in the transaction of the deed, so that both stand or fall.
+
+    It carries the id of the request that is being answered, if one is.
+    """
     return AuditEvent.objects.create(
         actor=actor,
         action=action,
@@ -28,4 +32,5 @@ def record(
         before=before,
         after=after,
         reason=reason,
+        request_id=request_id(),
     )

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from control_plane import wiring
-from control_plane.audit.models import AuditEvent
+from control_plane.audit.selectors import events_for
 from control_plane.console.endpoint_charts import SPANS, endpoint_charts, span_of
 from control_plane.console.overview import (
     EndpointCard,
@@ -116,7 +116,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         context["servers"] = servers
         context["servers_ready"] = sum(1 for row in servers if row.status == "Ready")
     if context["sees_audit"]:
-        context["events"] = AuditEvent.objects.defer("before", "after")[:EVENTS]
+        context["events"] = events_for(request.user).defer("before", "after")[:EVENTS]
     return context
 
 

@@ -162,6 +162,11 @@ def delete_model(*, name: str, actor: str) -> None:
                 object_type="model",
                 object_id=model.id,
                 object_name=name,
+                before={
+                    "description": model.description,
+                    "owner": model.owner,
+                    "tags": model.tags,
+                },
             )
             model.delete()
     except ProtectedError:

@@ -76,6 +76,7 @@ CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "")
 INSTALLED_APPS = [
     "control_plane.console",  # before unfold: its templates come first
     "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
     "control_plane.console.admin_config.ConsoleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

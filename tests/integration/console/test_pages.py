@@ -13,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from control_plane.audit.models import AuditEvent
 from control_plane.console.overview import endpoints_with
 from control_plane.endpoints.models import Endpoint, Revision
 from control_plane.registry.models import Model
@@ -167,3 +168,21 @@ def test_a_model_page_compares_its_versions(digits: Endpoint, admin: Client) -> 
     assert url("endpoints.endpoint", "change", digits.pk) in page
     assert list(endpoints_with("digits", 2)) == [digits]
     assert not endpoints_with("digits", 3)
+
+
+def test_events_are_found_by_the_filters_of_the_api(digits: Endpoint, admin: Client) -> None:
+    listed = url("audit.auditevent", "changelist")
+    admin.post(reverse("admin:endpoints_endpoint_kill_switch", args=[digits.pk]), {"reason": "x"})
+    kill = AuditEvent.objects.get(action="endpoint.kill")
+    assert kill.request_id
+    for query in (
+        {"action": "endpoint.kill"},
+        {"request_id": kill.request_id},
+        {"object_id": str(digits.pk), "object_type": "endpoint", "action": "endpoint.kill"},
+        {"at_from_0": f"{kill.at:%Y-%m-%d}", "at_from_1": f"{kill.at:%H:%M:%S}"},
+    ):
+        rows = admin.get(listed, query).context["cl"].queryset
+        assert rows.first() == kill, query
+    assert not admin.get(listed, {"actor": "nobody"}).context["cl"].queryset.exists()
+    page = admin.get(url("audit.auditevent", "change", kill.pk)).content.decode()
+    assert f"request_id={kill.request_id}" in page
