@@ -9,7 +9,7 @@ from django.conf import settings
 
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.clock import SystemClock
-from control_plane.adapters.inspection import SubprocessInspector
+from control_plane.adapters.inspection import SandboxInspector
 from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
 from control_plane.adapters.repository import DiskRepository
 from control_plane.adapters.triton.control import HttpTritonControl
@@ -70,7 +70,11 @@ def artifact_store() -> ArtifactStore:
 
 
 def inspector() -> ModelInspector:
-    return SubprocessInspector()
+    return SandboxInspector(
+        settings.NEREID_ARTIFACTS / "inspection",
+        max_bytes=settings.NEREID_MAX_UPLOAD_BYTES,
+        memory_bytes=settings.NEREID_INSPECTION_MEMORY_BYTES,
+    )
 
 
 def serving() -> ServingPlaces:

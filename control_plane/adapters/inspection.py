@@ -1,65 +1,165 @@
-"""`ports.inspection.ModelInspector` that reads every file in a fresh process."""
+"""`ports.inspection.ModelInspector`: every look into a file is a fresh, limited process."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
-import signal
-import subprocess
-import sys
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from control_plane.adapters.readers.archive import looks_like
+from control_plane.adapters.sandbox.limits import Limits
+from control_plane.adapters.sandbox.process import run_reader
+from control_plane.domain.registry.frameworks import MAIN_FILES
 from control_plane.domain.signature import Signature
-from control_plane.ports.inspection import InspectionFailedError, InvalidModelError
+from control_plane.ports.inspection import Inspected, InvalidModelError
 
 TIMEOUT_S = 180.0
+"""For reading and for loading a model, each."""
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+UNPACK_TIMEOUT_S = 600.0
 
-# Only these reach the process: it has no business with our secrets.
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "HOME", "TMPDIR")
+CPU_LIMIT_S = 150
+MEMORY_LIMIT_BYTES = 8 << 30
+_UNPACK_MEMORY_BYTES = 1 << 30
+_SCRATCH_FILE_BYTES = 64 << 20
+"""What libraries may write for themselves while they load a model."""
 
 
-class SubprocessInspector:
-    """Runs `control_plane.adapters.onnx_file` on one file at a time."""
+class SandboxInspector:
+    """Reads, unpacks and loads under `scratch`, which lies beside the artifacts."""
 
-    def signature(self, path: Path, framework: str) -> Signature:
-        return Signature.from_document(self._run("signature", path, framework))
+    def __init__(
+        self, scratch: Path, *, max_bytes: int, memory_bytes: int = MEMORY_LIMIT_BYTES
+    ) -> None:
+        self._scratch = scratch
+        self._max_bytes = max_bytes
+        self._memory_bytes = memory_bytes
 
-    def check_loads(self, path: Path, framework: str) -> None:
-        self._run("load", path, framework)
-
-    def _run(self, what: str, path: Path, framework: str) -> dict[str, Any]:
-        if framework != "onnx":
-            raise InvalidModelError(f"the framework {framework!r} cannot be served yet")
-        command = [sys.executable, "-m", "control_plane.adapters.onnx_file", what, str(path)]
-        environment = {k: v for k, v in os.environ.items() if k in _ENVIRONMENT}
-        try:
-            process = subprocess.run(
-                command,
-                cwd=CHECKOUT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_S,
-                check=False,
+    @contextlib.contextmanager
+    def inspect(
+        self, path: Path, framework: str, declared: Signature | None = None
+    ) -> Iterator[Inspected]:
+        with self._folder() as folder:
+            members = self._unpack(path, folder / "members")
+            main = path if not members else _main(members, framework)
+            said = self._run(
+                "read",
+                {
+                    "main": str(main),
+                    "files": {name: str(member) for name, member in members.items()},
+                    "framework": framework,
+                    "declared": declared.to_document() if declared else None,
+                },
+                folder,
+                readable=(path, folder / "members"),
             )
-        except subprocess.TimeoutExpired as error:
-            raise InspectionFailedError(f"reading the file took over {TIMEOUT_S:.0f} s") from error
-        if process.returncode != 0:
-            raise InspectionFailedError(f"the file broke its reader: {_last_words(process)}")
+            yield Inspected(
+                signature=Signature.from_document(said["signature"]),
+                files=members or {said["name"]: path},
+                code=tuple(said["code"]),
+            )
+
+    def check_loads(
+        self,
+        files: Mapping[str, Path],
+        framework: str,
+        signature: Signature,
+        golden: tuple[Mapping[str, Any], ...] = (),
+    ) -> tuple[str, ...]:
+        with self._folder() as folder:
+            laid = folder / "model"
+            for name, source in files.items():
+                (laid / name).parent.mkdir(parents=True, exist_ok=True)
+                _link_or_copy(source, laid / name)
+            placed = {name: laid / name for name in files}
+            answer = self._said(
+                "load",
+                {
+                    "main": str(_main(placed, framework)),
+                    "libraries": [str(p) for n, p in placed.items() if ".so" in Path(n).suffixes],
+                    "framework": framework,
+                    "signature": signature.to_document(),
+                    "golden": list(golden),
+                },
+                folder,
+                readable=(laid,),
+            )
+            return answer.unlimited
+
+    def _unpack(self, path: Path, target: Path) -> dict[str, Path]:
+        """The members of an archive by name; empty for a file that is none."""
+        target.mkdir()
+        if looks_like(path) is None:
+            return {}
+        limits = Limits(
+            memory_bytes=_UNPACK_MEMORY_BYTES,
+            cpu_s=int(UNPACK_TIMEOUT_S),
+            file_bytes=self._max_bytes,
+            readable=(path,),
+            writable=(target,),
+        )
+        arguments = {"path": str(path), "target": str(target), "max_bytes": self._max_bytes}
+        said = run_reader("unpack", arguments, limits, UNPACK_TIMEOUT_S).result
+        members = {name: target / name for name in said["members"]}
+        # Archives made of a folder have everything inside it.
+        tops = {name.partition("/")[0] for name in members}
+        if len(tops) == 1 and all("/" in name for name in members):
+            members = {name.partition("/")[2]: path for name, path in members.items()}
+        return members
+
+    def _run(
+        self, task: str, arguments: Mapping[str, Any], folder: Path, readable: tuple[Path, ...]
+    ) -> Mapping[str, Any]:
+        return self._said(task, arguments, folder, readable).result
+
+    def _said(
+        self, task: str, arguments: Mapping[str, Any], folder: Path, readable: tuple[Path, ...]
+    ) -> Any:
+        own = folder / "own"
+        own.mkdir()
+        limits = Limits(
+            memory_bytes=self._memory_bytes,
+            cpu_s=CPU_LIMIT_S,
+            file_bytes=_SCRATCH_FILE_BYTES,
+            readable=readable,
+            writable=(own,),
+        )
+        return run_reader(task, arguments, limits, TIMEOUT_S)
+
+    @contextlib.contextmanager
+    def _folder(self) -> Iterator[Path]:
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=self._scratch))
         try:
-            result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-        except (ValueError, IndexError, RecursionError) as error:
-            raise InspectionFailedError(f"its reader said nothing: {error}") from error
-        if "refused" in result:
-            raise InvalidModelError(result["refused"])
-        return result
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _last_words(process: subprocess.CompletedProcess[str]) -> str:
-    if process.returncode < 0:
-        return f"ended by {signal.Signals(-process.returncode).name}"
-    return (process.stderr.strip().splitlines()[-1:] or ["no message"])[0][:500]
+def _main(files: Mapping[str, Path], framework: str) -> Path:
+    """The model among the members of an archive.
+
+    Raises:
+        InvalidModelError: there is none of the name that it has to have.
+    """
+    names = MAIN_FILES[framework]
+    found = [files[name] for name in names if name in files]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidModelError(f"the archive holds both {' and '.join(names)}: send one")
+    raise InvalidModelError(
+        f"the archive holds no {' or '.join(names)} at its top; it holds: "
+        f"{', '.join(sorted(files)[:20])}"
+    )
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)

@@ -20,10 +20,12 @@ from control_plane.domain.stored_json import pointer_part
 from control_plane.domain.violations import (
     ConflictError,
     InvalidInputError,
+    NotAllowedError,
     NotFoundError,
     StaleEditError,
 )
 from control_plane.idempotency.services import KeyInUseError, KeyReusedError
+from control_plane.ports.inspection import SandboxUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +83,8 @@ _PLAIN: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((StaleEditError,), 412, ""),
     ((KeyReusedError,), 422, ""),
     ((ConflictError,), 409, ""),
-    ((PermissionDenied,), 403, "you may not do this"),
+    ((PermissionDenied, NotAllowedError), 403, "you may not do this"),
+    ((SandboxUnavailableError,), 503, ""),
     ((RequestDataTooBig,), 413, "the body is too large"),
     # Too many fields or files in a form, and the like.
     ((SuspiciousOperation,), 400, "this request is not one that is answered"),

@@ -25,7 +25,8 @@ from control_plane.api.parsers import parse_json
 from control_plane.api.registry_fields import MetricsField, ProvenanceField, TagsField
 from control_plane.api.registry_filters import DeclaredFilters, VersionFilter
 from control_plane.api.resource import OnlyVisible, ResourceView, link, read_body, read_object
-from control_plane.domain.access import Kind
+from control_plane.domain.access import PUBLISH_CODE, Kind, Target
+from control_plane.domain.signature import read_signature
 from control_plane.domain.violations import InvalidInputError, Violation
 from control_plane.registry.lifecycle import delete_version
 from control_plane.registry.models import ModelVersion
@@ -54,6 +55,9 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
     metrics = MetricsField()
     provenance = ProvenanceField()
     artifact = serializers.SerializerMethodField()
+    golden = serializers.CharField(
+        source="golden_id", allow_null=True, help_text="sha256 of its golden examples"
+    )
     status_url = serializers.SerializerMethodField()
 
     class Meta:
@@ -71,6 +75,8 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
             "profile",
             "artifact",
             "signature",
+            "code",
+            "golden",
             "metrics",
             "provenance",
             "created_at",
@@ -101,6 +107,17 @@ class VersionMetadataSerializer(serializers.Serializer[Any]):
     tags = TagsField(default=dict)
     metrics = MetricsField(default=dict)
     provenance = ProvenanceField(default=dict)
+    signature = serializers.JSONField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="what it takes and gives, where the file does not say",
+    )
+    golden = serializers.ListField(
+        child=serializers.JSONField(),
+        default=list,
+        help_text="inputs with the outputs that every server has to give, and a tolerance",
+    )
 
 
 class VersionPatch(serializers.Serializer[Any]):
@@ -175,6 +192,7 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
             store=wiring.artifact_store(),
             inspector=wiring.inspector(),
             queue=wiring.queue(),
+            may_publish_code=request.user.has_perm(PUBLISH_CODE, Target(Kind.MODEL, name)),
         )
         body = version_document(version, request)
         return Response(body, status=202, headers={"Location": body["status_url"]})
@@ -257,4 +275,9 @@ def _check_size(request: Request) -> None:
 def _metadata(request: Request) -> VersionMetadata:
     document = parse_json(request.data.get("metadata") or "{}", "/metadata")
     values = read_object(VersionMetadataSerializer, document, "/metadata")
-    return VersionMetadata(number=values.pop("version"), **values)
+    signature = values.pop("signature")
+    return VersionMetadata(
+        number=values.pop("version"),
+        signature=None if signature is None else read_signature(signature),
+        **values,
+    )

@@ -25,9 +25,14 @@ from unfold.decorators import display
 from control_plane.console import words
 from control_plane.console.rights import GrantedAdmin
 from control_plane.console.templatetags.console import ago
-from control_plane.domain.violations import ConflictError, InvalidInputError, NotFoundError
+from control_plane.domain.violations import (
+    ConflictError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+)
 
-Refusal = InvalidInputError | ConflictError | NotFoundError
+Refusal = InvalidInputError | ConflictError | NotAllowedError | NotFoundError
 
 
 def change_url(record: models.Model) -> str:
@@ -190,7 +195,7 @@ class ServiceAdmin(RecordAdmin):
         """
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
-        except (InvalidInputError, ConflictError, NotFoundError) as refusal:
+        except (InvalidInputError, ConflictError, NotAllowedError, NotFoundError) as refusal:
             request.refusal = refusal  # type: ignore[attr-defined] # read by get_form
             return super().changeform_view(request, object_id, form_url, extra_context)
 

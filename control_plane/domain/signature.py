@@ -6,6 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from control_plane.domain.violations import InvalidInputError, Violation
+
+DATATYPES = frozenset(
+    {
+        *("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),
+        *("FP16", "FP32", "FP64", "BF16", "BYTES"),
+    }
+)
+"""The KServe v2 names of what a tensor holds."""
+
+MAX_TENSOR_NAME = 255
+"""Characters; clients spell these names in every request."""
+
+MAX_TENSORS = 256
+MAX_DIMENSIONS = 16
+_MAX_SIZE = 1 << 62
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -73,6 +90,53 @@ def differences(one: Signature, other: Signature) -> list[str]:
             if left[name] != right[name]:
                 found.append(f"{kind} is {right[name]}, not {left[name]}")
     return found
+
+
+def read_signature(document: object, where: str = "/signature") -> Signature:
+    """A signature that a person wrote: `{"inputs": [{name, datatype, shape}], "outputs": […]}`.
+
+    Raises:
+        InvalidInputError: with a violation for each place that is not as it must be.
+    """
+    if not isinstance(document, dict) or not {"inputs", "outputs"} <= document.keys():
+        detail = 'a signature is {"inputs": […], "outputs": […]}'
+        raise InvalidInputError([Violation(where, "type", detail)])
+    found: list[Violation] = []
+    for side in ("inputs", "outputs"):
+        tensors = document[side]
+        if not isinstance(tensors, list) or not 0 < len(tensors) <= MAX_TENSORS:
+            detail = f"a list of 1 to {MAX_TENSORS} tensors"
+            found.append(Violation(f"{where}/{side}", "type", detail))
+            continue
+        for i, tensor in enumerate(tensors):
+            if problem := _tensor_problem(tensor):
+                found.append(Violation(f"{where}/{side}/{i}", "tensor", problem))
+        if not found and len({tensor["name"] for tensor in tensors}) != len(tensors):
+            found.append(Violation(f"{where}/{side}", "twice", "two tensors have the same name"))
+    if found:
+        raise InvalidInputError(found[:20])
+    return Signature.from_document(document)
+
+
+def _tensor_problem(tensor: object) -> str:
+    """Why it is none, in words; empty when it is one."""
+    if not isinstance(tensor, dict) or not {"name", "datatype", "shape"} <= tensor.keys():
+        return 'a tensor is {"name": …, "datatype": "FP32", "shape": [-1, 8]}'
+    name, shape = tensor["name"], tensor["shape"]
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_TENSOR_NAME or not name.isprintable():
+        return f"a tensor's name has 1 to {MAX_TENSOR_NAME} printable characters"
+    if not isinstance(tensor["datatype"], str) or tensor["datatype"] not in DATATYPES:
+        return f"its datatype is one of {', '.join(sorted(DATATYPES))}"
+    if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
+        return f"its shape is a list of at most {MAX_DIMENSIONS} sizes"
+    if any(
+        isinstance(size, bool)
+        or not isinstance(size, int)
+        or not (size == -1 or 0 < size < _MAX_SIZE)
+        for size in shape
+    ):
+        return "a size is a whole number above 0, or -1 where it varies"
+    return ""
 
 
 def _tensor_document(tensor: Tensor) -> dict[str, Any]:

@@ -36,5 +36,9 @@ class ConflictError(RuntimeError):
     """The present state forbids it; the message says what stands in the way."""
 
 
+class NotAllowedError(PermissionError):
+    """The caller may not do this with what was sent; the message says which permission it needs."""
+
+
 class StaleEditError(ConflictError):
     """The edit is based on a state that is no longer the present one."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from control_plane.domain.signature import Signature
 
@@ -16,11 +19,34 @@ class InspectionFailedError(RuntimeError):
     """The inspection itself came to no end; it says nothing about the model."""
 
 
+class SandboxUnavailableError(InspectionFailedError):
+    """This machine cannot limit a reader as it must be limited; nothing untrusted was read."""
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What a file turned out to be.
+
+    `files` are the members of an archive (name -> where they lie until the inspection is left);
+    empty where the file is the model itself. `code` names what of it can carry code, in words.
+    """
+
+    signature: Signature
+    files: Mapping[str, Path]
+    code: tuple[str, ...] = ()
+
+
 class ModelInspector(Protocol):
     """Reads model files in a process of their own, with limits."""
 
-    def signature(self, path: Path, framework: str) -> Signature:
-        """What the model takes and gives.
+    def inspect(
+        self, path: Path, framework: str, declared: Signature | None = None
+    ) -> AbstractContextManager[Inspected]:
+        """What the file is; its members lie there until the context is left.
+
+        Args:
+            path: the file, or archive, as it was uploaded.
+            declared: what the uploader says it takes and gives, where the file does not say.
 
         Raises:
             InvalidModelError: the file is corrupt, or needs what cannot be served.
@@ -28,11 +54,20 @@ class ModelInspector(Protocol):
         """
         ...
 
-    def check_loads(self, path: Path, framework: str) -> None:
-        """Loads the model in its runtime.
+    def check_loads(
+        self,
+        files: Mapping[str, Path],
+        framework: str,
+        signature: Signature,
+        golden: tuple[Mapping[str, Any], ...] = (),
+    ) -> tuple[str, ...]:
+        """Loads the model in its runtime and asks it the golden examples.
+
+        Returns:
+            What the runtime could not be limited in on this machine, in words.
 
         Raises:
-            InvalidModelError: with the runtime's own reason.
+            InvalidModelError: with the runtime's own reason, or the first difference.
             InspectionFailedError: loading it took too long, or broke the runtime.
         """
         ...

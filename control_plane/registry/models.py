@@ -99,6 +99,18 @@ class ModelVersion(models.Model):
     )
     validation_attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     signature = models.JSONField(null=True, blank=True)
+    code = models.JSONField(
+        default=list, blank=True, editable=False, help_text="what of it can carry code, in words"
+    )
+    golden = models.ForeignKey(
+        Artifact,
+        on_delete=models.PROTECT,
+        related_name="golden_of",
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="the examples that every server runs before it serves",
+    )
     description = models.TextField(blank=True, help_text="Markdown")
     tags = models.JSONField(default=dict, blank=True)
     metrics = models.JSONField(default=dict, blank=True)
@@ -134,6 +146,23 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model.name} v{self.number}"
+
+
+class VersionFile(models.Model):
+    """A file of a version that was sent as an archive, or whose file has a name of its own."""
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="files")
+    path = models.CharField(max_length=200, help_text="in the model's version folder")
+    artifact = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="file_of")
+
+    class Meta:
+        ordering = ("path",)
+        constraints = (
+            models.UniqueConstraint(fields=["version", "path"], name="version_file_once"),
+        )
+
+    def __str__(self) -> str:
+        return self.path
 
 
 class Alias(models.Model):

@@ -9,6 +9,7 @@ from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from control_plane.adapters.profiles import load_profile
 from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.registry.aliases import alias_in
+from control_plane.domain.registry.frameworks import UPLOADED_CONFIG, unserved_reason
 from control_plane.domain.signature import Signature
 from control_plane.domain.violations import NotFoundError
 from control_plane.registry.models import Alias, Model, ModelVersion, VersionState
@@ -80,9 +81,10 @@ def alias_numbers(wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], in
 
 
 def ready_versions(wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], ModelVersion]:
-    """Those of the wanted (model, number) that are ready to serve, in one query."""
+    """Those of the wanted (model, number) that are ready to serve, and their files."""
     pairs = set(wanted)
-    found = ModelVersion.objects.select_related("model").filter(
+    rows = ModelVersion.objects.select_related("model").prefetch_related("files")
+    found = rows.filter(
         model__name__in={model for model, _ in pairs},
         number__in={number for _, number in pairs},
         state=VersionState.READY,
@@ -113,4 +115,13 @@ def version_spec(version: ModelVersion) -> VersionSpec:
         signature=Signature.from_document(version.signature),
         profile=profile,
         profile_error=profile_error,
+        files=_linked(version),
+        golden_sha256=version.golden_id or "",
+        unserved=unserved_reason(version.framework, version.code),
     )
+
+
+def _linked(version: ModelVersion) -> dict[str, str]:
+    """An archive's files, less its own configuration: the one that serves is compiled here."""
+    files = version.files.all()
+    return {f.path: f.artifact_id for f in files if f.path != UPLOADED_CONFIG}

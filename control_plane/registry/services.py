@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max, ProtectedError
 
 from control_plane.adapters.profiles import DEFAULT_PROFILE, profile_names
 from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
+from control_plane.domain.registry.frameworks import FRAMEWORKS, always_code
 from control_plane.domain.registry.metrics import check_metrics
 from control_plane.domain.registry.provenance import check_provenance
 from control_plane.domain.registry.service_level import merged_service_level
 from control_plane.domain.routing.policy import MAX_VERSION
+from control_plane.domain.signature import Signature
 from control_plane.domain.stored_json import (
     check_storable,
     check_tags,
@@ -30,28 +32,23 @@ from control_plane.domain.violations import (
     NotFoundError,
     Violation,
 )
-from control_plane.ports.inspection import (
-    InspectionFailedError,
-    InvalidModelError,
-    ModelInspector,
-)
+from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.queue import Queue
-from control_plane.ports.repository import (
-    ArtifactMissingError,
-    ArtifactStore,
-    DigestMismatchError,
-)
-from control_plane.registry.models import Artifact, Model, ModelVersion
+from control_plane.ports.repository import ArtifactStore
+from control_plane.registry.artifacts import intake
+from control_plane.registry.contents import Content, code_refusal, take_in
+from control_plane.registry.models import Model, ModelVersion, VersionFile
 from control_plane.registry.selectors import get_model
-
-FRAMEWORKS = ("onnx",)
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True)
 class VersionMetadata:
-    """What an uploader says of a version; `number` None takes the next one."""
+    """What an uploader says of a version; `number` None takes the next one.
+
+    `signature` is for files that do not say what they take and give, `golden` examples of it.
+    """
 
     framework: str = "onnx"
     number: int | None = None
@@ -61,6 +58,8 @@ class VersionMetadata:
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    signature: Signature | None = None
+    golden: Sequence[Any] = ()
 
 
 def create_model(
@@ -186,78 +185,68 @@ def add_version(
     store: ArtifactStore,
     inspector: ModelInspector,
     queue: Queue,
+    may_publish_code: bool = False,
 ) -> ModelVersion:
     """Stores an artifact, reads its signature, and adds the version in state `validating`.
+
+    Args:
+        may_publish_code: whether the caller has the permission `registry.publish_code` there.
 
     Raises:
         NotFoundError: there is no such model.
         InvalidInputError: the metadata or the file is not usable; no version is added.
+        NotAllowedError: it can carry code, and the caller may not publish that.
         ConflictError: the number is taken, or there is none after the highest.
     """
     model = get_model(model_name)
     _check_metadata(metadata)
-    try:
-        sha256, size = store.add(stream, metadata.sha256)
-    except DigestMismatchError as error:
-        raise InvalidInputError([Violation("/sha256", "mismatch", str(error))]) from error
-    try:
-        signature = inspector.signature(store.path(sha256), metadata.framework)
+    if not may_publish_code and always_code(metadata.framework):
+        raise code_refusal(f"models of the framework {metadata.framework}")
+    with intake(store) as files:
+        content = take_in(
+            files, stream, metadata, inspector=inspector, may_publish_code=may_publish_code
+        )
         with transaction.atomic():
             # Uploads of one model take their numbers one after the other.
             locked_model(model_name)
             number = _number(model, metadata.number)
-            _claim_artifact(sha256, size, store)
-            version = ModelVersion.objects.create(
-                model=model,
-                number=number,
-                framework=metadata.framework,
-                artifact_id=sha256,
-                filename=_plain_filename(filename),
-                profile=metadata.profile,
-                signature=signature.to_document(),
-                description=metadata.description,
-                tags=dict(metadata.tags),
-                metrics=dict(metadata.metrics),
-                provenance=dict(metadata.provenance),
-                created_by=actor,
-            )
-            record_version(version, "version.create", actor, after=essence(version))
+            files.claim()
+            version = _create_version(model, number, content, filename, metadata, actor)
             # Robust: the version stands, and the sweep asks when the broker is back.
             transaction.on_commit(lambda: queue.validate(version_id=version.id), robust=True)
-    except BaseException as error:
-        _discard_unless_used(sha256, store)
-        if isinstance(error, InvalidModelError | InspectionFailedError):
-            violation = Violation("/artifact", "invalid_model", str(error))
-            raise InvalidInputError([violation]) from error
-        raise
     return version
 
 
-def _claim_artifact(sha256: str, size: int, store: ArtifactStore) -> None:
-    """Refers to the file, which `_discard_unless_used` then leaves alone.
-
-    Raises:
-        ConflictError: another upload of the same content failed just now and took it away.
-    """
-    _lock_artifact(sha256)
-    Artifact.objects.get_or_create(sha256=sha256, defaults={"size": size})
-    try:
-        store.path(sha256)
-    except ArtifactMissingError:
-        raise ConflictError("the same file was just refused elsewhere: upload it again") from None
-
-
-def _discard_unless_used(sha256: str, store: ArtifactStore) -> None:
-    with transaction.atomic():
-        _lock_artifact(sha256)
-        if not Artifact.objects.filter(sha256=sha256).exists():
-            store.discard(sha256)
-
-
-def _lock_artifact(sha256: str) -> None:
-    """Until the transaction ends nobody else claims or discards the file."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int(sha256[:15], 16)])
+def _create_version(
+    model: Model,
+    number: int,
+    content: Content,
+    filename: str,
+    metadata: VersionMetadata,
+    actor: str,
+) -> ModelVersion:
+    version = ModelVersion.objects.create(
+        model=model,
+        number=number,
+        framework=metadata.framework,
+        artifact_id=content.sha256,
+        filename=_plain_filename(filename),
+        profile=metadata.profile,
+        signature=content.signature.to_document(),
+        code=list(content.code),
+        description=metadata.description,
+        tags=dict(metadata.tags),
+        golden_id=content.golden_sha256,
+        metrics=dict(metadata.metrics),
+        provenance=dict(metadata.provenance),
+        created_by=actor,
+    )
+    VersionFile.objects.bulk_create(
+        VersionFile(version=version, path=path, artifact_id=sha256)
+        for path, sha256 in content.files.items()
+    )
+    record_version(version, "version.create", actor, after=essence(version))
+    return version
 
 
 def record_version(
@@ -299,7 +288,7 @@ def _plain_filename(filename: str) -> str:
 def _check_metadata(metadata: VersionMetadata) -> None:
     found = []
     if metadata.framework not in FRAMEWORKS:
-        detail = f"{metadata.framework[:80]!r}: this server serves {', '.join(FRAMEWORKS)}"
+        detail = f"{metadata.framework[:80]!r}: this server takes {', '.join(FRAMEWORKS)}"
         found.append(Violation("/framework", "unsupported", detail))
     if metadata.profile not in profile_names():
         detail = f"{metadata.profile[:80]!r}: the profiles are {', '.join(profile_names())}"

@@ -10,6 +10,7 @@ from django.db.models import F, Q, QuerySet
 
 from control_plane.adapters.inspection import TIMEOUT_S
 from control_plane.audit.services import record
+from control_plane.domain.signature import Signature
 from control_plane.ports.clock import Clock
 from control_plane.ports.inspection import (
     InspectionFailedError,
@@ -18,6 +19,7 @@ from control_plane.ports.inspection import (
 )
 from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore
+from control_plane.registry.contents import golden_examples, placed_files
 from control_plane.registry.models import ModelVersion, VersionState
 
 VALIDATION_PATIENCE = timedelta(seconds=30)
@@ -45,8 +47,14 @@ def validate_version(
     if not taken:
         return version
     try:
-        inspector.check_loads(store.path(version.artifact_id), version.framework)
-        _conclude(version, VersionState.READY, "")
+        unlimited = inspector.check_loads(
+            placed_files(version, store),
+            version.framework,
+            Signature.from_document(version.signature or {"inputs": [], "outputs": []}),
+            golden_examples(version, store),
+        )
+        without = f"checked without {' and '.join(unlimited)}" if unlimited else ""
+        _conclude(version, VersionState.READY, without)
     except InvalidModelError as error:
         _conclude(version, VersionState.REJECTED, str(error))
     except (InspectionFailedError, LookupError, OSError) as error:

@@ -30,11 +30,13 @@ from control_plane.console.record_admin import (
     mono,
 )
 from control_plane.console.templatetags.console import shape
+from control_plane.domain.access import PUBLISH_CODE
+from control_plane.domain.registry.frameworks import FRAMEWORKS
 from control_plane.domain.registry.metrics import check_metrics, labelled
 from control_plane.domain.violations import InvalidInputError
 from control_plane.registry.lifecycle import delete_version
 from control_plane.registry.models import ModelVersion
-from control_plane.registry.services import FRAMEWORKS, VersionMetadata, add_version
+from control_plane.registry.services import VersionMetadata, add_version
 
 
 class VersionForm(forms.ModelForm):
@@ -43,7 +45,8 @@ class VersionForm(forms.ModelForm):
     file = forms.FileField(
         label="Model file",
         widget=UnfoldAdminFileFieldWidget,
-        help_text="An ONNX file. It is checked before anything of it is stored.",
+        help_text="An ONNX file, or a zip or tar of model.onnx and its data. It is checked "
+        "before anything of it is stored.",
     )
     framework = forms.ChoiceField(
         choices=[(name, name) for name in FRAMEWORKS], widget=UnfoldAdminSelectWidget
@@ -239,6 +242,7 @@ class ModelVersionAdmin(DeletableAdmin):
             store=wiring.artifact_store(),
             inspector=wiring.inspector(),
             queue=wiring.queue(),
+            may_publish_code=request.user.has_perm(PUBLISH_CODE, values["model"]),
         )
 
     def remove(self, request: HttpRequest, record: ModelVersion) -> str:

@@ -33,6 +33,9 @@ def check_versions(
             detail = f"{arm.model} has no version {arm.version} that is ready to serve"
             found.append(Violation(f"/arms/{i}/version", "not_found", detail))
             continue
+        if spec.unserved:
+            detail = f"{arm.model} version {arm.version}: {spec.unserved}"
+            found.append(Violation(f"/arms/{i}/version", "unsupported", detail))
         if spec.profile is None and key not in loaded:
             detail = f"{arm.model} version {arm.version}: {spec.profile_error}"
             found.append(Violation(f"/arms/{i}/version", "profile", detail))

@@ -24,6 +24,7 @@ from control_plane.domain.planning.plan import (
     VersionSpec,
     digest_of,
 )
+from control_plane.domain.registry.frameworks import GOLDEN_FILE
 from control_plane.domain.routing.compact import (
     FILE_NAME,
     PINNED_LIMIT,
@@ -102,18 +103,25 @@ def physical_directory(version: VersionSpec) -> ModelDirectory:
     """
     if version.profile is None:
         raise ValueError(version.profile_error)
-    if version.framework != "onnx":
-        raise InvalidInputError(
-            [Violation("/framework", "unsupported", f"cannot serve {version.framework!r} yet")]
-        )
+    if version.unserved:
+        raise InvalidInputError([Violation("/version", "unsupported", version.unserved)])
     variants = {
         accelerator: onnx_config(version.signature, version.profile, accelerator)
         for accelerator in ACCELERATORS
     }
-    links = {"1/model.onnx": version.sha256}
+    links = _links(version)
     digest = digest_of({"variants": variants, "links": links})
     name = physical_name(version.model, version.number, digest)
     return ModelDirectory(name=name, variants=variants, links=links, texts={})
+
+
+def _links(version: VersionSpec) -> dict[str, str]:
+    """The files that come from the artifact store; the golden examples lie beside the model."""
+    files = version.files or {"model.onnx": version.sha256}
+    links = {f"1/{path}": sha256 for path, sha256 in sorted(files.items())}
+    if version.golden_sha256:
+        links[GOLDEN_FILE] = version.golden_sha256
+    return links
 
 
 def _models_of(plan: Plan) -> dict[tuple[str, int], ModelDirectory]:

@@ -21,7 +21,8 @@ class VersionSpec:
     """What planning needs of a model version; `sha256` is the artifact's hex digest.
 
     `profile` None cannot be read: `profile_error` says why, and only a model that is loaded
-    already goes on serving.
+    already goes on serving. `files` are those of an archive (name -> sha256), `golden_sha256` is
+    the digest of its examples; `unserved` says why no plan can serve it yet.
     """
 
     model: str
@@ -31,6 +32,9 @@ class VersionSpec:
     signature: Signature
     profile: ServingProfile | None
     profile_error: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    golden_sha256: str = ""
+    unserved: str = ""
 
 
 @dataclass(frozen=True)

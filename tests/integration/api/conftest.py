@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from control_plane import wiring
@@ -78,6 +79,15 @@ def reader(db: None, queue: FakeQueue) -> Api:
     """The API as somebody who may read only."""
     token = token_of("ben")
     get_user_model().objects.get(username="ben").groups.add(role_group(Role.VIEWER))
+    return Api(token)
+
+
+@pytest.fixture
+def publisher(db: None, queue: FakeQueue) -> Api:
+    """The API as somebody who may push versions, and no code."""
+    token = token_of("pia")
+    may = Permission.objects.get(codename="add_modelversion")
+    get_user_model().objects.get(username="pia").user_permissions.add(may)
     return Api(token)
 
 

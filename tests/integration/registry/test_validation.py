@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from control_plane.audit.models import AuditEvent
-from control_plane.domain.signature import Signature
 from control_plane.ports.inspection import InspectionFailedError, InvalidModelError
 from control_plane.ports.repository import ArtifactMissingError
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
@@ -44,15 +44,14 @@ class Inspector:
     def __init__(self, *outcomes: Exception | None) -> None:
         self._outcomes = list(outcomes)
         self.loads = 0
+        self.unlimited: tuple[str, ...] = ()
 
-    def signature(self, path: Path, framework: str) -> Signature:
-        return DIGITS
-
-    def check_loads(self, path: Path, framework: str) -> None:
+    def check_loads(self, *_: Any) -> tuple[str, ...]:
         self.loads += 1
         self.during()
         if outcome := self._outcomes.pop(0):
             raise outcome
+        return self.unlimited
 
     def during(self) -> None:
         """What happens meanwhile."""
@@ -101,6 +100,14 @@ def test_the_runtimes_no_is_the_last_word(version: ModelVersion, clock: FakeCloc
     version.refresh_from_db()
     assert version.state_reason == "opset 99 is not known"
     assert swept(clock) == []
+
+
+def test_what_could_not_be_limited_is_told(version: ModelVersion, clock: FakeClock) -> None:
+    inspector = Inspector(None)
+    inspector.unlimited = ("a limit on which files it may read",)
+    assert validate(version, inspector, clock) == VersionState.READY
+    version.refresh_from_db()
+    assert version.state_reason == "checked without a limit on which files it may read"
 
 
 def test_an_inspection_that_ends_nowhere_is_tried_again(

@@ -1,0 +1,1 @@
+"""What reads untrusted files: only ever run in a limited process (`adapters.sandbox`)."""

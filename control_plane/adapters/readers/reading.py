@@ -1,0 +1,54 @@
+"""What a model file, or the archive around it, turns out to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from control_plane.adapters.readers import onnx_reader, python_reader, triton_config
+from control_plane.adapters.readers.refusal import RefusedError
+from control_plane.domain.registry.frameworks import MAIN_FILES, code_in
+from control_plane.domain.signature import Signature, differences
+
+
+def read(
+    main: str, files: dict[str, str], framework: str, declared: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The signature of a model, what of it can carry code, and the name its file should have.
+
+    Args:
+        main: the model's own file.
+        files: the members of the archive by name; empty where there is none.
+        declared: the signature that the uploader gives.
+
+    Raises:
+        RefusedError: it is no such model, or one that cannot be served.
+    """
+    said = triton_config.read(files, framework)
+    if said.signature and declared:
+        _agree(declared, said.signature, "config.pbtxt")
+    given = said.signature or declared
+    code = [*code_in(files), *said.code]
+    name = MAIN_FILES[framework][0]
+    if framework == "onnx":
+        signature = onnx_reader.read_signature(Path(main), {n: Path(p) for n, p in files.items()})
+    elif framework == "python":
+        signature = python_reader.read_signature(Path(main), given)
+        code = [*code_in([name]), *code]
+    else:
+        # PyTorch takes seconds to import: only where it is asked for.
+        from control_plane.adapters.readers import torch_reader
+
+        signature, kind, name = torch_reader.read_signature(Path(main), given)
+        code = [kind, *code]
+    if given:
+        _agree(given, signature, "the file")
+    return {"signature": signature, "code": list(dict.fromkeys(code)), "name": name}
+
+
+def _agree(said: dict[str, Any], found: dict[str, Any], where: str) -> None:
+    differing = differences(Signature.from_document(found), Signature.from_document(said))
+    if differing:
+        raise RefusedError(
+            f"{where} takes or gives something else than was said: {'; '.join(differing)}"
+        )

@@ -1,0 +1,1 @@
+"""A process with limits, in which untrusted files are read: no network, no other process."""

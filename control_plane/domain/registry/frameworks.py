@@ -1,0 +1,75 @@
+"""The kinds of models that are taken, what their files are called, and what may carry code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+MAIN_FILES = {
+    "onnx": ("model.onnx",),
+    "pytorch": ("model.pt", "model.pt2"),
+    "python": ("model.py",),
+}
+"""By framework: the file that is the model, in an archive and in a model's directory."""
+
+FRAMEWORKS = tuple(MAIN_FILES)
+
+GOLDEN_FILE = "golden.json"
+"""In a model's directory: the examples that every server runs before it serves."""
+
+UPLOADED_CONFIG = "config.pbtxt"
+"""In an archive: what its makers say of it. It is read, and never served."""
+
+SERVED = ("onnx",)
+"""The frameworks that a plan can serve today; versions of the others are kept and checked."""
+
+PYTHON, TORCHSCRIPT, EXPORTED = "Python code", "a TorchScript program", "a torch.export program"
+ENVIRONMENT = "an execution environment"
+LIBRARY = "a custom-op library"
+AGENT = "a repository agent"
+
+_SUFFIXES = (
+    ((".py", ".pyc"), PYTHON),
+    ((".so",), LIBRARY),
+    ((".tar.gz", ".tgz"), ENVIRONMENT),
+)
+
+MEMBER_RULE = (
+    "parts of letters, digits, '.', '_', '+' and '-' that begin with a letter, digit or '_', "
+    "at most 8 of them and 200 characters in all"
+)
+_MEMBER_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*")
+_MAX_PARTS, _MAX_MEMBER = 8, 200
+
+
+def is_member_name(name: str) -> bool:
+    """True when a file of that name may lie in a model's directory: `weights/layer-1.bin`."""
+    parts = name.split("/")
+    return (
+        len(name) <= _MAX_MEMBER
+        and len(parts) <= _MAX_PARTS
+        and all(_MEMBER_PART.fullmatch(part) for part in parts)
+    )
+
+
+def always_code(framework: str) -> bool:
+    """True when every file of that framework can carry code."""
+    return framework in ("pytorch", "python")
+
+
+def code_in(names: Iterable[str]) -> list[str]:
+    """What of these files can carry code, each kind once, in words; versioned libraries count."""
+    found = []
+    for name in names:
+        plain = re.sub(r"(\.so)(\.[0-9]+)+\Z", r"\1", name.lower())
+        found += [kind for suffixes, kind in _SUFFIXES if plain.endswith(suffixes)]
+    return list(dict.fromkeys(found))
+
+
+def unserved_reason(framework: str, code: Iterable[str]) -> str:
+    """Why no plan can serve such a version yet; empty where one can."""
+    if framework not in SERVED:
+        return f"models of the framework {framework} cannot be served yet"
+    if kinds := [kind for kind in code if kind in (LIBRARY, ENVIRONMENT, AGENT)]:
+        return f"it comes with {' and '.join(kinds)}, which no server is given yet"
+    return ""

@@ -1,0 +1,140 @@
+"""Which settings an uploaded model may bring along: an allow-list, because settings load code.
+
+Nereid compiles the configuration that serves by itself. What an upload's config.pbtxt says of
+tensors is its signature; its parameters have to be known here; the rest of it is refused, so that
+nobody believes it was obeyed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from control_plane.domain.registry.frameworks import AGENT, ENVIRONMENT, LIBRARY
+from control_plane.domain.signature import DATATYPES, MAX_TENSOR_NAME
+
+BACKENDS = {
+    "onnx": ("onnxruntime", "onnxruntime_onnx"),
+    "pytorch": ("pytorch", "pytorch_libtorch"),
+    "python": ("python",),
+}
+
+PARAMETERS = {
+    "onnx": frozenset(
+        {
+            "intra_op_thread_count",
+            "inter_op_thread_count",
+            "execution_mode",
+            "enable_mem_arena",
+            "enable_mem_pattern",
+        }
+    ),
+    "pytorch": frozenset(
+        {
+            "DISABLE_OPTIMIZED_EXECUTION",
+            "INFERENCE_MODE",
+            "ENABLE_NVFUSER",
+            "ENABLE_WEIGHT_SHARING",
+            "ENABLE_CACHE_CLEANING",
+            "INTER_OP_THREAD_COUNT",
+            "INTRA_OP_THREAD_COUNT",
+        }
+    ),
+    "python": frozenset({"EXECUTION_ENV_PATH", "FORCE_CPU_ONLY_INPUT_TENSORS"}),
+}
+
+_OWN = re.compile(r"[a-z][a-z0-9_]{0,62}")
+"""What a Python model may call parameters of its own: Triton's have capitals."""
+
+_KNOWN = frozenset(
+    {
+        *("name", "backend", "platform", "max_batch_size", "input", "output", "parameters"),
+        *("model_repository_agents", "model_operations", "default_model_filename"),
+    }
+)
+_ENVIRONMENT = re.compile(r"(?:\$\$TRITON_MODEL_DIRECTORY/)?([^/$]+\.(?:tar\.gz|tgz))")
+_MAX_VALUE = 4096
+
+
+class ConfigRefusedError(ValueError):
+    """It sets what an upload may not set; the message names it."""
+
+
+def signature_of(values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The signature document that input, output and max_batch_size amount to; None without both.
+
+    Raises:
+        ConfigRefusedError: a tensor has a type or shape that cannot be.
+    """
+    if not values.get("input") or not values.get("output"):
+        return None
+    batched = int(values.get("max_batch_size", 0)) > 0
+    return {
+        "inputs": [_tensor(entry, batched) for entry in values["input"]],
+        "outputs": [_tensor(entry, batched) for entry in values["output"]],
+    }
+
+
+def code_of(values: Mapping[str, Any], framework: str, names: Collection[str]) -> tuple[str, ...]:
+    """What the configuration names that can carry code, in words, after all of it was checked.
+
+    Args:
+        names: the members of the archive.
+
+    Raises:
+        ConfigRefusedError: a setting that is not on the list, or one that points elsewhere.
+    """
+    if unknown := sorted(values.keys() - _KNOWN):
+        raise ConfigRefusedError(
+            f"{unknown[0]!r} is nothing that an upload sets; batching, instances and the rest "
+            "come from the serving profile"
+        )
+    for key in ("backend", "platform"):
+        said = values.get(key)
+        if said and said not in BACKENDS[framework]:
+            raise ConfigRefusedError(f"{key} {said!r} does not serve the framework {framework}")
+    found = [AGENT] if values.get("model_repository_agents") else []
+    for library in values.get("model_operations", {}).get("op_library_filename", ()):
+        if library not in names:
+            raise ConfigRefusedError(f"the library {library[:200]!r} is no file of the archive")
+        found.append(LIBRARY)
+    return (*found, *_parameters(values.get("parameters", {}), framework, names))
+
+
+def _parameters(
+    parameters: Mapping[str, Any], framework: str, names: Collection[str]
+) -> Iterable[str]:
+    for name, entry in sorted(parameters.items()):
+        value = str(entry.get("string_value", ""))
+        own = framework == "python" and _OWN.fullmatch(name)
+        if name not in PARAMETERS[framework] and not own:
+            known = ", ".join(sorted(PARAMETERS[framework]))
+            raise ConfigRefusedError(
+                f"the parameter {name[:80]!r} is not on the list for {framework}: {known}"
+            )
+        if len(value) > _MAX_VALUE:
+            raise ConfigRefusedError(f"the parameter {name!r} has over {_MAX_VALUE} characters")
+        if name == "EXECUTION_ENV_PATH":
+            match = _ENVIRONMENT.fullmatch(value)
+            if match is None or match[1] not in names:
+                raise ConfigRefusedError(
+                    f"EXECUTION_ENV_PATH {value[:200]!r} names no *.tar.gz of the archive; write "
+                    "$$TRITON_MODEL_DIRECTORY/NAME.tar.gz"
+                )
+            yield ENVIRONMENT
+
+
+def _tensor(entry: Mapping[str, Any], batched: bool) -> dict[str, Any]:
+    name = str(entry.get("name", ""))
+    if not 0 < len(name) <= MAX_TENSOR_NAME or not name.isprintable():
+        raise ConfigRefusedError(f"{name[:80]!r} cannot name a tensor")
+    kind = str(entry.get("data_type", "TYPE_INVALID")).removeprefix("TYPE_")
+    datatype = "BYTES" if kind == "STRING" else kind
+    if datatype not in DATATYPES:
+        raise ConfigRefusedError(f"{name!r} has the data_type {kind!r}, which is none")
+    shape = entry["reshape"].get("shape", []) if "reshape" in entry else entry.get("dims", [])
+    dims = [int(size) for size in shape]
+    if any(size == 0 or size < -1 for size in dims):
+        raise ConfigRefusedError(f"{name!r} has the dims {dims}: a dimension is -1 or above 0")
+    return {"name": name, "datatype": datatype, "shape": [*([-1] if batched else []), *dims]}

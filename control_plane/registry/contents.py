@@ -1,0 +1,131 @@
+"""What an upload consists of once it was looked into: files, signature, examples, and code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from control_plane.adapters.profiles import load_profile
+from control_plane.domain.access import PUBLISH_CODE
+from control_plane.domain.registry.frameworks import GOLDEN_FILE, MAIN_FILES
+from control_plane.domain.registry.golden import parse_golden
+from control_plane.domain.signature import Signature
+from control_plane.domain.violations import InvalidInputError, NotAllowedError, Violation
+from control_plane.ports.inspection import (
+    InspectionFailedError,
+    InvalidModelError,
+    ModelInspector,
+    SandboxUnavailableError,
+)
+from control_plane.ports.repository import ArtifactStore
+from control_plane.registry.artifacts import Intake
+from control_plane.registry.models import ModelVersion
+
+
+@dataclass(frozen=True)
+class Content:
+    """What was stored; `files` is empty where the artifact is the model, under its usual name."""
+
+    sha256: str
+    signature: Signature
+    files: Mapping[str, str]
+    code: tuple[str, ...]
+    golden_sha256: str | None
+
+
+class Described(Protocol):
+    """What an uploader says of the content."""
+
+    @property
+    def framework(self) -> str: ...
+    @property
+    def sha256(self) -> str | None: ...
+    @property
+    def profile(self) -> str: ...
+    @property
+    def signature(self) -> Signature | None: ...
+    @property
+    def golden(self) -> Sequence[Any]: ...
+
+
+def take_in(
+    files: Intake,
+    stream: BinaryIO,
+    said: Described,
+    *,
+    inspector: ModelInspector,
+    may_publish_code: bool,
+) -> Content:
+    """Stores the stream and what is in it, once it was read and found to be such a model.
+
+    Raises:
+        InvalidInputError: the file, or an example, is not usable.
+        NotAllowedError: it can carry code, and the uploader may not publish that.
+        SandboxUnavailableError: nothing untrusted can be read on this machine.
+    """
+    sha256 = files.add(stream, said.sha256)
+    try:
+        with inspector.inspect(files.path(sha256), said.framework, said.signature) as found:
+            if found.code and not may_publish_code:
+                raise code_refusal(" and ".join(found.code))
+            if GOLDEN_FILE in found.files:
+                raise InvalidModelError(
+                    f"the archive holds a {GOLDEN_FILE}: examples go into the metadata's `golden`"
+                )
+            golden = golden_document(said, found.signature)
+            members = files.add_all(found.files)
+            signature, code = found.signature, found.code
+    except SandboxUnavailableError:
+        raise
+    except (InvalidModelError, InspectionFailedError) as error:
+        violation = Violation("/artifact", "invalid_model", str(error))
+        raise InvalidInputError([violation]) from error
+    if members == {MAIN_FILES[said.framework][0]: sha256}:
+        members = {}
+    return Content(sha256, signature, members, code, files.add_bytes(golden) if golden else None)
+
+
+def golden_document(said: Described, signature: Signature) -> bytes:
+    """The examples as every server reads them; nothing where there are none.
+
+    Raises:
+        InvalidInputError: they do not fit what the model takes and gives.
+    """
+    if not said.golden:
+        return b""
+    rows = load_profile(said.profile).max_batch_size or None
+    parse_golden(said.golden, signature, max_rows=rows)
+    return json.dumps(list(said.golden), separators=(",", ":")).encode()
+
+
+def code_refusal(what: str) -> NotAllowedError:
+    """Why somebody may not publish this."""
+    return NotAllowedError(
+        f"{what} can carry code: publishing that needs the permission {PUBLISH_CODE}"
+    )
+
+
+def placed_files(version: ModelVersion, store: ArtifactStore) -> dict[str, Path]:
+    """The version's files by the names that they have on a server.
+
+    Raises:
+        ArtifactMissingError: one is not in the store.
+    """
+    named = {file.path: file.artifact_id for file in version.files.all()}
+    if not named:
+        named = {MAIN_FILES[version.framework][0]: version.artifact_id}
+    return {path: store.path(sha256) for path, sha256 in named.items()}
+
+
+def golden_examples(version: ModelVersion, store: ArtifactStore) -> tuple[Mapping[str, Any], ...]:
+    """The version's golden examples, as they were sent.
+
+    Raises:
+        ArtifactMissingError: they are not in the store.
+    """
+    if version.golden_id is None:
+        return ()
+    return tuple(json.loads(store.path(version.golden_id).read_bytes()))
