@@ -15,15 +15,19 @@ from django.utils.http import urlencode
 
 from control_plane import wiring
 from control_plane.audit.selectors import events_for
+from control_plane.console.attention import concerns
 from control_plane.console.endpoint_charts import SPANS, endpoint_charts, span_of
 from control_plane.console.overview import (
     EndpointCard,
     endpoint_cards,
+    quantiles,
     recent_traffic,
     server_rows,
 )
 from control_plane.console.rights import sees, visible
+from control_plane.console.server_page import server_context
 from control_plane.endpoints.models import Endpoint
+from control_plane.fleet.models import Server
 from control_plane.registry.models import ModelVersion, VersionState
 
 CARDS = 24
@@ -65,6 +69,19 @@ def live_charts(request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
             "spans": SPANS,
         },
     )
+
+
+def live_server(request: HttpRequest, server_id: UUID) -> HttpResponse:
+    """The live part of a server's page."""
+    if not admin.site.has_permission(request):
+        return _to_login(reverse("admin:fleet_server_change", args=[server_id]))
+    if not request.user.has_perm("fleet.view_server"):
+        raise PermissionDenied
+    server = Server.objects.filter(pk=server_id).first()
+    if server is None:  # removed meanwhile: the list says so
+        return HttpResponse(headers={"HX-Redirect": reverse("admin:fleet_server_changelist")})
+    context = server_context(request.user, server, wiring.clock().now())
+    return _part(request, "console/parts/server_holds.html", context)
 
 
 def _of_endpoint(
@@ -115,6 +132,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         servers = server_rows(now)
         context["servers"] = servers
         context["servers_ready"] = sum(1 for row in servers if row.status == "Ready")
+    context["concerns"] = concerns(request.user, now, servers=context["sees_servers"])
     if context["sees_audit"]:
         context["events"] = events_for(request.user).defer("before", "after")[:EVENTS]
     return context
@@ -129,6 +147,7 @@ def _endpoints(request: HttpRequest) -> dict[str, Any]:
     found: dict[str, Any] = {
         "traffic": traffic,
         "cards": cards,
+        "latency": quantiles(card.sketch for card in cards),
         "more": max(0, len(statuses) - len(cards)),
         "endpoints_total": len(statuses),
         "endpoints_healthy": statuses.count("Healthy"),

@@ -18,6 +18,7 @@ from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import physical_of, placement_status, shown
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
+from control_plane.telemetry.latency import merged, quantile
 from control_plane.telemetry.store import ArmTraffic
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,8 @@ class ArmShare:
     observed: float | None
     requests: int
     failures: int
+    p50_us: float | None = None
+    p99_us: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,12 @@ class EndpointCard:
     requests: int
     failures: int
     rescues: int
+    sketch: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def latency(self) -> tuple[float | None, float | None]:
+        """p50 and p99 of the attempts on all arms, in microseconds."""
+        return quantiles([self.sketch])
 
     @property
     def policy_words(self) -> list[Said]:
@@ -134,6 +143,7 @@ class Traffic:
     """
 
     known: bool
+    since: datetime | None = None
     arms: Mapping[str, Mapping[str, ArmTraffic]] = field(default_factory=dict)
 
     @property
@@ -159,19 +169,46 @@ def recent_traffic(now: datetime) -> Traffic:
     arms: dict[str, dict[str, ArmTraffic]] = defaultdict(dict)
     for arm in found:
         arms[arm.endpoint][arm.arm] = arm
-    return Traffic(known=True, arms=dict(arms))
+    return Traffic(known=True, since=now - SPAN, arms=dict(arms))
+
+
+def quantiles(sketches: Iterable[Mapping[int, float]]) -> tuple[float | None, float | None]:
+    """p50 and p99 of all of these, in microseconds; None without a request."""
+    whole = merged(sketches)
+    return quantile(whole, 0.5), quantile(whole, 0.99)
 
 
 def endpoint_cards(
     rows: QuerySet[Endpoint], traffic: Traffic, at_most: int = 1
 ) -> list[EndpointCard]:
-    """The cards of these endpoints, those that need attention first, in two queries."""
+    """The cards of these endpoints, those that need attention first: three queries in all."""
     first = Case(
         *(When(status=status, then=Value(i)) for i, status in enumerate(_ATTENTION)),
         output_field=IntegerField(),
     )
     found = shown(rows).order_by(first, "name")[:at_most]
-    return [_card(endpoint, physical_of(endpoint), traffic) for endpoint in found]
+    endpoints = list(found)
+    latencies = _latencies(endpoints, traffic)
+    return [
+        _card(endpoint, physical_of(endpoint), traffic, latencies.get(endpoint.name, {}))
+        for endpoint in endpoints
+    ]
+
+
+def _latencies(
+    endpoints: Iterable[Endpoint], traffic: Traffic
+) -> Mapping[str, Mapping[str, Mapping[int, float]]]:
+    """Endpoint -> arm -> the sketch of its latencies in the span."""
+    names = [endpoint.name for endpoint in endpoints]
+    found: dict[str, dict[str, Mapping[int, float]]] = defaultdict(dict)
+    if traffic.since is None or not names:
+        return found
+    try:
+        for (name, arm), sketch in wiring.telemetry().latencies(traffic.since, names).items():
+            found[name][arm] = sketch
+    except SQLAlchemyError:
+        logger.warning("the telemetry store does not answer", exc_info=True)
+    return found
 
 
 def server_rows(now: datetime) -> list[ServerRow]:
@@ -192,12 +229,17 @@ def endpoints_with(model: str, number: int | None = None) -> QuerySet[Endpoint]:
     return Endpoint.objects.filter(policy__arms__contains=[arm])
 
 
-def _card(endpoint: Endpoint, planned: Mapping[str, str], traffic: Traffic) -> EndpointCard:
+def _card(
+    endpoint: Endpoint,
+    planned: Mapping[str, str],
+    traffic: Traffic,
+    latencies: Mapping[str, Mapping[int, float]],
+) -> EndpointCard:
     observed = traffic.arms.get(endpoint.name, {})
     total = sum(arm.calls for arm in observed.values())
     rescues = sum(arm.handed_on for arm in observed.values())
     arms = [
-        _share(arm, i, planned.get(arm["name"], ""), observed, total, rescues)
+        _share(arm, i, planned.get(arm["name"], ""), observed, total, rescues, latencies)
         for i, arm in enumerate((endpoint.policy or {}).get("arms", []))
     ]
     # Models that still answer, or did within the minute, and that the policy names no more.
@@ -213,6 +255,8 @@ def _card(endpoint: Endpoint, planned: Mapping[str, str], traffic: Traffic) -> E
             observed=100 * left.requests / total,
             requests=left.requests,
             failures=left.failures,
+            p50_us=quantile(latencies.get(left.arm, {}), 0.5),
+            p99_us=quantile(latencies.get(left.arm, {}), 0.99),
         )
         for left in observed.values()
         if left.arm not in named and left.requests
@@ -235,6 +279,7 @@ def _card(endpoint: Endpoint, planned: Mapping[str, str], traffic: Traffic) -> E
         requests=total,
         failures=sum(arm.errors for arm in observed.values()),
         rescues=rescues,
+        sketch=merged(latencies.values()),
     )
 
 
@@ -245,6 +290,7 @@ def _share(
     observed: Mapping[str, ArmTraffic],
     total: int,
     rescues: int,
+    latencies: Mapping[str, Mapping[int, float]],
 ) -> ArmShare:
     seen = observed.get(physical)
     requests = seen.requests if seen else 0
@@ -262,6 +308,8 @@ def _share(
         observed=100 * requests / total if total else None,
         requests=requests,
         failures=seen.failures if seen else 0,
+        p50_us=quantile(latencies.get(physical, {}), 0.5),
+        p99_us=quantile(latencies.get(physical, {}), 0.99),
     )
 
 

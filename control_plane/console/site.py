@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
-from control_plane.console.home import live, live_charts, live_endpoint
+from control_plane.console.home import live, live_charts, live_endpoint, live_server
 
 
 class ConsoleSite(UnfoldAdminSite):
@@ -21,4 +21,5 @@ class ConsoleSite(UnfoldAdminSite):
             path("live/", live, name="live"),
             path("live/<uuid:endpoint_id>/", live_endpoint, name="live_endpoint"),
             path("live/<uuid:endpoint_id>/charts/", live_charts, name="live_charts"),
+            path("live/server/<uuid:server_id>/", live_server, name="live_server"),
         ]

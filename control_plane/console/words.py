@@ -21,6 +21,8 @@ COLOURS = {
     "NotReady": "warning",
     "Unknown": "warning",
     "expired": "warning",
+    "breaker": "warning",
+    "allowance": "warning",
     "Degraded": "danger",
     "Failed": "danger",
     "rejected": "danger",

@@ -105,6 +105,9 @@ def heartbeat(
             ready=ready,
             not_ready_reason=reason,
             triton_version=triton_version,
-            held=[{"name": h.name, "version": h.version, "state": h.state} for h in held],
+            held=[
+                {"name": h.name, "version": h.version, "state": h.state, "reason": h.reason}
+                for h in held
+            ],
         )
     )

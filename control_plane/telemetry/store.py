@@ -100,11 +100,11 @@ class TelemetryStore:
                     self._make_partition(connection, table.name, today + timedelta(days=ahead))
             return self._drop_old(connection, today)
 
-    def latest(self, server_id: UUID) -> Sequence[sa.RowMapping]:
-        """The newest sample of every model of a server."""
+    def latest(self, server_id: UUID, since: datetime) -> Sequence[sa.RowMapping]:
+        """The newest sample of every model of a server, of those since then."""
         query = (
             sa.select(model_samples)
-            .where(model_samples.c.server_id == server_id)
+            .where(model_samples.c.server_id == server_id, model_samples.c.sampled_at >= since)
             .ext(postgresql.distinct_on(model_samples.c.model, model_samples.c.version))
             .order_by(
                 model_samples.c.model, model_samples.c.version, model_samples.c.sampled_at.desc()

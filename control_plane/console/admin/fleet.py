@@ -10,15 +10,16 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from control_plane import wiring
-from control_plane.console.record_admin import RecordAdmin, label
+from control_plane.console.record_admin import DeletableAdmin, label
+from control_plane.console.server_page import server_context
 from control_plane.console.templatetags.console import ago
-from control_plane.endpoints.selectors import placement_status
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
+from control_plane.fleet.services import delete_server
 
 
 @admin.register(Server)
-class ServerAdmin(RecordAdmin):
+class ServerAdmin(DeletableAdmin):
     """Servers register themselves: a server made by hand would count as one that is away."""
 
     audited_as = "server"
@@ -26,7 +27,7 @@ class ServerAdmin(RecordAdmin):
     list_filter = ("accelerator", "ready")
     search_fields = ("name", "http", "grpc")
     fieldsets = (
-        (None, {"fields": ("name", "status", "reason", "seen")}),
+        (None, {"fields": ("name", "reason")}),
         (
             "Addresses",
             {"fields": ("http", "grpc", "metrics", "accelerator", "triton_version", "created_at")},
@@ -44,11 +45,31 @@ class ServerAdmin(RecordAdmin):
         "triton_version",
         "created_at",
     )
-    change_form_outer_after_template = "console/parts/server_holds.html"
+    change_form_outer_before_template = "console/parts/server_holds.html"
     empty_icon = "dns"
     empty_title = "No servers yet"
     empty_text = "A Triton's node worker registers it when it starts. One of your own, right here:"
     empty_command = "make serve"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def remove(self, request: HttpRequest, record: Server) -> str:
+        actor = request.user.get_username()
+        delete_server(name=record.name, actor=actor, now=wiring.clock().now())
+        return f"Server {record.name} was removed."
+
+    def consequences(self, record: Server) -> list[str]:
+        placed = [row.endpoint.name for row in record.placements.select_related("endpoint")]
+        said = [f"Changes of {', '.join(placed)} wait for it no longer."] if placed else []
+        return [
+            *said,
+            "What was noted of it is forgotten; the audit record stays.",
+            "Its Triton is not stopped. If its node starts again, it registers again.",
+        ]
 
     @display(description="status")
     def status(self, server: Server) -> SafeString:
@@ -77,9 +98,5 @@ class ServerAdmin(RecordAdmin):
         server = self.get_object(request, object_id)
         context = dict(extra_context or {})
         if server:
-            context["held"] = sorted(server.held, key=lambda held: str(held.get("name")))
-            context["parts"] = [
-                (placement, *placement_status(placement, placement.endpoint.generation))
-                for placement in server.placements.select_related("endpoint")
-            ]
+            context |= server_context(request.user, server, wiring.clock().now())
         return super().change_view(request, object_id, form_url, context)

@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.db.models import Model
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from control_plane.console import words
 from control_plane.console.diff import DiffFile, diff_files
+from control_plane.domain.routing.fields import MAX_NUMBER
 
 register = template.Library()
 
@@ -88,3 +91,18 @@ def percent(value: float | None) -> str:
 def milliseconds(value: float | None) -> str:
     """Milliseconds in the unit people read."""
     return words.microseconds(None if value is None else 1000 * value)
+
+
+@register.filter
+def page(record: Model | None) -> str:
+    """The address of a record's page."""
+    if record is None:
+        return ""
+    meta = record._meta
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[record.pk])
+
+
+@register.filter
+def router_version(version: str) -> str:
+    """What a version of a router is for: it has one for each version, and the policy's own."""
+    return "by the policy" if version == str(MAX_NUMBER) else f"version {version} itself"

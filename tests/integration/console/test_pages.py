@@ -38,7 +38,6 @@ READ_ONLY = (
     "registry.artifact",
     "endpoints.revision",
     "endpoints.placement",
-    "fleet.server",
     "audit.auditevent",
 )
 LIST_QUERIES = 12

@@ -63,7 +63,7 @@ def test_samples_are_stored_and_read(store: TelemetryStore) -> None:
     store.write(scrape)
     store.write(scrape)
     store.write(rows(page(9), server, NOW + timedelta(seconds=5)))
-    [latest] = store.latest(server)
+    [latest] = store.latest(server, NOW)
     assert latest["requests_ok"] == 9
 
 

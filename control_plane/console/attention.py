@@ -1,0 +1,173 @@
+"""What needs somebody: each line says what is wrong, where, why, and leads to where one can act."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, F, OuterRef
+from django.urls import reverse
+from sqlalchemy.exc import SQLAlchemyError
+
+from control_plane import wiring
+from control_plane.console.record_admin import change_url
+from control_plane.console.rights import visible
+from control_plane.domain.planning.reconcile import Status
+from control_plane.endpoints.models import Endpoint, Placement
+from control_plane.endpoints.selectors import physical_of, shown
+from control_plane.fleet.models import Server
+from control_plane.fleet.selectors import server_status
+from control_plane.registry.models import ModelVersion, VersionState
+from control_plane.telemetry.store import ArmGuard
+
+logger = logging.getLogger(__name__)
+
+MOST = 12
+"""Lines of one kind: a broken fleet is not listed in full on the first page."""
+
+
+@dataclass(frozen=True)
+class Concern:
+    """One line. `state` is a status with a colour; `deed` says what the link leads to."""
+
+    key: str
+    state: str
+    what: str
+    why: str
+    url: str
+    deed: str
+
+
+def concerns(user: Any, now: datetime, *, servers: bool) -> list[Concern]:
+    """Everything that the person may see and somebody should look at, the worst first."""
+    return list(
+        chain(
+            _degraded(user),
+            _servers(now) if servers else (),
+            _failed_prepares(user),
+            _guarded(user),
+            _rejected(user),
+        )
+    )
+
+
+def _degraded(user: Any) -> Iterator[Concern]:
+    rows = visible(user, Endpoint.objects.filter(status=Status.DEGRADED, deleted_at=None))
+    for endpoint in rows.order_by("name")[:MOST]:
+        yield Concern(
+            key=f"endpoint-{endpoint.pk.hex}",
+            state="Degraded",
+            what=endpoint.name,
+            why=endpoint.reason,
+            url=change_url(endpoint),
+            deed="Look at the endpoint",
+        )
+
+
+def _servers(now: datetime) -> Iterator[Concern]:
+    for server in Server.objects.all():
+        status, reason = server_status(server, now)
+        if status != "Ready":
+            yield Concern(
+                key=f"server-{server.pk.hex}",
+                state=status,
+                what=f"server {server.name}",
+                why=reason,
+                url=change_url(server),
+                deed="Look at the server",
+            )
+
+
+def _failed_prepares(user: Any) -> Iterator[Concern]:
+    """Of endpoints that are not degraded by it: there the reason stands already."""
+    failed = Placement.objects.filter(failed=F("endpoint__generation"), failed__gt=0)
+    rows = failed.exclude(endpoint__status=Status.DEGRADED).select_related("server", "endpoint")
+    for placement in visible(user, rows)[:MOST]:
+        yield Concern(
+            key=f"placement-{placement.pk.hex}",
+            state="Failed",
+            what=f"{placement.endpoint.name} on {placement.server.name}",
+            why=placement.failure,
+            url=change_url(placement.endpoint),
+            deed="Look at the endpoint",
+        )
+
+
+def _rejected(user: Any) -> Iterator[Concern]:
+    """Versions that were rejected and that no newer one came after."""
+    newer = ModelVersion.objects.filter(model=OuterRef("model"), number__gt=OuterRef("number"))
+    rows = ModelVersion.objects.filter(~Exists(newer), state=VersionState.REJECTED)
+    for version in visible(user, rows.select_related("model")).order_by("-created_at")[:MOST]:
+        yield Concern(
+            key=f"version-{version.pk.hex}",
+            state="rejected",
+            what=str(version),
+            why=version.state_reason,
+            url=change_url(version),
+            deed="Look at the version",
+        )
+
+
+def _guarded(user: Any) -> Iterator[Concern]:
+    """Breakers that are not closed and allowances that are spent, of the arms in force."""
+    try:
+        guards = wiring.telemetry().guarded()
+    except SQLAlchemyError:
+        logger.warning("the telemetry store does not answer", exc_info=True)
+        return
+    if not guards:
+        return
+    found = Endpoint.objects.filter(name__in={guard.endpoint for guard in guards})
+    endpoints = {endpoint.name: endpoint for endpoint in shown(visible(user, found))}
+    names = dict(Server.objects.values_list("pk", "name"))
+    for (name, arm), where in list(_by_arm(guards, endpoints).items())[:MOST]:
+        endpoint = endpoints[name]
+        trips = [guard for guard in where if guard.breaker != "closed"]
+        spent = [guard for guard in where if guard.allowance_spent]
+        if trips:
+            words = sorted({guard.breaker for guard in trips})
+            yield Concern(
+                key=f"breaker-{endpoint.pk.hex}-{arm}",
+                state="breaker",
+                what=f"{name}, arm {arm}",
+                why=f"its breaker is {' or '.join(words)}{_on(trips, names)}: other arms have "
+                "its requests",
+                url=change_url(endpoint),
+                deed="Look at the endpoint",
+            )
+        if spent:
+            yield Concern(
+                key=f"allowance-{endpoint.pk.hex}-{arm}",
+                state="allowance",
+                what=f"{name}, arm {arm}",
+                why=f"its allowance is spent{_on(spent, names)}: the primary has its share",
+                url=reverse("admin:endpoints_endpoint_edit_policy", args=[endpoint.pk]),
+                deed="Edit the policy",
+            )
+
+
+def _by_arm(
+    guards: Iterable[ArmGuard], endpoints: Mapping[str, Endpoint]
+) -> dict[tuple[str, str], list[ArmGuard]]:
+    """(endpoint, arm) -> its guards; a router keeps the gauges of arms that are long gone."""
+    arms = {
+        (endpoint.name, physical): arm
+        for endpoint in endpoints.values()
+        for arm, physical in physical_of(endpoint).items()
+    }
+    found: dict[tuple[str, str], list[ArmGuard]] = defaultdict(list)
+    for guard in guards:
+        if arm := arms.get((guard.endpoint, guard.arm)):
+            found[guard.endpoint, arm].append(guard)
+    return found
+
+
+def _on(guards: Iterable[ArmGuard], names: Mapping[UUID, str]) -> str:
+    where = sorted(names[guard.server_id] for guard in guards if guard.server_id in names)
+    return f" on {', '.join(where)}" if where else ""

@@ -1,0 +1,106 @@
+"""A server's page: what it holds, what went wrong on it, when it was last heard of."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from control_plane import wiring
+from control_plane.endpoints.models import Endpoint, Placement
+from control_plane.fleet.models import Server
+from control_plane.fleet.services import heartbeat
+from control_plane.ports.triton import HeldModel, Sample
+from control_plane.telemetry.samples import rows
+from control_plane.telemetry.store import TelemetryStore
+from tests.integration.console.conftest import logged_in, physical
+
+
+def live_url(server: Server) -> str:
+    return reverse("admin:live_server", args=[server.pk])
+
+
+@pytest.fixture
+def server(digits: Endpoint) -> Server:
+    heartbeat(
+        name="local",
+        now=wiring.clock().now(),
+        ready=True,
+        reason="",
+        triton_version="2.51.0",
+        held=[
+            HeldModel("digits", "1000000000", "READY", ""),
+            HeldModel("digits", "2", "READY", ""),
+            HeldModel(physical(1), "1", "READY", ""),
+            HeldModel(physical(2), "1", "UNAVAILABLE", "no memory left"),
+        ],
+    )
+    return Server.objects.get()
+
+
+def test_models_are_shown_with_what_they_are_and_did(
+    server: Server, admin: Client, telemetry: TelemetryStore
+) -> None:
+    labels = {"model": physical(1), "version": "1"}
+    page = [
+        Sample("nv_inference_request_success", labels, 70),
+        Sample("nv_inference_request_failure", labels, 3),
+        Sample("nv_cpu_memory_used_bytes", {}, 3 << 30),
+    ]
+    telemetry.write(rows(page, server.pk, wiring.clock().now()))
+    answer = admin.get(live_url(server))
+    held = answer.context["held"]
+    assert [(m.name, m.kind, str(m.record), m.ok, m.failed) for m in held] == [
+        (physical(2), "model", "digits v2", None, None),
+        ("digits", "router", "digits", None, None),
+        ("digits", "router", "digits", None, None),
+        (physical(1), "model", "digits v1", 70, 3),
+    ]
+    text = answer.content.decode()
+    assert "no memory left" in text
+    assert "by the policy" in text
+    assert "version 2 itself" in text
+    assert "3.0 GiB" in text
+    whole = admin.get(reverse("admin:fleet_server_change", args=[server.pk]))
+    assert "server-live" in whole.content.decode()
+
+
+def test_failures_and_silence_are_said(server: Server, admin: Client) -> None:
+    Placement.objects.update(failed=2, failure="digits.v2: no memory", failed_at=server.created_at)
+    Server.objects.update(last_seen_at=wiring.clock().now() - timedelta(minutes=5))
+    text = admin.get(live_url(server)).content.decode()
+    assert "Last errors" in text
+    assert "digits.v2: no memory" in text
+    assert "5 min ago" in text
+    assert "start its node worker again" in text
+
+
+def test_a_silent_server_can_be_removed_and_another_not(server: Server, admin: Client) -> None:
+    there = reverse("admin:fleet_server_delete", args=[server.pk])
+    assert "Changes of digits wait for it no longer" in admin.get(there).content.decode()
+    refused: Any = admin.post(there)
+    assert "was heard of" in refused.content.decode()
+    assert Server.objects.exists()
+    Server.objects.update(last_seen_at=wiring.clock().now() - timedelta(minutes=5))
+    assert admin.post(there).status_code == 302
+    assert not Server.objects.exists()
+    gone = admin.get(live_url(server))
+    assert gone["HX-Redirect"] == reverse("admin:fleet_server_changelist")
+
+
+def test_a_server_is_not_edited_or_made(server: Server, admin: Client) -> None:
+    assert admin.get(reverse("admin:fleet_server_add")).status_code == 403
+    there = reverse("admin:fleet_server_change", args=[server.pk])
+    assert admin.post(there, {"name": "other"}).status_code == 403
+
+
+def test_only_who_may_see_servers(server: Server, stranger: Client) -> None:
+    assert stranger.get(live_url(server)).status_code == 403
+    reader = logged_in("rita", "fleet.view_server", is_staff=True)
+    text = reader.get(live_url(server)).content.decode()
+    assert "nothing that you can see" in text
+    assert reverse("admin:endpoints_endpoint_changelist") not in text
+    assert Client().get(live_url(server))["HX-Redirect"].startswith("/console/login/")
