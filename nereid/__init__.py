@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from nereid.administration import AuditEvent, NewToken, Server, Token
 from nereid.async_client import AsyncClient
 from nereid.client import Client
 from nereid.config import Credentials, Stack, find_stack, resolve
@@ -29,14 +30,11 @@ from nereid.resources import (
     Arm,
     Endpoint,
     Model,
-    NewToken,
     Plan,
     Policy,
     Revision,
-    Server,
     Signature,
     Tensor,
-    Token,
     Version,
 )
 from nereid.retries import Retry
@@ -47,6 +45,7 @@ __all__ = [
     "Alias",
     "Arm",
     "AsyncClient",
+    "AuditEvent",
     "ChecksumError",
     "Client",
     "Credentials",

@@ -86,12 +86,14 @@ class AsyncClient:
     rollback = awaited(traffic.rollback)
     kill = awaited(traffic.kill)
     revisions = awaited(traffic.revisions)
+    served_at = awaited(traffic.served_at)
     wait_endpoint = awaited(traffic.wait_endpoint)
 
-    # Servers
+    # Servers, and who did what
 
     servers = awaited(fleet.servers)
     server = awaited(fleet.server)
+    audit = awaited(fleet.audit)
 
     # Tokens
 

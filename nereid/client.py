@@ -96,12 +96,14 @@ class Client:
     rollback = blocking(traffic.rollback)
     kill = blocking(traffic.kill)
     revisions = blocking(traffic.revisions)
+    served_at = blocking(traffic.served_at)
     wait_endpoint = blocking(traffic.wait_endpoint)
 
-    # Servers
+    # Servers, and who did what
 
     servers = blocking(fleet.servers)
     server = blocking(fleet.server)
+    audit = blocking(fleet.audit)
 
     # Tokens
 

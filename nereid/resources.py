@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 VersionState = Literal["uploading", "validating", "ready", "rejected", "archived"]
 EndpointStatus = Literal["Unconfigured", "Progressing", "Healthy", "Degraded"]
@@ -220,9 +220,11 @@ class Revision:
     digest: str
     error: str
     served_from: str  # empty: it never served
+    served_until: str  # empty: it serves, or never did
     created_at: str
     created_by: str
     policy: Document | None
+    arms: tuple[Arm, ...]
     raw: Document = field(repr=False, compare=False)
 
     @classmethod
@@ -233,6 +235,8 @@ class Revision:
             digest=str(raw.get("digest") or ""),
             error=" ".join(str(raw.get("error") or "").split()),
             served_from=str(raw.get("served_from") or ""),
+            served_until=str(raw.get("served_until") or ""),
+            arms=tuple(Arm.from_json(arm) for arm in raw.get("arms") or ()),
             created_at=str(raw.get("created_at") or ""),
             created_by=str(raw.get("created_by") or ""),
             policy=raw.get("policy"),
@@ -285,96 +289,3 @@ class Plan:
             unloads=tuple(raw.get("unloads") or ()),
             raw=raw,
         )
-
-
-@dataclass(frozen=True)
-class HeldModel:
-    name: str
-    version: str
-    state: str
-
-
-@dataclass(frozen=True)
-class Server:
-    name: str
-    status: str
-    http: str
-    grpc: str
-    metrics: str
-    accelerator: str
-    triton_version: str
-    last_seen_at: str
-    models: tuple[HeldModel, ...]
-    raw: Document = field(repr=False, compare=False)
-
-    @classmethod
-    def from_json(cls, raw: Document) -> Server:
-        def text(key: str) -> str:
-            return str(raw.get(key) or "")
-
-        return cls(
-            name=str(raw["name"]),
-            status=text("status"),
-            http=text("http"),
-            grpc=text("grpc"),
-            metrics=text("metrics"),
-            accelerator=text("accelerator"),
-            triton_version=text("triton_version"),
-            last_seen_at=text("last_seen_at"),
-            models=tuple(
-                HeldModel(
-                    str(held.get("name") or ""),
-                    str(held.get("version") or ""),
-                    str(held.get("state") or ""),
-                )
-                for held in raw.get("models") or ()
-            ),
-            raw=raw,
-        )
-
-
-@dataclass(frozen=True)
-class Token:
-    """An API token, never in clear. `names` None: it reaches every model and endpoint."""
-
-    id: str
-    name: str
-    user: str
-    role: str
-    names: tuple[str, ...] | None
-    state: str
-    created_at: str
-    expires_at: str  # empty: never
-    last_used_at: str  # empty: not yet
-    raw: Document = field(repr=False, compare=False)
-
-    @classmethod
-    def from_json(cls, raw: Document) -> Self:
-        return cls(**cls._fields(raw))
-
-    @classmethod
-    def _fields(cls, raw: Document) -> dict[str, Any]:
-        names = raw.get("names")
-        return {
-            "id": str(raw["id"]),
-            "name": str(raw.get("name") or ""),
-            "user": str(raw.get("user") or ""),
-            "role": str(raw.get("role") or ""),
-            "names": None if names is None else tuple(names),
-            "state": str(raw.get("state") or ""),
-            "created_at": str(raw.get("created_at") or ""),
-            "expires_at": str(raw.get("expires_at") or ""),
-            "last_used_at": str(raw.get("last_used_at") or ""),
-            "raw": raw,
-        }
-
-
-@dataclass(frozen=True)
-class NewToken(Token):
-    """A token just made."""
-
-    secret: str = field(repr=False, compare=False)
-
-    @classmethod
-    def _fields(cls, raw: Document) -> dict[str, Any]:
-        return {**super()._fields(raw), "secret": str(raw["token"])}

@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from control_plane import wiring
 from control_plane.api.fields import read_moment
 from control_plane.api.pagination import NumberPagination
 from control_plane.api.policy_schema import PolicyField
 from control_plane.api.resource import ResourceView
 from control_plane.domain.access import Kind
 from control_plane.domain.violations import NotFoundError
+from control_plane.endpoints.history import arms_of, served_at, with_end
 from control_plane.endpoints.models import Revision
 from control_plane.endpoints.selectors import get_endpoint
 
 AT = OpenApiParameter(
-    "at", datetime, description="Only the revision that served at that time (RFC 3339)."
+    "at",
+    datetime,
+    description="What served at that time (RFC 3339): one revision; two while a change was on its "
+    "way; none where nothing served. Also for an endpoint that is gone.",
 )
+
+
+class RevisionArmSerializer(serializers.Serializer[Any]):
+    """An arm of a revision with the physical model behind it; `weight` is a percent."""
+
+    name = serializers.CharField()
+    model = serializers.CharField()
+    version = serializers.IntegerField()
+    weight = serializers.FloatField()
+    primary = serializers.BooleanField()
+    physical = serializers.CharField(allow_null=True)
 
 
 class RevisionSerializer(serializers.ModelSerializer[Revision]):
     """A revision as the API shows it."""
 
     policy = PolicyField(read_only=True)
+    arms = serializers.SerializerMethodField()
+    served_until = serializers.SerializerMethodField(
+        help_text="when every server had the next one; null: it serves, or never did"
+    )
 
     class Meta:
         model = Revision
@@ -38,11 +59,23 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
             "digest",
             "error",
             "policy",
+            "arms",
             "diff",
+            "restores",
             "created_at",
             "created_by",
+            "switched_from",
             "served_from",
+            "served_until",
         )
+
+    @extend_schema_field(RevisionArmSerializer(many=True))
+    def get_arms(self, revision: Revision) -> list[dict[str, object]]:
+        return arms_of(revision)
+
+    def get_served_until(self, revision: Any) -> datetime | None:
+        until: datetime | None = revision.served_until
+        return until if revision.began else None
 
 
 class RevisionsView(ResourceView, ListAPIView[Revision]):
@@ -57,20 +90,18 @@ class RevisionsView(ResourceView, ListAPIView[Revision]):
 
     @extend_schema(parameters=[AT])
     def get(self, request: Request, name: str) -> Response:
-        """The revisions, newest first; with `?at=` the one that served at that time."""
-        return self.list(request, name=name)
+        """The revisions, newest first; with `?at=` what served at that time."""
+        at = request.query_params.get("at")
+        if at is None:
+            return self.list(request, name=name)
+        served = served_at(name, read_moment(at, "/at"), wiring.clock().now())
+        results = RevisionSerializer(served, many=True).data
+        return Response({"results": results, "next": None, "previous": None})
 
     def get_queryset(self) -> QuerySet[Revision]:
         if getattr(self, "swagger_fake_view", False):
             return Revision.objects.none()
-        rows = get_endpoint(self.kwargs["name"]).revisions.all()
-        at = self.request.query_params.get("at")
-        if at is None:
-            return rows
-        served = rows.filter(served_from__lte=read_moment(at, "/at")).order_by(
-            "-served_from", "-number"
-        )
-        return rows.filter(pk__in=served.values("pk")[:1])
+        return with_end(get_endpoint(self.kwargs["name"]).revisions.all())
 
 
 class RevisionView(ResourceView):
@@ -82,7 +113,7 @@ class RevisionView(ResourceView):
     @extend_schema(responses=RevisionSerializer)
     def get(self, request: Request, name: str, number: int) -> Response:
         """One revision with its policy and diff."""
-        revision = get_endpoint(name).revisions.filter(number=number).first()
+        revision = with_end(get_endpoint(name).revisions.filter(number=number)).first()
         if revision is None:
             raise NotFoundError(f"endpoint {name!r} has no revision {number}")
         return Response(RevisionSerializer(revision).data)

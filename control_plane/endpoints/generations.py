@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
 
 from control_plane.audit.services import record
+from control_plane.endpoints.history import keep_history
 from control_plane.endpoints.models import Endpoint, RetiredName
 
 logger = logging.getLogger(__name__)
@@ -21,9 +23,10 @@ def floor_of(name: str) -> int:
     return RetiredName.objects.filter(name=name).values_list("generation", flat=True).first() or 0
 
 
-def retire_name(endpoint: Endpoint) -> None:
-    """Removes an endpoint's record, and remembers how far its generations went."""
+def retire_name(endpoint: Endpoint, now: datetime) -> None:
+    """Removes an endpoint's record; its generations and what it served are remembered."""
     with transaction.atomic():
+        keep_history(endpoint, now)
         RetiredName.objects.update_or_create(
             name=endpoint.name, defaults={"generation": endpoint.generation}
         )

@@ -101,7 +101,12 @@ class Revision(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=150)
-    served_from = models.DateTimeField(null=True, blank=True)
+    switched_from = models.DateTimeField(
+        null=True, blank=True, help_text="when the first server's router was switched to it"
+    )
+    served_from = models.DateTimeField(
+        null=True, blank=True, help_text="when every server that could be reached had it"
+    )
     restores = models.PositiveIntegerField(
         null=True, blank=True, help_text="the revision that this one goes back to"
     )
@@ -126,6 +131,43 @@ class Revision(models.Model):
     def compiled(self) -> Plan | None:
         """The plan as a value; None where the policy could not be compiled."""
         return Plan.from_document(self.plan) if self.plan else None
+
+
+class RetiredRevision(models.Model):
+    """What a revision served, kept by the endpoint's name when the endpoint is gone."""
+
+    endpoint_name = models.CharField(max_length=63)
+    endpoint_id = models.UUIDField()
+    number = models.PositiveIntegerField()
+    generation = models.PositiveBigIntegerField()
+    policy = models.JSONField()
+    arms = models.JSONField(default=list)
+    digest = models.CharField(max_length=64, blank=True)
+    diff = models.TextField(blank=True)
+    error = models.TextField(blank=True)
+    restores = models.PositiveIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=150)
+    switched_from = models.DateTimeField(null=True, blank=True)
+    served_from = models.DateTimeField(null=True, blank=True)
+    served_until = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-served_until", "-number")
+        constraints = (
+            models.UniqueConstraint(fields=["endpoint_id", "number"], name="retired_number_once"),
+            models.CheckConstraint(
+                condition=models.Q(switched_from__isnull=False)
+                | models.Q(served_from__isnull=False),
+                name="retired_revision_served",
+            ),
+        )
+        indexes = (
+            models.Index(fields=["endpoint_name", "served_until"], name="retired_by_name_and_time"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.endpoint_name} revision {self.number}"
 
 
 class RevisionVersion(models.Model):

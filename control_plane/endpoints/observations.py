@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from control_plane.endpoints.models import Placement
+from control_plane.endpoints.models import Placement, Revision
 from control_plane.fleet.models import Server
 
 _FIELD = {"prepare": "prepared", "switch": "switched", "retire": "retired"}
@@ -45,6 +45,8 @@ def succeeded(
         if verb == "switch":
             # A switch finds every arm ready, so it stands for the preparation too.
             placement.prepared = max(placement.prepared, generation)
+            revisions = Revision.objects.filter(endpoint_id=endpoint_id, generation=generation)
+            revisions.filter(switched_from=None).update(switched_from=now)
         if placement.failed <= generation and verb != "retire":
             placement.failed, placement.failure, placement.failed_at = 0, "", None
         placement.ready_models = sorted(ready_models)

@@ -106,7 +106,7 @@ def _act(
         if action.verb == Verb.COMPILE:
             _register_revision(endpoint, print_config)
         elif action.verb == Verb.FORGET:
-            retire_name(endpoint)
+            retire_name(endpoint, clock.now())
             logger.info("%s: removed", endpoint.name)
         else:
             _command(endpoint, action, clock, queue)

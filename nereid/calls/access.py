@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from nereid.administration import NewToken, Token
 from nereid.calls.asking import ask, listed, part, read
-from nereid.resources import NewToken, Token
 from nereid.steps import Steps
 
 LASTS = timedelta(days=90)

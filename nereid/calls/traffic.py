@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from nereid.calls.asking import ask, json_object, listed, looking, made, part, read
@@ -78,6 +79,17 @@ def revisions(endpoint: str) -> Steps[list[Revision]]:
     """The revisions of an endpoint, newest first."""
     path = f"/endpoints/{part(endpoint)}/revisions/"
     return [Revision.from_json(raw) for raw in (yield from listed(path))]
+
+
+def served_at(endpoint: str, at: datetime | str) -> Steps[list[Revision]]:
+    """What served an endpoint at a time (with its zone), also one that is gone.
+
+    One revision; two while a change was on its way, the newer first; none where nothing served.
+    """
+    moment = at if isinstance(at, str) else at.isoformat()
+    path = f"/endpoints/{part(endpoint)}/revisions/"
+    page = yield from read("GET", path, params={"at": moment})
+    return [Revision.from_json(raw) for raw in page.get("results") or ()]
 
 
 def wait_endpoint(

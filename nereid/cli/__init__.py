@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 # Importing a module of commands registers them, in the order that --help shows.
-from nereid.cli import endpoints, infer, login, models, servers, tokens, traffic
+from nereid.cli import audit, endpoints, infer, login, models, servers, tokens, traffic
 from nereid.cli.app import run
 from nereid.cli.session import Session
 
 __all__ = [
     "Session",
+    "audit",
     "endpoints",
     "infer",
     "login",

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from nereid.cli.session import DONE, REFUSED, Session
 from nereid.errors import NereidError
 from nereid.policy import PolicySyntaxError
 from nereid.version import __version__
 
+CONTEXT = {"help_option_names": ["-h", "--help"]}
 EVERYWHERE = "Options of every command"
 ORDER = (
     "models",
@@ -26,6 +27,7 @@ ORDER = (
     "kill",
     "infer",
     "servers",
+    "audit",
     "tokens",
     "login",
     "logout",
@@ -69,7 +71,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=CONTEXT,
 )
 
 
@@ -117,37 +119,17 @@ _EVERYWHERE = [
 
 
 def command(
-    name: str, *examples: str, of: typer.Typer = app
+    name: str,
+    *examples: str,
+    of: typer.Typer = app,
+    kind: type[TyperCommand] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register ``function(session, ...)`` as a subcommand that also takes the options that work
     everywhere, with `examples` at the foot of its help; `of` is the group it belongs to."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(function, eval_str=True)
-        _session, *own = signature.parameters.values()
-
-        @functools.wraps(function)
-        def run(
-            ctx: typer.Context, *, as_json: bool, api: str | None, token: str | None, **own: Any
-        ) -> None:
-            session: Session = ctx.obj
-            _apply(session, as_json, api, token)
-            try:
-                function(session, **own)
-            except PolicySyntaxError as error:
-                raise typer.BadParameter(str(error)) from error
-
-        # Typer reads the options from the signature: ours, in place of the wrapped function's.
-        context = inspect.Parameter(
-            "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
-        )
-        keyword = [part.replace(kind=inspect.Parameter.KEYWORD_ONLY) for part in own]
-        del run.__wrapped__
-        run.__signature__ = inspect.Signature([context, *keyword, *_EVERYWHERE])  # type: ignore[attr-defined]
-        run.__annotations__ = {
-            part.name: part.annotation for part in (context, *keyword, *_EVERYWHERE)
-        }
-        of.command(name, help=_unwrapped(function.__doc__ or ""), epilog=_foot(examples))(run)
+        words = _unwrapped(function.__doc__ or "")
+        of.command(name, cls=kind, help=words, epilog=_foot(examples))(_runnable(function))
         return function
 
     return register
@@ -160,8 +142,51 @@ def group(name: str, words: str, *examples: str) -> typer.Typer:
     return made
 
 
+def listing(name: str, *examples: str) -> Callable[[Callable[..., None]], typer.Typer]:
+    """`command` for what is a `group` besides: without a subcommand it does this."""
+
+    def register(function: Callable[..., None]) -> typer.Typer:
+        made = typer.Typer(rich_markup_mode="rich", context_settings=CONTEXT)
+        words = _unwrapped(function.__doc__ or "")
+        calls = made.callback(invoke_without_command=True, help=words, epilog=_foot(examples))
+        calls(_runnable(function))
+        app.add_typer(made, name=name)
+        return made
+
+    return register
+
+
 def _foot(examples: Sequence[str]) -> str:
     return "\n".join(["Examples:", *(f"[cyan]{example}[/]" for example in examples)])
+
+
+def _runnable(function: Callable[..., None]) -> Callable[..., None]:
+    """What Typer calls: the function with its options, and those that work everywhere."""
+    signature = inspect.signature(function, eval_str=True)
+    _session, *own = signature.parameters.values()
+
+    @functools.wraps(function)
+    def run(
+        ctx: typer.Context, *, as_json: bool, api: str | None, token: str | None, **own: Any
+    ) -> None:
+        session: Session = ctx.obj
+        _apply(session, as_json, api, token)
+        if ctx.invoked_subcommand is not None:
+            return
+        try:
+            function(session, **own)
+        except PolicySyntaxError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    # Typer reads the options from the signature: ours, in place of the wrapped function's.
+    context = inspect.Parameter(
+        "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+    )
+    keyword = [part.replace(kind=inspect.Parameter.KEYWORD_ONLY) for part in own]
+    del run.__wrapped__
+    run.__signature__ = inspect.Signature([context, *keyword, *_EVERYWHERE])  # type: ignore[attr-defined]
+    run.__annotations__ = {part.name: part.annotation for part in (context, *keyword, *_EVERYWHERE)}
+    return run
 
 
 def _unwrapped(docstring: str) -> str:

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from nereid.administration import Server
 from nereid.cli import render
 from nereid.cli.app import command
 from nereid.cli.session import Session
-from nereid.resources import Server
 
 
 @command("servers", "nereid servers", "nereid servers local", "nereid servers --json")

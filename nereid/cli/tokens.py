@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from nereid.administration import Token
 from nereid.cli import render
 from nereid.cli.app import command, group
 from nereid.cli.session import Session
 from nereid.errors import NereidError
-from nereid.resources import Token
 
 ROLES = ("viewer", "publisher", "operator", "admin")
 STATES = ("live", "expired", "revoked")

@@ -23,6 +23,7 @@ from control_plane.console.overview import endpoint_cards, recent_traffic
 from control_plane.console.policy_page import policy_page
 from control_plane.console.record_admin import DeletableAdmin, RecordAdmin, label, link, mono
 from control_plane.console.rollback_page import rollback_page
+from control_plane.console.served_page import served_page
 from control_plane.console.templatetags.console import ago
 from control_plane.console.try_page import try_context, try_page
 from control_plane.endpoints.models import Endpoint, Placement, Revision
@@ -191,7 +192,7 @@ class EndpointAdmin(DeletableAdmin):
         return [
             f"Callers of “{record.name}” get errors from then on{where}.",
             "Its router and the models that nothing else uses are unloaded.",
-            "Its revisions go with it: there is no rollback. The audit record stays.",
+            "Its revisions go with it: there is no rollback. What served when stays known.",
         ]
 
 
@@ -223,6 +224,7 @@ class RevisionAdmin(RecordAdmin):
         "created_by",
     )
     change_form_outer_after_template = "console/parts/revision_diff.html"
+    actions_list = ("what_served",)
     empty_icon = "history_edu"
     empty_title = "No revisions yet"
     empty_text = "Each policy that is applied to an endpoint is compiled into a revision."
@@ -237,6 +239,10 @@ class RevisionAdmin(RecordAdmin):
             newer_serves=Subquery(newer.values("number")[:1]),
             wanted_generation=F("endpoint__generation"),
         )
+
+    @action(description="What served when", url_path="at", icon="history", permissions=["view"])
+    def what_served(self, request: HttpRequest) -> HttpResponse:
+        return served_page(self, request)
 
     @display(description="revision", ordering="number")
     def title(self, revision: Revision) -> str:

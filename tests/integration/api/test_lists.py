@@ -70,7 +70,16 @@ def test_what_served_at_a_time(digits: Api, weights: Weights) -> None:
     assert at("2026-01-01T10:00:00Z") == [1]
     assert at("2026-01-01T12:30:00%2B01:00") == [1]
     assert at("2026-01-01T23:00:00Z") == [2]
-    for nonsense in ("", "noon", "2026-01-01", "2026-01-01T10:00:00", "2026-13-01T10:00:00Z"):
+    assert problem(digits.get("endpoints/digits/revisions/?at=9999-01-01T00:00:00Z"), 400) == {
+        "/at": "future"
+    }
+    problem(digits.get("endpoints/cats/revisions/?at=2026-01-01T10:00:00Z"), 404)
+    (then,) = digits.get("endpoints/digits/revisions/?at=2026-01-01T11:00:00Z").json()["results"]
+    assert then["served_until"] == "2026-01-01T12:00:00Z"
+    assert [arm["physical"][:10] for arm in then["arms"]] == ["digits.v1."]
+    early = "0001-01-01T00:00:00%2B14:00"
+    naive = "2026-01-01T10:00:00"
+    for nonsense in ("", "noon", early, naive, "2026-01-01", "2026-13-01T10:00:00Z"):
         path = f"endpoints/digits/revisions/?at={nonsense}"
         assert problem(digits.get(path), 400) == {"/at": "invalid"}
 

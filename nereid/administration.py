@@ -1,0 +1,132 @@
+"""What the API answers about servers, deeds and tokens, as values like those of `resources`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from nereid.resources import Document
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """Who did what to which object."""
+
+    id: int
+    at: str
+    actor: str
+    action: str
+    object_type: str
+    object_name: str
+    reason: str
+    before: Any
+    after: Any
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> AuditEvent:
+        return cls(
+            id=int(raw["id"]),
+            at=str(raw.get("at") or ""),
+            actor=str(raw.get("actor") or ""),
+            action=str(raw.get("action") or ""),
+            object_type=str(raw.get("object_type") or ""),
+            object_name=str(raw.get("object_name") or ""),
+            reason=str(raw.get("reason") or ""),
+            before=raw.get("before"),
+            after=raw.get("after"),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class HeldModel:
+    name: str
+    version: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Server:
+    name: str
+    status: str
+    http: str
+    grpc: str
+    metrics: str
+    accelerator: str
+    triton_version: str
+    last_seen_at: str
+    models: tuple[HeldModel, ...]
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Server:
+        def text(key: str) -> str:
+            return str(raw.get(key) or "")
+
+        return cls(
+            name=str(raw["name"]),
+            status=text("status"),
+            http=text("http"),
+            grpc=text("grpc"),
+            metrics=text("metrics"),
+            accelerator=text("accelerator"),
+            triton_version=text("triton_version"),
+            last_seen_at=text("last_seen_at"),
+            models=tuple(
+                HeldModel(
+                    str(held.get("name") or ""),
+                    str(held.get("version") or ""),
+                    str(held.get("state") or ""),
+                )
+                for held in raw.get("models") or ()
+            ),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class Token:
+    """An API token, never in clear. `names` None: it reaches every model and endpoint."""
+
+    id: str
+    name: str
+    user: str
+    role: str
+    names: tuple[str, ...] | None
+    state: str
+    created_at: str
+    expires_at: str  # empty: never
+    last_used_at: str  # empty: not yet
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Self:
+        return cls(**cls._fields(raw))
+
+    @classmethod
+    def _fields(cls, raw: Document) -> dict[str, Any]:
+        names = raw.get("names")
+        return {
+            "id": str(raw["id"]),
+            "name": str(raw.get("name") or ""),
+            "user": str(raw.get("user") or ""),
+            "role": str(raw.get("role") or ""),
+            "names": None if names is None else tuple(names),
+            "state": str(raw.get("state") or ""),
+            "created_at": str(raw.get("created_at") or ""),
+            "expires_at": str(raw.get("expires_at") or ""),
+            "last_used_at": str(raw.get("last_used_at") or ""),
+            "raw": raw,
+        }
+
+
+@dataclass(frozen=True)
+class NewToken(Token):
+    """A token just made."""
+
+    secret: str = field(repr=False, compare=False)
+
+    @classmethod
+    def _fields(cls, raw: Document) -> dict[str, Any]:
+        return {**super()._fields(raw), "secret": str(raw["token"])}

@@ -1,0 +1,129 @@
+"""`nereid audit`: who did what, and what served when."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+from typer.core import TyperCommand
+
+from nereid.cli import render
+from nereid.cli.app import command, listing
+from nereid.cli.session import REFUSED, Session
+from nereid.resources import Revision
+from nereid.times import FORMS, is_distance, moment
+
+
+class DistancesAreArguments(TyperCommand):
+    """`-1h` stands for a time here, where a command line expects an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f"now{a}" if is_distance(a) else a for a in args])
+
+
+@listing(
+    "audit",
+    "nereid audit --actor ada --limit 50",
+    "nereid audit --on digits --action endpoint.policy",
+    "nereid audit at digits -1h",
+)
+def audit(
+    session: Session,
+    on: Annotated[
+        str | None, typer.Option("--on", metavar="NAME", help="What it was done to.")
+    ] = None,
+    actor: Annotated[
+        str | None, typer.Option("--actor", metavar="NAME", help="Who did it.")
+    ] = None,
+    action: Annotated[
+        str | None, typer.Option("--action", metavar="ACTION", help="Such as endpoint.policy.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help="Such as endpoint or version.")
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", metavar="TEXT", help="In names and reasons.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=500, help="How many, the newest first.")
+    ] = 30,
+) -> None:
+    """List who did what, newest first; `audit at` says what served at a time."""
+    with session.client() as client:
+        found = client.audit(
+            actor=actor,
+            action=action,
+            object_type=kind,
+            object_name=on,
+            search=search,
+            limit=limit,
+        )
+    if session.as_json:
+        session.emit({"results": [event.raw for event in found]})
+        return
+    if not found:
+        session.note("Nothing of that kind was done.")
+        return
+    table = render.table("AT", "ACTOR", "ACTION", "ON", "REASON")
+    for event in found:
+        table.add_row(
+            Text(_exact(event.at), style="dim"),
+            event.actor,
+            event.action,
+            Text(event.object_name, style="bold"),
+            Text(event.reason, style="dim"),
+        )
+    session.out.print(table)
+
+
+@command(
+    "at",
+    "nereid audit at digits 2026-11-26T10:00Z",
+    "nereid audit at digits -1h",
+    "nereid audit at digits now --json",
+    of=audit,
+    kind=DistancesAreArguments,
+)
+def at(
+    session: Session,
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="The public name.")],
+    time: Annotated[str, typer.Argument(metavar="TIME", help=FORMS)],
+) -> None:
+    """Say what served an endpoint at a time, also one that is gone.
+
+    Two answers mean that a change was on its way. Exits 1 when nothing served then.
+    """
+    try:
+        then = moment(time, datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    with session.client() as client:
+        found = client.served_at(endpoint, then)
+    if session.as_json:
+        session.emit({"at": then.isoformat(), "results": [revision.raw for revision in found]})
+    elif not found:
+        session.failure(f"nothing served {endpoint} at {_exact(then.isoformat())}")
+    for revision in () if session.as_json else found:
+        _show(session, endpoint, revision)
+    if not found:
+        raise typer.Exit(REFUSED)
+
+
+def _show(session: Session, endpoint: str, revision: Revision) -> None:
+    since = revision.served_from or str(revision.raw.get("switched_from") or "")
+    until = _exact(revision.served_until) if revision.served_until else "now"
+    title = Text.assemble((f"{endpoint} revision {revision.number}", "bold"))
+    title.append(f"  {_exact(since)} to {until}, made by {revision.created_by}", style="dim")
+    session.out.print(title)
+    session.out.print(render.arms(revision.arms))
+
+
+def _exact(timestamp: str) -> str:
+    """To the second, in UTC: an audit speaks of moments, not of distances."""
+    try:
+        then = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return timestamp
+    return f"{then.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
