@@ -18,7 +18,9 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from control_plane.audit.services import record
 from control_plane.console.record_admin import label
 from control_plane.console.templatetags.console import ago
+from control_plane.domain.access import Role
 
+GIVE_ROLES = "access.give_roles"
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 admin.site.unregister(User)
@@ -109,13 +111,15 @@ class GroupAdmin(DjangoGroupAdmin, AuditedAdmin):
     empty_text = "A group is a set of permissions that you give to several people at once."
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return request.user.is_superuser
+        return request.user.has_perm(GIVE_ROLES)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.is_superuser
+        return request.user.has_perm(GIVE_ROLES)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.is_superuser
+        """A role is not deleted: the next migration would make it anew, without its people."""
+        role = isinstance(obj, Group) and obj.name in list(Role)
+        return request.user.has_perm(GIVE_ROLES) and not role
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
         return super().get_queryset(request).prefetch_related("user_set", "permissions")

@@ -1,0 +1,182 @@
+"""Every address of the API x every role x (everywhere, own name, another's): who is let in.
+
+The addresses come from the URL configuration: a new one without a line in `MAY` fails here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, reverse
+
+from control_plane import wiring
+from control_plane.access.models import ApiToken, Grant
+from control_plane.access.roles import role_group
+from control_plane.api.urls import urlpatterns
+from control_plane.domain.access import Kind, Role, Scope
+from control_plane.endpoints.models import Endpoint
+from control_plane.fleet.models import Server
+from control_plane.registry.services import create_model
+from tests.support.fakes import FakeQueue
+
+EVERYBODY = frozenset(Role)
+PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
+OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
+ADMINS = frozenset({Role.ADMIN})
+
+# (address, method) -> who may; an address about a model or an endpoint takes grants on its name.
+MAY: dict[tuple[str, str], frozenset[Role]] = {
+    ("models", "GET"): EVERYBODY,
+    ("models", "POST"): PUBLISHERS,
+    ("model", "GET"): EVERYBODY,
+    ("model", "PATCH"): PUBLISHERS,
+    ("model", "DELETE"): ADMINS,
+    ("versions", "GET"): EVERYBODY,
+    ("versions", "POST"): PUBLISHERS,
+    ("version", "GET"): EVERYBODY,
+    ("version", "PATCH"): PUBLISHERS,
+    ("version", "DELETE"): PUBLISHERS,
+    ("download", "GET"): EVERYBODY,
+    ("archive", "POST"): PUBLISHERS,
+    ("unarchive", "POST"): PUBLISHERS,
+    ("aliases", "GET"): EVERYBODY,
+    ("alias", "GET"): EVERYBODY,
+    ("alias", "PUT"): PUBLISHERS,
+    ("alias", "DELETE"): PUBLISHERS,
+    ("endpoints", "GET"): EVERYBODY,
+    ("endpoints", "POST"): OPERATORS,
+    ("endpoint", "GET"): EVERYBODY,
+    ("endpoint", "PATCH"): OPERATORS,
+    ("endpoint", "DELETE"): OPERATORS,
+    ("policy", "GET"): EVERYBODY,
+    ("policy", "PUT"): OPERATORS,
+    ("plan", "POST"): EVERYBODY,
+    ("rollback", "POST"): OPERATORS,
+    ("kill", "POST"): OPERATORS,
+    ("revisions", "GET"): EVERYBODY,
+    ("revision", "GET"): EVERYBODY,
+    ("servers", "GET"): EVERYBODY,
+    ("server", "GET"): EVERYBODY,
+    ("server", "DELETE"): ADMINS,
+    ("audit", "GET"): EVERYBODY,
+}
+OF_MODELS = {
+    *("models", "model", "versions", "version", "download", "archive", "unarchive"),
+    *("aliases", "alias"),
+}
+OF_ENDPOINTS = {
+    *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),
+}
+OPEN = {("health", "GET")}
+OWN = {("tokens", "GET"), ("tokens", "POST"), ("token", "GET"), ("token", "DELETE")}
+PARTS = {"number": "1", "alias": "champion", "token_id": "00000000-0000-0000-0000-000000000000"}
+METHODS = ("get", "post", "put", "patch", "delete")
+NAMED = ("mine", "yours")
+
+
+def addresses() -> Iterator[tuple[URLPattern, str]]:
+    for pattern in urlpatterns:
+        for method in METHODS:
+            if hasattr(pattern.callback.view_class, method):
+                yield pattern, method.upper()
+
+
+ALL = list(addresses())
+
+
+def kind_of(name: str) -> Kind | None:
+    if name in OF_MODELS:
+        return Kind.MODEL
+    return Kind.ENDPOINT if name in OF_ENDPOINTS else None
+
+
+@pytest.fixture(autouse=True)
+def records(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "queue", FakeQueue)
+    for name in NAMED:
+        create_model(name=name, actor="ada")
+        Endpoint.objects.create(name=name, created_by="ada")
+        Server.objects.create(name=name, http="h:1", grpc="h:2", metrics="http://h:3/metrics")
+
+
+def caller(role: Role | None = None, scope: Scope | None = None, grant: Any = None) -> Client:
+    user = User.objects.create_user(f"u{User.objects.count()}")
+    if role:
+        user.groups.add(role_group(role))
+    if grant:
+        kind, granted = grant
+        Grant.objects.create(user=user, kind=kind, name="mine", role=granted, created_by="ada")
+    return bearing(user, scope)
+
+
+def bearing(user: User, scope: Scope | None) -> Client:
+    clear = ApiToken.issue(user=user, name="t", scope=scope)[1]
+    return Client(headers={"Authorization": f"Bearer {clear}"}, raise_request_exception=False)
+
+
+def ask(client: Client, pattern: URLPattern, method: str, name: str = "mine") -> int:
+    """The status of a call that changes nothing for the next one."""
+    known = {**PARTS, "name": name}
+    path = reverse(
+        f"api:{pattern.name}", kwargs={k: known[k] for k in pattern.pattern.regex.groupindex}
+    )
+    with transaction.atomic():
+        answer = client.generic(
+            method, path, json.dumps({"name": name}), content_type="application/json"
+        )
+        transaction.set_rollback(True)
+    assert answer.status_code < 500 or pattern.name == "health", answer.content
+    return int(answer.status_code)
+
+
+def test_every_address_has_a_line() -> None:
+    found = {(str(pattern.name), method) for pattern, method in ALL}
+    assert found == MAY.keys() | OPEN | OWN
+
+
+@pytest.mark.parametrize(("pattern", "method"), ALL, ids=lambda v: getattr(v, "name", v))
+def test_who_is_let_in(pattern: URLPattern, method: str) -> None:
+    name = str(pattern.name)
+    if (name, method) in OPEN:
+        assert ask(Client(), pattern, method) not in (401, 403)
+        return
+    assert ask(Client(), pattern, method) == 401
+    if (name, method) in OWN:
+        assert ask(caller(), pattern, method) not in (401, 403)
+        return
+    may = MAY[(name, method)]
+    assert ask(caller(), pattern, method) == 403
+    boss = User.objects.create_superuser("boss")
+    kind = kind_of(name)
+    for role in Role:
+        let_in = role in may
+        assert (ask(caller(role), pattern, method) != 403) is let_in, f"role {role}"
+        through = bearing(boss, Scope(role))
+        assert (ask(through, pattern, method) != 403) is let_in, f"an admin's token for {role}"
+        for granted in Kind:
+            client = caller(grant=(granted, role))
+            own = let_in and kind == granted
+            assert (ask(client, pattern, method) != 403) is own, f"{role} of {granted} mine"
+            listing = (name, method) in (("models", "GET"), ("endpoints", "GET"))
+            others = own and listing
+            assert (ask(client, pattern, method, "yours") != 403) is others, f"{role} of {granted}"
+        narrow = bearing(boss, Scope(role, frozenset({"mine"})))
+        own = let_in and kind is not None
+        assert (ask(narrow, pattern, method) != 403) is own, f"a token for {role} of mine"
+
+
+@pytest.mark.parametrize("address", ["models", "endpoints"])
+def test_lists_have_what_was_granted_alone(address: str) -> None:
+    kind = kind_of(address)
+    for client in (
+        caller(grant=(kind, Role.VIEWER)),
+        caller(Role.VIEWER, Scope(Role.VIEWER, frozenset({"mine"}))),
+    ):
+        answer = client.get(reverse(f"api:{address}"))
+        assert [row["name"] for row in answer.json()["results"]] == ["mine"]

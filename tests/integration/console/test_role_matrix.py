@@ -1,0 +1,144 @@
+"""Every page of the console x every role: who looks, who writes, and which buttons there are.
+
+The pages come from the console's own register: a new record without a line in `MAY` fails here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib import admin as django_admin
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import reverse
+
+from control_plane.access.roles import role_group
+from control_plane.audit.models import AuditEvent
+from control_plane.domain.access import Role
+from control_plane.endpoints.models import Endpoint
+from tests.integration.console.conftest import logged_in
+from tests.integration.console.test_pages import everything  # noqa: F401 - a fixture
+
+NOBODY: frozenset[Role] = frozenset()
+EVERYBODY = frozenset(Role)
+PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
+OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
+ADMINS = frozenset({Role.ADMIN})
+
+# record -> who may look, make, change, delete it
+MAY = {
+    "registry.model": (EVERYBODY, PUBLISHERS, PUBLISHERS, ADMINS),
+    "registry.modelversion": (EVERYBODY, PUBLISHERS, NOBODY, PUBLISHERS),
+    "registry.artifact": (EVERYBODY, NOBODY, NOBODY, NOBODY),
+    "endpoints.endpoint": (EVERYBODY, OPERATORS, OPERATORS, OPERATORS),
+    "endpoints.revision": (EVERYBODY, NOBODY, NOBODY, NOBODY),
+    "endpoints.placement": (EVERYBODY, NOBODY, NOBODY, NOBODY),
+    "fleet.server": (EVERYBODY, NOBODY, NOBODY, NOBODY),
+    "audit.auditevent": (EVERYBODY, NOBODY, NOBODY, NOBODY),
+    "access.apitoken": (EVERYBODY, EVERYBODY, NOBODY, NOBODY),
+    "auth.user": (ADMINS, ADMINS, ADMINS, NOBODY),
+    "auth.group": (ADMINS, ADMINS, ADMINS, ADMINS),
+}
+# page of its own -> who may open it and send its form
+PAGES = {
+    "endpoints_endpoint_edit_policy": OPERATORS,
+    "endpoints_endpoint_roll_back": OPERATORS,
+    "endpoints_endpoint_kill_switch": OPERATORS,
+    "endpoints_endpoint_try_it": OPERATORS,
+    "registry_model_upload_version": PUBLISHERS,
+    "access_apitoken_revoke": ADMINS,  # another's; one's own, everybody
+}
+BUTTONS = (b"Edit policy", b"Roll back", b"Everything to the primary", b"Save", b"Delete")
+
+
+def console(role: Role) -> Client:
+    client = logged_in(f"the-{role}", is_staff=True)
+    User.objects.get(username=f"the-{role}").groups.add(role_group(role))
+    return client
+
+
+def test_every_page_has_a_line() -> None:
+    registered = {model._meta.label_lower: pages for model, pages in registry().items()}
+    assert registered.keys() == MAY.keys()
+    own = {
+        f"{label.replace('.', '_')}_{action}"
+        for label, pages in registered.items()
+        for action in pages.actions_detail
+    }
+    assert own == PAGES.keys()
+
+
+def one_of(record: str, everything: Callable[[str], Any]) -> Any:  # noqa: F811
+    """A row that those who may look at the record see, whoever they are."""
+    if record == "auth.user":  # no superuser: only another one changes those
+        return User.objects.get_or_create(username="cleo")[0]
+    if record == "auth.group":  # no role: those stay
+        return Group.objects.get_or_create(name="operators")[0]
+    if record == "audit.auditevent":  # about no person
+        return AuditEvent.objects.filter(object_type="model").first()
+    return everything(record)
+
+
+def registry() -> dict[Any, Any]:
+    return django_admin.site._registry
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_who_looks_and_who_writes(
+    role: Role,
+    everything: Callable[[str], Any],  # noqa: F811
+) -> None:
+    client = console(role)
+    for record, (look, make, change, delete) in MAY.items():
+        row = one_of(record, everything)
+        if record == "access.apitoken" and role is not Role.ADMIN:
+            continue  # the one there is belongs to somebody else
+        base = f"admin:{record.replace('.', '_')}"
+        listed = client.get(reverse(f"{base}_changelist")).status_code
+        assert (listed == 200) is (role in look), record
+        shown = client.get(reverse(f"{base}_change", args=[row.pk])).status_code
+        assert (shown == 200) is (role in look), record
+        for verb, who in (("add", make), ("change", change), ("delete", delete)):
+            args = [] if verb == "add" else [row.pk]
+            sent = client.post(reverse(f"{base}_{verb}", args=args), {}).status_code
+            assert (sent != 403) is (role in who), f"{verb} {record}"
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_who_opens_the_pages_of_their_own(
+    role: Role,
+    everything: Callable[[str], Any],  # noqa: F811
+) -> None:
+    client = console(role)
+    for page, who in PAGES.items():
+        row = everything(page.rsplit("_", page.count("_") - 1)[0].replace("_", "."))
+        there = reverse(f"admin:{page}", args=[row.pk])
+        refused = client.get(there).status_code == 403
+        assert refused is (role not in who), page
+        assert (client.post(there, {}).status_code == 403) is (role not in who), page
+
+
+def test_a_viewer_sees_no_button_that_writes(
+    digits: Endpoint,
+    everything: Callable[[str], Any],  # noqa: F811
+) -> None:
+    viewer, operator = console(Role.VIEWER), console(Role.OPERATOR)
+    pages = [
+        reverse("admin:index"),
+        *(
+            reverse(
+                f"admin:{record.replace('.', '_')}_change", args=[one_of(record, everything).pk]
+            )
+            for record in MAY
+            if Role.VIEWER in MAY[record][0] and record != "access.apitoken"
+        ),
+    ]
+    for page in pages:
+        content = viewer.get(page).content
+        assert [word for word in BUTTONS if word in content] == [], page
+    assert b"Edit policy" in operator.get(reverse("admin:index")).content
+    page = operator.get(reverse("admin:endpoints_endpoint_change", args=[digits.pk])).content
+    for word in (b"Edit policy", b"Roll back", b"Save", b"Delete"):
+        assert word in page
