@@ -35,7 +35,7 @@ MAY = {
     "endpoints.endpoint": (EVERYBODY, OPERATORS, OPERATORS, OPERATORS),
     "endpoints.revision": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "endpoints.placement": (EVERYBODY, NOBODY, NOBODY, NOBODY),
-    "fleet.server": (EVERYBODY, NOBODY, NOBODY, NOBODY),
+    "fleet.server": (EVERYBODY, NOBODY, NOBODY, ADMINS),
     "audit.auditevent": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "access.apitoken": (EVERYBODY, EVERYBODY, NOBODY, NOBODY),
     "auth.user": (ADMINS, ADMINS, ADMINS, NOBODY),
