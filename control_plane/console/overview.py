@@ -221,14 +221,6 @@ def server_rows(now: datetime) -> list[ServerRow]:
     return rows
 
 
-def endpoints_with(model: str, number: int | None = None) -> QuerySet[Endpoint]:
-    """Endpoints whose present policy has an arm with this model, or this very version."""
-    arm: dict[str, Any] = {"model": model}
-    if number is not None:
-        arm["version"] = number
-    return Endpoint.objects.filter(policy__arms__contains=[arm])
-
-
 def _card(
     endpoint: Endpoint,
     planned: Mapping[str, str],

@@ -97,7 +97,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": "control_plane.settings.unfold.environment",
     "DASHBOARD_CALLBACK": "control_plane.console.home.dashboard",
-    "STYLES": [_file("console.css")],
+    "STYLES": [_file("console.css"), _file("registry.css")],
     "SCRIPTS": [_file("console.js")],
     "LOGIN": {"image": _file("sea.svg")},
     "BORDER_RADIUS": "8px",

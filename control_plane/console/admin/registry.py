@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
@@ -19,22 +20,31 @@ from unfold.widgets import (
 )
 
 from control_plane.console import words
-from control_plane.console.overview import endpoints_with
+from control_plane.console.alias_form import change_alias
+from control_plane.console.model_page import page_context
 from control_plane.console.record_admin import (
     DeletableAdmin,
     RecordAdmin,
-    change_url,
     link,
     mono,
+    show,
 )
-from control_plane.domain.registry.metrics import labelled
-from control_plane.endpoints.models import Endpoint
-from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
+from control_plane.domain.registry.service_level import LIMITS, merged_service_level
+from control_plane.domain.violations import InvalidInputError
+from control_plane.registry.models import Artifact, Model, ModelVersion
 from control_plane.registry.services import (
     create_model,
     delete_model,
     update_model,
 )
+
+SLA = tuple(f"sla_{name}" for name in LIMITS)
+POINTERS = {f"/sla/{name}": f"sla_{name}" for name in LIMITS}
+
+
+def service_level(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The form's values as the service takes them."""
+    return {name: values.get(f"sla_{name}") for name in LIMITS}
 
 
 class ModelForm(forms.ModelForm):
@@ -49,8 +59,22 @@ class ModelForm(forms.ModelForm):
 
     class Meta:
         model = Model
-        fields = ("name", "description", "owner", "tags")
+        fields = ("name", "description", "owner", "tags", *SLA)
+        labels: ClassVar = {
+            "sla_p99_ms": "p99 at most, ms",
+            "sla_availability_percent": "Availability, percent",
+            "sla_required_qps": "Requests per second",
+        }
         widgets = {"description": UnfoldAdminTextareaWidget({"rows": 3})}  # noqa: RUF012
+
+    def clean(self) -> dict[str, Any]:
+        """The service level in the domain's words, before the database says it in its own."""
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        try:
+            merged_service_level({}, service_level(values))
+        except InvalidInputError as refusal:
+            show(self, refusal, POINTERS)
+        return values
 
     def clean_tags(self) -> dict[str, str]:
         tags = self.cleaned_data["tags"] or {}
@@ -65,11 +89,12 @@ class ModelAdmin(DeletableAdmin):
 
     form = ModelForm
     audited_as = "model"
+    pointers: ClassVar = POINTERS
     list_display = ("name", "latest", "version_count", "owner", "tag_list", "created")
     search_fields = ("name", "description", "owner")
     list_filter = ("owner",)
     ordering = ("name",)
-    change_form_outer_before_template = "console/parts/model_versions.html"
+    change_form_outer_before_template = "console/parts/model_page.html"
     actions_detail = ("upload_version",)
     empty_icon = "deployed_code"
     empty_title = "No models yet"
@@ -104,7 +129,7 @@ class ModelAdmin(DeletableAdmin):
         )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        shown = ("name", "description", "owner", "tags")
+        shown = ("name", "description", "owner", "tags", *SLA)
         return (*shown, "created_at", "created_by") if obj else shown
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -112,13 +137,17 @@ class ModelAdmin(DeletableAdmin):
 
     def write(self, request: HttpRequest, form: forms.ModelForm, change: bool) -> Model:
         values = dict(form.cleaned_data)
+        level = service_level(values)
+        values = {name: value for name, value in values.items() if name not in SLA}
         actor = request.user.get_username()
         if not change:
-            return create_model(actor=actor, **values)
+            return create_model(actor=actor, sla=level, **values)
         changes = {name: values[name] for name in form.changed_data if name in values}
         if "tags" in changes:  # the form has all of them: what is missing there goes
             gone = dict.fromkeys(form.initial["tags"].keys() - values["tags"].keys())
             changes["tags"] = {**gone, **values["tags"]}
+        if any(name in form.changed_data for name in SLA):
+            changes["sla"] = level
         if not changes:
             return form.instance
         return update_model(name=form.instance.name, actor=actor, changes=changes)
@@ -138,8 +167,18 @@ class ModelAdmin(DeletableAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         model = self.get_object(request, object_id)
-        context = {**_version_table(model), **(extra_context or {})} if model else extra_context
+        context = (
+            {**page_context(request, model), **(extra_context or {})} if model else extra_context
+        )
         return super().change_view(request, object_id, form_url, context)
+
+    def get_urls(self) -> list[Any]:
+        there = "<path:object_id>/aliases/"
+        view = self.admin_site.admin_view(self.aliases)
+        return [path(there, view, name="registry_model_aliases"), *super().get_urls()]
+
+    def aliases(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return change_alias(self, request, self.found(request, object_id, "view"))
 
     @action(
         description="Upload version",
@@ -195,23 +234,3 @@ class ArtifactAdmin(RecordAdmin):
     def version_links(self, artifact: Artifact) -> SafeString | str:
         rows = artifact.versions.select_related("model")
         return format_html_join(", ", "{}", ((link(row),) for row in rows)) or "none"
-
-
-def _version_table(model: Any) -> dict[str, Any]:
-    """The versions side by side, one column for each metric that any of them has."""
-    versions = list(model.versions.select_related("artifact").order_by("-number")[:50])
-    for version in versions:
-        version.model = model  # spares a query per row
-        version.url = change_url(version)
-        version.metrics = labelled(version.metrics)
-    serving: dict[int, list[Endpoint]] = {}
-    for endpoint in endpoints_with(model.name):
-        for arm in (endpoint.policy or {})["arms"]:
-            if arm["model"] == model.name:
-                serving.setdefault(arm["version"], []).append(endpoint)
-    return {
-        "versions": versions,
-        "metric_names": sorted({name for version in versions for name in version.metrics}),
-        "serving": serving,
-        "ready_state": VersionState.READY,
-    }

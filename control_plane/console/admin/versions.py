@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
     UnfoldAdminIntegerFieldWidget,
@@ -22,21 +22,25 @@ from unfold.widgets import (
 from control_plane import wiring
 from control_plane.adapters.profiles import DEFAULT_PROFILE, load_profile, profile_names
 from control_plane.console import words
-from control_plane.console.overview import endpoints_with
+from control_plane.console.archive_page import archive_page, unarchive_page
 from control_plane.console.record_admin import (
     DeletableAdmin,
     label,
     link,
     mono,
 )
+from control_plane.console.rights import GrantedAdmin
 from control_plane.console.templatetags.console import shape
+from control_plane.console.version_page import page_context
 from control_plane.domain.access import PUBLISH_CODE
 from control_plane.domain.registry.frameworks import FRAMEWORKS
 from control_plane.domain.registry.metrics import check_metrics, labelled
 from control_plane.domain.violations import InvalidInputError
 from control_plane.registry.lifecycle import delete_version
-from control_plane.registry.models import ModelVersion
+from control_plane.registry.models import ModelVersion, VersionState
 from control_plane.registry.services import VersionMetadata, add_version
+
+_ARCHIVED_FROM = (VersionState.READY, VersionState.REJECTED)
 
 
 class VersionForm(forms.ModelForm):
@@ -132,9 +136,6 @@ class ModelVersionAdmin(DeletableAdmin):
     ordering = ("model__name", "-number")
     readonly_fields = (
         "model_link",
-        "state_label",
-        "state_reason",
-        "serves",
         "framework",
         "profile",
         "artifact_link",
@@ -143,14 +144,11 @@ class ModelVersionAdmin(DeletableAdmin):
         "download",
         "takes",
         "gives",
-        "metric_list",
-        "provenance",
         "created_at",
         "created_by",
     )
     fieldsets = (
-        (None, {"fields": ("model_link", "state_label", "state_reason", "serves")}),
-        ("Signature and metrics", {"fields": ("takes", "gives", "metric_list", "provenance")}),
+        (None, {"fields": ("model_link", "takes", "gives")}),
         (
             "Artifact",
             {"fields": ("filename", "file_size", "artifact_link", "download", "framework")},
@@ -161,6 +159,8 @@ class ModelVersionAdmin(DeletableAdmin):
         (None, {"fields": ("model", "file", "framework", "profile")}),
         ("More", {"fields": ("number", "sha256", "metrics", "provenance")}),
     )
+    change_form_outer_before_template = "console/parts/version_page.html"
+    actions_detail = ("archive", "unarchive")
     empty_icon = "layers"
     empty_title = "No versions yet"
     empty_text = "A version is a model file with what it takes and gives. Push one:"
@@ -210,13 +210,7 @@ class ModelVersionAdmin(DeletableAdmin):
 
     @display(description="artifact")
     def artifact_link(self, version: ModelVersion) -> SafeString | str:
-        return link(version.artifact, f"sha256:{version.artifact_id}")
-
-    @display(description="serves in")
-    def serves(self, version: ModelVersion) -> SafeString | str:
-        rows = endpoints_with(version.model.name, version.number)
-        links = format_html_join(", ", "{}", ((link(row),) for row in rows))
-        return links or "no endpoint's present policy"
+        return link(version.artifact, mono(f"sha256:{version.artifact_id}"))
 
     @display(description="file")
     def download(self, version: ModelVersion) -> SafeString:
@@ -244,6 +238,39 @@ class ModelVersionAdmin(DeletableAdmin):
             queue=wiring.queue(),
             may_publish_code=request.user.has_perm(PUBLISH_CODE, values["model"]),
         )
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        version = self.get_object(request, object_id)
+        context = page_context(request, version) if version else {}
+        return super().change_view(
+            request, object_id, form_url, {**context, **(extra_context or {})}
+        )
+
+    @action(description="Archive", url_path="archive", icon="archive", permissions=["life"])
+    def archive(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return archive_page(self, request, self.found(request, object_id, "life"))
+
+    @action(description="Bring back", url_path="unarchive", icon="unarchive", permissions=["life"])
+    def unarchive(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return unarchive_page(self, request, self.found(request, object_id, "life"))
+
+    def has_life_permission(self, request: HttpRequest, version: Any = None) -> bool:
+        """Records of the registry are never edited here, but versions come and go."""
+        return GrantedAdmin.has_change_permission(self, request, version)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
+        """Of the two ways, the one that the version's state leaves open."""
+        version = self.get_object(request, str(object_id))
+        state = version.state if version else ""
+        offered = {"archive": state in _ARCHIVED_FROM, "unarchive": state == VersionState.ARCHIVED}
+        found = super().get_actions_detail(request, object_id)
+        return [one for one in found if offered.get(one.action_name.rpartition("_")[2], True)]
 
     def remove(self, request: HttpRequest, record: ModelVersion) -> str:
         name = str(record)

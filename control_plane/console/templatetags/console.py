@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from control_plane.console import words
 from control_plane.console.diff import DiffFile, diff_files
+from control_plane.console.markdown import html_of
 from control_plane.domain.routing.fields import MAX_NUMBER
 
 register = template.Library()
@@ -55,6 +56,12 @@ def diff(text: str) -> list[DiffFile]:
 def size(count: int) -> str:
     """Bytes in the unit people read."""
     return words.size(count)
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    """Markdown as HTML that can do nothing."""
+    return html_of(text)
 
 
 @register.filter

@@ -1,0 +1,46 @@
+"""What a version's page shows beside its fields: state, places, figures beside those before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.http import urlencode
+
+from control_plane.console.model_page import columns_of, metric_sets
+from control_plane.console.record_admin import change_url
+from control_plane.domain.registry.provenance import KNOWN, is_empty
+from control_plane.registry.lifecycle import alias_names, str_of
+from control_plane.registry.models import ModelVersion, VersionState
+
+
+def page_context(request: HttpRequest, version: ModelVersion) -> dict[str, Any]:
+    """The version among its own: aliases, places, and the version before it to measure by."""
+    [column] = columns_of(request, [version], {version.id: alias_names(version)})
+    siblings = version.model.versions.filter(number__lt=version.number).exclude(
+        state=VersionState.REJECTED
+    )
+    before = siblings.order_by("-number").first()
+    model_url = change_url(version.model)
+    compared = [("v", version.number), ("v", before.number)] if before else []
+    return {
+        "column": column,
+        "before": before,
+        "model_url": model_url,
+        "compared_url": f"{model_url}?{urlencode(compared)}#compare" if before else "",
+        "metric_sets": metric_sets([version, before] if before else [version]),
+        "provenance": _provenance(version),
+        "next_command": _next_command(version, bool(column.places)),
+    }
+
+
+def _provenance(version: ModelVersion) -> list[tuple[str, Any]]:
+    """Known fields first, as people look for them; then the others by name."""
+    order = [*KNOWN, *sorted(version.provenance.keys() - KNOWN.keys())]
+    return [(n, version.provenance[n]) for n in order if not is_empty(version.provenance.get(n))]
+
+
+def _next_command(version: ModelVersion, serves: bool) -> str:
+    if version.state != VersionState.READY or serves:
+        return ""
+    return f"nereid deploy {version.model.name} {str_of(version)}=100"
