@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cache
 
 from celery import Celery
@@ -10,6 +11,7 @@ from django.conf import settings
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.inspection import SandboxInspector
+from control_plane.adapters.partial_files import PartialFiles
 from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
 from control_plane.adapters.repository import DiskRepository
 from control_plane.adapters.triton.control import HttpTritonControl
@@ -27,6 +29,7 @@ from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import ServingPlaces
 from control_plane.ports.triton import TritonControl, TritonMetrics
+from control_plane.registry.uploads import Quota
 from control_plane.telemetry.store import TelemetryStore
 
 VISIBILITY_TIMEOUT_S = 3600
@@ -67,6 +70,19 @@ def clock() -> Clock:
 
 def artifact_store() -> ArtifactStore:
     return FileArtifactStore(settings.NEREID_ARTIFACTS)
+
+
+def partial_files() -> PartialFiles:
+    return PartialFiles(settings.NEREID_ARTIFACTS / "uploads")
+
+
+def upload_quota() -> Quota:
+    return Quota(
+        upload_bytes=settings.NEREID_MAX_UPLOAD_BYTES,
+        all_bytes=settings.NEREID_UPLOAD_QUOTA_BYTES,
+        count=settings.NEREID_UPLOAD_QUOTA_COUNT,
+        patience=timedelta(seconds=settings.NEREID_UPLOAD_EXPIRY_S),
+    )
 
 
 def inspector() -> ModelInspector:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 SWEEP_S = 2.0
 VALIDATION_SWEEP_S = 30.0
+COLLECT_S = 600.0
 SCRAPE_S = 5.0
 PARTITIONS_S = 3600.0
 FORGET_S = 3600.0
@@ -22,6 +23,11 @@ SCHEDULE = {
         "task": "registry.sweep",
         "schedule": VALIDATION_SWEEP_S,
         "options": {"expires": VALIDATION_SWEEP_S},
+    },
+    "collect artifacts": {
+        "task": "registry.collect",
+        "schedule": COLLECT_S,
+        "options": {"expires": COLLECT_S},
     },
     "scrape servers": {
         "task": "telemetry.scrape",

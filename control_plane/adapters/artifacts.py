@@ -7,6 +7,8 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,6 +55,12 @@ class FileArtifactStore:
     def discard(self, sha256: str) -> None:
         self._path(sha256).unlink(missing_ok=True)
 
+    def digests(self) -> Sequence[str]:
+        return sorted(path.name for path in self._root.glob("??/*") if len(path.name) == 64)
+
+    def taken_at(self, sha256: str) -> datetime:
+        return datetime.fromtimestamp(self.path(sha256).stat().st_mtime, UTC)
+
     def _keep(self, incoming: Path, sha256: str) -> None:
         target = self._path(sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -62,6 +70,8 @@ class FileArtifactStore:
         try:
             target.hardlink_to(incoming)
         except FileExistsError:
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(target)  # young again: it is not collected while its version is made
             return
         except OSError:  # a file system without hard links
             if not target.exists():

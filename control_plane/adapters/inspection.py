@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ TIMEOUT_S = 180.0
 """For reading and for loading a model, each."""
 
 UNPACK_TIMEOUT_S = 600.0
+
+_SCRATCH_KEPT_S = 3600
 
 CPU_LIMIT_S = 150
 MEMORY_LIMIT_BYTES = 8 << 30
@@ -133,6 +136,10 @@ class SandboxInspector:
     @contextlib.contextmanager
     def _folder(self) -> Iterator[Path]:
         self._scratch.mkdir(parents=True, exist_ok=True)
+        for left in self._scratch.iterdir():  # by inspections that were killed
+            with contextlib.suppress(FileNotFoundError):
+                if left.stat().st_mtime < time.time() - _SCRATCH_KEPT_S:
+                    shutil.rmtree(left, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(dir=self._scratch))
         try:
             yield folder

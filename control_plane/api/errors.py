@@ -26,6 +26,7 @@ from control_plane.domain.violations import (
 )
 from control_plane.idempotency.services import KeyInUseError, KeyReusedError
 from control_plane.ports.inspection import SandboxUnavailableError
+from control_plane.registry.uploads import UploadExpiredError
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ def plain_problem(request: HttpRequest, status: int, detail: str) -> HttpRespons
 
 # Errors that are told by their own words: what they are, the status, the words for those without.
 _PLAIN: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
+    ((UploadExpiredError,), 410, ""),
     ((NotFoundError, Http404), 404, "there is nothing here"),
     ((StaleEditError,), 412, ""),
     ((KeyReusedError,), 422, ""),

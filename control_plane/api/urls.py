@@ -20,6 +20,7 @@ from control_plane.api.models_resource import ModelsView, ModelView
 from control_plane.api.revisions_resource import RevisionsView, RevisionView
 from control_plane.api.servers_resource import ServersView, ServerView
 from control_plane.api.tokens_resource import TokensView, TokenView
+from control_plane.api.uploads_resource import UploadsView, UploadView
 from control_plane.api.version_state_resource import ArchiveView, UnarchiveView
 from control_plane.api.versions_resource import DownloadView, VersionsView, VersionView
 
@@ -59,6 +60,8 @@ urlpatterns = [
     at(rf"endpoints/{NAME}/kill", KillView, "kill"),
     at(rf"endpoints/{NAME}/revisions", RevisionsView, "revisions"),
     at(rf"endpoints/{NAME}/revisions/{NUMBER}", RevisionView, "revision"),
+    at(r"uploads", UploadsView, "uploads"),
+    at(r"uploads/(?P<upload>[0-9a-f-]{36})", UploadView, "upload"),
     at(r"servers", ServersView, "servers"),
     at(rf"servers/{NAME}", ServerView, "server"),
     at(r"audit", AuditView, "audit"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db.models import QuerySet
 from django.http import FileResponse
+from django.utils.datastructures import MultiValueDict
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
@@ -21,7 +24,7 @@ from rest_framework.response import Response
 from control_plane import wiring
 from control_plane.api.fields import TextField, WholeNumberField
 from control_plane.api.pagination import AllowedOrdering, NumberPagination
-from control_plane.api.parsers import parse_json
+from control_plane.api.parsers import StrictJSONParser, parse_json
 from control_plane.api.registry_fields import MetricsField, ProvenanceField, TagsField
 from control_plane.api.registry_filters import DeclaredFilters, VersionFilter
 from control_plane.api.resource import OnlyVisible, ResourceView, link, read_body, read_object
@@ -29,9 +32,10 @@ from control_plane.domain.access import PUBLISH_CODE, Kind, Target
 from control_plane.domain.signature import read_signature
 from control_plane.domain.violations import InvalidInputError, Violation
 from control_plane.registry.lifecycle import delete_version
-from control_plane.registry.models import ModelVersion
+from control_plane.registry.models import ModelVersion, Upload
 from control_plane.registry.selectors import get_model, get_version
 from control_plane.registry.services import VersionMetadata, add_version
+from control_plane.registry.uploads import finished_upload
 from control_plane.registry.version_edits import update_version
 
 
@@ -120,6 +124,13 @@ class VersionMetadataSerializer(serializers.Serializer[Any]):
     )
 
 
+class VersionFromSource(VersionMetadataSerializer):
+    """A version whose file is here already: the metadata's fields, and where the file is."""
+
+    source = TextField(help_text="`upload:<id>`")
+    filename = TextField(required=False, allow_blank=True, default="", max_length=255)
+
+
 class VersionPatch(serializers.Serializer[Any]):
     """What can still be said of a version: tags, metrics and provenance are merged."""
 
@@ -156,7 +167,7 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
     filter_backends = (OnlyVisible, DeclaredFilters, SearchFilter, AllowedOrdering)
     filterset_class = VersionFilter
     search_fields = ("description", "filename", "created_by")
-    parser_classes = (MultiPartParser,)
+    parser_classes = (MultiPartParser, StrictJSONParser)
     ordering_fields = ("number", "created_at")
     write_permission = "registry.add_modelversion"
 
@@ -172,30 +183,48 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
         return with_places(super().paginate_queryset(queryset) or [])
 
     @extend_schema(
-        request={"multipart/form-data": VersionUpload}, responses={202: VersionSerializer}
+        request={"multipart/form-data": VersionUpload, "application/json": VersionFromSource},
+        responses={202: VersionSerializer},
     )
     def post(self, request: Request, name: str) -> Response:
-        """Uploads a version: part `artifact` is the file, part `metadata` a JSON object."""
+        """Adds a version: the file as the part `artifact` with the JSON part `metadata`, or JSON
+        alone with the `source` of the file (`upload:<id>` of a finished upload)."""
         get_model(name)
         _check_size(request)
-        upload = request.FILES.get("artifact")
-        if upload is None:
-            raise InvalidInputError(
-                [Violation("/artifact", "required", "send the model file as the part 'artifact'")]
+        with ExitStack() as stack:
+            if isinstance(request.data, MultiValueDict):
+                stream, filename = _part(request)
+                metadata = _metadata(request.data.get("metadata") or "{}")
+            else:
+                values = read_body(VersionFromSource, request)
+                source, given = values.pop("source"), values.pop("filename")
+                metadata = _version_metadata(values)
+                upload, stream = stack.enter_context(self._finished(source))
+                filename = given or upload.filename
+                if upload.sha256 and metadata.sha256 is None:
+                    metadata = replace(metadata, sha256=upload.sha256)
+            version = add_version(
+                model_name=name,
+                stream=stream,
+                filename=filename,
+                metadata=metadata,
+                actor=self.actor,
+                store=wiring.artifact_store(),
+                inspector=wiring.inspector(),
+                queue=wiring.queue(),
+                may_publish_code=request.user.has_perm(PUBLISH_CODE, Target(Kind.MODEL, name)),
             )
-        version = add_version(
-            model_name=name,
-            stream=upload,
-            filename=upload.name or "",
-            metadata=_metadata(request),
-            actor=self.actor,
-            store=wiring.artifact_store(),
-            inspector=wiring.inspector(),
-            queue=wiring.queue(),
-            may_publish_code=request.user.has_perm(PUBLISH_CODE, Target(Kind.MODEL, name)),
-        )
         body = version_document(version, request)
         return Response(body, status=202, headers={"Location": body["status_url"]})
+
+    def _finished(self, source: str) -> AbstractContextManager[tuple[Upload, BinaryIO]]:
+        scheme, _, rest = source.partition(":")
+        if scheme != "upload":
+            detail = f"{source[:200]!r}: a source is upload:<id>, of a finished upload"
+            raise InvalidInputError([Violation("/source", "unsupported", detail)])
+        return finished_upload(
+            rest, owner=self.actor, files=wiring.partial_files(), clock=wiring.clock()
+        )
 
 
 class VersionView(ResourceView):
@@ -272,9 +301,21 @@ def _check_size(request: Request) -> None:
         raise RequestDataTooBig(f"an upload has at most {limit} bytes (NEREID_MAX_UPLOAD_BYTES)")
 
 
-def _metadata(request: Request) -> VersionMetadata:
-    document = parse_json(request.data.get("metadata") or "{}", "/metadata")
-    values = read_object(VersionMetadataSerializer, document, "/metadata")
+def _part(request: Request) -> tuple[BinaryIO, str]:
+    upload = request.FILES.get("artifact")
+    if upload is None:
+        raise InvalidInputError(
+            [Violation("/artifact", "required", "send the model file as the part 'artifact'")]
+        )
+    return upload, upload.name or ""
+
+
+def _metadata(text: str) -> VersionMetadata:
+    document = parse_json(text, "/metadata")
+    return _version_metadata(read_object(VersionMetadataSerializer, document, "/metadata"))
+
+
+def _version_metadata(values: dict[str, Any]) -> VersionMetadata:
     signature = values.pop("signature")
     return VersionMetadata(
         number=values.pop("version"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -34,6 +35,18 @@ class ArtifactStore(Protocol):
 
     def discard(self, sha256: str) -> None:
         """Drops a file that nothing refers to; one that is not there is no error."""
+        ...
+
+    def digests(self) -> Sequence[str]:
+        """The sha256 of every file that is there."""
+        ...
+
+    def taken_at(self, sha256: str) -> datetime:
+        """When the content was last sent here.
+
+        Raises:
+            ArtifactMissingError: there is none.
+        """
         ...
 
 

@@ -194,3 +194,28 @@ class Alias(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model.name}@{self.name}"
+
+
+class Upload(models.Model):
+    """An unfinished upload: how much of it has arrived, and until when it may be finished."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.CharField(max_length=150, db_index=True)
+    filename = models.CharField(max_length=255)
+    sha256 = models.CharField(max_length=64, blank=True, help_text="as its sender announced it")
+    length = models.BigIntegerField(help_text="bytes in all")
+    offset = models.BigIntegerField(default=0, help_text="bytes that have arrived")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(offset__gte=0, offset__lte=models.F("length")),
+                name="upload_offset_in_length",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"upload {self.id}"

@@ -10,6 +10,8 @@ from celery.signals import worker_ready
 
 from control_plane import wiring
 from control_plane.adapters.queue import VALIDATION_QUEUE
+from control_plane.registry.collection import collect_artifacts
+from control_plane.registry.uploads import sweep_uploads
 from control_plane.registry.validation import (
     release_claims,
     sweep_validations,
@@ -39,3 +41,10 @@ def validate(*, version_id: str) -> None:
 def sweep() -> None:
     """Finds the versions whose validation was lost."""
     sweep_validations(clock=wiring.clock(), queue=wiring.queue())
+
+
+@shared_task(name="registry.collect")
+def collect() -> None:
+    """Drops files that no version refers to, and uploads that nobody finished."""
+    sweep_uploads(files=wiring.partial_files(), clock=wiring.clock())
+    collect_artifacts(store=wiring.artifact_store(), clock=wiring.clock())

@@ -167,7 +167,7 @@ def test_bad_metadata_stores_nothing(api: Api, metadata: Any, pointer: str) -> N
 def test_an_upload_needs_its_model_and_its_file(api: Api) -> None:
     problem(api.upload("nothing", ONNX), 404)
     api.post("models/", {"name": "digits"})
-    problem(api.post("models/digits/versions/", {}), 415)
+    assert problem(api.post("models/digits/versions/", {}), 400) == {"/source": "required"}
 
 
 def test_a_number_is_taken_once(api: Api) -> None:
