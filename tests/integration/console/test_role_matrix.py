@@ -48,6 +48,8 @@ PAGES = {
     "endpoints_endpoint_kill_switch": OPERATORS,
     "endpoints_endpoint_try_it": OPERATORS,
     "registry_model_upload_version": PUBLISHERS,
+    "registry_modelversion_archive": PUBLISHERS,
+    "registry_modelversion_unarchive": PUBLISHERS,
     "access_apitoken_revoke": ADMINS,  # another's; one's own, everybody
 }
 BUTTONS = (b"Edit policy", b"Roll back", b"Everything to the primary", b"Save", b"Delete")
