@@ -36,6 +36,8 @@ class Send:
     json: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     upload: Upload | None = None
+    content: bytes | None = None
+    timeout_s: float | None = None
     save_to: Path | None = None
     """Where a successful answer's body goes, in place of memory."""
 

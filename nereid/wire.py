@@ -44,6 +44,10 @@ def sending(send: Send, api: str) -> Iterator[dict[str, Any]]:
     arguments: dict[str, Any] = {"params": dict(send.params), "headers": dict(send.headers)}
     if send.json is not None:
         arguments["json"] = send.json
+    if send.content is not None:
+        arguments["content"] = send.content
+    if send.timeout_s is not None:
+        arguments["timeout"] = httpx.Timeout(send.timeout_s, connect=5.0)
     try:
         if send.upload is None:
             yield arguments

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from nereid.calls.asking import ask, listed, looking, made, part, read
+from nereid.calls.uploads import FROM_BYTES, Sending, push_in_parts
 from nereid.errors import (
     ChecksumError,
     NereidError,
@@ -20,6 +21,7 @@ from nereid.errors import (
 )
 from nereid.resources import Alias, Model, Version
 from nereid.steps import BytesMoved, Send, Steps, Upload, Work
+from nereid.unfinished import Unfinished
 from nereid.upload import framework_of, sha256_of
 
 UNDECIDED = frozenset({"uploading", "validating"})
@@ -107,14 +109,21 @@ def push(
     wait: bool = False,
     timeout: float = 600.0,
     on_bytes: BytesMoved | None = None,
+    signature: Mapping[str, Any] | None = None,
+    golden: Sequence[Mapping[str, Any]] = (),
+    in_parts_from: int = FROM_BYTES,
 ) -> Steps[Version]:
     """Upload a file as the next version; the server validates it afterwards.
 
-    The digest goes along for the server to check, and is compared with what it stored.
+    The digest goes along for the server to check, and is compared with what it stored. A large
+    file is sent in parts: after a crash or a broken line the same call goes on where it was.
 
     Args:
         framework: else told from the file's suffix.
         version: the number to take, else the next.
+        signature: what it takes and gives, where the file does not say (TorchScript, Python).
+        golden: inputs with the outputs that every server has to give before it serves.
+        in_parts_from: bytes from which on a file is sent in parts.
         create: make the model (with `description`) when it does not exist.
         wait: return the version when it is ready, within `timeout` seconds.
 
@@ -132,10 +141,19 @@ def push(
         "version": version,
         "metrics": dict(metrics or {}),
         "provenance": dict(provenance or {}),
+        "signature": dict(signature or {}),
+        "golden": [dict(example) for example in golden],
     }
-    fields = {"metadata": json.dumps({key: value for key, value in metadata.items() if value})}
+    said = {key: value for key, value in metadata.items() if value}
     new = create and (yield from ensure_model(model, description))
-    pushed = yield from _uploaded(model, Upload(path, fields, on_bytes), not_kept=new)
+    size = path.stat().st_size
+    if size >= in_parts_from:
+        sending = Sending(path, digest, size, Unfinished(model, digest), on_bytes)
+        sent = push_in_parts(model, sending, said)
+    else:
+        upload = Upload(path, {"metadata": json.dumps(said)}, on_bytes)
+        sent = read("POST", f"/models/{part(model)}/versions/", upload=upload)
+    pushed = yield from _uploaded(model, sent, not_kept=new)
     if pushed.sha256 and pushed.sha256 != digest:
         raise ChecksumError(
             f"{path} has sha256 {digest}, but the server stored {pushed.sha256} "
@@ -149,10 +167,10 @@ def push(
     return checked
 
 
-def _uploaded(model: str, upload: Upload, *, not_kept: bool) -> Steps[Version]:
+def _uploaded(model: str, sent: Steps[Any], *, not_kept: bool) -> Steps[Version]:
     """The new version; without one, a model that was made for it goes again."""
     try:
-        raw = yield from read("POST", f"/models/{part(model)}/versions/", upload=upload)
+        raw = yield from sent
     except ProblemError:
         if not_kept:
             with contextlib.suppress(NereidError):
