@@ -8,10 +8,11 @@ from typing import Any
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
 from control_plane.access.models import ApiToken, Bearer, token_digest
+from control_plane.access.throttle import address_of, throttle
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
 
@@ -29,6 +30,9 @@ class TokenAuthentication(BaseAuthentication):
         digest = token_digest(words[1].decode("latin-1"))
         token = ApiToken.objects.live(now).select_related("user").filter(digest=digest).first()
         if token is None or not token.user.is_active:
+            # What guesses is slowed down; a token that is good is never kept waiting for it.
+            if wait := throttle().count("bad_tokens", address_of(request._request)):
+                raise Throttled(wait, detail="too many tokens from your address were not valid")
             raise AuthenticationFailed("this token is not known, has expired or was revoked")
         # Once a minute is enough to see what is in use, and spares a write per request.
         if token.last_used_at is None or now - token.last_used_at > _USE_NOTED_EVERY:

@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 
 from control_plane.domain.routing.headers import ForwardedHeaders
 from control_plane.settings.hosts import allowed_hosts
+from control_plane.settings.throttles import store, throttles, trusted_proxies
 from control_plane.settings.unfold import UNFOLD  # noqa: F401 - read by django-unfold
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -153,12 +154,17 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 
+NEREID_THROTTLES = throttles(os.environ)
+NEREID_THROTTLE_STORE = store(os.environ)
+NEREID_TRUSTED_PROXIES = trusted_proxies(os.environ)
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "control_plane.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["control_plane.api.permissions.RecordPermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["control_plane.api.throttling.CallerThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "control_plane.api.pagination.NamePagination",
     "DEFAULT_FILTER_BACKENDS": ["rest_framework.filters.SearchFilter"],

@@ -1,0 +1,81 @@
+"""Counting what callers ask, in all processes together, and saying when it is too much."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import math
+import time
+from functools import cache
+
+from django.conf import settings
+from django.http import HttpRequest
+from limits import RateLimitItem, parse
+from limits.errors import StorageError
+from limits.storage import storage_from_string
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+logger = logging.getLogger(__name__)
+
+AWAY_S = 5.0
+"""After the store failed it is left alone for so long: no call waits for it meanwhile."""
+
+_TIMEOUT_S = 0.25
+
+
+class Throttle:
+    """The limits over one store. A store that does not answer stops nobody: it is no lock."""
+
+    def __init__(self, store: str) -> None:
+        quick = {"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S}
+        options = {} if store.startswith("memory") else quick
+        storage = storage_from_string(store, wrap_exceptions=True, **options)  # type: ignore[arg-type]
+        self._limiter = SlidingWindowCounterRateLimiter(storage)
+        self._away_until = 0.0
+
+    def count(self, limit: str, who: str) -> int | None:
+        """Counts one; None, or for how many seconds `who` is to wait if it is one too many."""
+        return self._asked(limit, who, counting=True)
+
+    def refused(self, limit: str, who: str) -> int | None:
+        """The same without counting."""
+        return self._asked(limit, who, counting=False)
+
+    def _asked(self, limit: str, who: str, *, counting: bool) -> int | None:
+        said = settings.NEREID_THROTTLES.get(limit)
+        if said is None or time.monotonic() < self._away_until:
+            return None
+        item: RateLimitItem = parse(said)
+        ask = self._limiter.hit if counting else self._limiter.test
+        try:
+            if ask(item, limit, who):
+                return None
+            stats = self._limiter.get_window_stats(item, limit, who)
+        except StorageError as error:
+            self._away_until = time.monotonic() + AWAY_S
+            logger.warning("throttling is off for %.0f s: %s", AWAY_S, error)
+            return None
+        return max(1, math.ceil(stats.reset_time - time.time()))
+
+
+@cache
+def throttle() -> Throttle:
+    """This process's, over the store that all share."""
+    return Throttle(settings.NEREID_THROTTLE_STORE)
+
+
+def address_of(request: HttpRequest) -> str:
+    """The caller's address; of IPv6 the network, for one caller has billions of addresses."""
+    text = request.META.get("REMOTE_ADDR", "")
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    if (proxies := settings.NEREID_TRUSTED_PROXIES) and forwarded:
+        # Each proxy adds to the right: what stands further left, a caller can have made up.
+        hops = [hop.strip() for hop in forwarded.split(",")]
+        text = hops[-min(proxies, len(hops))]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text[:64]
+    if address.version == 6:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
