@@ -29,7 +29,7 @@ class Throttle:
     def __init__(self, store: str) -> None:
         quick = {"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S}
         options = {} if store.startswith("memory") else quick
-        storage = storage_from_string(store, wrap_exceptions=True, **options)  # type: ignore[arg-type]
+        storage = storage_from_string(store, wrap_exceptions=True, **options)
         self._limiter = SlidingWindowCounterRateLimiter(storage)
         self._away_until = 0.0
 
