@@ -31,7 +31,7 @@ class TokenAuthentication(BaseAuthentication):
         token = ApiToken.objects.live(now).select_related("user").filter(digest=digest).first()
         if token is None or not token.user.is_active:
             # What guesses is slowed down; a token that is good is never kept waiting for it.
-            if wait := throttle().count("bad_tokens", address_of(request._request)):
+            if wait := throttle().count("guesses", address_of(request._request)):
                 raise Throttled(wait, detail="too many tokens from your address were not valid")
             raise AuthenticationFailed("this token is not known, has expired or was revoked")
         # Once a minute is enough to see what is in use, and spares a write per request.

@@ -12,7 +12,7 @@ from limits import parse
 DEFAULTS = {
     "callers": ("NEREID_THROTTLE_CALLERS", "12000/minute"),
     "anonymous": ("NEREID_THROTTLE_ANONYMOUS", "1200/minute"),
-    "bad_tokens": ("NEREID_THROTTLE_BAD_TOKENS", "300/minute"),
+    "guesses": ("NEREID_THROTTLE_GUESSES", "300/minute"),
     "logins": ("NEREID_THROTTLE_LOGINS", "20/minute"),
 }
 

@@ -19,7 +19,7 @@ from control_plane.access.throttle import Throttle, address_of
 from control_plane.settings.throttles import DEFAULTS, store, throttles, trusted_proxies
 from stack.broker import EmbeddedBroker
 
-TIGHT = {"callers": "3/minute", "anonymous": "2/minute", "bad_tokens": "2/minute"}
+TIGHT = {"callers": "3/minute", "anonymous": "2/minute", "guesses": "2/minute"}
 TIGHT |= {"logins": "2/minute"}
 ELSEWHERE = """
 import os, sys
@@ -70,7 +70,7 @@ def test_who_says_nothing_is_counted_by_address(ada: User, tight: None) -> None:
     assert calls(elsewhere, 1, "/api/schema/")[0].status_code == 200
 
 
-def test_bad_tokens_are_slowed_down_and_good_ones_are_not(ada: User, tight: None) -> None:
+def test_guesses_are_slowed_down_and_good_ones_are_not(ada: User, tight: None) -> None:
     bad = calls(Client(), 4, Authorization="Bearer nrd_guess")
     assert [answer.status_code for answer in bad] == [401, 401, 429, 429]
     assert bad[-1]["Retry-After"]
