@@ -25,6 +25,7 @@ from control_plane.fleet.models import Server
 from control_plane.registry.services import create_model
 from tests.support.fakes import FakeQueue
 
+NONE = "00000000-0000-0000-0000-000000000000"
 EVERYBODY = frozenset(Role)
 PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
 OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
@@ -45,6 +46,10 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("download", "GET"): EVERYBODY,
     ("archive", "POST"): PUBLISHERS,
     ("unarchive", "POST"): PUBLISHERS,
+    ("uploads", "POST"): PUBLISHERS,
+    ("upload", "GET"): PUBLISHERS,
+    ("upload", "PATCH"): PUBLISHERS,
+    ("upload", "DELETE"): PUBLISHERS,
     ("aliases", "GET"): EVERYBODY,
     ("alias", "GET"): EVERYBODY,
     ("alias", "PUT"): PUBLISHERS,
@@ -68,14 +73,16 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
 }
 OF_MODELS = {
     *("models", "model", "versions", "version", "download", "archive", "unarchive"),
-    *("aliases", "alias"),
+    *("aliases", "alias", "uploads", "upload"),
 }
 OF_ENDPOINTS = {
     *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),
 }
 OPEN = {("health", "GET")}
 OWN = {("tokens", "GET"), ("tokens", "POST"), ("token", "GET"), ("token", "DELETE")}
-PARTS = {"number": "1", "alias": "champion", "token_id": "00000000-0000-0000-0000-000000000000"}
+# What has no name in it is for whoever has a grant on some: lists, and what is not yet a version.
+NAMELESS = {("models", "GET"), ("endpoints", "GET")} | {k for k in MAY if k[0].startswith("upload")}
+PARTS = {"number": "1", "alias": "champion", "token_id": NONE, "upload": NONE}
 METHODS = ("get", "post", "put", "patch", "delete")
 NAMED = ("mine", "yours")
 
@@ -163,8 +170,7 @@ def test_who_is_let_in(pattern: URLPattern, method: str) -> None:
             client = caller(grant=(granted, role))
             own = let_in and kind == granted
             assert (ask(client, pattern, method) != 403) is own, f"{role} of {granted} mine"
-            listing = (name, method) in (("models", "GET"), ("endpoints", "GET"))
-            others = own and listing
+            others = own and (name, method) in NAMELESS
             assert (ask(client, pattern, method, "yours") != 403) is others, f"{role} of {granted}"
         narrow = bearing(boss, Scope(role, frozenset({"mine"})))
         own = let_in and kind is not None
