@@ -4,6 +4,7 @@
     digits:1                         one version, all traffic
     digits:1 digits:2=10             the one without a weight takes the rest
     stable@digits:1=90               the arm's name, when the default (``digits-v1``) will not do
+    digits@champion=90               the version that an alias points to when the policy is written
 
 Only what cannot be read is refused here; whether weights add up or a version exists is the
 server's to say, so that every client is told the same.
@@ -19,7 +20,8 @@ from typing import Any
 
 _NAME = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _ARM = re.compile(
-    rf"(?:(?P<name>{_NAME})@)?(?P<model>{_NAME}):v?(?P<version>[0-9]+)"
+    rf"(?:(?P<name>{_NAME})@)?(?P<model>{_NAME})"
+    r"(?P<which>:v?(?P<version>[0-9]+)|@(?P<alias>[A-Za-z0-9_-]+))"
     r"(?:=(?P<weight>[0-9]+(?:\.[0-9]{1,2})?)%?)?"
 )
 HUNDRED = Decimal(100)
@@ -32,12 +34,12 @@ class PolicySyntaxError(ValueError):
 @dataclass(frozen=True)
 class ArmExpression:
     model: str
-    version: int
+    version: int | str  # a number, or an alias: @champion
     weight: Decimal | None
     name: str | None = None
 
     @property
-    def target(self) -> tuple[str, int]:
+    def target(self) -> tuple[str, int | str]:
         return (self.model, self.version)
 
 
@@ -46,12 +48,12 @@ def parse_arm(text: str) -> ArmExpression:
     if match is None:
         raise PolicySyntaxError(
             f"cannot read {text!r}: an arm is MODEL:VERSION=PERCENT, such as digits:2=10 "
-            "(percent with up to two decimals)"
+            "(percent with up to two decimals), or MODEL@ALIAS=PERCENT"
         )
     weight = match["weight"]
     return ArmExpression(
         model=match["model"],
-        version=int(match["version"]),
+        version=f"@{match['alias']}" if match["alias"] else int(match["version"]),
         weight=None if weight is None else Decimal(weight),
         name=match["name"],
     )
@@ -62,10 +64,10 @@ def parse_arms(texts: Sequence[str]) -> list[ArmExpression]:
     if not texts:
         raise PolicySyntaxError("name at least one arm, such as digits:1=100")
     arms = [parse_arm(text) for text in texts]
-    seen: set[tuple[str, int]] = set()
+    seen: set[tuple[str, int | str]] = set()
     for arm in arms:
         if arm.target in seen:
-            raise PolicySyntaxError(f"{arm.model}:{arm.version} is named twice")
+            raise PolicySyntaxError(f"{_written(arm)} is named twice")
         seen.add(arm.target)
     open_arms = [index for index, arm in enumerate(arms) if arm.weight is None]
     if len(open_arms) > 1:
@@ -95,7 +97,9 @@ def policy_document(
     """
     arms = parse_arms(texts)
     standing = [dict(arm) for arm in (current or {}).get("arms") or ()]
-    known = {(str(arm.get("model")), int(arm.get("version") or 0)): arm for arm in standing}
+    known: dict[tuple[str, int | str], dict[str, Any]] = {
+        (str(arm.get("model")), int(arm.get("version") or 0)): arm for arm in standing
+    }
     named = {str(arm.get("name")): _without_figures(arm) for arm in standing}
     documents: list[dict[str, Any]] = []
     for arm in arms:
@@ -103,7 +107,7 @@ def policy_document(
         documents.append(
             {
                 **kept,
-                "name": arm.name or kept.get("name") or f"{arm.model}-v{arm.version}",
+                **_named(arm, kept),
                 "model": arm.model,
                 "version": arm.version,
                 "weight": _number(arm.weight or Decimal(0)),
@@ -114,6 +118,38 @@ def policy_document(
         document["primary"] = index == chosen
     rest = {key: value for key, value in (current or {}).items() if key != "arms"}
     return {**rest, "arms": documents}
+
+
+def alias_in(text: str) -> tuple[str, str] | None:
+    """The (model, alias) that an expression names its version by; None: it has a number."""
+    match = _ARM.fullmatch(text)
+    return (match["model"], match["alias"]) if match and match["alias"] else None
+
+
+def numbered(text: str, number: int) -> str:
+    """The same expression with a number in place of its alias.
+
+    >>> numbered("stable@digits@champion=90", 3)
+    'stable@digits:3=90'
+    """
+    match = _ARM.fullmatch(text)
+    if match is None or match["alias"] is None:
+        return text
+    start, end = match.span("which")
+    return f"{text[:start]}:{number}{text[end:]}"
+
+
+def _written(arm: ArmExpression) -> str:
+    """The version as people write it: `digits:3`, `digits@champion`."""
+    return f"{arm.model}{arm.version if isinstance(arm.version, str) else f':{arm.version}'}"
+
+
+def _named(arm: ArmExpression, kept: Mapping[str, Any]) -> dict[str, str]:
+    """An arm's name; that of an arm with an alias is the server's to give, with the number."""
+    name = arm.name or kept.get("name")
+    if name is None and isinstance(arm.version, int):
+        name = f"{arm.model}-v{arm.version}"
+    return {} if name is None else {"name": str(name)}
 
 
 def _without_figures(arm: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,9 +168,9 @@ def _primary_index(
         return weights.index(max(weights))
     for index, (arm, document) in enumerate(zip(arms, documents, strict=True)):
         if primary in {
-            f"{arm.model}:{arm.version}",
+            _written(arm),
             f"{arm.model}:v{arm.version}",
-            document["name"],
+            document.get("name"),
         }:
             return index
     raise PolicySyntaxError(f"--primary {primary} is none of the arms")

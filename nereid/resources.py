@@ -20,6 +20,9 @@ class Model:
     name: str
     description: str
     owner: str
+    tags: Mapping[str, str]
+    sla: Mapping[str, float]
+    aliases: Mapping[str, int]
     latest_version: int | None
     created_at: str
     raw: Document = field(repr=False, compare=False)
@@ -30,6 +33,9 @@ class Model:
             name=str(raw["name"]),
             description=str(raw.get("description") or ""),
             owner=str(raw.get("owner") or ""),
+            tags=dict(raw.get("tags") or {}),
+            sla=dict(raw.get("sla") or {}),
+            aliases=dict(raw.get("aliases") or {}),
             latest_version=raw.get("latest_version"),
             created_at=str(raw.get("created_at") or ""),
             raw=raw,
@@ -69,6 +75,27 @@ class Signature:
 
 
 @dataclass(frozen=True)
+class Place:
+    """An endpoint that a version serves in; not `live`: the revision is on its way."""
+
+    endpoint: str
+    revision: int
+    arm: str
+    share: float
+    live: bool
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Place:
+        return cls(
+            endpoint=str(raw["endpoint"]),
+            revision=int(raw["revision"]),
+            arm=str(raw.get("arm") or ""),
+            share=float(raw.get("share") or 0),
+            live=bool(raw.get("live")),
+        )
+
+
+@dataclass(frozen=True)
 class Version:
     model: str
     number: int
@@ -79,7 +106,12 @@ class Version:
     size: int
     filename: str
     signature: Signature | None
-    metrics: Mapping[str, float]
+    description: str
+    tags: Mapping[str, str]
+    metrics: Mapping[str, Any]  # a number, or a data set with its numbers
+    provenance: Mapping[str, Any]
+    aliases: tuple[str, ...]
+    serves_in: tuple[Place, ...]
     created_at: str
     raw: Document = field(repr=False, compare=False)
 
@@ -97,7 +129,12 @@ class Version:
             size=int(artifact.get("size") or 0),
             filename=str(artifact.get("filename") or ""),
             signature=Signature.from_json(signature) if signature else None,
+            description=str(raw.get("description") or ""),
+            tags=dict(raw.get("tags") or {}),
             metrics=dict(raw.get("metrics") or {}),
+            provenance=dict(raw.get("provenance") or {}),
+            aliases=tuple(raw.get("aliases") or ()),
+            serves_in=tuple(Place.from_json(place) for place in raw.get("serves_in") or ()),
             created_at=str(raw.get("created_at") or ""),
             raw=raw,
         )

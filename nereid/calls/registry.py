@@ -27,9 +27,14 @@ from nereid.upload import framework_of, sha256_of
 UNDECIDED = frozenset({"uploading", "validating"})
 
 
-def models(search: str | None = None) -> Steps[list[Model]]:
-    """All models; `search` in name, description and owner."""
-    return [Model.from_json(raw) for raw in (yield from listed("/models/", search=search))]
+def models(search: str | None = None, **filters: str | None) -> Steps[list[Model]]:
+    """All models; `search` in name, description and owner.
+
+    Args:
+        filters: `owner`, `tag` (`team` or `team:vision`), `alias`, `state`, `framework`.
+    """
+    found = yield from listed("/models/", search=search, **filters)
+    return [Model.from_json(raw) for raw in found]
 
 
 def model(name: str) -> Steps[Model]:
@@ -53,7 +58,10 @@ def ensure_model(name: str, description: str = "") -> Steps[bool]:
 
 
 def update_model(name: str, **changes: Any) -> Steps[Model]:
-    """Change `description`, `owner` or `tags`; what is not named stays."""
+    """Change `description`, `owner`, `tags` or `sla`; what is not named stays.
+
+    Tags and service level are merged: a None in them removes an entry.
+    """
     return Model.from_json((yield from read("PATCH", f"/models/{part(name)}/", json=changes)))
 
 
@@ -62,19 +70,45 @@ def delete_model(name: str) -> Steps[None]:
     yield from ask("DELETE", f"/models/{part(name)}/")
 
 
-def versions(model: str) -> Steps[list[Version]]:
-    """The versions of a model, newest first."""
+def versions(model: str, **filters: str | None) -> Steps[list[Version]]:
+    """The versions of a model, newest first.
+
+    Args:
+        filters: `state`, `framework`, `profile`, `tag`, `alias`, `created_by`, `search` and
+            `metric`, a threshold such as `accuracy>=0.95` or `holdout-2026/accuracy>=0.95`.
+    """
     path = f"/models/{part(model)}/versions/"
-    return [Version.from_json(raw) for raw in (yield from listed(path))]
+    return [Version.from_json(raw) for raw in (yield from listed(path, **filters))]
 
 
-def version(model: str, number: int) -> Steps[Version]:
-    """One version."""
+def version(model: str, number: int | str) -> Steps[Version]:
+    """One version, by its number or an alias: `3`, `"@champion"`."""
     return Version.from_json((yield from read("GET", _version(model, number))))
 
 
-def delete_version(model: str, number: int) -> Steps[None]:
-    """Remove a version that no revision uses."""
+def update_version(model: str, number: int | str, **changes: Any) -> Steps[Version]:
+    """Change `description`, and add `tags`, `metrics` and `provenance`.
+
+    They are merged: a None in tags or metrics removes an entry; of the provenance only what is
+    still empty is taken.
+    """
+    return Version.from_json((yield from read("PATCH", _version(model, number), json=changes)))
+
+
+def archive_version(model: str, number: int | str, reason: str = "") -> Steps[Version]:
+    """Take a version out of use. One that serves, or has an alias, is refused (409)."""
+    path = f"{_version(model, number)}archive/"
+    return Version.from_json((yield from read("POST", path, json={"reason": reason})))
+
+
+def unarchive_version(model: str, number: int | str, reason: str = "") -> Steps[Version]:
+    """Bring an archived version back: it is validated anew, then ready or rejected."""
+    path = f"{_version(model, number)}unarchive/"
+    return Version.from_json((yield from read("POST", path, json={"reason": reason})))
+
+
+def delete_version(model: str, number: int | str) -> Steps[None]:
+    """Remove a version that no revision uses and no alias points to."""
     yield from ask("DELETE", _version(model, number))
 
 
@@ -82,6 +116,12 @@ def aliases(model: str) -> Steps[list[Alias]]:
     """The aliases of a model."""
     path = f"/models/{part(model)}/aliases/"
     return [Alias.from_json(raw) for raw in (yield from listed(path))]
+
+
+def alias(model: str, alias: str) -> Steps[Alias]:
+    """Where an alias points."""
+    path = f"/models/{part(model)}/aliases/{part(alias)}/"
+    return Alias.from_json((yield from read("GET", path)))
 
 
 def set_alias(model: str, alias: str, version: int) -> Steps[Alias]:
@@ -99,7 +139,7 @@ def push(
     model: str,
     path: str | Path,
     *,
-    metrics: Mapping[str, float] | None = None,
+    metrics: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     framework: str | None = None,
     profile: str | None = None,
@@ -219,5 +259,5 @@ def wait_version_ready(
     return seen
 
 
-def _version(model: str, number: int) -> str:
-    return f"/models/{part(model)}/versions/{number}/"
+def _version(model: str, number: int | str) -> str:
+    return f"/models/{part(model)}/versions/{part(str(number))}/"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 # Importing a module of commands registers them, in the order that --help shows.
-from nereid.cli import audit, endpoints, infer, login, models, servers, tokens, traffic
+from nereid.cli import audit, endpoints, infer, login, models, records, servers, tokens, traffic
 from nereid.cli.app import run
 from nereid.cli.session import Session
 
@@ -17,6 +17,7 @@ __all__ = [
     "login",
     "main",
     "models",
+    "records",
     "run",
     "servers",
     "tokens",

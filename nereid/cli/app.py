@@ -20,6 +20,10 @@ EVERYWHERE = "Options of every command"
 ORDER = (
     "models",
     "push",
+    "alias",
+    "tag",
+    "archive",
+    "unarchive",
     "endpoints",
     "plan",
     "deploy",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import typer
@@ -27,34 +28,58 @@ from nereid.errors import NereidError, ProblemError
 from nereid.resources import Model, Version
 
 
-@command("models", "nereid models", "nereid models digits", "nereid models digits --json")
+@command(
+    "models",
+    "nereid models",
+    "nereid models --tag team:vision --search digit",
+    "nereid models digits",
+    "nereid models digits --json",
+)
 def models(
     session: Session,
     name: Annotated[
         str | None, typer.Argument(help="Show this model and its versions.", metavar="[NAME]")
     ] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", help="In name, description and owner.")
+    ] = None,
+    tag: Annotated[
+        str | None, typer.Option("--tag", metavar="KEY[:VALUE]", help="That have this tag.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option("--owner", help="Of this owner.")] = None,
+    alias: Annotated[
+        str | None, typer.Option("--alias", help="That have this alias, such as champion.")
+    ] = None,
 ) -> None:
-    """List the models, or show one with its versions, signatures and metrics."""
+    """List the models, or show one with its aliases, versions, and where each serves."""
+    if name and (search or tag or owner or alias):
+        raise typer.BadParameter("one model by its name, or those that fit: not both")
     with session.client() as client:
         if name:
             _show(session, client.model(name), client.versions(name))
             return
-        found = client.models()
+        found = client.models(search=search, tag=tag, owner=owner, alias=alias)
     if session.as_json:
         session.emit({"results": [model.raw for model in found]})
         return
     if not found:
-        session.note("No models yet. `nereid push NAME FILE --create` makes the first.")
+        if search or tag or owner or alias:
+            session.note("No model fits. `nereid models` shows all.")
+        else:
+            session.note("No models yet. `nereid push NAME FILE --create` makes the first.")
         return
-    table = render.table("MODEL", "LATEST", "OWNER", "MADE", "DESCRIPTION", right=("LATEST",))
+    table = render.table(
+        "MODEL", "LATEST", "ALIASES", "OWNER", "MADE", "DESCRIPTION", right=("LATEST",)
+    )
     for model in found:
         latest = "-" if model.latest_version is None else str(model.latest_version)
         table.add_row(
             Text(model.name, style="bold"),
             latest,
+            _aliases(model) or "-",
             model.owner or "-",
             render.ago(model.created_at),
-            Text(model.description, style="dim"),
+            Text(model.description.partition("\n")[0], style="dim"),
         )
     session.out.print(table)
 
@@ -67,26 +92,47 @@ def _show(session: Session, model: Model, versions: list[Version]) -> None:
     if model.owner:
         title.append(f"  owned by {model.owner}", style="dim")
     session.out.print(title)
+    for word, text in (
+        ("aliases", _aliases(model)),
+        ("tags", render.tags(model.tags)),
+        ("service level", "  ".join(f"{key} {value:g}" for key, value in model.sla.items())),
+    ):
+        if text:
+            session.out.print(Text.assemble((f"{word}  ", "dim"), text))
     if not versions:
         session.note(f"No versions yet: nereid push {model.name} FILE")
         return
     table = render.table(
-        "VERSION", "STATE", "FRAMEWORK", "SIZE", "SHA256", "METRICS", "MADE", right=("SIZE",)
+        "VERSION",
+        "ALIASES",
+        "STATE",
+        "SERVES IN",
+        "FRAMEWORK",
+        "SIZE",
+        "METRICS",
+        "MADE",
+        right=("SIZE",),
     )
     for version in sorted(versions, key=lambda version: -version.number):
         table.add_row(
             Text(f"{model.name}:{version.number}", style="bold"),
+            " ".join(f"@{alias}" for alias in version.aliases),
             render.state(version.state),
+            render.places(version),
             version.framework,
             render.size(version.size),
-            Text(version.sha256[:12], style="dim"),
             render.metrics(version),
             Text(render.ago(version.created_at), style="dim"),
         )
-        if version.state == "rejected" and version.state_reason:
-            table.add_row("", Text(version.state_reason, style=render.STYLES["rejected"]))
+        if version.state in {"rejected", "archived"} and version.state_reason:
+            style = render.STYLES.get(version.state, "dim")
+            table.add_row("", "", Text(version.state_reason, style=style))
     session.out.print(table)
     _show_signatures(session, versions)
+
+
+def _aliases(model: Model) -> str:
+    return "  ".join(f"@{alias} → {number}" for alias, number in sorted(model.aliases.items()))
 
 
 def _show_signatures(session: Session, versions: list[Version]) -> None:
@@ -116,7 +162,12 @@ def push(
     file: Annotated[Path, typer.Argument(help="The file to upload.", exists=True, dir_okay=False)],
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", "-m", metavar="NAME=VALUE", help="A figure to keep with it."),
+        typer.Option(
+            "--metric",
+            "-m",
+            metavar="[DATASET/]NAME=VALUE",
+            help="A figure to keep with it, of a data set if one is named.",
+        ),
     ] = None,
     create: Annotated[
         bool, typer.Option("--create", help="Create the model when it does not exist.")
@@ -136,7 +187,7 @@ def push(
 
     Exits 1 when the server rejects the file, and says why.
     """
-    figures = dict(_metric(text) for text in metric or ())
+    figures = _figures(metric or ())
     with session.client() as client:
         made = create and client.ensure_model(model, description)
         if not create:
@@ -191,7 +242,7 @@ def _upload(
     client: Client,
     model: str,
     file: Path,
-    figures: dict[str, float],
+    figures: dict[str, Any],
     framework: str | None,
 ) -> Version:
     # A silent console instead of a condition around every call: nothing is drawn for programs.
@@ -212,6 +263,21 @@ def _upload(
             framework=framework,
             on_bytes=lambda sent, total: progress.update(task, completed=sent, total=total),
         )
+
+
+def _figures(texts: Iterable[str]) -> dict[str, Any]:
+    """Figures as the API takes them: those of a named data set lie in an object of its name."""
+    figures: dict[str, Any] = {}
+    for text in texts:
+        name, value = _metric(text)
+        data_set, slash, metric = name.partition("/")
+        if not slash:
+            figures[name] = value
+        elif isinstance(figures.setdefault(data_set, {}), dict):
+            figures[data_set][metric] = value
+        else:
+            raise typer.BadParameter(f"{data_set!r} is a metric and a data set: rename one")
+    return figures
 
 
 def _metric(text: str) -> tuple[str, float]:

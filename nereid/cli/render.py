@@ -83,9 +83,27 @@ def ago(timestamp: str, now: datetime | None = None) -> str:
 
 def metrics(version: Version) -> str:
     # A no-break space keeps a figure beside its name where the column is narrow.
-    return "  ".join(
-        f"{name}\N{NO-BREAK SPACE}{_figure(value)}" for name, value in version.metrics.items()
-    )
+    figures: dict[str, object] = {}
+    for name, value in version.metrics.items():
+        if isinstance(value, Mapping):
+            figures |= {f"{name}/{metric}": figure for metric, figure in value.items()}
+        else:
+            figures[name] = value
+    return "  ".join(f"{name}\N{NO-BREAK SPACE}{_figure(value)}" for name, value in figures.items())
+
+
+def places(version: Version) -> Text:
+    """Where a version serves, with its share."""
+    text = Text()
+    for place in version.serves_in:
+        text.append(f"{', ' if text else ''}{place.endpoint} {percent(place.share)}")
+        if not place.live:
+            text.append(" on its way", style="dim")
+    return text or Text("-", style="dim")
+
+
+def tags(values: Mapping[str, str]) -> str:
+    return " ".join(f"{key}={value}" if value else key for key, value in values.items())
 
 
 def _figure(value: object) -> str:

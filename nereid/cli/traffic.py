@@ -18,7 +18,7 @@ from nereid.cli.following import follow
 from nereid.cli.session import REFUSED, Session
 from nereid.client import Client
 from nereid.errors import NereidError, ProblemError
-from nereid.policy import PolicySyntaxError, policy_document
+from nereid.policy import PolicySyntaxError, alias_in, numbered, policy_document
 from nereid.resources import Policy
 
 ArmsArgument = Annotated[
@@ -79,16 +79,23 @@ class Wanted:
             )
         return cls((), None, _read_policy(file))
 
-    def on(self, standing: Policy) -> Mapping[str, Any]:
-        """The document to send."""
+    def on(self, standing: Policy, client: Client) -> Mapping[str, Any]:
+        """The document to send; aliases are numbers from here on, as in what the server keeps."""
         if self.whole is not None:
             return self.whole
-        return policy_document(self.arms, primary=self.primary, current=standing.document)
+        arms = [_with_number(arm, client) for arm in self.arms]
+        primary = self.primary and _with_number(self.primary, client)
+        return policy_document(arms, primary=primary, current=standing.document)
 
     def advise(self, error: ProblemError) -> None:
         """Says what to do where the kept parts of the policy need an arm that is left out."""
         if self.whole is None and any(entry.code == "unknown_arm" for entry in error.errors):
             error.advice = LEFT_OUT
+
+
+def _with_number(text: str, client: Client) -> str:
+    named = alias_in(text)
+    return numbered(text, client.alias(*named).version) if named else text
 
 
 def _read_policy(file: str) -> Mapping[str, Any]:
@@ -111,6 +118,7 @@ def _read_policy(file: str) -> Mapping[str, Any]:
     "deploy",
     "nereid deploy digits digits:1=100 --create",
     "nereid deploy digits digits:1=90 digits:2=10",
+    "nereid deploy digits digits@champion=90 digits@challenger=10",
     "nereid deploy digits digits:1 digits:2=0.5 --primary digits:1",
     "nereid deploy digits --policy policy.json",
 )
@@ -136,7 +144,7 @@ def deploy(
     with session.client() as client:
         standing, made = _standing_policy(session, client, endpoint, create)
         try:
-            accepted = client.put_policy(endpoint, wanted.on(standing), etag=standing.etag)
+            accepted = client.put_policy(endpoint, wanted.on(standing, client), etag=standing.etag)
         except ProblemError as error:
             wanted.advise(error)
             if made:  # nothing half-made stays behind a command that failed
@@ -192,7 +200,7 @@ def plan(
     with session.client() as client:
         standing = client.policy(endpoint)
         try:
-            found = client.plan(endpoint, wanted.on(standing))
+            found = client.plan(endpoint, wanted.on(standing, client))
         except ProblemError as error:
             wanted.advise(error)
             raise

@@ -224,6 +224,27 @@ def test_kill_returns_everything_to_the_primary_and_rollback_leads_back(
 
 
 @pytest.mark.usefixtures("split")
+def test_aliases_name_versions_and_what_serves_is_not_archived(nereid: Nereid, split: str) -> None:
+    done(nereid("alias", MODEL, "champion", "1"))
+    done(nereid("deploy", split, f"{MODEL}@champion=100"))
+    shown = document(nereid("models", MODEL, "--json"))
+    assert shown["aliases"] == {"champion": 1}
+    places = {version["version"]: version["serves_in"] for version in shown["versions"]}
+    assert [place["endpoint"] for place in places[1]] == [split]
+    refused = nereid("archive", f"{MODEL}@champion")
+    assert refused.returncode == 1
+    assert f"endpoint {split} (revision" in refused.stderr
+    assert places[2] == []
+    done(nereid("archive", f"{MODEL}:2", "--reason", "superseded"))
+    refused = nereid("deploy", split, f"{MODEL}:2=100")
+    assert refused.returncode == 1
+    done(nereid("unarchive", f"{MODEL}:2"))
+    done(nereid("deploy", split, f"{MODEL}:1=75", f"{MODEL}:2=25"))
+    assert document(nereid("tag", f"{MODEL}:2", "checked=twice", "--json"))["tags"] == {
+        "checked": "twice"
+    }
+
+
 def test_servers_shows_the_models_that_serve(nereid: Nereid) -> None:
     (server,) = document(nereid("servers", "--json"))["results"]
     held = {model["name"] for model in server["models"] if model["state"] == "READY"}
