@@ -101,6 +101,7 @@ class Revision(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=150)
+    reason = models.TextField(blank=True, help_text="why, in the words of whoever made it")
     switched_from = models.DateTimeField(
         null=True, blank=True, help_text="when the first server's router was switched to it"
     )

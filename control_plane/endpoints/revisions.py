@@ -15,7 +15,12 @@ from control_plane.registry.selectors import ready_versions
 
 
 def register(
-    endpoint: Endpoint, plan: Plan, print_config: ConfigPrinter, *, restores: int | None = None
+    endpoint: Endpoint,
+    plan: Plan,
+    print_config: ConfigPrinter,
+    *,
+    restores: int | None = None,
+    reason: str = "",
 ) -> Revision:
     """Registers the plan of the endpoint's present generation; call it in a transaction.
 
@@ -32,6 +37,7 @@ def register(
         diff=unified_diff(serving_plan(endpoint), plan, print_config),
         created_by=endpoint.changed_by,
         restores=restores,
+        reason=reason,
     )
     _pin_versions(revision, plan)
     return revision

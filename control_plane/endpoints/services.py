@@ -203,7 +203,7 @@ def make_intent(
     endpoint.status = "Progressing"
     endpoint.reason = "waiting for a worker"
     endpoint.save()
-    register(endpoint, plan, print_config, restores=restores)
+    register(endpoint, plan, print_config, restores=restores, reason=reason)
     record(
         actor=actor,
         action=action,

@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from sqlalchemy.engine import make_url
 
 from control_plane.domain.routing.headers import ForwardedHeaders
+from control_plane.settings.csp import CONTENT_SECURITY_POLICY  # noqa: F401 - read by django-csp
 from control_plane.settings.hosts import allowed_hosts
 from control_plane.settings.throttles import store, throttles, trusted_proxies
 from control_plane.settings.unfold import UNFOLD  # noqa: F401 - read by django-unfold
@@ -100,6 +101,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "control_plane.api.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -1,5 +1,14 @@
 """The records' pages: Django's autodiscovery imports this package, and each module registers."""
 
-from control_plane.console.admin import access, audit, endpoints, fleet, registry, tokens, versions
+from control_plane.console.admin import (
+    access,
+    audit,
+    endpoints,
+    fleet,
+    registry,
+    revisions,
+    tokens,
+    versions,
+)
 
-__all__ = ["access", "audit", "endpoints", "fleet", "registry", "tokens", "versions"]
+__all__ = ["access", "audit", "endpoints", "fleet", "registry", "revisions", "tokens", "versions"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -17,13 +17,13 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from control_plane import wiring
 from control_plane.audit.models import AuditEvent
+from control_plane.console.admin.revisions import revision_state
 from control_plane.console.endpoint_charts import SPANS, endpoint_charts, span_of
 from control_plane.console.kill_page import kill_page
 from control_plane.console.overview import endpoint_cards, recent_traffic
 from control_plane.console.policy_page import policy_page
 from control_plane.console.record_admin import DeletableAdmin, RecordAdmin, label, link, mono
 from control_plane.console.rollback_page import rollback_page
-from control_plane.console.served_page import served_page
 from control_plane.console.templatetags.console import ago
 from control_plane.console.try_page import try_context, try_page
 from control_plane.endpoints.models import Endpoint, Placement, Revision
@@ -196,85 +196,6 @@ class EndpointAdmin(DeletableAdmin):
         ]
 
 
-@admin.register(Revision)
-class RevisionAdmin(RecordAdmin):
-    """Revisions: immutable, so that a way back leads to the very same files."""
-
-    list_display = ("title", "state", "arms", "short_digest", "created", "created_by")
-    list_filter = ("endpoint", "created_at")
-    search_fields = ("endpoint__name", "digest", "created_by")
-    list_select_related = ("endpoint",)
-    ordering = ("-created_at",)
-    fieldsets = (
-        (None, {"fields": ("endpoint_link", "number", "state", "error", "served_from")}),
-        ("Traffic", {"fields": ("arms", "version_links")}),
-        ("Record", {"fields": ("generation", "digest", "created_at", "created_by")}),
-    )
-    readonly_fields = (
-        "endpoint_link",
-        "number",
-        "state",
-        "error",
-        "served_from",
-        "arms",
-        "version_links",
-        "generation",
-        "digest",
-        "created_at",
-        "created_by",
-    )
-    change_form_outer_after_template = "console/parts/revision_diff.html"
-    actions_list = ("what_served",)
-    empty_icon = "history_edu"
-    empty_title = "No revisions yet"
-    empty_text = "Each policy that is applied to an endpoint is compiled into a revision."
-    empty_command = "nereid deploy digits digits:1=100"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Revision]:
-        newer = Revision.objects.filter(
-            endpoint=OuterRef("endpoint"), number__gt=OuterRef("number"), served_from__isnull=False
-        )
-        rows = super().get_queryset(request).defer("plan", "diff")
-        return rows.annotate(
-            newer_serves=Subquery(newer.values("number")[:1]),
-            wanted_generation=F("endpoint__generation"),
-        )
-
-    @action(description="What served when", url_path="at", icon="history", permissions=["view"])
-    def what_served(self, request: HttpRequest) -> HttpResponse:
-        return served_page(self, request)
-
-    @display(description="revision", ordering="number")
-    def title(self, revision: Revision) -> str:
-        return f"{revision.endpoint.name} #{revision.number}"
-
-    @display(description="state")
-    def state(self, revision: Any) -> SafeString:
-        return label(_state(revision))
-
-    @display(description="arms")
-    def arms(self, revision: Revision) -> SafeString | str:
-        parts = (
-            (arm["name"], f"{arm['model']} v{arm['version']}", arm["weight"])
-            for arm in revision.policy["arms"]
-        )
-        return format_html_join(" ", '<span class="n-tag">{}: {} <b>{} %</b></span>', parts)
-
-    @display(description="digest")
-    def short_digest(self, revision: Revision) -> SafeString | str:
-        return mono(revision.digest[:12]) if revision.digest else ""
-
-    @display(description="endpoint")
-    def endpoint_link(self, revision: Revision) -> SafeString | str:
-        return link(revision.endpoint)
-
-    @display(description="versions")
-    def version_links(self, revision: Revision) -> SafeString | str:
-        used = revision.revisionversion_set.select_related("version__model")
-        rows = ((link(use.version), mono(use.physical)) for use in used)
-        return format_html_join(SafeString("<br>"), "{} as {}", rows) or "none"
-
-
 @admin.register(Placement)
 class PlacementAdmin(RecordAdmin):
     """Placements: what was observed, and so nobody's to edit."""
@@ -350,17 +271,6 @@ class PlacementAdmin(RecordAdmin):
         return link(placement.server)
 
 
-def _state(revision: Any) -> str:
-    """Where a revision stands; `newer_serves` and `wanted_generation` come from the query."""
-    if revision.error:
-        return "not compiled"
-    if revision.served_from and not revision.newer_serves:
-        return "Serving"
-    if revision.served_from or revision.generation != revision.wanted_generation:
-        return "superseded"
-    return "Progressing"
-
-
 def _page_context(request: HttpRequest, endpoint: Any, tries: bool) -> dict[str, Any]:
     """What an endpoint's page shows around its form."""
     now = wiring.clock().now()
@@ -370,7 +280,7 @@ def _page_context(request: HttpRequest, endpoint: Any, tries: bool) -> dict[str,
     for revision in revisions:
         revision.newer_serves = revision.number < (endpoint.serving or 0)
         revision.wanted_generation = endpoint.generation
-        revision.state = _state(revision)
+        revision.state = revision_state(revision)
     context: dict[str, Any] = {
         "card": cards[0] if cards else None,
         "revisions": revisions,

@@ -113,3 +113,9 @@ def page(record: Model | None) -> str:
 def router_version(version: str) -> str:
     """What a version of a router is for: it has one for each version, and the policy's own."""
     return "by the policy" if version == str(MAX_NUMBER) else f"version {version} itself"
+
+
+@register.filter
+def moment(value: datetime) -> SafeString:
+    """The exact time, and how long ago that is."""
+    return format_html("{} UTC ({})", f"{value:%Y-%m-%d %H:%M:%S}", ago(value))

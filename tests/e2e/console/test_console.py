@@ -93,6 +93,7 @@ def test_the_home_page_follows_the_traffic_by_itself(
     cells = card.get_by_role("row", name=re.compile("digits-v1")).get_by_role("cell")
     expect(cells.nth(3)).to_have_text(re.compile(r"^[1-9]\d*$"))  # requests
     expect(cells.nth(4)).to_have_text(re.compile(r"^\d+$"))  # failed
+    expect(cells.nth(6)).to_have_text(re.compile(r"^[\d.]+ (µs|ms|s)$"))  # p99
     assert page.evaluate("window.loadedOnce"), "the page was not loaded again"
 
 
@@ -316,7 +317,12 @@ def test_every_page_fits_a_phone(
     watched = Watched(context.new_page(), serving_stack.api)
     home = watched.open("/console/")
     of_endpoint = home.get_by_role("link", name="digits", exact=True).get_attribute("href") or ""
-    own = [of_endpoint.replace("/change/", f"/{page}/") for page in ("change", "policy", "kill")]
+    others = ("change", "policy", "kill", "try", "rollback")
+    own = [of_endpoint.replace("/change/", f"/{page}/") for page in others]
+    own.append(home.get_by_role("link", name="local", exact=True).get_attribute("href") or "")
+    revisions = watched.open("/console/endpoints/revision/")
+    newest = revisions.locator("#result_list a[href*='/change/']").first
+    own.append(newest.get_attribute("href") or "")
     for path in (*PAGES, *own):
         page = watched.open(path)
         page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")

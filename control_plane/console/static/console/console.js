@@ -23,6 +23,29 @@
     if (button) copy(button);
   });
 
+  // ---- Escape closes what opens ---------------------------------------------------------
+  // Unfold's menus close on a click outside; who opened one by keyboard has none to make. The
+  // focus goes back to what opened it, for what is hidden cannot keep it.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.defaultPrevented) return;
+    const inside = document.activeElement;
+    document.body.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    if (inside && inside !== document.body) backToOpener(inside, performance.now() + 600);
+  });
+
+  // Once what had the focus is hidden, which a menu that fades out takes a moment for.
+  function backToOpener(inside, until) {
+    if (inside.checkVisibility()) {
+      if (performance.now() < until) requestAnimationFrame(() => backToOpener(inside, until));
+      return;
+    }
+    for (let holder = inside.parentElement; holder; holder = holder.parentElement) {
+      const openers = [...holder.querySelectorAll("a, button, [tabindex]")];
+      const opener = openers.find((one) => one.checkVisibility());
+      if (opener) return opener.focus();
+    }
+  }
+
   // ---- the live part ------------------------------------------------------------------
   const isLive = (event) => event.detail?.elt?.hasAttribute?.("data-live");
 
