@@ -35,6 +35,10 @@ from control_plane.telemetry.store import TelemetryStore
 VISIBILITY_TIMEOUT_S = 3600
 """Above the longest task: a broker must not hand out a message that is still worked on."""
 
+GOLDEN_TIMEOUT_S = 120.0
+GOLDEN_ANSWER_BYTES = 256 << 20
+"""A golden example may be a large batch, and a model's first request is its slowest."""
+
 
 @cache
 def celery_app() -> Celery:
@@ -129,6 +133,9 @@ def node_agent() -> NodeAgent:
     return NodeAgent(
         triton=triton_control(),
         metrics=HttpTritonMetrics(settings.NEREID_TRITON_METRICS),
+        inference=HttpTritonInference(
+            settings.NEREID_TRITON_URL, timeout_s=GOLDEN_TIMEOUT_S, max_bytes=GOLDEN_ANSWER_BYTES
+        ),
         repository=DiskRepository(settings.NEREID_MODEL_REPOSITORY, artifact_store()),
         state=NodeState(settings.NEREID_NODE_STATE),
         accelerator=settings.NEREID_ACCELERATOR,

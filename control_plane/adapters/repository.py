@@ -57,6 +57,9 @@ class DiskRepository:
             return ()
         return sorted(path.name for path in self._root.iterdir() if path.name[0] != ".")
 
+    def read(self, name: str, path: str) -> bytes:
+        return (self._root / name / path).read_bytes()
+
     def clear_staging(self) -> None:
         """Drops what an interrupted publication left; for the start, when nobody publishes."""
         shutil.rmtree(self._root / _STAGING, ignore_errors=True)

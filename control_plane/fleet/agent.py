@@ -14,7 +14,9 @@ from dataclasses import replace
 from control_plane.domain.names import is_physical_name
 from control_plane.domain.planning.plan import ModelDirectory, Plan
 from control_plane.domain.routing.compact import with_spent_allowances
+from control_plane.fleet.golden import GoldenCheck, GoldenFailedError
 from control_plane.fleet.node_state import EndpointState, NodeState
+from control_plane.ports.inference import TritonInference
 from control_plane.ports.repository import ModelRepository, PrefixTakenError
 from control_plane.ports.triton import TritonControl, TritonError, TritonMetrics
 
@@ -23,9 +25,8 @@ logger = logging.getLogger(__name__)
 RETIRE_LOCK = ".retire"
 """No endpoint's name begins with a dot."""
 
-SERVING_ERRORS = (TritonError, LookupError, OSError, PrefixTakenError)
-"""Why a physical model cannot be served: Triton, a missing artifact, the disk, a collision."""
-
+SERVING_ERRORS = (TritonError, LookupError, OSError, PrefixTakenError, GoldenFailedError)
+"""Why a model cannot be served: Triton, an artifact, the disk, a collision, a wrong answer."""
 
 _USES = {
     "nereid_inflight_requests": "arm",
@@ -73,12 +74,14 @@ class NodeAgent:
         *,
         triton: TritonControl,
         metrics: TritonMetrics,
+        inference: TritonInference,
         repository: ModelRepository,
         state: NodeState,
         accelerator: str,
     ) -> None:
         self._triton = triton
         self._metrics = metrics
+        self._golden = GoldenCheck(inference, triton, repository, accelerator)
         self._repository = repository
         self._state = state
         self._accelerator = accelerator
@@ -105,6 +108,7 @@ class NodeAgent:
                 for model in plan.models:
                     if model.name in plan.required:
                         self._serve(model)
+                        self._golden.check(model)
             except SERVING_ERRORS as error:
                 self._abandon(plan)
                 raise PrepareFailedError(str(error)) from error

@@ -74,6 +74,14 @@ class ModelRepository(Protocol):
         """The directories that are there, sorted."""
         ...
 
+    def read(self, name: str, path: str) -> bytes:
+        """A file of a directory.
+
+        Raises:
+            OSError: it is not there.
+        """
+        ...
+
 
 class PrefixTakenError(RuntimeError):
     """Two different contents share a physical name: the digest's prefix collides."""

@@ -186,25 +186,39 @@ def push(
     }
     said = {key: value for key, value in metadata.items() if value}
     new = create and (yield from ensure_model(model, description))
-    size = path.stat().st_size
-    if size >= in_parts_from:
-        sending = Sending(path, digest, size, Unfinished(model, digest), on_bytes)
-        sent = push_in_parts(model, sending, said)
-    else:
-        upload = Upload(path, {"metadata": json.dumps(said)}, on_bytes)
-        sent = read("POST", f"/models/{part(model)}/versions/", upload=upload)
+    sent = _sent(model, path, digest, said, on_bytes, in_parts_from)
     pushed = yield from _uploaded(model, sent, not_kept=new)
     if pushed.sha256 and pushed.sha256 != digest:
         raise ChecksumError(
             f"{path} has sha256 {digest}, but the server stored {pushed.sha256} "
             f"as {model}:{pushed.number}"
         )
-    if not wait:
-        return pushed
-    checked = yield from wait_version_ready(model, pushed.number, timeout=timeout)
+    return (yield from _checked(model, pushed.number, timeout)) if wait else pushed
+
+
+def _checked(model: str, number: int, timeout: float) -> Steps[Version]:
+    """The version when it is ready."""
+    checked = yield from wait_version_ready(model, number, timeout=timeout)
     if checked.state != "ready":
-        raise VersionRejectedError(f"{model}:{checked.number}", checked.state, checked.state_reason)
+        raise VersionRejectedError(f"{model}:{number}", checked.state, checked.state_reason)
     return checked
+
+
+def _sent(
+    model: str,
+    path: Path,
+    digest: str,
+    said: Mapping[str, Any],
+    on_bytes: BytesMoved | None,
+    in_parts_from: int,
+) -> Steps[Any]:
+    """The new version's document; a large file goes in parts."""
+    size = path.stat().st_size
+    if size >= in_parts_from:
+        sending = Sending(path, digest, size, Unfinished(model, digest), on_bytes)
+        return push_in_parts(model, sending, said)
+    upload = Upload(path, {"metadata": json.dumps(said)}, on_bytes)
+    return read("POST", f"/models/{part(model)}/versions/", upload=upload)
 
 
 def _uploaded(model: str, sent: Steps[Any], *, not_kept: bool) -> Steps[Version]:

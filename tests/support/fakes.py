@@ -16,6 +16,7 @@ from control_plane.domain.registry.states import Place
 from control_plane.ports.inference import (
     InferenceAnswer,
     InferenceRefusedError,
+    NoAnswerError,
     Scalar,
     TensorData,
 )
@@ -76,7 +77,8 @@ class FakeTriton:
     """A Triton in memory over a real repository directory.
 
     `refuse(name)` makes loads of a model fail, `crash()` ends it with everything it held,
-    `occupy(name)` keeps a request in flight, or with a gauge of that name what it counts.
+    `answers` is what every model says; `occupy(name)` keeps a request in flight, or with a gauge
+    of that name what it counts.
     """
 
     def __init__(self, repository: Path) -> None:
@@ -86,6 +88,8 @@ class FakeTriton:
         self._busy: dict[str, str] = {}
         self.running = True
         self.loads: list[str] = []
+        self.asked: list[tuple[str, tuple[TensorData, ...]]] = []
+        self.answers: list[TensorData] = []
         self.on_load: Callable[[str], None] = lambda _: None
 
     def refuse(self, name: str) -> None:
@@ -119,6 +123,14 @@ class FakeTriton:
     def unload(self, name: str) -> None:
         self._answer()
         self._loaded.pop(name, None)
+
+    def infer(self, model: str, inputs: Sequence[TensorData], **_: Any) -> InferenceAnswer:
+        if not self.running:
+            raise NoAnswerError("no answer from Triton")
+        if model not in self._loaded:
+            raise InferenceRefusedError(400, f"unknown model: '{model}' is not found")
+        self.asked.append((model, tuple(inputs)))
+        return InferenceAnswer(list(self.answers), {}, 0.001)
 
     def index(self) -> Sequence[HeldModel]:
         self._answer()

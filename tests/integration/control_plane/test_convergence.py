@@ -72,6 +72,7 @@ class World:
             self.agents[name] = NodeAgent(
                 triton=self.tritons[name],
                 metrics=self.tritons[name],
+                inference=self.tritons[name],
                 repository=DiskRepository(repository, store),
                 state=NodeState(root / name / "state"),
                 accelerator="cpu",

@@ -1,7 +1,10 @@
 """The node's agent over a repository on disk and a Triton in memory."""
 
 import io
+import json
+import struct
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,8 @@ from control_plane.fleet.agent import (
     StillBusyError,
 )
 from control_plane.fleet.node_state import NodeState
+from control_plane.ports.inference import TensorData
+from control_plane.ports.triton import TritonUnreachableError
 from tests.support.fakes import FakeTriton
 from tests.support.plans import plan, policy, version
 
@@ -33,7 +38,7 @@ class Node:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        store = FileArtifactStore(root / "artifacts")
+        self.store = store = FileArtifactStore(root / "artifacts")
         for number in (1, 2, 3):
             store.add(io.BytesIO(f"artifact {number}".encode()))
         self.repository = DiskRepository(root / "repository", store)
@@ -45,6 +50,7 @@ class Node:
         return NodeAgent(
             triton=self.triton,
             metrics=self.triton,
+            inference=self.triton,
             repository=self.repository,
             state=NodeState(self.root / "state"),
             accelerator="cpu",
@@ -369,3 +375,51 @@ def test_an_urgent_plan_is_prepared_where_even_the_primary_is_gone(node: Node) -
     node.agent.prepare(killed(3))
     node.agent.switch(killed(3))
     assert node.generation() == "3"
+
+
+def with_golden(node: Node, number: int) -> Plan:
+    """A plan of a version that brings one example, with zeros in and out."""
+    zeros: dict[str, object] = {"image": [[[[0.0] * 8] * 8]]}
+    document = [{"inputs": zeros, "outputs": {"logits": [[0.0] * 10]}, "tolerance": 0.01}]
+    sha256, _ = node.store.add(io.BytesIO(json.dumps(document).encode()))
+    spec = replace(version(number), golden_sha256=sha256)
+    return compile_plan(
+        endpoint="digits",
+        generation=5,
+        policy=policy((number, 10_000)),
+        versions={("digits", number): spec},
+    )
+
+
+def logits(*values: float) -> TensorData:
+    return TensorData("logits", "FP32", (1, 10), struct.pack("<10f", *values))
+
+
+def test_a_model_answers_its_golden_examples_before_it_is_switched_to(node: Node) -> None:
+    roll(node, ONE)
+    good = with_golden(node, 2)
+    assert good.physical_names != TWO.physical_names, "an example is part of what is published"
+    [name] = good.physical_names
+    node.triton.answers = [logits(0.0, 0.0, 0.02, *[0.0] * 7)]
+    with pytest.raises(PrepareFailedError) as failure:
+        node.agent.prepare(good)
+    assert str(failure.value) == (
+        f"{name}: golden example 1 of 1: "
+        "logits[0, 2] is 0.0199999996, and 0 was expected (tolerance 0.01)"
+    )
+    assert node.held() == {*ONE.physical_names, "digits"}
+    assert name not in node.repository.names()
+    node.triton.answers = [logits(*[0.009] * 10)]
+    roll(node, good)
+    [(asked, tensors)] = node.triton.asked[1:]
+    assert (asked, tensors[0].shape) == (name, (1, 1, 8, 8))
+    assert tensors[0].data == bytes(4 * 64)
+    assert node.generation() == "5"
+
+
+def test_a_triton_that_is_gone_says_nothing_of_the_examples(node: Node) -> None:
+    node.triton.on_load = lambda _: setattr(node.triton, "running", False)
+    with pytest.raises((PrepareFailedError, TritonUnreachableError)) as failure:
+        node.agent.prepare(with_golden(node, 2))
+    error = failure.value
+    assert isinstance(error.__cause__ or error, TritonUnreachableError), "it is tried again"
