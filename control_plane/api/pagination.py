@@ -51,6 +51,20 @@ class _Pages(CursorPagination):
         except NotFound:
             raise _broken_cursor() from None
 
+    def get_page_size(self, request: Request) -> int:
+        """The `?limit=`, at most `max_page_size`.
+
+        Raises:
+            InvalidInputError: it is no number from 1.
+        """
+        text = request.query_params.get(self.page_size_query_param)
+        if text is None:
+            return self.page_size
+        if not (text.isascii() and text.isdigit() and int(text[:10]) > 0):
+            detail = f"{text[:80]!r}: a limit is a number from 1 to {self.max_page_size}"
+            raise InvalidInputError([Violation("/limit", "invalid", detail)])
+        return min(int(text[:10]), self.max_page_size)
+
     def decode_cursor(self, request: Request) -> Any:
         """The cursor, whose position is a value that its column can have."""
         cursor = super().decode_cursor(request)

@@ -96,3 +96,12 @@ def test_a_download_has_the_digest_of_rfc_3230(digits: Api) -> None:
     digest = base64.b64encode(hashlib.sha256(ONNX.read_bytes()).digest()).decode()
     assert response["Digest"] == f"sha-256={digest}"
     response.close()
+
+
+@pytest.mark.parametrize("limit", ["", "0", "-1", "null", "1.5", "²", "ten"])
+def test_a_limit_that_is_none_is_refused(api: Api, limit: str) -> None:
+    assert problem(api.get(f"models/?limit={limit}"), 400) == {"/limit": "invalid"}
+
+
+def test_a_limit_above_the_highest_is_the_highest(api: Api) -> None:
+    assert api.get(f"models/?limit={'9' * 50}").status_code == 200

@@ -1,0 +1,61 @@
+"""Examples of the API's documents, by the name of their component in the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+AT = "2026-11-26T10:00:00Z"
+ORIGIN = "https://nereid.example.com/api/v1"
+
+_ARMS = [
+    {"name": "stable", "model": "digits", "version": 1, "weight": 90.0, "primary": True},
+    {"name": "candidate", "model": "digits", "version": 2, "weight": 10.0, "primary": False},
+]
+_POLICY = {"arms": _ARMS, "mode": "weighted"}
+_PHYSICAL = ("digits.v1.695b0d", "digits.v2.bb2a8c")
+_SHOWN_ARMS = [arm | {"physical": name} for arm, name in zip(_ARMS, _PHYSICAL, strict=True)]
+_ACCEPTED = {
+    "endpoint": "digits",
+    "generation": 4,
+    "status": "Progressing",
+    "status_url": f"{ORIGIN}/endpoints/digits",
+    "policy": _POLICY,
+}
+
+EXAMPLES: dict[str, Any] = {
+    "RoutingPolicy": _POLICY,
+    "PolicyAccepted": _ACCEPTED,
+    "EndpointRequest": {"name": "digits", "description": "Reads handwritten digits"},
+    "PatchedEndpointPatchRequest": {"description": "Reads handwritten digits, 8 x 8 pixels"},
+    "RollbackRequestRequest": {"revision": 2, "reason": "p99 doubled"},
+    "Revision": {
+        "number": 3,
+        "generation": 3,
+        "digest": "9c3eca668d59f4a1",
+        "error": "",
+        "policy": _POLICY,
+        "arms": _SHOWN_ARMS,
+        "diff": "--- digits/config.pbtxt\n+++ digits/config.pbtxt\n",
+        "restores": None,
+        "created_at": AT,
+        "created_by": "ada",
+        "switched_from": AT,
+        "served_from": AT,
+        "served_until": None,
+    },
+    "Plan": {
+        "changes": [
+            {
+                "action": "add",
+                "arm": "candidate",
+                "part": "",
+                "detail": "digits.v2.bb2a8c gets 10 % of the requests",
+            }
+        ],
+        "diff": "--- digits/config.pbtxt\n+++ digits/config.pbtxt\n",
+        "findings": [],
+        "loads": ["digits.v2.bb2a8c"],
+        "unloads": [],
+    },
+    "PatchedModelPatchRequest": {"owner": "ada", "tags": {"team": "vision"}},
+}
