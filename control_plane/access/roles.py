@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import apps as registered
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 
 from control_plane.domain.access import Role, role_may
 
@@ -13,6 +13,16 @@ from control_plane.domain.access import Role, role_may
 def role_group(role: Role) -> Group:
     """The group whose members have the role."""
     return Group.objects.get_or_create(name=role.value)[0]
+
+
+def is_role(group: Group) -> bool:
+    return group.name in list(Role)
+
+
+def roles_of(user: User) -> list[Role]:
+    """The person's roles; no query where `groups` was fetched with the person."""
+    names = {group.name for group in user.groups.all()}
+    return [role for role in Role if role in names]
 
 
 def give_roles_their_permissions(*, app_config: Any, apps: Any = registered, **signal: Any) -> None:

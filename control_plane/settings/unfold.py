@@ -80,6 +80,7 @@ NAVIGATION = [
             },
             _page("Users", "person", "auth.user"),
             _page("Groups", "group", "auth.group"),
+            _page("Grants", "how_to_reg", "access.grant"),
         ],
     },
 ]

@@ -5,10 +5,21 @@ from control_plane.console.admin import (
     audit,
     endpoints,
     fleet,
+    grants,
     registry,
     revisions,
     tokens,
     versions,
 )
 
-__all__ = ["access", "audit", "endpoints", "fleet", "registry", "revisions", "tokens", "versions"]
+__all__ = [
+    "access",
+    "audit",
+    "endpoints",
+    "fleet",
+    "grants",
+    "registry",
+    "revisions",
+    "tokens",
+    "versions",
+]

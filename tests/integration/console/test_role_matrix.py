@@ -14,6 +14,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
+from control_plane.access.models import Grant
 from control_plane.access.roles import role_group
 from control_plane.audit.models import AuditEvent
 from control_plane.domain.access import Role
@@ -38,6 +39,7 @@ MAY = {
     "fleet.server": (EVERYBODY, NOBODY, NOBODY, ADMINS),
     "audit.auditevent": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "access.apitoken": (EVERYBODY, EVERYBODY, NOBODY, NOBODY),
+    "access.grant": (ADMINS, ADMINS, NOBODY, ADMINS),
     "auth.user": (ADMINS, ADMINS, ADMINS, NOBODY),
     "auth.group": (ADMINS, ADMINS, ADMINS, ADMINS),
 }
@@ -78,6 +80,10 @@ def one_of(record: str, everything: Callable[[str], Any]) -> Any:  # noqa: F811
         return User.objects.get_or_create(username="cleo")[0]
     if record == "auth.group":  # no role: those stay
         return Group.objects.get_or_create(name="operators")[0]
+    if record == "access.grant":
+        made = Grant.objects.first()
+        cleo = one_of("auth.user", everything)
+        return made or Grant.objects.create(user=cleo, role="viewer", kind="model", name="digits")
     if record == "audit.auditevent":  # about no person
         return AuditEvent.objects.filter(object_type="model").first()
     return everything(record)
