@@ -49,6 +49,7 @@ PAGES = {
     "endpoints_endpoint_roll_back": OPERATORS,
     "endpoints_endpoint_kill_switch": OPERATORS,
     "endpoints_endpoint_try_it": OPERATORS,
+    "endpoints_revision_go_back": OPERATORS,
     "registry_model_upload_version": PUBLISHERS,
     "registry_modelversion_archive": PUBLISHERS,
     "registry_modelversion_unarchive": PUBLISHERS,
