@@ -18,6 +18,7 @@ from control_plane.console.tensor_values import (
     read_values,
     values_of,
 )
+from control_plane.domain.registry.golden import GoldenExample, GoldenTensor
 from control_plane.domain.routing.headers import ForwardedHeaders
 from control_plane.domain.signature import Signature, Tensor
 from control_plane.ports.inference import Scalar, TensorData
@@ -46,8 +47,12 @@ class InputField:
     error: str = ""
 
     @classmethod
-    def of(cls, tensor: Tensor, key: str) -> InputField:
-        """What the form begins with: one of everything that may vary, filled with something."""
+    def of(cls, tensor: Tensor, key: str, golden: GoldenTensor | None = None) -> InputField:
+        """What the form begins with: a golden example, or one of everything that may vary."""
+        if golden is not None and len(golden.values) <= WRITTEN:
+            shape = tuple(golden.shape)
+            text = ", ".join(str(dim) for dim in shape)
+            return cls(tensor, key, text, "written", nested(golden.values, shape))
         shape = tuple(1 if dim < 0 else dim for dim in tensor.shape)
         text = ", ".join(str(dim) for dim in shape)
         if math.prod(shape) > WRITTEN:
@@ -89,8 +94,12 @@ class TryDraft:
     errors: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, signature: Signature) -> TryDraft:
-        fields = [InputField.of(tensor, str(i)) for i, tensor in enumerate(signature.inputs)]
+    def of(cls, signature: Signature, golden: GoldenExample | None = None) -> TryDraft:
+        given = {tensor.name: tensor for tensor in golden.inputs} if golden else {}
+        fields = [
+            InputField.of(tensor, str(i), given.get(tensor.name))
+            for i, tensor in enumerate(signature.inputs)
+        ]
         return cls(fields)
 
     @classmethod

@@ -7,7 +7,9 @@ endpoint's own, headers are those that reach the router, and size, time and numb
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +21,24 @@ from control_plane import wiring
 from control_plane.console.record_admin import RecordAdmin, change_url
 from control_plane.console.tensor_values import ValueRefusedError, nested, values_of
 from control_plane.console.try_draft import FILLS, TryDraft
+from control_plane.domain.registry.golden import GoldenExample, parse_golden
 from control_plane.domain.signature import Signature
+from control_plane.domain.violations import InvalidInputError
 from control_plane.endpoints.models import Endpoint
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
 from control_plane.ports.inference import InferenceRefusedError, NoAnswerError, TensorData
+from control_plane.ports.repository import ArtifactMissingError
+from control_plane.registry.contents import golden_examples
 from control_plane.registry.models import ModelVersion
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 3
 """Requests on their way from one process: each holds one of its threads while a model thinks."""
+
+MOST_GOLDEN = 1 << 20
+"""Bytes of examples that are read to show one of them, at each look at the page."""
 
 SHOWN_VALUES = 256
 MOST_BARS = 32
@@ -80,7 +91,7 @@ def try_context(endpoint: Endpoint) -> dict[str, Any]:
     arms = (endpoint.policy or {}).get("arms", [])
     versions = {
         (version.model.name, version.number): version
-        for version in ModelVersion.objects.select_related("model").filter(
+        for version in ModelVersion.objects.select_related("model", "golden").filter(
             model__name__in={arm["model"] for arm in arms},
             number__in={arm["version"] for arm in arms},
         )
@@ -91,13 +102,26 @@ def try_context(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "endpoint": endpoint,
         "signature": parsed,
-        "draft": TryDraft.of(parsed) if parsed else None,
+        "draft": TryDraft.of(parsed, _example(served, parsed)) if parsed else None,
         "fills": FILLS,
         "askable": [arm for arm in arms if (arm["model"], arm["version"]) in versions],
         "versions": versions,
         "servers": _answering(endpoint),
         "result": None,
     }
+
+
+def _example(served: Sequence[ModelVersion | None], signature: Signature) -> GoldenExample | None:
+    """The first golden example of a version that answers, where one has any."""
+    version = next((v for v in served if v is not None and v.golden_id), None)
+    if version is None or version.golden is None or version.golden.size > MOST_GOLDEN:
+        return None
+    try:
+        found = golden_examples(version, wiring.artifact_store())
+        return parse_golden(list(found), signature)[0]
+    except (ArtifactMissingError, InvalidInputError, OSError, ValueError, IndexError):
+        logger.warning("the golden examples of %s cannot be read", version, exc_info=True)
+        return None
 
 
 def _answering(endpoint: Endpoint) -> list[Server]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.services import create_endpoint
 from control_plane.fleet.models import Server
 from control_plane.ports.inference import InferenceRefusedError, NoAnswerError, TensorData
+from control_plane.registry.models import Artifact, ModelVersion
 from control_plane.wiring import print_config
 from tests.integration.console.conftest import logged_in, physical
 from tests.support.fakes import FakeInference, FakeQueue
@@ -54,6 +56,22 @@ def test_the_panel_offers_what_the_signature_takes(
     assert len(image.read().data) == 256, "what is offered can be sent as it is"
     assert "Send the request" in page.content.decode()
     assert admin.get(try_url(digits)).status_code == 200
+
+
+def test_a_golden_example_is_offered_first(
+    digits: Endpoint, admin: Client, triton: FakeInference
+) -> None:
+    image = [[[[float(i % 7)] * 8 for i in range(8)]], [[[1.0] * 8] * 8]]
+    example = {"inputs": {"image": image}, "outputs": {"logits": [[0.0] * 10] * 2}}
+    sha256, size = wiring.artifact_store().add(BytesIO(json.dumps([example]).encode()))
+    stored = Artifact.objects.create(sha256=sha256, size=size)
+    ModelVersion.objects.filter(number=2).update(golden=stored)
+    [offered] = admin.get(try_url(digits)).context["draft"].inputs
+    assert offered.shape == "2, 1, 8, 8"
+    assert json.loads(offered.data) == image
+    wiring.artifact_store().path(sha256).unlink()
+    [offered] = admin.get(try_url(digits)).context["draft"].inputs
+    assert offered.shape == "1, 1, 8, 8", "without the file there is another one"
 
 
 def test_the_answer_says_who_gave_it(
