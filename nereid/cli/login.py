@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import httpx
 import typer
 
 from nereid import config
 from nereid.cli.app import command
 from nereid.cli.session import Session
 from nereid.client import Client
+from nereid.errors import ProblemError
 
 
 @command(
@@ -33,12 +35,22 @@ def login(session: Session) -> None:
         token = typer.prompt("Token", hide_input=True, err=True)
     address = config.origin(api)
     with Client(address, token, transport=session.transport) as client:
-        models = len(client.models())
+        models = _models(client)
     path = config.write_login(address, token, session.env)
     if session.as_json:
         session.emit({"api": address, "file": str(path), "models": models})
         return
     session.success(f"Logged in to {address}; kept in {path}")
+
+
+def _models(client: Client) -> int:
+    """How many models the token shows; one that is for an endpoint alone shows none."""
+    try:
+        return len(client.models())
+    except ProblemError as error:
+        if error.status != httpx.codes.FORBIDDEN:
+            raise
+        return 0
 
 
 @command("logout", "nereid logout")

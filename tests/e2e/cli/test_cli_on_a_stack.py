@@ -268,6 +268,27 @@ def test_a_login_is_tried_kept_used_and_forgotten(
     assert nereid("models", **alone).returncode == 1
 
 
+def test_a_token_of_one_name_does_its_work_and_no_other(
+    nereid: Nereid, split: str, tmp_path: Path
+) -> None:
+    made = nereid("tokens", "create", "a job's", "--role", "publisher", "--only", MODEL)
+    secret = done(made).strip()
+    assert secret.startswith("nrd_")
+    job = {"NEREID_TOKEN": secret, "XDG_CONFIG_HOME": str(tmp_path)}
+    assert [m["name"] for m in document(nereid("models", "--json", **job))["results"]] == [MODEL]
+    refused = nereid("deploy", split, f"{MODEL}:1=100", **job)
+    assert (refused.returncode, "this token is for publisher" in refused.stderr) == (1, True)
+    other = nereid("push", "digits", SAMPLE / "v1" / "model.onnx", **job)
+    assert (other.returncode, "403" in other.stderr) == (1, True)
+    done(nereid("tokens", "revoke", "a job's"))
+    assert "401" in nereid("models", **job).stderr
+    states = {
+        t["name"]: t["state"] for t in document(nereid("tokens", "list", "--json"))["results"]
+    }
+    assert states["a job's"] == "revoked"
+    assert states["local stack"] == "live"
+
+
 def test_the_sample_leaves_a_persons_policy_alone(serving_stack: ServingStack) -> None:
     from stack.sample import run_sample
 
