@@ -120,6 +120,8 @@ class ModelVersion(models.Model):
 
     class Meta:
         ordering = ("model__name", "-number")
+        # What is not ready is a handful among many, and is asked for again and again.
+        indexes = (models.Index(fields=["state", "-created_at"], name="version_by_state"),)
         permissions = (("publish_code", "Can publish versions that carry code"),)
         constraints = (
             models.UniqueConstraint(fields=["model", "number"], name="version_number_once"),

@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.html import format_html_join
@@ -92,7 +91,7 @@ class ModelAdmin(DeletableAdmin):
     pointers: ClassVar = POINTERS
     list_display = ("name", "latest", "version_count", "owner", "tag_list", "created")
     search_fields = ("name", "description", "owner")
-    list_filter = ("owner",)
+    show_full_result_count = False  # one count of a long list is enough
     ordering = ("name",)
     change_form_outer_before_template = "console/parts/model_page.html"
     actions_detail = ("upload_version",)
@@ -101,24 +100,27 @@ class ModelAdmin(DeletableAdmin):
     empty_text = "A model is a name with numbered versions. Push the first one from a terminal:"
     empty_command = "nereid push digits model.onnx --create"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        # Subqueries, so that a page of a long list counts its own rows only.
-        versions = ModelVersion.objects.filter(model=OuterRef("pk"))
-        counted = versions.order_by().values("model").annotate(held=Count("*")).values("held")
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                highest=Subquery(versions.order_by("-number").values("number")[:1]),
-                versions_held=Coalesce(Subquery(counted), 0),
-            )
-        )
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The page of the list, each row with its newest version and how many it has.
 
-    @display(description="latest", ordering="highest")
+        Asked for the rows of this page alone: as a part of the list's query it would be worked
+        out for every row before them too.
+        """
+        listed = super().get_changelist_instance(request)
+        rows = list(listed.result_list)
+        versions = ModelVersion.objects.filter(model__in=rows).order_by().values("model")
+        counted = versions.annotate(highest=Max("number"), held=Count("*"))
+        figures = {row["model"]: (row["highest"], row["held"]) for row in counted}
+        for row in rows:
+            row.highest, row.versions_held = figures.get(row.pk, (None, 0))
+        listed.result_list = rows
+        return listed
+
+    @display(description="latest")
     def latest(self, model: Any) -> str:
         return f"v{model.highest}" if model.highest else "no version yet"
 
-    @display(description="versions", ordering="versions_held")
+    @display(description="versions")
     def version_count(self, model: Any) -> int:
         return int(model.versions_held)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -37,10 +39,39 @@ from control_plane.domain.registry.frameworks import FRAMEWORKS
 from control_plane.domain.registry.metrics import check_metrics, labelled
 from control_plane.domain.violations import InvalidInputError
 from control_plane.registry.lifecycle import delete_version
-from control_plane.registry.models import ModelVersion, VersionState
+from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
 from control_plane.registry.services import VersionMetadata, add_version
 
 _ARCHIVED_FROM = (VersionState.READY, VersionState.REJECTED)
+
+
+_DIGEST = re.compile(r"[0-9a-fA-F]{6,64}")
+
+
+class FrameworkFilter(admin.SimpleListFilter):
+    """The frameworks there can be; which there are, only a look at every version would tell."""
+
+    title = "framework"
+    parameter_name = "framework__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in FRAMEWORKS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(framework=self.value()) if self.value() else queryset
+
+
+class ProfileFilter(admin.SimpleListFilter):
+    """The serving profiles there are."""
+
+    title = "profile"
+    parameter_name = "profile__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in profile_names()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(profile=self.value()) if self.value() else queryset
 
 
 class VersionForm(forms.ModelForm):
@@ -129,8 +160,10 @@ class ModelVersionAdmin(DeletableAdmin):
         "created",
         "created_by",
     )
-    list_filter = ("state", "framework", "profile", "created_at")
-    search_fields = ("model__name", "filename", "artifact__sha256", "created_by")
+    list_filter = ("state", FrameworkFilter, ProfileFilter, "created_at")
+    search_fields = ("model__name",)
+    search_help_text = "a model's name, or the beginning of a file's sha256"
+    show_full_result_count = False  # one count of a long list is enough
     list_select_related = ("model", "artifact")
     autocomplete_fields = ("model",)
     ordering = ("model__name", "-number")
@@ -165,6 +198,20 @@ class ModelVersionAdmin(DeletableAdmin):
     empty_title = "No versions yet"
     empty_text = "A version is a model file with what it takes and gives. Push one:"
     empty_command = "nereid push digits model.onnx --create"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By model or by file, each through an index: asked for both at once, the database would
+        look at every version there is."""
+        for term in search_term.split():
+            files = Artifact.objects.filter(sha256__startswith=term.lower())
+            if _DIGEST.fullmatch(term) and files.exists():
+                queryset = queryset.filter(artifact__in=files)
+            else:
+                models = Model.objects.filter(name__icontains=term)
+                queryset = queryset.filter(model__in=models)
+        return queryset, False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

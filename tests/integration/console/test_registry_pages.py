@@ -193,3 +193,20 @@ def test_empty_states_say_what_to_do(admin: Client) -> None:
     assert "nereid push digits model.onnx" in page
     assert "No aliases yet" in page
     assert "Nobody has said yet" in page
+
+
+def test_versions_are_found_by_model_and_by_file(digits: Endpoint, admin: Client) -> None:
+    listed = reverse("admin:registry_modelversion_changelist")
+    sha256 = ModelVersion.objects.get(number=2).artifact_id
+    other = Model.objects.create(name="faces")
+    ready_version(other, 1, sample=1)
+
+    def found(**query: str) -> set[str]:
+        return {str(version) for version in admin.get(listed, query).context["cl"].result_list}
+
+    assert found(q="DIGI") == {"digits v1", "digits v2"}
+    assert found(q=sha256[:8]) == {"digits v2"}
+    assert found(q=f"digits {sha256}") == {"digits v2"}
+    assert found(q="faced0") == set()
+    assert found(framework__exact="onnx", q="faces") == {"faces v1"}
+    assert found(profile__exact="throughput") == set()
