@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.db.models import QuerySet
@@ -13,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from control_plane import wiring
+from control_plane.api.conditions import IF_MATCH, EditableView, check_match, unless_known
 from control_plane.api.errors import PreconditionRequiredError
 from control_plane.api.fields import TextField, WholeNumberField
 from control_plane.api.policy_schema import (
@@ -23,11 +23,6 @@ from control_plane.api.policy_schema import (
 )
 from control_plane.api.resource import ResourceView, link, read_body
 from control_plane.domain.access import Kind
-from control_plane.domain.violations import (
-    InvalidInputError,
-    StaleEditError,
-    Violation,
-)
 from control_plane.endpoints.kill import kill
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import (
@@ -40,13 +35,14 @@ from control_plane.endpoints.selectors import (
 from control_plane.endpoints.services import (
     create_endpoint,
     delete_endpoint,
+    locked,
     preview,
     rollback,
     set_policy,
     update_endpoint,
 )
 
-IF_MATCH = OpenApiParameter(
+IF_MATCH_NEEDED = OpenApiParameter(
     "If-Match",
     str,
     OpenApiParameter.HEADER,
@@ -223,11 +219,19 @@ class EndpointsView(ResourceView, ListAPIView[Endpoint]):
         return Response(_document(endpoint), status=201, headers={"Location": location})
 
 
-class EndpointView(ResourceView):
+class EndpointView(EditableView):
     """One endpoint."""
 
     kind = Kind.ENDPOINT
     read_permission = "endpoints.view_endpoint"
+
+    tag_fields = ("name", "created_at", "description", "generation")
+
+    def lock(self, **path: Any) -> object:
+        return locked(path["name"])
+
+    def shown(self, **path: Any) -> dict[str, Any]:
+        return _document(get_endpoint(path["name"]))
 
     @property
     def write_permission(self) -> str:
@@ -239,14 +243,14 @@ class EndpointView(ResourceView):
         """One endpoint with its arms and servers."""
         return Response(_document(get_endpoint(name)))
 
-    @extend_schema(request=EndpointPatch, responses=EndpointSerializer)
+    @extend_schema(request=EndpointPatch, responses=EndpointSerializer, parameters=[IF_MATCH])
     def patch(self, request: Request, name: str) -> Response:
         """Changes the description."""
         body = read_body(EndpointPatch, request)
         endpoint = update_endpoint(name=name, actor=self.actor, **body)
         return Response(_document(endpoint))
 
-    @extend_schema(responses={202: EndpointRemoving})
+    @extend_schema(responses={202: EndpointRemoving}, parameters=[IF_MATCH])
     def delete(self, request: Request, name: str) -> Response:
         """Takes the endpoint off every server."""
         delete_endpoint(name=name, actor=self.actor, queue=wiring.queue(), clock=wiring.clock())
@@ -262,18 +266,17 @@ class PolicyView(ResourceView):
     read_permission = "endpoints.view_endpoint"
     write_permission = "endpoints.change_endpoint"
 
-    @extend_schema(responses={(200, "application/json"): POLICY_REF})
+    @extend_schema(responses={(200, "application/json"): POLICY_REF, 304: None})
     def get(self, request: Request, name: str) -> Response:
         """The policy, with its ETag."""
         endpoint = get_endpoint(name)
-        return Response(
-            endpoint.policy or {"arms": []}, headers={"ETag": f'"{endpoint.generation}"'}
-        )
+        policy = endpoint.policy or {"arms": []}
+        return unless_known(request, f'"{endpoint.generation}"', lambda: Response(policy))
 
     @extend_schema(
         request=POLICY_BODY,
         responses={202: PolicyAccepted},
-        parameters=[IF_MATCH],
+        parameters=[IF_MATCH_NEEDED],
         examples=POLICY_EXAMPLES,
     )
     def put(self, request: Request, name: str) -> Response:
@@ -381,13 +384,5 @@ def _expected(request: Request, endpoint: Endpoint) -> int | None:
     header = request.headers.get("If-Match")
     if header is None:
         raise PreconditionRequiredError
-    if header.strip() == "*":
-        return None
-    tags = [tag.strip() for tag in header.split(",")]
-    if f'"{endpoint.generation}"' in tags:
-        return endpoint.generation
-    if not all(re.fullmatch(r'(W/)?"[^"]*"', tag) for tag in tags):
-        raise InvalidInputError([Violation("", "if_match", f"If-Match {header!r} is no ETag")])
-    raise StaleEditError(
-        f'the policy\'s ETag is "{endpoint.generation}", not {header}: read it again'
-    )
+    check_match(header, f'"{endpoint.generation}"')
+    return None if header.strip() == "*" else endpoint.generation

@@ -11,6 +11,7 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from control_plane.api.conditions import IF_MATCH, EditableView
 from control_plane.api.fields import TextField
 from control_plane.api.pagination import AllowedOrdering
 from control_plane.api.registry_fields import SlaField, TagsField
@@ -19,7 +20,7 @@ from control_plane.api.resource import OnlyVisible, ResourceView, link, read_bod
 from control_plane.domain.access import Kind
 from control_plane.registry.models import Model
 from control_plane.registry.selectors import get_model, shown_models
-from control_plane.registry.services import create_model, delete_model, update_model
+from control_plane.registry.services import create_model, delete_model, locked_model, update_model
 
 
 class ModelSerializer(serializers.ModelSerializer[Model]):
@@ -98,10 +99,17 @@ class ModelsView(ResourceView, ListAPIView[Model]):
         return Response(_document(model.name), status=201, headers={"Location": location})
 
 
-class ModelView(ResourceView):
+class ModelView(EditableView):
     """One model."""
 
     kind = Kind.MODEL
+    tag_fields = ("name", "created_at", "description", "owner", "tags", "sla")
+
+    def lock(self, **path: Any) -> object:
+        return locked_model(path["name"])
+
+    def shown(self, **path: Any) -> dict[str, Any]:
+        return _document(path["name"])
 
     @property
     def write_permission(self) -> str:
@@ -114,13 +122,13 @@ class ModelView(ResourceView):
         """One model."""
         return Response(_document(name))
 
-    @extend_schema(request=ModelPatch, responses=ModelSerializer)
+    @extend_schema(request=ModelPatch, responses=ModelSerializer, parameters=[IF_MATCH])
     def patch(self, request: Request, name: str) -> Response:
         """Changes description, owner, tags or service level (JSON merge patch)."""
         update_model(name=name, actor=self.actor, changes=read_body(ModelPatch, request))
         return Response(_document(name))
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: None}, parameters=[IF_MATCH])
     def delete(self, request: Request, name: str) -> Response:
         """Removes a model without versions."""
         delete_model(name=name, actor=self.actor)

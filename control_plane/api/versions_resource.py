@@ -22,6 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from control_plane import wiring
+from control_plane.api.conditions import IF_MATCH, EditableView, unless_known
 from control_plane.api.fields import TextField, WholeNumberField
 from control_plane.api.pagination import AllowedOrdering, NumberPagination
 from control_plane.api.parsers import StrictJSONParser, parse_json
@@ -31,7 +32,7 @@ from control_plane.api.resource import OnlyVisible, ResourceView, link, read_bod
 from control_plane.domain.access import PUBLISH_CODE, Kind, Target
 from control_plane.domain.signature import read_signature
 from control_plane.domain.violations import InvalidInputError, Violation
-from control_plane.registry.lifecycle import delete_version
+from control_plane.registry.lifecycle import delete_version, locked_version
 from control_plane.registry.models import ModelVersion, Upload
 from control_plane.registry.selectors import get_model, get_version
 from control_plane.registry.services import VersionMetadata, add_version
@@ -227,11 +228,27 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
         )
 
 
-class VersionView(ResourceView):
+class VersionView(EditableView):
     """One version, by its number or by an alias: `3`, `@champion`."""
 
     kind = Kind.MODEL
     read_permission = "registry.view_modelversion"
+    tag_fields = (
+        "model",
+        "version",
+        "created_at",
+        "state",
+        "description",
+        "tags",
+        "metrics",
+        "provenance",
+    )
+
+    def lock(self, **path: Any) -> object:
+        return locked_version(get_version(path["name"], path["number"]).id)
+
+    def shown(self, **path: Any) -> dict[str, Any]:
+        return version_document(get_version(path["name"], path["number"]), self.request)
 
     @property
     def write_permission(self) -> str:
@@ -243,7 +260,12 @@ class VersionView(ResourceView):
         """One version."""
         return Response(version_document(get_version(name, number), request))
 
-    @extend_schema(request=VersionPatch, responses=VersionSerializer, examples=PATCH_EXAMPLES)
+    @extend_schema(
+        request=VersionPatch,
+        responses=VersionSerializer,
+        examples=PATCH_EXAMPLES,
+        parameters=[IF_MATCH],
+    )
     def patch(self, request: Request, name: str, number: str) -> Response:
         """Changes the description, and adds tags, metrics and provenance (JSON merge patch).
 
@@ -254,7 +276,7 @@ class VersionView(ResourceView):
         version = update_version(version_id=version_id, actor=self.actor, changes=changes)
         return Response(version_document(version, request))
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: None}, parameters=[IF_MATCH])
     def delete(self, request: Request, name: str, number: str) -> Response:
         """Removes a version that no revision uses and no alias points to."""
         version_id = get_version(name, number).id
@@ -268,15 +290,19 @@ class DownloadView(ResourceView):
     kind = Kind.MODEL
     read_permission = "registry.view_modelversion"
 
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
-    def get(self, request: Request, name: str, number: str) -> FileResponse:
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, 304: None})
+    def get(self, request: Request, name: str, number: str) -> Any:
         """The model file, as it was uploaded."""
         version = get_version(name, number)
-        path = wiring.artifact_store().path(version.artifact_id)
-        response = FileResponse(path.open("rb"), as_attachment=True, filename=version.filename)
-        digest = base64.b64encode(bytes.fromhex(version.artifact_id)).decode()
-        response["Digest"] = f"sha-256={digest}"  # RFC 3230: base64, not hex
-        return response
+        return unless_known(request, f'"{version.artifact_id}"', lambda: _file(version))
+
+
+def _file(version: ModelVersion) -> FileResponse:
+    path = wiring.artifact_store().path(version.artifact_id)
+    response = FileResponse(path.open("rb"), as_attachment=True, filename=version.filename)
+    digest = base64.b64encode(bytes.fromhex(version.artifact_id)).decode()
+    response["Digest"] = f"sha-256={digest}"  # RFC 3230: base64, not hex
+    return response
 
 
 def with_places(versions: list[ModelVersion]) -> list[ModelVersion]:
