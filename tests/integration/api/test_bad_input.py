@@ -215,7 +215,7 @@ def test_bodies_are_json(digits: Api) -> None:
     form = "application/x-www-form-urlencoded"
     problem(raw(digits, "post", "models/", "name=m", form), 415)
     problem(raw(digits, "post", "endpoints/digits/plan/", "arms=1", form), 415)
-    problem(raw(digits, "post", "models/digits/versions/", "{}"), 415)
+    problem(raw(digits, "post", "models/digits/versions/", "source=x", form), 415)
 
 
 def test_a_host_that_is_not_ours(db: None) -> None:
