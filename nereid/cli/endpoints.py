@@ -10,6 +10,7 @@ from rich.text import Text
 from nereid.cli import render
 from nereid.cli.app import command
 from nereid.cli.session import Session
+from nereid.cli.watching import WatchOption, drawn
 from nereid.drawing import BAD, split_bar
 from nereid.resources import Endpoint, Revision
 
@@ -25,8 +26,13 @@ def endpoints(
     name: Annotated[
         str | None, typer.Argument(help="Show this endpoint in full.", metavar="[NAME]")
     ] = None,
+    watch: WatchOption = False,
 ) -> None:
     """List the endpoints with how their traffic is split, or show one."""
+    drawn(session, lambda on: _draw(on, name), watch)
+
+
+def _draw(session: Session, name: str | None) -> None:
     with session.client() as client:
         if name:
             endpoint = client.endpoint(name)

@@ -22,6 +22,7 @@ from rich.text import Text
 from nereid.cli import render
 from nereid.cli.app import command
 from nereid.cli.session import REFUSED, Session
+from nereid.cli.watching import WatchOption, drawn
 from nereid.client import Client
 from nereid.drawing import SERIES
 from nereid.errors import NereidError, ProblemError
@@ -50,20 +51,26 @@ def models(
     alias: Annotated[
         str | None, typer.Option("--alias", help="That have this alias, such as champion.")
     ] = None,
+    watch: WatchOption = False,
 ) -> None:
     """List the models, or show one with its aliases, versions, and where each serves."""
-    if name and (search or tag or owner or alias):
+    filters = {"search": search, "tag": tag, "owner": owner, "alias": alias}
+    if name and any(filters.values()):
         raise typer.BadParameter("one model by its name, or those that fit: not both")
+    drawn(session, lambda on: _draw(on, name, filters), watch)
+
+
+def _draw(session: Session, name: str | None, filters: dict[str, str | None]) -> None:
     with session.client() as client:
         if name:
             _show(session, client.model(name), client.versions(name))
             return
-        found = client.models(search=search, tag=tag, owner=owner, alias=alias)
+        found = client.models(**filters)
     if session.as_json:
         session.emit({"results": [model.raw for model in found]})
         return
     if not found:
-        if search or tag or owner or alias:
+        if any(filters.values()):
             session.note("No model fits. `nereid models` shows all.")
         else:
             session.note("No models yet. `nereid push NAME FILE --create` makes the first.")

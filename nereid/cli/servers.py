@@ -11,14 +11,20 @@ from nereid.administration import Server
 from nereid.cli import render
 from nereid.cli.app import command
 from nereid.cli.session import Session
+from nereid.cli.watching import WatchOption, drawn
 
 
 @command("servers", "nereid servers", "nereid servers local", "nereid servers --json")
 def servers(
     session: Session,
     name: Annotated[str | None, typer.Argument(help="Only this server.", metavar="[NAME]")] = None,
+    watch: WatchOption = False,
 ) -> None:
     """Show the Tritons and what each one holds."""
+    drawn(session, lambda on: _draw(on, name), watch)
+
+
+def _draw(session: Session, name: str | None) -> None:
     with session.client() as client:
         found = [client.server(name)] if name else client.servers()
     if session.as_json:
