@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 
 from nereid.cli import render
 from nereid.cli.app import command, listing
+from nereid.cli.completing import endpoint_names
 from nereid.cli.session import REFUSED, Session
 from nereid.resources import Revision
 from nereid.times import FORMS, is_distance, moment
@@ -88,7 +89,10 @@ def audit(
 )
 def at(
     session: Session,
-    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="The public name.")],
+    endpoint: Annotated[
+        str,
+        typer.Argument(metavar="ENDPOINT", help="The public name.", autocompletion=endpoint_names),
+    ],
     time: Annotated[str, typer.Argument(metavar="TIME", help=FORMS)],
 ) -> None:
     """Say what served an endpoint at a time, also one that is gone.

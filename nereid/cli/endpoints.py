@@ -9,6 +9,7 @@ from rich.text import Text
 
 from nereid.cli import render
 from nereid.cli.app import command
+from nereid.cli.completing import endpoint_names
 from nereid.cli.session import Session
 from nereid.cli.watching import WatchOption, drawn
 from nereid.drawing import BAD, split_bar
@@ -24,7 +25,10 @@ LIST_BAR = 20
 def endpoints(
     session: Session,
     name: Annotated[
-        str | None, typer.Argument(help="Show this endpoint in full.", metavar="[NAME]")
+        str | None,
+        typer.Argument(
+            help="Show this endpoint in full.", metavar="[NAME]", autocompletion=endpoint_names
+        ),
     ] = None,
     watch: WatchOption = False,
 ) -> None:

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from nereid.cli import render
 from nereid.cli.app import command
+from nereid.cli.completing import model_names
 from nereid.cli.session import REFUSED, Session
 from nereid.cli.watching import WatchOption, drawn
 from nereid.client import Client
@@ -39,7 +40,10 @@ from nereid.resources import Model, Version
 def models(
     session: Session,
     name: Annotated[
-        str | None, typer.Argument(help="Show this model and its versions.", metavar="[NAME]")
+        str | None,
+        typer.Argument(
+            help="Show this model and its versions.", metavar="[NAME]", autocompletion=model_names
+        ),
     ] = None,
     search: Annotated[
         str | None, typer.Option("--search", help="In name, description and owner.")

@@ -10,6 +10,7 @@ from rich.text import Text
 from nereid.administration import Server
 from nereid.cli import render
 from nereid.cli.app import command
+from nereid.cli.completing import server_names
 from nereid.cli.session import Session
 from nereid.cli.watching import WatchOption, drawn
 
@@ -17,7 +18,10 @@ from nereid.cli.watching import WatchOption, drawn
 @command("servers", "nereid servers", "nereid servers local", "nereid servers --json")
 def servers(
     session: Session,
-    name: Annotated[str | None, typer.Argument(help="Only this server.", metavar="[NAME]")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Only this server.", metavar="[NAME]", autocompletion=server_names),
+    ] = None,
     watch: WatchOption = False,
 ) -> None:
     """Show the Tritons and what each one holds."""

@@ -14,6 +14,7 @@ import typer
 
 from nereid.cli import render
 from nereid.cli.app import command
+from nereid.cli.completing import endpoint_names
 from nereid.cli.following import follow
 from nereid.cli.session import REFUSED, Session
 from nereid.client import Client
@@ -28,7 +29,10 @@ ArmsArgument = Annotated[
         help="What serves, and its share. One may go without a share: it takes what is left.",
     ),
 ]
-EndpointArgument = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The public name.")]
+EndpointArgument = Annotated[
+    str,
+    typer.Argument(metavar="ENDPOINT", help="The public name.", autocompletion=endpoint_names),
+]
 PrimaryOption = Annotated[
     str | None,
     typer.Option(

@@ -1,0 +1,38 @@
+"""Names for the shell's completion, asked of the server; quietly nothing where it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import httpx
+
+from nereid.cli.session import Session
+from nereid.client import Client
+from nereid.errors import NereidError
+from nereid.retries import NEVER
+
+
+def endpoint_names(incomplete: str) -> list[str]:
+    """The endpoints whose name begins so."""
+    return _names(incomplete, lambda client: (e.name for e in client.endpoints()))
+
+
+def model_names(incomplete: str) -> list[str]:
+    """The models whose name begins so."""
+    return _names(incomplete, lambda client: (m.name for m in client.models(search=incomplete)))
+
+
+def server_names(incomplete: str) -> list[str]:
+    """The servers whose name begins so."""
+    return _names(incomplete, lambda client: (s.name for s in client.servers()))
+
+
+def _names(incomplete: str, look: Callable[[Client], Iterable[str]]) -> list[str]:
+    session = Session()
+    try:
+        found = session.credentials()
+        # Whoever presses Tab does not wait: one attempt.
+        with Client(found.api, found.token, retry=NEVER, transport=session.transport) as client:
+            return sorted(name for name in look(client) if name.startswith(incomplete))
+    except (NereidError, httpx.HTTPError, OSError):
+        return []
