@@ -14,6 +14,7 @@ from control_plane.adapters.inspection import SandboxInspector
 from control_plane.adapters.partial_files import PartialFiles
 from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
 from control_plane.adapters.repository import DiskRepository
+from control_plane.adapters.sources import FsspecSources
 from control_plane.adapters.triton.control import HttpTritonControl
 from control_plane.adapters.triton.inference import HttpTritonInference
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
@@ -28,6 +29,7 @@ from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import ServingPlaces
+from control_plane.ports.sources import Sources
 from control_plane.ports.triton import TritonControl, TritonMetrics
 from control_plane.registry.uploads import Quota
 from control_plane.telemetry.store import TelemetryStore
@@ -78,6 +80,10 @@ def artifact_store() -> ArtifactStore:
 
 def partial_files() -> PartialFiles:
     return PartialFiles(settings.NEREID_ARTIFACTS / "uploads")
+
+
+def sources() -> Sources:
+    return FsspecSources(settings.NEREID_SOURCE_ROOTS, settings.NEREID_S3_ENDPOINT)
 
 
 def upload_quota() -> Quota:

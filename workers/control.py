@@ -25,7 +25,9 @@ def main(arguments: list[str]) -> int:
     """Runs until it is told to stop."""
     parser = argparse.ArgumentParser(prog="python -m workers.control", description=__doc__)
     parser.add_argument("--threads", type=int, default=4, help="reconciles at once")
-    parser.add_argument("--validations", type=int, default=1, help="uploads loaded at once")
+    parser.add_argument(
+        "--validations", type=int, default=2, help="uploads loaded, or files fetched, at once"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     stopping = threading.Event()

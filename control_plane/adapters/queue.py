@@ -33,6 +33,9 @@ class CeleryQueue:
     def validate(self, *, version_id: UUID) -> None:
         self._send("registry.validate", VALIDATION_QUEUE, {"version_id": str(version_id)})
 
+    def fetch(self, *, version_id: UUID) -> None:
+        self._send("registry.fetch", VALIDATION_QUEUE, {"version_id": str(version_id)})
+
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         self._send(
             f"node.{verb}",

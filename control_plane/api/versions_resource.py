@@ -31,7 +31,8 @@ from control_plane.api.registry_filters import DeclaredFilters, VersionFilter
 from control_plane.api.resource import OnlyVisible, ResourceView, link, read_body, read_object
 from control_plane.domain.access import PUBLISH_CODE, Kind, Target
 from control_plane.domain.signature import read_signature
-from control_plane.domain.violations import InvalidInputError, Violation
+from control_plane.domain.violations import ConflictError, InvalidInputError, Violation
+from control_plane.registry.fetching import add_from_source
 from control_plane.registry.lifecycle import delete_version, locked_version
 from control_plane.registry.models import ModelVersion, Upload
 from control_plane.registry.selectors import get_model, get_version
@@ -79,6 +80,7 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
             "framework",
             "profile",
             "artifact",
+            "source",
             "signature",
             "code",
             "golden",
@@ -92,8 +94,10 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
     def get_aliases(self, version: ModelVersion) -> list[str]:
         return [alias.name for alias in version.aliases.all()]
 
-    def get_artifact(self, version: ModelVersion) -> dict[str, Any]:
+    def get_artifact(self, version: ModelVersion) -> dict[str, Any] | None:
         artifact = version.artifact
+        if artifact is None:  # its file is on its way
+            return None
         return {"sha256": artifact.sha256, "size": artifact.size, "filename": version.filename}
 
     def get_status_url(self, version: ModelVersion) -> str:
@@ -128,7 +132,7 @@ class VersionMetadataSerializer(serializers.Serializer[Any]):
 class VersionFromSource(VersionMetadataSerializer):
     """A version whose file is here already: the metadata's fields, and where the file is."""
 
-    source = TextField(help_text="`upload:<id>`")
+    source = TextField(max_length=1024, help_text="`upload:<id>`, `file:///…` or `s3://bucket/key`")
     filename = TextField(required=False, allow_blank=True, default="", max_length=255)
 
 
@@ -189,7 +193,8 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
     )
     def post(self, request: Request, name: str) -> Response:
         """Adds a version: the file as the part `artifact` with the JSON part `metadata`, or JSON
-        alone with the `source` of the file (`upload:<id>` of a finished upload)."""
+        alone with its `source`: `upload:<id>` of a finished upload, or an address below a root
+        that is allowed here, from which a worker fetches it."""
         get_model(name)
         _check_size(request)
         with ExitStack() as stack:
@@ -200,6 +205,8 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
                 values = read_body(VersionFromSource, request)
                 source, given = values.pop("source"), values.pop("filename")
                 metadata = _version_metadata(values)
+                if not source.startswith("upload:"):
+                    return self._fetched(name, source, given, metadata)
                 upload, stream = stack.enter_context(self._finished(source))
                 filename = given or upload.filename
                 if upload.sha256 and metadata.sha256 is None:
@@ -213,18 +220,34 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
                 store=wiring.artifact_store(),
                 inspector=wiring.inspector(),
                 queue=wiring.queue(),
-                may_publish_code=request.user.has_perm(PUBLISH_CODE, Target(Kind.MODEL, name)),
+                may_publish_code=self._may_publish_code(name),
             )
         body = version_document(version, request)
         return Response(body, status=202, headers={"Location": body["status_url"]})
 
+    def _fetched(
+        self, name: str, source: str, filename: str, metadata: VersionMetadata
+    ) -> Response:
+        version = add_from_source(
+            model_name=name,
+            source=source,
+            filename=filename,
+            metadata=metadata,
+            actor=self.actor,
+            sources=wiring.sources(),
+            queue=wiring.queue(),
+            may_publish_code=self._may_publish_code(name),
+        )
+        body = version_document(version, self.request)
+        return Response(body, status=202, headers={"Location": body["status_url"]})
+
+    def _may_publish_code(self, name: str) -> bool:
+        return bool(self.request.user.has_perm(PUBLISH_CODE, Target(Kind.MODEL, name)))
+
     def _finished(self, source: str) -> AbstractContextManager[tuple[Upload, BinaryIO]]:
-        scheme, _, rest = source.partition(":")
-        if scheme != "upload":
-            detail = f"{source[:200]!r}: a source is upload:<id>, of a finished upload"
-            raise InvalidInputError([Violation("/source", "unsupported", detail)])
+        upload_id = source.removeprefix("upload:")
         return finished_upload(
-            rest, owner=self.actor, files=wiring.partial_files(), clock=wiring.clock()
+            upload_id, owner=self.actor, files=wiring.partial_files(), clock=wiring.clock()
         )
 
 
@@ -294,6 +317,8 @@ class DownloadView(ResourceView):
     def get(self, request: Request, name: str, number: str) -> Any:
         """The model file, as it was uploaded."""
         version = get_version(name, number)
+        if version.artifact_id is None:
+            raise ConflictError(f"{version} has no file: it is {version.state}")
         return unless_known(request, f'"{version.artifact_id}"', lambda: _file(version))
 
 

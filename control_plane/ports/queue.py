@@ -17,6 +17,10 @@ class Queue(Protocol):
         """Asks a worker to validate an uploaded version."""
         ...
 
+    def fetch(self, *, version_id: UUID) -> None:
+        """Asks a worker to fetch a version's file from its source."""
+        ...
+
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         """Sends a command to a node: prepare, switch, retire or remove.
 

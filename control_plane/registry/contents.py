@@ -20,7 +20,7 @@ from control_plane.ports.inspection import (
     ModelInspector,
     SandboxUnavailableError,
 )
-from control_plane.ports.repository import ArtifactStore
+from control_plane.ports.repository import ArtifactMissingError, ArtifactStore
 from control_plane.registry.artifacts import Intake
 from control_plane.registry.models import ModelVersion
 
@@ -116,6 +116,8 @@ def placed_files(version: ModelVersion, store: ArtifactStore) -> dict[str, Path]
     """
     named = {file.path: file.artifact_id for file in version.files.all()}
     if not named:
+        if version.artifact_id is None:
+            raise ArtifactMissingError(f"{version} has no file")
         named = {MAIN_FILES[version.framework][0]: version.artifact_id}
     return {path: store.path(sha256) for path, sha256 in named.items()}
 

@@ -71,6 +71,8 @@ def unarchive_version(
         if present != VersionState.ARCHIVED:
             moved(str_of(version), present, VersionState.VALIDATING, "")
             raise ConflictError(f"{str_of(version)} is {present}, not archived")
+        if version.artifact_id is None:
+            raise ConflictError(f"{str_of(version)} has no file: it could not be fetched")
         words = reason.strip() or f"brought back by {actor}"
         step = moved(str_of(version), present, VersionState.VALIDATING, words)
         version.validating_since, version.validation_attempts = None, 0

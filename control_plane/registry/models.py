@@ -89,7 +89,15 @@ class ModelVersion(models.Model):
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     framework = models.CharField(max_length=32)
-    artifact = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="versions")
+    artifact = models.ForeignKey(
+        Artifact, on_delete=models.PROTECT, related_name="versions", null=True, blank=True
+    )
+    source = models.CharField(
+        max_length=1024, blank=True, help_text="where its file was fetched from"
+    )
+    pending = models.JSONField(
+        null=True, blank=True, editable=False, help_text="what was said of a file on its way"
+    )
     filename = models.CharField(max_length=255)
     profile = models.CharField(max_length=63)
     state = models.CharField(max_length=16, choices=STATES, default=VersionState.VALIDATING)
@@ -132,6 +140,11 @@ class ModelVersion(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(state="ready") | models.Q(signature__isnull=False),
                 name="version_ready_has_signature",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state__in=["validating", "ready"])
+                | models.Q(artifact__isnull=False),
+                name="version_checked_has_artifact",
             ),
             models.CheckConstraint(
                 condition=models.Q(state__in=[state.value for state in VersionState]),

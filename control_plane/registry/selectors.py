@@ -111,7 +111,7 @@ def version_spec(version: ModelVersion) -> VersionSpec:
         model=version.model.name,
         number=version.number,
         framework=version.framework,
-        sha256=version.artifact_id,
+        sha256=version.artifact_id or "",
         signature=Signature.from_document(version.signature),
         profile=profile,
         profile_error=profile_error,

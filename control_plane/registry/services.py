@@ -199,7 +199,7 @@ def add_version(
         ConflictError: the number is taken, or there is none after the highest.
     """
     model = get_model(model_name)
-    _check_metadata(metadata)
+    check_metadata(metadata)
     if not may_publish_code and always_code(metadata.framework):
         raise code_refusal(f"models of the framework {metadata.framework}")
     with intake(store) as files:
@@ -209,7 +209,7 @@ def add_version(
         with transaction.atomic():
             # Uploads of one model take their numbers one after the other.
             locked_model(model_name)
-            number = _number(model, metadata.number)
+            number = next_number(model, metadata.number)
             files.claim()
             version = _create_version(model, number, content, filename, metadata, actor)
             # Robust: the version stands, and the sweep asks when the broker is back.
@@ -230,7 +230,7 @@ def _create_version(
         number=number,
         framework=metadata.framework,
         artifact_id=content.sha256,
-        filename=_plain_filename(filename),
+        filename=plain_filename(filename),
         profile=metadata.profile,
         signature=content.signature.to_document(),
         code=list(content.code),
@@ -274,18 +274,18 @@ def record_version(
 def essence(version: ModelVersion) -> dict[str, str]:
     """What the audit record keeps of a version that comes or goes."""
     return {
-        "sha256": version.artifact_id,
+        "sha256": version.artifact_id or "",
         "framework": version.framework,
         "profile": version.profile,
     }
 
 
-def _plain_filename(filename: str) -> str:
+def plain_filename(filename: str) -> str:
     name = "".join(c for c in PurePosixPath(filename).name if c.isprintable())
     return name[:255] or "model.onnx"
 
 
-def _check_metadata(metadata: VersionMetadata) -> None:
+def check_metadata(metadata: VersionMetadata) -> None:
     found = []
     if metadata.framework not in FRAMEWORKS:
         detail = f"{metadata.framework[:80]!r}: this server takes {', '.join(FRAMEWORKS)}"
@@ -305,7 +305,7 @@ def _check_metadata(metadata: VersionMetadata) -> None:
     check_texts({"description": metadata.description, "tags": metadata.tags})
 
 
-def _number(model: Model, wanted: int | None) -> int:
+def next_number(model: Model, wanted: int | None) -> int:
     if wanted is None:
         highest: int = model.versions.aggregate(highest=Max("number"))["highest"] or 0
         if highest >= MAX_VERSION:

@@ -47,6 +47,7 @@ class FakeQueue:
     def __init__(self) -> None:
         self.reconciles: list[UUID] = []
         self.validations: list[UUID] = []
+        self.fetches: list[UUID] = []
         self.commands: list[tuple[str, str, int]] = []
 
     def reconcile(self, *, endpoint_id: UUID) -> None:
@@ -54,6 +55,9 @@ class FakeQueue:
 
     def validate(self, *, version_id: UUID) -> None:
         self.validations.append(version_id)
+
+    def fetch(self, *, version_id: UUID) -> None:
+        self.fetches.append(version_id)
 
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         self.commands.append((server, verb, generation))

@@ -11,6 +11,7 @@ from celery.signals import worker_ready
 from control_plane import wiring
 from control_plane.adapters.queue import VALIDATION_QUEUE
 from control_plane.registry.collection import collect_artifacts
+from control_plane.registry.fetching import fetch_version, release_fetches, sweep_fetches
 from control_plane.registry.uploads import sweep_uploads
 from control_plane.registry.validation import (
     release_claims,
@@ -24,6 +25,7 @@ def take_up_what_was_left(sender: Any, **_: Any) -> None:
     """A validation worker begins with what its killed predecessor was at."""
     if VALIDATION_QUEUE in sender.app.amqp.queues.consume_from:
         release_claims(queue=wiring.queue())
+        release_fetches(queue=wiring.queue())
 
 
 @shared_task(name="registry.validate")
@@ -37,10 +39,24 @@ def validate(*, version_id: str) -> None:
     )
 
 
+@shared_task(name="registry.fetch")
+def fetch(*, version_id: str) -> None:
+    """Fetches one version's file from its source."""
+    fetch_version(
+        version_id=UUID(version_id),
+        sources=wiring.sources(),
+        store=wiring.artifact_store(),
+        inspector=wiring.inspector(),
+        clock=wiring.clock(),
+        queue=wiring.queue(),
+    )
+
+
 @shared_task(name="registry.sweep")
 def sweep() -> None:
     """Finds the versions whose validation was lost."""
     sweep_validations(clock=wiring.clock(), queue=wiring.queue())
+    sweep_fetches(clock=wiring.clock(), queue=wiring.queue())
 
 
 @shared_task(name="registry.collect")

@@ -236,7 +236,7 @@ class ModelVersionAdmin(DeletableAdmin):
 
     @display(description="size", ordering="artifact__size")
     def file_size(self, version: ModelVersion) -> str:
-        return words.size(version.artifact.size)
+        return words.size(version.artifact.size) if version.artifact else "on its way"
 
     @display(description="metrics")
     def metric_list(self, version: ModelVersion) -> SafeString | str:
@@ -257,6 +257,8 @@ class ModelVersionAdmin(DeletableAdmin):
 
     @display(description="artifact")
     def artifact_link(self, version: ModelVersion) -> SafeString | str:
+        if version.artifact is None:
+            return version.source
         return link(version.artifact, mono(f"sha256:{version.artifact_id}"))
 
     @display(description="file")

@@ -87,6 +87,9 @@ class World:
     def validate(self, *, version_id: UUID) -> None:
         raise AssertionError("nothing is uploaded here")
 
+    def fetch(self, *, version_id: UUID) -> None:
+        raise AssertionError("nothing is fetched here")
+
     def command(self, **kwargs: Any) -> None:
         self.messages.append(Message(kwargs.pop("verb"), kwargs))
 

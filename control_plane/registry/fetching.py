@@ -1,0 +1,261 @@
+"""Versions whose file lies elsewhere: named at once, fetched by a worker."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+
+from control_plane.domain.registry.frameworks import always_code
+from control_plane.domain.signature import Signature
+from control_plane.domain.violations import (
+    ConflictError,
+    InvalidInputError,
+    NotAllowedError,
+    Violation,
+)
+from control_plane.ports.clock import Clock
+from control_plane.ports.inspection import ModelInspector, SandboxUnavailableError
+from control_plane.ports.queue import Queue
+from control_plane.ports.repository import ArtifactStore
+from control_plane.ports.sources import Found, SourceFailedError, SourceRefusedError, Sources
+from control_plane.registry.artifacts import intake
+from control_plane.registry.contents import Content, code_refusal, take_in
+from control_plane.registry.models import ModelVersion, VersionFile, VersionState
+from control_plane.registry.selectors import get_model
+from control_plane.registry.services import (
+    VersionMetadata,
+    check_metadata,
+    essence,
+    locked_model,
+    next_number,
+    plain_filename,
+    record_version,
+)
+
+PATIENCE = timedelta(seconds=30)
+CLAIM_EXPIRY = timedelta(minutes=15)
+"""Above the longest inspection: until then a fetch is its worker's."""
+
+MAX_ATTEMPTS = 3
+TELL_EVERY_S = 1.0
+
+
+def add_from_source(
+    *,
+    model_name: str,
+    source: str,
+    filename: str,
+    metadata: VersionMetadata,
+    actor: str,
+    sources: Sources,
+    queue: Queue,
+    may_publish_code: bool = False,
+) -> ModelVersion:
+    """Adds the version in state `uploading`; a worker fetches its file.
+
+    Raises:
+        NotFoundError: there is no such model.
+        InvalidInputError: the metadata is not usable, or nothing may be fetched from there.
+        NotAllowedError: it can carry code, and the caller may not publish that.
+        ConflictError: the number is taken, or there is none after the highest.
+    """
+    model = get_model(model_name)
+    check_metadata(metadata)
+    if not may_publish_code and always_code(metadata.framework):
+        raise code_refusal(f"models of the framework {metadata.framework}")
+    try:
+        sources.check(source)
+    except SourceRefusedError as error:
+        raise InvalidInputError([Violation("/source", "refused", str(error))]) from error
+    with transaction.atomic():
+        locked_model(model_name)
+        version = ModelVersion.objects.create(
+            model=model,
+            number=next_number(model, metadata.number),
+            framework=metadata.framework,
+            filename=plain_filename(filename or source),
+            profile=metadata.profile,
+            state=VersionState.UPLOADING,
+            state_reason="waiting for a worker to fetch it",
+            source=source,
+            pending={
+                "sha256": metadata.sha256,
+                "signature": metadata.signature.to_document() if metadata.signature else None,
+                "golden": list(metadata.golden),
+                "may_publish_code": may_publish_code,
+            },
+            description=metadata.description,
+            tags=dict(metadata.tags),
+            metrics=dict(metadata.metrics),
+            provenance=dict(metadata.provenance),
+            created_by=actor,
+        )
+        record_version(
+            version, "version.create", actor, after={**essence(version), "source": source}
+        )
+        transaction.on_commit(lambda: queue.fetch(version_id=version.id), robust=True)
+    return version
+
+
+def fetch_version(
+    *,
+    version_id: UUID,
+    sources: Sources,
+    store: ArtifactStore,
+    inspector: ModelInspector,
+    clock: Clock,
+    queue: Queue,
+) -> None:
+    """Fetches a version's file and looks into it; safe to repeat, one worker at a time."""
+    taken = (
+        _unclaimed(clock.now())
+        .filter(id=version_id)
+        .update(validating_since=clock.now(), validation_attempts=F("validation_attempts") + 1)
+    )
+    if not taken:
+        return
+    version = ModelVersion.objects.select_related("model").get(id=version_id)
+    said = _Pending.of(version)
+    try:
+        with sources.open(version.source) as found, intake(store) as files:
+            stream: Any = _Told(found, version)
+            content = take_in(
+                files, stream, said, inspector=inspector, may_publish_code=said.may_publish_code
+            )
+            with transaction.atomic():
+                files.claim()
+                _arrived(version, content, queue)
+    except (InvalidInputError, NotAllowedError, SourceRefusedError) as error:
+        _rejected(version, str(error))
+    except (SourceFailedError, SandboxUnavailableError, ConflictError, OSError) as error:
+        _failed(version, str(error))
+
+
+def release_fetches(*, queue: Queue) -> int:
+    """Asks again for every fetch under way; for a worker's start, whose predecessor was killed."""
+    claimed = ModelVersion.objects.filter(state=VersionState.UPLOADING).exclude(
+        validating_since=None
+    )
+    ids = list(claimed.values_list("id", flat=True))
+    claimed.filter(id__in=ids).update(validating_since=None)
+    for version_id in ids:
+        queue.fetch(version_id=version_id)
+    return len(ids)
+
+
+def sweep_fetches(*, clock: Clock, queue: Queue) -> int:
+    """Asks again for fetches that nobody is at; returns how many."""
+    now = clock.now()
+    ids = list(_unclaimed(now).filter(created_at__lt=now - PATIENCE).values_list("id", flat=True))
+    for version_id in ids:
+        queue.fetch(version_id=version_id)
+    return len(ids)
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """What the uploader said, kept until the file is here."""
+
+    framework: str
+    sha256: str | None
+    profile: str
+    signature: Signature | None
+    golden: tuple[Any, ...]
+    may_publish_code: bool
+
+    @classmethod
+    def of(cls, version: ModelVersion) -> _Pending:
+        said = version.pending or {}
+        signature = said.get("signature")
+        return cls(
+            framework=version.framework,
+            sha256=said.get("sha256"),
+            profile=version.profile,
+            signature=Signature.from_document(signature) if signature else None,
+            golden=tuple(said.get("golden") or ()),
+            may_publish_code=bool(said.get("may_publish_code")),
+        )
+
+
+class _Told(io.RawIOBase):
+    """A stream that tells, now and then, how far it is, as the version's reason."""
+
+    def __init__(self, found: Found, version: ModelVersion) -> None:
+        self._found = found
+        self._version = version
+        self._read = 0
+        self._told = 0.0
+
+    def read(self, size: int = -1, /) -> bytes:
+        chunk = self._found.stream.read(size)
+        self._read += len(chunk)
+        if time.monotonic() - self._told >= TELL_EVERY_S:
+            self._told = time.monotonic()
+            reason = f"fetching it: {_megabytes(self._read)} of {_megabytes(self._found.size)} MB"
+            if not _claimed(self._version).update(state_reason=reason):
+                raise SourceFailedError("the version is gone, or somebody else fetches it")
+        return chunk
+
+
+def _arrived(version: ModelVersion, content: Content, queue: Queue) -> None:
+    changed = _claimed(version).update(
+        artifact_id=content.sha256,
+        signature=content.signature.to_document(),
+        code=list(content.code),
+        golden_id=content.golden_sha256,
+        state=VersionState.VALIDATING,
+        state_reason="",
+        validating_since=None,
+        validation_attempts=0,
+        pending=None,
+    )
+    if not changed:
+        raise ConflictError("the version is gone, or somebody else fetched it")
+    VersionFile.objects.bulk_create(
+        VersionFile(version=version, path=path, artifact_id=sha256)
+        for path, sha256 in content.files.items()
+    )
+    record_version(version, "version.fetch", "nereid", after={"sha256": content.sha256})
+    transaction.on_commit(lambda: queue.validate(version_id=version.id), robust=True)
+
+
+def _rejected(version: ModelVersion, reason: str) -> None:
+    with transaction.atomic():
+        changed = _claimed(version).update(
+            state=VersionState.REJECTED, state_reason=reason, validating_since=None, pending=None
+        )
+        if changed:
+            record_version(version, "version.rejected", "nereid", reason=reason)
+
+
+def _failed(version: ModelVersion, problem: str) -> None:
+    attempts = version.validation_attempts
+    if attempts >= MAX_ATTEMPTS:
+        _rejected(version, f"it could not be fetched in {attempts} attempts, the last: {problem}")
+        return
+    reason = f"attempt {attempts} of {MAX_ATTEMPTS} to fetch it came to nothing: {problem}"
+    _claimed(version).update(validating_since=None, state_reason=reason)
+
+
+def _unclaimed(now: datetime) -> QuerySet[ModelVersion]:
+    free = Q(validating_since=None) | Q(validating_since__lt=now - CLAIM_EXPIRY)
+    return ModelVersion.objects.filter(free, state=VersionState.UPLOADING)
+
+
+def _claimed(version: ModelVersion) -> QuerySet[ModelVersion]:
+    return ModelVersion.objects.filter(
+        id=version.id,
+        state=VersionState.UPLOADING,
+        validating_since=version.validating_since,
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f}"
