@@ -317,15 +317,16 @@ class DownloadView(ResourceView):
     def get(self, request: Request, name: str, number: str) -> Any:
         """The model file, as it was uploaded."""
         version = get_version(name, number)
-        if version.artifact_id is None:
+        sha256 = version.artifact_id
+        if sha256 is None:
             raise ConflictError(f"{version} has no file: it is {version.state}")
-        return unless_known(request, f'"{version.artifact_id}"', lambda: _file(version))
+        return unless_known(request, f'"{sha256}"', lambda: _file(version, sha256))
 
 
-def _file(version: ModelVersion) -> FileResponse:
-    path = wiring.artifact_store().path(version.artifact_id)
+def _file(version: ModelVersion, sha256: str) -> FileResponse:
+    path = wiring.artifact_store().path(sha256)
     response = FileResponse(path.open("rb"), as_attachment=True, filename=version.filename)
-    digest = base64.b64encode(bytes.fromhex(version.artifact_id)).decode()
+    digest = base64.b64encode(bytes.fromhex(sha256)).decode()
     response["Digest"] = f"sha-256={digest}"  # RFC 3230: base64, not hex
     return response
 
