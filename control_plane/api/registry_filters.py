@@ -26,7 +26,8 @@ _MOST = 10
 
 
 class DeclaredFilters(DjangoFilterBackend):
-    """The view's `filterset_class`; a parameter that is none of its filters is refused.
+    """The view's `filterset_class`; a parameter that is none of its filters, or has no value, is
+    refused.
 
     One that is passed over in silence would look as if the list was narrowed by it.
     """
@@ -38,6 +39,10 @@ class DeclaredFilters(DjangoFilterBackend):
             raise InvalidInputError(
                 [Violation(f"/{pointer_part(name)}", "unknown", detail) for name in unknown[:20]]
             )
+        blank = {name for name, value in request.query_params.items() if not value}
+        if empty := sorted(blank - _LISTS):
+            detail = "it has no value: give it one, or leave it out"
+            raise InvalidInputError([Violation(f"/{name}", "empty", detail) for name in empty])
         return super().filter_queryset(request, queryset, view)
 
 
