@@ -22,7 +22,7 @@ FROM_BYTES = 16 << 20
 
 PART_BYTES = 8 << 20
 PATIENCE = 8
-"""How many parts in a row may fail before the upload is left for another time."""
+"""How often in a row the server may fail before the upload is left for another time."""
 
 MAKE_TIMEOUT_S = 900.0
 """The server reads all of the file before it answers: its digest, and what is in it."""
@@ -107,11 +107,28 @@ def _send(sending: Sending, upload: str, offset: int) -> Steps[None]:
             failures += 1
             if failures >= PATIENCE:
                 raise error.problem if isinstance(error, _PassingError) else error from error
-            yield Pause(min(10.0, 0.5 * 2**failures))
+            yield _pause(failures)
             place = yield from _stands(upload, offset)
         failures = 0 if place > offset else failures
         offset = place
         sending.tell(offset)
+
+
+def _pause(failures: int) -> Pause:
+    return Pause(min(10.0, 0.5 * 2**failures))
+
+
+def _patiently(send: Send) -> Steps[httpx.Response]:
+    """Its answer, from a server that may be away as long as for a part: all the file is there."""
+    for failures in range(1, PATIENCE):
+        try:
+            response: httpx.Response = yield send
+        except UnreachableError:
+            yield _pause(failures)
+        else:
+            return response
+    response = yield send
+    return response
 
 
 def _stands(upload: str, offset: int) -> Steps[int]:
@@ -169,12 +186,14 @@ def _made(
     body = {**metadata, "source": f"upload:{upload}", "filename": sending.path.name}
     # The same request has the same key, in another process, too: it makes one version.
     key = hashlib.sha256(json.dumps([model, body], sort_keys=True).encode()).hexdigest()
-    response: httpx.Response = yield Send(
-        "POST",
-        f"/models/{part(model)}/versions/",
-        json=body,
-        headers={"Idempotency-Key": key},
-        timeout_s=MAKE_TIMEOUT_S,
+    response = yield from _patiently(
+        Send(
+            "POST",
+            f"/models/{part(model)}/versions/",
+            json=body,
+            headers={"Idempotency-Key": key},
+            timeout_s=MAKE_TIMEOUT_S,
+        )
     )
     if response.is_success:
         sending.unfinished.forget()

@@ -224,8 +224,13 @@ def test_kill_returns_everything_to_the_primary_and_rollback_leads_back(
 
 
 @pytest.mark.usefixtures("split")
-def test_aliases_name_versions_and_what_serves_is_not_archived(nereid: Nereid, split: str) -> None:
+def test_aliases_name_versions_and_what_serves_is_not_archived(
+    nereid: Nereid, split: str, tmp_path: Path
+) -> None:
     done(nereid("alias", MODEL, "champion", "1"))
+    plain = tmp_path / "plain.json"  # without the rules that other tests left
+    plain.write_text(json.dumps({"arms": [{"model": MODEL, "version": 1, "weight": 100}]}))
+    done(nereid("deploy", split, "--policy", str(plain)))
     done(nereid("deploy", split, f"{MODEL}@champion=100"))
     shown = document(nereid("models", MODEL, "--json"))
     assert shown["aliases"] == {"champion": 1}

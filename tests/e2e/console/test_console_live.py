@@ -63,7 +63,7 @@ def test_a_servers_page_says_what_it_holds(tab: Watched) -> None:
     page = tab.open("/console/")
     page.get_by_role("link", name="local", exact=True).click()
     held = page.get_by_role("region", name="Models held")
-    expect(held.get_by_role("link", name="digits v1")).to_be_visible()
+    expect(held.get_by_role("link", name="digits v1", exact=True)).to_be_visible()
     expect(held.get_by_text("READY").first).to_be_visible()
     expect(page.get_by_role("region", name="Endpoints served here")).to_contain_text("digits")
 
