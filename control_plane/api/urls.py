@@ -7,16 +7,10 @@ from django.views import View
 
 from control_plane.api.aliases_resource import AliasesView, AliasView
 from control_plane.api.audit_resource import AuditView
-from control_plane.api.endpoints_resource import (
-    EndpointsView,
-    EndpointView,
-    KillView,
-    PlanView,
-    PolicyView,
-    RollbackView,
-)
+from control_plane.api.endpoints_resource import EndpointsView, EndpointView
 from control_plane.api.health_resource import HealthView
 from control_plane.api.models_resource import ModelsView, ModelView
+from control_plane.api.policy_resource import KillView, PlanView, PolicyView, RollbackView
 from control_plane.api.revisions_resource import RevisionsView, RevisionView
 from control_plane.api.servers_resource import ServersView, ServerView
 from control_plane.api.tokens_resource import TokensView, TokenView

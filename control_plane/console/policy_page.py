@@ -14,8 +14,9 @@ from control_plane.console.policy_words import limits_of, parts_of
 from control_plane.console.record_admin import RecordAdmin, change_url
 from control_plane.console.version_choices import outputs_to_compare, version_choices
 from control_plane.domain.violations import InvalidInputError, NotFoundError, StaleEditError
+from control_plane.endpoints.intent import set_policy
 from control_plane.endpoints.models import Endpoint
-from control_plane.endpoints.services import Preview, preview, set_policy
+from control_plane.endpoints.preview import Preview, preview
 
 CHANGED_SINCE = "The policy was edited after the preview. Here is the plan for what you have now."
 BLANK = "__key__"

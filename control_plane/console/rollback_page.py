@@ -11,7 +11,8 @@ from control_plane import wiring
 from control_plane.console.record_admin import RecordAdmin, change_url
 from control_plane.domain.violations import ConflictError, InvalidInputError, NotFoundError
 from control_plane.endpoints.models import Endpoint, Revision
-from control_plane.endpoints.services import preview, rollback, rollback_target
+from control_plane.endpoints.preview import preview
+from control_plane.endpoints.rollback import rollback, rollback_target
 
 
 def rollback_page(pages: RecordAdmin, request: HttpRequest, endpoint: Endpoint) -> HttpResponse:

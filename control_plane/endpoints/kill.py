@@ -15,15 +15,15 @@ from control_plane.domain.planning.plan import Plan
 from control_plane.domain.routing.document import to_document
 from control_plane.domain.routing.policy import OVERFLOW_TO_PRIMARY, SLOTS, OnChange, RoutingPolicy
 from control_plane.domain.violations import ConflictError
-from control_plane.endpoints.models import Endpoint
-from control_plane.endpoints.selectors import latest_plan
-from control_plane.endpoints.services import (
+from control_plane.endpoints.intent import (
     announce,
     compile_for,
     locked,
     make_intent,
     next_generation,
 )
+from control_plane.endpoints.models import Endpoint
+from control_plane.endpoints.selectors import latest_plan
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
 from control_plane.registry.selectors import ready_versions

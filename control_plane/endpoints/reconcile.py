@@ -19,10 +19,10 @@ from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.violations import InvalidInputError
 from control_plane.endpoints import observations
 from control_plane.endpoints.generations import retire_name
+from control_plane.endpoints.intent import compile_for
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.revisions import register, register_failure
 from control_plane.endpoints.selectors import due_endpoints, latest_plan, snapshot
-from control_plane.endpoints.services import compile_for
 from control_plane.fleet.models import Server
 from control_plane.ports.clock import Clock
 from control_plane.ports.config_printer import ConfigPrinter

@@ -14,9 +14,10 @@ from django.test import Client
 
 from control_plane import wiring
 from control_plane.adapters.clock import SystemClock
+from control_plane.endpoints.intent import set_policy
 from control_plane.endpoints.models import Endpoint, Placement, Revision
 from control_plane.endpoints.reconcile import reconcile
-from control_plane.endpoints.services import create_endpoint, set_policy
+from control_plane.endpoints.services import create_endpoint
 from control_plane.fleet.models import Server
 from control_plane.fleet.services import register_server
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState

@@ -8,8 +8,9 @@ from django.test import Client
 from django.urls import reverse
 
 from control_plane.audit.models import AuditEvent
+from control_plane.endpoints.intent import set_policy
 from control_plane.endpoints.models import Endpoint
-from control_plane.endpoints.services import create_endpoint, set_policy
+from control_plane.endpoints.services import create_endpoint
 from control_plane.wiring import print_config
 from tests.integration.console.conftest import apply, logged_in, policy
 from tests.integration.console.test_policy_page import there

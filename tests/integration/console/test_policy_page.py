@@ -9,8 +9,8 @@ from django.urls import reverse
 
 from control_plane.audit.models import AuditEvent
 from control_plane.console.policy_draft import PolicyDraft
+from control_plane.endpoints.intent import set_policy
 from control_plane.endpoints.models import Endpoint
-from control_plane.endpoints.services import set_policy
 from control_plane.registry.models import ModelVersion
 from control_plane.wiring import print_config
 from tests.integration.console.conftest import policy

@@ -7,8 +7,9 @@ from typing import Any
 from django.test import Client
 from django.urls import reverse
 
+from control_plane.endpoints.intent import set_policy
 from control_plane.endpoints.models import Endpoint, Revision
-from control_plane.endpoints.services import rollback, set_policy
+from control_plane.endpoints.rollback import rollback
 from control_plane.wiring import print_config
 from tests.integration.console.conftest import logged_in, policy
 from tests.support.fakes import FakeQueue

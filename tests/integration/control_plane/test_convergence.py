@@ -15,10 +15,11 @@ from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.repository import DiskRepository
 from control_plane.endpoints import observations
 from control_plane.endpoints.generations import overtake
+from control_plane.endpoints.intent import set_policy
 from control_plane.endpoints.models import Endpoint, Placement, Revision
 from control_plane.endpoints.node_commands import carry_out
 from control_plane.endpoints.reconcile import reconcile, sweep
-from control_plane.endpoints.services import create_endpoint, delete_endpoint, set_policy
+from control_plane.endpoints.services import create_endpoint, delete_endpoint
 from control_plane.fleet.agent import NodeAgent
 from control_plane.fleet.node_state import NodeState
 from control_plane.fleet.services import heartbeat, register_server

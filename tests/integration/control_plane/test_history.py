@@ -11,7 +11,8 @@ from control_plane.domain.violations import InvalidInputError, NotFoundError
 from control_plane.endpoints.history import served_at, with_end
 from control_plane.endpoints.kill import kill
 from control_plane.endpoints.models import Endpoint, RetiredRevision, Revision
-from control_plane.endpoints.services import create_endpoint, delete_endpoint, rollback
+from control_plane.endpoints.rollback import rollback
+from control_plane.endpoints.services import create_endpoint, delete_endpoint
 from control_plane.wiring import print_config
 from tests.integration.control_plane.test_convergence import World
 

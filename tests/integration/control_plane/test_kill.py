@@ -9,7 +9,8 @@ import pytest
 from control_plane.endpoints.generations import overtake
 from control_plane.endpoints.kill import kill
 from control_plane.endpoints.models import Revision
-from control_plane.endpoints.services import create_endpoint, rollback
+from control_plane.endpoints.rollback import rollback
+from control_plane.endpoints.services import create_endpoint
 from control_plane.wiring import print_config
 from tests.integration.control_plane.test_convergence import World
 

@@ -1,0 +1,171 @@
+"""Making a policy the intent: compiled, registered and audited in one transaction."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import transaction
+
+from control_plane.audit.services import record
+from control_plane.domain.planning.compiling import compile_plan
+from control_plane.domain.planning.plan import Plan
+from control_plane.domain.routing.policy import RoutingPolicy
+from control_plane.domain.violations import StaleEditError
+from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.endpoints.policies import read_policy
+from control_plane.endpoints.revisions import register
+from control_plane.endpoints.selectors import endpoints, get_endpoint, latest_plan
+from control_plane.ports.config_printer import ConfigPrinter
+from control_plane.ports.queue import Queue
+from control_plane.registry.selectors import ready_versions, version_spec
+
+
+def set_policy(
+    *,
+    name: str,
+    document: object,
+    actor: str,
+    queue: Queue,
+    print_config: ConfigPrinter,
+    expected_generation: int | None = None,
+    reason: str = "",
+    restores: Revision | None = None,
+) -> Endpoint:
+    """Makes a policy the intent of the endpoint, and asks for it to be carried out.
+
+    The revision is registered with it: from that moment on the database protects every
+    version it uses.
+
+    Args:
+        expected_generation: the generation the caller has seen; None skips the check.
+        restores: the revision that this goes back to, if it does.
+
+    Raises:
+        NotFoundError: there is no such endpoint.
+        InvalidInputError: the policy breaks a rule; the endpoint goes on as before.
+        StaleEditError: somebody changed the policy since the caller saw it.
+    """
+    with transaction.atomic():
+        endpoint = locked(name)
+        if expected_generation is not None and expected_generation != endpoint.generation:
+            raise StaleEditError(
+                f"the policy of {name!r} is at generation {endpoint.generation}, not "
+                f"{expected_generation}: read it again and decide anew"
+            )
+        # What is gone back to was accepted once; whether its headers still come is not the
+        # moment's question.
+        headers = None if restores else settings.NEREID_FORWARDED_HEADERS
+        policy = read_policy(document, headers)
+        latest = latest_plan(endpoint)
+        slots_of = _slots_of(restores, latest)
+        plan = compile_for(endpoint, policy, next_generation(endpoint), latest, slots_of=slots_of)
+        origin = restores.restores or restores.number if restores else None
+        if restores is None and endpoint.policy == plan.policy:
+            # The same once more is no step forward: the way back stays where it was.
+            origin = _restored_by(endpoint)
+        make_intent(
+            endpoint,
+            plan,
+            actor=actor,
+            action="endpoint.policy",
+            reason=reason,
+            queue=queue,
+            print_config=print_config,
+            restores=origin,
+        )
+    return endpoint
+
+
+def make_intent(
+    endpoint: Endpoint,
+    plan: Plan,
+    *,
+    actor: str,
+    action: str,
+    reason: str,
+    queue: Queue,
+    print_config: ConfigPrinter,
+    restores: int | None = None,
+) -> None:
+    """Makes a compiled plan the intent: revision, audit, and the worker is told.
+
+    Call it in a transaction that holds the endpoint.
+    """
+    before, endpoint.policy = endpoint.policy, dict(plan.policy)
+    endpoint.generation = plan.generation
+    endpoint.changed_by = actor
+    endpoint.status = "Progressing"
+    endpoint.reason = "waiting for a worker"
+    endpoint.save()
+    register(endpoint, plan, print_config, restores=restores, reason=reason)
+    record(
+        actor=actor,
+        action=action,
+        object_type="endpoint",
+        object_id=endpoint.id,
+        object_name=endpoint.name,
+        before=before,
+        after=endpoint.policy,
+        reason=reason,
+    )
+    announce(endpoint, queue)
+
+
+def next_generation(endpoint: Endpoint) -> int:
+    """The generation of the next change: above everything any node has seen of this name."""
+    return max(endpoint.generation, endpoint.generation_floor) + 1
+
+
+def compile_for(
+    endpoint: Endpoint,
+    policy: RoutingPolicy,
+    generation: int,
+    previous: Plan | None,
+    *,
+    slots_of: Plan | None = None,
+    urgent: bool = False,
+) -> Plan:
+    """Compiles the policy with the registry's versions, after the plan before (`compile_plan`).
+
+    Raises:
+        InvalidInputError: a version is missing or not ready, or the arms differ.
+    """
+    found = ready_versions((arm.model, arm.version) for arm in policy.arms)
+    return compile_plan(
+        endpoint=endpoint.name,
+        generation=generation,
+        policy=policy,
+        versions={key: version_spec(version) for key, version in found.items()},
+        previous=previous,
+        slots_of=slots_of,
+        urgent=urgent,
+    )
+
+
+def locked(name: str) -> Endpoint:
+    """The endpoint, locked; one that is being deleted is gone for whoever waited for it."""
+    endpoint = endpoints().select_for_update().filter(name=name).first()
+    return endpoint or get_endpoint(name)
+
+
+def announce(endpoint: Endpoint, queue: Queue) -> None:
+    """Asks for a look at the endpoint, once what was written is there to be seen."""
+    endpoint_id = endpoint.id
+    # Robust: the change stands, and the sweep finds it when the broker is back.
+    transaction.on_commit(lambda: queue.reconcile(endpoint_id=endpoint_id), robust=True)
+
+
+def _slots_of(target: Revision | None, latest: Plan | None) -> Plan | None:
+    """The plan whose table a way back takes up as it was, so that everyone is where they were.
+
+    Where other versions came in between, callers are somewhere else by now: as few of them are
+    moved as with any other change.
+    """
+    plan = target.compiled if target else None
+    if plan is None or latest is None or set(plan.keys) != set(latest.keys):
+        return None
+    return plan
+
+
+def _restored_by(endpoint: Endpoint) -> int | None:
+    present = endpoint.revisions.filter(generation=endpoint.generation).first()
+    return present.restores if present else None
