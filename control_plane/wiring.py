@@ -19,6 +19,7 @@ from control_plane.adapters.triton.control import HttpTritonControl
 from control_plane.adapters.triton.inference import HttpTritonInference
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
+from control_plane.audit.request import request_id
 from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.endpoints.serving import RevisionPlaces
 from control_plane.fleet.agent import NodeAgent
@@ -67,7 +68,7 @@ def celery_app() -> Celery:
 
 
 def queue() -> Queue:
-    return CeleryQueue(celery_app())
+    return CeleryQueue(celery_app(), request_id)
 
 
 def clock() -> Clock:

@@ -260,6 +260,7 @@ class Revision:
     served_until: str  # empty: it serves, or never did
     created_at: str
     created_by: str
+    reason: str  # why, in the words of whoever made it
     policy: Document | None
     arms: tuple[Arm, ...]
     raw: Document = field(repr=False, compare=False)
@@ -276,6 +277,7 @@ class Revision:
             arms=tuple(Arm.from_json(arm) for arm in raw.get("arms") or ()),
             created_at=str(raw.get("created_at") or ""),
             created_by=str(raw.get("created_by") or ""),
+            reason=str(raw.get("reason") or ""),
             policy=raw.get("policy"),
             raw=raw,
         )

@@ -10,9 +10,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
 django.setup()
 
 from control_plane import wiring  # noqa: E402 - Django has to be set up before this
+from workers.cause import CausedTask  # noqa: E402
 from workers.schedule import SCHEDULE  # noqa: E402
 
 app = wiring.celery_app()
+app.Task = CausedTask
 app.conf.beat_schedule = SCHEDULE
 app.conf.imports = (
     "workers.tasks.endpoints",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from celery import Celery
@@ -10,6 +11,9 @@ CONTROL_QUEUE = "control"
 
 VALIDATION_QUEUE = "validation"
 """Apart from the rest: loading an upload takes minutes, and a rollback waits for nobody."""
+
+REQUEST_ID_HEADER = "nereid_request_id"
+"""The header of a message that says which request it goes back to."""
 
 COMMAND_EXPIRY_S = 20.0
 """A command older than this is dropped: the reconcile that sent it has sent it again."""
@@ -22,10 +26,12 @@ def node_queue(server: str, verb: str) -> str:
 
 
 class CeleryQueue:
-    """Sends through the given Celery application."""
+    """Sends through the given Celery application; a message carries the id of the request that is
+    being answered, or that the sending task itself goes back to."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, request_id: Callable[[], str] = lambda: "") -> None:
         self._app = app
+        self._request_id = request_id
 
     def reconcile(self, *, endpoint_id: UUID) -> None:
         self._send("reconcile.endpoint", CONTROL_QUEUE, {"endpoint_id": str(endpoint_id)})
@@ -47,6 +53,13 @@ class CeleryQueue:
     def _send(
         self, task: str, queue: str, kwargs: dict[str, object], expires: float | None = None
     ) -> None:
+        cause = self._request_id()
         self._app.send_task(
-            task, kwargs=kwargs, queue=queue, expires=expires, ignore_result=True, retry=False
+            task,
+            kwargs=kwargs,
+            queue=queue,
+            expires=expires,
+            headers={REQUEST_ID_HEADER: cause} if cause else None,
+            ignore_result=True,
+            retry=False,
         )

@@ -64,6 +64,7 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
             "restores",
             "created_at",
             "created_by",
+            "reason",
             "switched_from",
             "served_from",
             "served_until",

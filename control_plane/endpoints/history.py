@@ -76,6 +76,7 @@ def keep_history(endpoint: Endpoint, now: datetime) -> None:
             restores=revision.restores,
             created_at=revision.created_at,
             created_by=revision.created_by,
+            reason=revision.reason,
             switched_from=revision.switched_from,
             served_from=revision.served_from,
             served_until=revision.served_until or now,

@@ -149,6 +149,7 @@ class RetiredRevision(models.Model):
     restores = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField()
     created_by = models.CharField(max_length=150)
+    reason = models.TextField(blank=True)
     switched_from = models.DateTimeField(null=True, blank=True)
     served_from = models.DateTimeField(null=True, blank=True)
     served_until = models.DateTimeField()

@@ -121,6 +121,8 @@ def _show(session: Session, endpoint: str, revision: Revision) -> None:
     title = Text.assemble((f"{endpoint} revision {revision.number}", "bold"))
     title.append(f"  {_exact(since)} to {until}, made by {revision.created_by}", style="dim")
     session.out.print(title)
+    if revision.reason:
+        session.out.print(Text(revision.reason, style="italic"))
     session.out.print(render.arms(revision.arms))
 
 
