@@ -19,6 +19,7 @@ class AuditEvent:
     object_type: str
     object_name: str
     reason: str
+    request_id: str
     before: Any
     after: Any
     raw: Document = field(repr=False, compare=False)
@@ -33,6 +34,7 @@ class AuditEvent:
             object_type=str(raw.get("object_type") or ""),
             object_name=str(raw.get("object_name") or ""),
             reason=str(raw.get("reason") or ""),
+            request_id=str(raw.get("request_id") or ""),
             before=raw.get("before"),
             after=raw.get("after"),
             raw=raw,

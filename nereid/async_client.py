@@ -65,6 +65,7 @@ class AsyncClient:
     delete_model = awaited(registry.delete_model)
     versions = awaited(registry.versions)
     version = awaited(registry.version)
+    find_versions = awaited(registry.find_versions)
     update_version = awaited(registry.update_version)
     archive_version = awaited(registry.archive_version)
     unarchive_version = awaited(registry.unarchive_version)
@@ -97,6 +98,7 @@ class AsyncClient:
 
     servers = awaited(fleet.servers)
     server = awaited(fleet.server)
+    delete_server = awaited(fleet.delete_server)
     audit = awaited(fleet.audit)
 
     # Tokens

@@ -75,6 +75,7 @@ class Client:
     delete_model = blocking(registry.delete_model)
     versions = blocking(registry.versions)
     version = blocking(registry.version)
+    find_versions = blocking(registry.find_versions)
     update_version = blocking(registry.update_version)
     archive_version = blocking(registry.archive_version)
     unarchive_version = blocking(registry.unarchive_version)
@@ -107,6 +108,7 @@ class Client:
 
     servers = blocking(fleet.servers)
     server = blocking(fleet.server)
+    delete_server = blocking(fleet.delete_server)
     audit = blocking(fleet.audit)
 
     # Tokens

@@ -16,6 +16,8 @@ from nereid.steps import Pause, Send, Steps, Upload
 T = TypeVar("T")
 
 PAGE_SIZE = 100
+LARGEST_PAGE = 500
+"""What the API gives at most at once."""
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
@@ -55,16 +57,20 @@ def read(method: str, path: str, **arguments: Any) -> Steps[dict[str, Any]]:
     return json_object(response)
 
 
-def listed(path: str, **query: Any) -> Steps[list[dict[str, Any]]]:
-    """All of a list, however many pages it has; a filter that is None or empty is left out."""
+def listed(path: str, *, most: int | None = None, **query: Any) -> Steps[list[dict[str, Any]]]:
+    """All of a list, or the first `most` of it, however many pages that takes.
+
+    A filter that is None or empty is left out.
+    """
     given = {key: value for key, value in query.items() if value not in (None, "")}
-    page = yield from read("GET", path, params={"limit": str(PAGE_SIZE), **given})
+    size = PAGE_SIZE if most is None else min(most, LARGEST_PAGE)
+    page = yield from read("GET", path, params={"limit": str(size), **given})
     found: list[dict[str, Any]] = []
     while True:
         found += page.get("results") or ()
         following = page.get("next")
-        if not following:
-            return found
+        if not following or (most is not None and len(found) >= most):
+            return found[:most]
         # Only the query is taken from the link: behind a proxy the server may not know its
         # public address, and the token goes to no other one.
         page = yield from read("GET", path, params=dict(httpx.URL(following).params))

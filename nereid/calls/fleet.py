@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from nereid.administration import AuditEvent, Server
-from nereid.calls.asking import PAGE_SIZE, listed, part, read
+from nereid.calls.asking import PAGE_SIZE, ask, listed, part, read
 from nereid.steps import Steps
 
 
@@ -17,24 +19,44 @@ def server(name: str) -> Steps[Server]:
     return Server.from_json((yield from read("GET", f"/servers/{part(name)}/")))
 
 
+def delete_server(name: str) -> Steps[None]:
+    """Forget a server that is gone for good.
+
+    One that lives, or is the only one that holds an endpoint which serves, is refused (409).
+    """
+    yield from ask("DELETE", f"/servers/{part(name)}/")
+
+
 def audit(
     *,
     actor: str | None = None,
     action: str | None = None,
     object_type: str | None = None,
     object_name: str | None = None,
+    object_id: str | None = None,
+    request_id: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     search: str | None = None,
-    limit: int = PAGE_SIZE,
+    limit: int | None = PAGE_SIZE,
 ) -> Steps[list[AuditEvent]]:
-    """The newest deeds, at most `limit` (500), newest first."""
-    filters = {
-        "actor": actor,
-        "action": action,
-        "object_type": object_type,
-        "object_name": object_name,
-        "search": search,
-        "limit": str(limit),
-    }
-    given = {key: value for key, value in filters.items() if value}
-    page = yield from read("GET", "/audit/", params=given)
-    return [AuditEvent.from_json(raw) for raw in page.get("results") or ()]
+    """The newest `limit` deeds, newest first; all that fit with None.
+
+    Args:
+        since: from this time on, `until`: before this one; each with its zone.
+        search: in names, actors and reasons.
+    """
+    found = yield from listed(
+        "/audit/",
+        most=limit,
+        actor=actor,
+        action=action,
+        object_type=object_type,
+        object_name=object_name,
+        object_id=object_id,
+        request_id=request_id,
+        since=since and since.isoformat(),
+        until=until and until.isoformat(),
+        search=search,
+    )
+    return [AuditEvent.from_json(raw) for raw in found]

@@ -81,6 +81,16 @@ def versions(model: str, **filters: str | None) -> Steps[list[Version]]:
     return [Version.from_json(raw) for raw in (yield from listed(path, **filters))]
 
 
+def find_versions(limit: int | None = None, **filters: str | None) -> Steps[list[Version]]:
+    """Versions of all models, newest first; all that fit, or the newest `limit`.
+
+    Args:
+        filters: those of `versions`, and `model`.
+    """
+    found = yield from listed("/versions/", most=limit, **filters)
+    return [Version.from_json(raw) for raw in found]
+
+
 def version(model: str, number: int | str) -> Steps[Version]:
     """One version, by its number or an alias: `3`, `"@champion"`."""
     return Version.from_json((yield from read("GET", _version(model, number))))

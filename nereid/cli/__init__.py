@@ -5,7 +5,18 @@ from __future__ import annotations
 import sys
 
 # Importing a module of commands registers them, in the order that --help shows.
-from nereid.cli import audit, endpoints, infer, login, models, records, servers, tokens, traffic
+from nereid.cli import (
+    audit,
+    endpoints,
+    infer,
+    login,
+    models,
+    records,
+    servers,
+    tokens,
+    traffic,
+    versions,
+)
 from nereid.cli.app import run
 from nereid.cli.session import Session
 
@@ -22,6 +33,7 @@ __all__ = [
     "servers",
     "tokens",
     "traffic",
+    "versions",
 ]
 
 

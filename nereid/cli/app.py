@@ -19,6 +19,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 EVERYWHERE = "Options of every command"
 ORDER = (
     "models",
+    "versions",
     "push",
     "alias",
     "tag",
@@ -145,11 +146,13 @@ def group(name: str, words: str, *examples: str) -> typer.Typer:
     return made
 
 
-def listing(name: str, *examples: str) -> Callable[[Callable[..., None]], typer.Typer]:
+def listing(
+    name: str, *examples: str, kind: type[TyperGroup] | None = None
+) -> Callable[[Callable[..., None]], typer.Typer]:
     """`command` for what is a `group` besides: without a subcommand it does this."""
 
     def register(function: Callable[..., None]) -> typer.Typer:
-        made = typer.Typer(rich_markup_mode="rich", context_settings=CONTEXT)
+        made = typer.Typer(cls=kind, rich_markup_mode="rich", context_settings=CONTEXT)
         words = _unwrapped(function.__doc__ or "")
         calls = made.callback(invoke_without_command=True, help=words, epilog=_foot(examples))
         calls(_runnable(function))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, overload
 
 import typer
 from rich.text import Text
@@ -17,6 +17,9 @@ from nereid.resources import Revision
 from nereid.times import FORMS, is_distance, moment
 
 
+SHOWN = 30
+
+
 class DistancesAreArguments(TyperCommand):
     """`-1h` stands for a time here, where a command line expects an option."""
 
@@ -26,7 +29,8 @@ class DistancesAreArguments(TyperCommand):
 
 @listing(
     "audit",
-    "nereid audit --actor ada --limit 50",
+    "nereid audit --actor ada --limit 2000",
+    "nereid audit --since -2d --all --json",
     "nereid audit --on digits --action endpoint.policy",
     "nereid audit at digits -1h",
 )
@@ -44,12 +48,25 @@ def audit(
     kind: Annotated[
         str | None, typer.Option("--kind", metavar="KIND", help="Such as endpoint or version.")
     ] = None,
+    request: Annotated[
+        str | None,
+        typer.Option("--request", metavar="ID", help="What one request did, workers included."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help=f"From then on: {FORMS}.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Before that time.")
+    ] = None,
     search: Annotated[
         str | None, typer.Option("--search", metavar="TEXT", help="In names and reasons.")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, max=500, help="How many, the newest first.")
-    ] = 30,
+        int, typer.Option("--limit", "-n", min=1, help="How many, the newest first.")
+    ] = SHOWN,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that there is of it, however many.")
+    ] = False,
 ) -> None:
     """List who did what, newest first; `audit at` says what served at a time."""
     with session.client() as client:
@@ -58,9 +75,15 @@ def audit(
             action=action,
             object_type=kind,
             object_name=on,
+            request_id=request,
+            since=_moment(since),
+            until=_moment(until),
             search=search,
-            limit=limit,
+            # One more than is shown tells whether there are more.
+            limit=None if everything else limit + 1,
         )
+    more = not everything and len(found) > limit
+    found = found if everything else found[:limit]
     if session.as_json:
         session.emit({"results": [event.raw for event in found]})
         return
@@ -77,6 +100,8 @@ def audit(
             Text(event.reason, style="dim"),
         )
     session.out.print(table)
+    if more:
+        session.note(f"The newest {limit}. There are more: --limit N, --since TIME or --all.")
 
 
 @command(
@@ -99,10 +124,7 @@ def at(
 
     Two answers mean that a change was on its way. Exits 1 when nothing served then.
     """
-    try:
-        then = moment(time, datetime.now(UTC))
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    then = _moment(time)
     with session.client() as client:
         found = client.served_at(endpoint, then)
     if session.as_json:
@@ -124,6 +146,17 @@ def _show(session: Session, endpoint: str, revision: Revision) -> None:
     if revision.reason:
         session.out.print(Text(revision.reason, style="italic"))
     session.out.print(render.arms(revision.arms))
+
+
+@overload
+def _moment(text: str) -> datetime: ...
+@overload
+def _moment(text: None) -> None: ...
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else moment(text, datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _exact(timestamp: str) -> str:

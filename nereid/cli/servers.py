@@ -2,30 +2,87 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from click.shell_completion import CompletionItem
 from rich.text import Text
+from typer.core import TyperGroup
 
 from nereid.administration import Server
 from nereid.cli import render
-from nereid.cli.app import command
+from nereid.cli.app import command, listing
 from nereid.cli.completing import server_names
 from nereid.cli.session import Session
 from nereid.cli.watching import WatchOption, drawn
 
+ServerArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The server.", autocompletion=server_names)
+]
 
-@command("servers", "nereid servers", "nereid servers local", "nereid servers --json")
-def servers(
-    session: Session,
-    name: Annotated[
-        str | None,
-        typer.Argument(help="Only this server.", metavar="[NAME]", autocompletion=server_names),
-    ] = None,
-    watch: WatchOption = False,
-) -> None:
+
+class NamesAreShown(TyperGroup):
+    """`nereid servers lab-1` shows that server: a word that is no subcommand is a name."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[CompletionItem]:
+        names = [CompletionItem(name) for name in server_names(incomplete)]
+        return [*names, *super().shell_complete(ctx, incomplete)]
+
+
+@listing(
+    "servers",
+    "nereid servers",
+    "nereid servers local --json",
+    "nereid servers remove lab-1",
+    kind=NamesAreShown,
+)
+def servers(session: Session, watch: WatchOption = False) -> None:
     """Show the Tritons and what each one holds."""
+    drawn(session, lambda on: _draw(on, None), watch)
+
+
+@command("show", "nereid servers show local", "nereid servers local --watch", of=servers)
+def show(session: Session, name: ServerArgument, watch: WatchOption = False) -> None:
+    """Show one server and what it holds; `nereid servers NAME` in short."""
     drawn(session, lambda on: _draw(on, name), watch)
+
+
+@command("remove", "nereid servers remove lab-1", "nereid servers remove lab-1 --yes", of=servers)
+def remove(
+    session: Session,
+    name: ServerArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Forget a server that is gone for good.
+
+    Exits 1 when its node still lives, or when it is the only one that holds an endpoint which
+    serves. Its Triton is not stopped; a node that starts again registers again.
+    """
+    with session.client() as client:
+        server = client.server(name)
+        if not yes:
+            _ask(session, server)
+        client.delete_server(server.name)
+    if session.as_json:
+        session.emit({"name": server.name, "removed": True})
+        return
+    session.success(Text.assemble((server.name, "bold"), " is removed"))
+
+
+def _ask(session: Session, server: Server) -> None:
+    """What it would do, and whether it shall; programs say --yes."""
+    if not session.asks:
+        raise typer.BadParameter("nobody can be asked here: say --yes")
+    placed = [str(row.get("endpoint")) for row in server.raw.get("endpoints") or ()]
+    if placed:
+        session.note(f"Changes of {', '.join(placed)} wait for {server.name} no longer.")
+    session.note("What was noted of it is forgotten; the audit record stays.")
+    typer.confirm(f"Remove {server.name}?", abort=True, err=True)
 
 
 def _draw(session: Session, name: str | None) -> None:
