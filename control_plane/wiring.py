@@ -21,7 +21,7 @@ from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.audit.request import request_id
 from control_plane.domain.planning.plan import ModelDirectory
-from control_plane.endpoints.serving import RevisionPlaces
+from control_plane.endpoints.serving import PlacedDuties, RevisionPlaces
 from control_plane.fleet.agent import NodeAgent
 from control_plane.fleet.node_state import NodeState
 from control_plane.ports.clock import Clock
@@ -29,7 +29,7 @@ from control_plane.ports.inference import TritonInference
 from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore
-from control_plane.ports.serving import ServingPlaces
+from control_plane.ports.serving import ServerDuties, ServingPlaces
 from control_plane.ports.sources import Sources
 from control_plane.ports.triton import TritonControl, TritonMetrics
 from control_plane.registry.uploads import Quota
@@ -106,6 +106,10 @@ def inspector() -> ModelInspector:
 
 def serving() -> ServingPlaces:
     return RevisionPlaces()
+
+
+def duties() -> ServerDuties:
+    return PlacedDuties()
 
 
 def print_config(directory: ModelDirectory) -> str:

@@ -141,6 +141,7 @@ def addresses() -> dict[str, Callable[[], Any]]:
     versions = reverse("admin:registry_modelversion_changelist")
     serving = Model.objects.get(name=f"{PREFIX}00001")
     api = "/api/v1/models/"
+    every = "/api/v1/versions/"
     paths = {
         "API: models, 50": api,
         "API: models, newest first": f"{api}?ordering=-created_at",
@@ -151,6 +152,17 @@ def addresses() -> dict[str, Callable[[], Any]]:
         "API: one model": f"{api}{middle.name}/",
         "API: versions of a model": f"{api}{middle.name}/versions/",
         "API: versions by a figure": f"{api}{middle.name}/versions/?metric=accuracy>=0.85",
+        "API: all versions": every,
+        "API: rejected versions of all models": f"{every}?state=rejected",
+        "API: rejected, by one person": f"{every}?state=rejected&created_by=person-100",
+        "API: somebody's versions": f"{every}?created_by=person-7",
+        "API: versions with a rare tag": f"{every}?tag=incident:4711",
+        "API: versions with a common tag": f"{every}?tag=stage:trial",
+        "API: versions with a tag that none has": f"{every}?tag=nothing",
+        "API: versions of a framework that none has": f"{every}?framework=torchscript",
+        "API: versions by their model's name": f"{every}?search={middle.name}",
+        "API: versions, search finds nothing": f"{every}?search=nowhere",
+        "API: versions, search finds all": f"{every}?search=seeded",
         "console: home": reverse("admin:index"),
         "console: models": models,
         "console: models, last page": f"{models}?p={(Model.objects.count() - 1) // 50 + 1}",

@@ -10,7 +10,7 @@ from control_plane.adapters.queue import REQUEST_ID_HEADER
 from control_plane.audit.request import answering
 
 
-class CausedTask(Task):  # type: ignore[misc] # Celery has no types
+class CausedTask(Task):
     """Runs as a part of the request whose id its message carries; by the clock, of none."""
 
     abstract = True

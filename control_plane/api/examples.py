@@ -39,6 +39,7 @@ EXAMPLES: dict[str, Any] = {
         "restores": None,
         "created_at": AT,
         "created_by": "ada",
+        "reason": "version 2 is right more often",
         "switched_from": AT,
         "served_from": AT,
         "served_until": None,

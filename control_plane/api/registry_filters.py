@@ -126,3 +126,14 @@ class VersionFilter(_Tagged):
                 **{kind: "number", f"{figure}__{_TESTS[match['test']]}": float(match["value"])}
             )
         return rows
+
+
+class AllVersionsFilter(VersionFilter):
+    """Versions of all models; what is asked of models is answered by them first."""
+
+    model = django_filters.CharFilter(method="of_models", label="of the model of this name")
+    search = django_filters.CharFilter(method="of_models", label="in the names of models")
+
+    def of_models(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        lookup = {"model": "name", "search": "name__icontains"}[name]
+        return rows.filter(model__in=Model.objects.filter(**{lookup: value}))

@@ -86,8 +86,9 @@ class ServerView(ResourceView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, name: str) -> Response:
-        """Removes a server whose node was not heard of lately."""
-        delete_server(name=name, actor=self.actor, now=wiring.clock().now())
+        """Removes a server that is gone for good: its node was not heard of lately, and what it
+        held others hold too."""
+        delete_server(name=name, actor=self.actor, now=wiring.clock().now(), duties=wiring.duties())
         return Response(status=204)
 
 

@@ -6,6 +6,7 @@ from django.urls import URLPattern, re_path
 from django.views import View
 
 from control_plane.api.aliases_resource import AliasesView, AliasView
+from control_plane.api.all_versions_resource import AllVersionsView
 from control_plane.api.audit_resource import AuditView
 from control_plane.api.endpoints_resource import EndpointsView, EndpointView
 from control_plane.api.health_resource import HealthView
@@ -39,6 +40,7 @@ urlpatterns = [
     at(r"health", HealthView, "health"),
     at(r"models", ModelsView, "models"),
     at(rf"models/{NAME}", ModelView, "model"),
+    at(r"versions", AllVersionsView, "all_versions"),
     at(rf"models/{NAME}/versions", VersionsView, "versions"),
     at(rf"models/{NAME}/versions/{VERSION}", VersionView, "version"),
     at(rf"models/{NAME}/versions/{VERSION}/download", DownloadView, "download"),

@@ -231,6 +231,10 @@ class DeletableAdmin(ServiceAdmin):
         """What deleting it does, in words."""
         return []
 
+    def obstacle(self, record: Any) -> str:
+        """Why it cannot be deleted as things stand, where that is known beforehand."""
+        return ""
+
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -240,7 +244,7 @@ class DeletableAdmin(ServiceAdmin):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         if not self.has_delete_permission(request, record):
             raise PermissionDenied
-        error = ""
+        error = self.obstacle(record)
         if request.method == "POST":
             try:
                 self.message_user(request, self.remove(request, record), messages.SUCCESS)
@@ -256,7 +260,9 @@ class DeletableAdmin(ServiceAdmin):
             "confirm": "Delete",
             "back": change_url(record),
         }
-        return self.page(request, "console/confirm.html", "Delete", context)
+        response = self.page(request, "console/confirm.html", "Delete", context)
+        response.status_code = 409 if error and request.method == "POST" else 200
+        return response
 
 
 def _refused(

@@ -1,4 +1,4 @@
-"""The registry's question "where does this version serve?", answered from the revisions."""
+"""What lower rooms ask: where does this version serve, and which endpoints need this server?"""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ class RevisionPlaces:
         for endpoint, number in names.values_list("revision__endpoint__name", "revision__number"):
             found.setdefault(endpoint, []).append(number)
         return found
+
+
+class PlacedDuties:
+    """`ports.serving.ServerDuties` over the database: what was observed of the placements."""
+
+    def held_alone(self, server_id: UUID) -> list[str]:
+        elsewhere = Placement.objects.filter(endpoint=OuterRef("endpoint"), switched__gt=0)
+        rows = Placement.objects.filter(
+            ~Exists(elsewhere.exclude(server=server_id)),
+            server=server_id,
+            switched__gt=0,
+            endpoint__deleted_at=None,
+        )
+        return list(rows.order_by("endpoint__name").values_list("endpoint__name", flat=True))
 
 
 _SHOWN = (

@@ -17,6 +17,7 @@ from control_plane.domain.violations import (
 )
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, is_alive
+from control_plane.ports.serving import ServerDuties
 from control_plane.ports.triton import HeldModel
 
 
@@ -55,24 +56,24 @@ def register_server(
     return server
 
 
-def delete_server(*, name: str, actor: str, now: datetime) -> None:
+def delete_server(*, name: str, actor: str, now: datetime, duties: ServerDuties) -> None:
     """Forgets a server that is gone, with what was noted of it.
 
     An endpoint that waits for this server to let go is waiting no longer.
 
     Raises:
         NotFoundError: there is no such server.
-        ConflictError: its node was heard of lately, and would go on serving unseen.
+        ConflictError: its node was heard of lately, and would go on serving unseen; or it is the
+            only one that holds an endpoint which serves.
     """
     with transaction.atomic():
-        server = Server.objects.select_for_update().filter(name=name).first()
+        # All of them: of the last two that hold an endpoint only one can go.
+        servers = {row.name: row for row in Server.objects.select_for_update().order_by("name")}
+        server = servers.get(name)
         if server is None:
             raise NotFoundError(f"there is no server named {name!r}")
-        if is_alive(server, now):
-            raise ConflictError(
-                f"the node of {name!r} was heard of at {server.last_seen_at:%H:%M:%S} UTC: stop "
-                f"it, and remove the server {HEARTBEAT_EXPIRY.seconds} s later"
-            )
+        if reason := why_kept(server, now, duties):
+            raise ConflictError(reason)
         record(
             actor=actor,
             action="server.delete",
@@ -87,6 +88,26 @@ def delete_server(*, name: str, actor: str, now: datetime) -> None:
             },
         )
         server.delete()
+
+
+def why_kept(server: Server, now: datetime, duties: ServerDuties) -> str:
+    """Why a server cannot be forgotten, in words; empty where it can."""
+    if is_alive(server, now):
+        return (
+            f"the node of {server.name!r} was heard of at {server.last_seen_at:%H:%M:%S} UTC: stop "
+            f"it, and remove the server {HEARTBEAT_EXPIRY.seconds} s later"
+        )
+    if alone := duties.held_alone(server.id):
+        return (
+            f"{server.name!r} is the only server that holds {_some(alone)}, and its Triton may "
+            "still answer: start another server first, or delete what shall serve no more"
+        )
+    return ""
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def heartbeat(

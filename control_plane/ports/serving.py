@@ -1,4 +1,4 @@
-"""Where versions serve: the registry asks, and the room above it knows."""
+"""Where versions serve, and what servers do: lower rooms ask, and the one above them knows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from typing import Protocol
 from uuid import UUID
 
 from control_plane.domain.registry.states import Place
+
+
+class ServerDuties(Protocol):
+    """What endpoints need a server for."""
+
+    def held_alone(self, server_id: UUID) -> Sequence[str]:
+        """The endpoints that serve and that no other server holds, by name."""
+        ...
 
 
 class ServingPlaces(Protocol):

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import RegexValidator
 from django.db import models
 
@@ -128,8 +129,13 @@ class ModelVersion(models.Model):
 
     class Meta:
         ordering = ("model__name", "-number")
-        # What is not ready is a handful among many, and is asked for again and again.
-        indexes = (models.Index(fields=["state", "-created_at"], name="version_by_state"),)
+        indexes = (
+            # What is not ready is a handful among many, and is asked for again and again.
+            models.Index(fields=["state", "-created_at"], name="version_by_state"),
+            models.Index(fields=["-created_at"], name="version_by_time"),
+            models.Index(fields=["created_by", "-created_at"], name="version_by_whom"),
+            GinIndex(fields=["tags"], name="version_by_tag"),
+        )
         permissions = (("publish_code", "Can publish versions that carry code"),)
         constraints = (
             models.UniqueConstraint(fields=["model", "number"], name="version_number_once"),

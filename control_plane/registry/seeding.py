@@ -13,6 +13,8 @@ PREFIX = "seeded-"
 TEAMS = ("vision", "speech", "search", "ads", "fraud")
 BATCH = 2_000
 ARTIFACTS = 50
+REJECTED_IN = 100
+"""Of so many models one has a version that was rejected."""
 
 SIGNATURE = {
     "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}],
@@ -73,6 +75,9 @@ def _model(number: int) -> Model:
 
 def _version(model: Model, number: int, artifact: Artifact) -> ModelVersion:
     accuracy = round(0.80 + number / 200, 4)
+    nth = int(model.name.removeprefix(PREFIX))
+    rejected = number == 2 and nth % REJECTED_IN == 0
+    tags = {"stage": "live" if number % 2 else "trial"}
     return ModelVersion(
         model=model,
         number=number,
@@ -80,11 +85,13 @@ def _version(model: Model, number: int, artifact: Artifact) -> ModelVersion:
         artifact=artifact,
         filename="model.onnx",
         profile="realtime",
-        state=VersionState.READY,
+        state=VersionState.REJECTED if rejected else VersionState.READY,
+        state_reason="the runtime cannot load it: opset 99 is unknown" if rejected else "",
         signature=SIGNATURE,
+        tags=tags | ({"incident": "4711"} if rejected else {}),
         metrics={"accuracy": accuracy, "holdout": {"accuracy": round(accuracy - 0.01, 4)}},
         provenance={"git_commit": f"{number:07x}", "run_id": f"run-{number}"},
-        created_by="seed",
+        created_by=f"person-{nth % 200}",
     )
 
 

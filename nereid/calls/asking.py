@@ -57,11 +57,13 @@ def read(method: str, path: str, **arguments: Any) -> Steps[dict[str, Any]]:
     return json_object(response)
 
 
-def listed(path: str, *, most: int | None = None, **query: Any) -> Steps[list[dict[str, Any]]]:
-    """All of a list, or the first `most` of it, however many pages that takes.
+def listed(path: str, **query: Any) -> Steps[list[dict[str, Any]]]:
+    """All of a list, however many pages it has; a filter that is None or empty is left out."""
+    return (yield from at_most(None, path, **query))
 
-    A filter that is None or empty is left out.
-    """
+
+def at_most(most: int | None, path: str, /, **query: Any) -> Steps[list[dict[str, Any]]]:
+    """The first so many of a list, None for all, from as many pages as that takes."""
     given = {key: value for key, value in query.items() if value not in (None, "")}
     size = PAGE_SIZE if most is None else min(most, LARGEST_PAGE)
     page = yield from read("GET", path, params={"limit": str(size), **given})

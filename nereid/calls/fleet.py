@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from nereid.administration import AuditEvent, Server
-from nereid.calls.asking import PAGE_SIZE, ask, listed, part, read
+from nereid.calls.asking import PAGE_SIZE, ask, at_most, listed, part, read
 from nereid.steps import Steps
 
 
@@ -46,9 +46,9 @@ def audit(
         since: from this time on, `until`: before this one; each with its zone.
         search: in names, actors and reasons.
     """
-    found = yield from listed(
+    found = yield from at_most(
+        limit,
         "/audit/",
-        most=limit,
         actor=actor,
         action=action,
         object_type=object_type,

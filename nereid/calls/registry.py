@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from nereid.calls.asking import ask, listed, looking, made, part, read
+from nereid.calls.asking import ask, at_most, listed, looking, made, part, read
 from nereid.calls.uploads import FROM_BYTES, Sending, push_in_parts
 from nereid.errors import (
     ChecksumError,
@@ -87,7 +87,7 @@ def find_versions(limit: int | None = None, **filters: str | None) -> Steps[list
     Args:
         filters: those of `versions`, and `model`.
     """
-    found = yield from listed("/versions/", most=limit, **filters)
+    found = yield from at_most(limit, "/versions/", **filters)
     return [Version.from_json(raw) for raw in found]
 
 

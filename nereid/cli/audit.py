@@ -16,7 +16,6 @@ from nereid.cli.session import REFUSED, Session
 from nereid.resources import Revision
 from nereid.times import FORMS, is_distance, moment
 
-
 SHOWN = 30
 
 

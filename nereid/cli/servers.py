@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from click.shell_completion import CompletionItem
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -29,9 +28,9 @@ class NamesAreShown(TyperGroup):
             args = ["show", *args]
         return super().resolve_command(ctx, args)
 
-    def shell_complete(self, ctx: Any, incomplete: str) -> list[CompletionItem]:
-        names = [CompletionItem(name) for name in server_names(incomplete)]
-        return [*names, *super().shell_complete(ctx, incomplete)]
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        [name] = (one for one in self.commands["show"].params if one.name == "name")
+        return [*name.shell_complete(ctx, incomplete), *super().shell_complete(ctx, incomplete)]
 
 
 @listing(

@@ -15,7 +15,7 @@ from control_plane.console.server_page import server_context
 from control_plane.console.templatetags.console import ago
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
-from control_plane.fleet.services import delete_server
+from control_plane.fleet.services import delete_server, why_kept
 
 
 @admin.register(Server)
@@ -59,8 +59,13 @@ class ServerAdmin(DeletableAdmin):
 
     def remove(self, request: HttpRequest, record: Server) -> str:
         actor = request.user.get_username()
-        delete_server(name=record.name, actor=actor, now=wiring.clock().now())
+        delete_server(
+            name=record.name, actor=actor, now=wiring.clock().now(), duties=wiring.duties()
+        )
         return f"Server {record.name} was removed."
+
+    def obstacle(self, record: Server) -> str:
+        return why_kept(record, wiring.clock().now(), wiring.duties())
 
     def consequences(self, record: Server) -> list[str]:
         placed = [row.endpoint.name for row in record.placements.select_related("endpoint")]

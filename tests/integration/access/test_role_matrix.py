@@ -38,6 +38,7 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("model", "GET"): EVERYBODY,
     ("model", "PATCH"): PUBLISHERS,
     ("model", "DELETE"): ADMINS,
+    ("all_versions", "GET"): EVERYBODY,
     ("versions", "GET"): EVERYBODY,
     ("versions", "POST"): PUBLISHERS,
     ("version", "GET"): EVERYBODY,
@@ -73,7 +74,7 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
 }
 OF_MODELS = {
     *("models", "model", "versions", "version", "download", "archive", "unarchive"),
-    *("aliases", "alias", "uploads", "upload"),
+    *("aliases", "alias", "uploads", "upload", "all_versions"),
 }
 OF_ENDPOINTS = {
     *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),
@@ -81,7 +82,9 @@ OF_ENDPOINTS = {
 OPEN = {("health", "GET")}
 OWN = {("tokens", "GET"), ("tokens", "POST"), ("token", "GET"), ("token", "DELETE")}
 # What has no name in it is for whoever has a grant on some: lists, and what is not yet a version.
-NAMELESS = {("models", "GET"), ("endpoints", "GET")} | {k for k in MAY if k[0].startswith("upload")}
+NAMELESS = {("models", "GET"), ("all_versions", "GET"), ("endpoints", "GET")} | {
+    k for k in MAY if k[0].startswith("upload")
+}
 PARTS = {"number": "1", "alias": "champion", "token_id": NONE, "upload": NONE}
 METHODS = ("get", "post", "put", "patch", "delete")
 NAMED = ("mine", "yours")

@@ -61,3 +61,22 @@ def test_an_endpoint_of_a_dead_server_can_be_removed(
     event = AuditEvent.objects.get(action="server.delete")
     assert (event.actor, event.object_name) == ("ada", "lab-1")
     assert not look()
+
+
+def test_the_last_server_that_holds_what_serves_stays(
+    digits: Api, weights: Callable[..., dict[str, Any]]
+) -> None:
+    server = lab(seconds_ago=60)
+    digits.put_policy("digits", weights(100))
+    endpoint = Endpoint.objects.get()
+    Placement.objects.create(server=server, endpoint=endpoint, prepared=1, switched=1)
+    response = digits.call("delete", "servers/lab-1/")
+    problem(response, 409)
+    assert "only server that holds digits" in response.json()["detail"]
+    other = Server.objects.create(name="lab-2", http="h:1", grpc="h:2", metrics="http://h:3/m")
+    placement = Placement.objects.create(server=other, endpoint=endpoint, prepared=1)
+    problem(digits.call("delete", "servers/lab-1/"), 409)  # it was prepared there, and serves not
+    placement.switched = 1
+    placement.save()
+    assert digits.call("delete", "servers/lab-1/").status_code == 204
+    problem(digits.call("delete", "servers/lab-2/"), 409)

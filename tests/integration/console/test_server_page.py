@@ -78,14 +78,23 @@ def test_failures_and_silence_are_said(server: Server, admin: Client) -> None:
     assert "start its node worker again" in text
 
 
-def test_a_silent_server_can_be_removed_and_another_not(server: Server, admin: Client) -> None:
+def test_a_silent_server_can_be_removed_and_another_not(
+    digits: Endpoint, server: Server, admin: Client
+) -> None:
     there = reverse("admin:fleet_server_delete", args=[server.pk])
-    assert "Changes of digits wait for it no longer" in admin.get(there).content.decode()
     refused: Any = admin.post(there)
     assert "was heard of" in refused.content.decode()
-    assert Server.objects.exists()
     Server.objects.update(last_seen_at=wiring.clock().now() - timedelta(minutes=5))
+    asked = admin.get(there).content.decode()
+    assert "the only server that holds digits" in asked
+    assert 'class="n-button n-danger"' not in asked
+    assert admin.post(there).status_code == 409
+    assert Server.objects.exists()
+    other = Server.objects.create(name="lab", http="h:1", grpc="h:2", metrics="http://h:3/metrics")
+    Placement.objects.create(server=other, endpoint=digits, switched=1)
+    assert "Changes of digits wait for it no longer" in admin.get(there).content.decode()
     assert admin.post(there).status_code == 302
+    other.delete()
     assert not Server.objects.exists()
     gone = admin.get(live_url(server))
     assert gone["HX-Redirect"] == reverse("admin:fleet_server_changelist")

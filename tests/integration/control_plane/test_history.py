@@ -141,6 +141,20 @@ def test_an_endpoint_that_is_gone_is_still_known(world: World) -> None:
     assert then.created_by == "ada"
 
 
+def test_why_it_was_made_outlives_the_endpoint(world: World) -> None:
+    serve(world, 100)
+    serve(world, 90, 10)
+    rollback(
+        name="digits", actor="ada", queue=world, print_config=print_config, reason="v2 times out"
+    )
+    world.settle(1)
+    then = began()
+    remove(world)
+    (kept,) = served_at("digits", then, world.clock.now())
+    assert isinstance(kept, RetiredRevision)
+    assert kept.reason == "v2 times out"
+
+
 def test_a_second_endpoint_of_the_name_is_another_one(world: World) -> None:
     first = serve(world, 100)
     gone = remove(world)

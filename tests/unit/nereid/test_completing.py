@@ -40,3 +40,12 @@ def test_nothing_is_said_where_nobody_answers(
         monkeypatch.setattr(completing, "Session", lambda server=server: server.session(tmp_path))
         assert complete("nereid endpoints d").strip() == ""
         assert len(server.calls) == 1, "Tab does not wait for a second attempt"
+
+
+def test_servers_are_completed_beside_what_is_done_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = {"results": [{"name": "rack-1"}, {"name": "lab-1"}], "next": None}
+    server = FakeServer({"GET /servers/": answer(servers)})
+    monkeypatch.setattr(completing, "Session", lambda: server.session(tmp_path))
+    assert complete("nereid servers r").split() == ["rack-1", "remove"]

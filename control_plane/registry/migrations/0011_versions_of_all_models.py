@@ -1,0 +1,25 @@
+"""Versions are asked for across models: the newest, somebody's, those with a tag."""
+
+import django.contrib.postgres.indexes
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("registry", "0010_sources")]
+
+    operations = [
+        migrations.AddIndex(
+            model_name="modelversion",
+            index=models.Index(fields=["-created_at"], name="version_by_time"),
+        ),
+        migrations.AddIndex(
+            model_name="modelversion",
+            index=models.Index(fields=["created_by", "-created_at"], name="version_by_whom"),
+        ),
+        migrations.AddIndex(
+            model_name="modelversion",
+            index=django.contrib.postgres.indexes.GinIndex(
+                fields=["tags"], name="version_by_tag"
+            ),
+        ),
+    ]
