@@ -1,4 +1,4 @@
-"""A task belongs to the request that caused it: its audit events, its messages and its log say so."""
+"""A task belongs to the request that caused it: so do its audit events, messages and log lines."""
 
 from __future__ import annotations
 

@@ -84,6 +84,7 @@ def page_context(request: HttpRequest, model: Model) -> dict[str, Any]:
         "version_total": model.versions.count() if len(versions) == SHOWN else len(versions),
         "aliases": aliases,
         "alias_choices": [c.version.number for c in rows if c.version.state in _TAKES_ALIASES],
+        "may_edit": request.user.has_perm("registry.change_model", model),
         "may_alias": request.user.has_perm("registry.change_alias", model),
         "compared": compared,
         "compared_numbers": {column.version.number for column in compared},

@@ -9,6 +9,7 @@ from django.utils.http import urlencode
 
 from control_plane.console.model_page import columns_of, metric_sets
 from control_plane.console.record_admin import change_url
+from control_plane.console.version_life import golden_of, golden_results, life_of
 from control_plane.domain.registry.provenance import KNOWN, is_empty
 from control_plane.registry.lifecycle import alias_names, str_of
 from control_plane.registry.models import ModelVersion, VersionState
@@ -31,6 +32,11 @@ def page_context(request: HttpRequest, version: ModelVersion) -> dict[str, Any]:
         "metric_sets": metric_sets([version, before] if before else [version]),
         "provenance": _provenance(version),
         "next_command": _next_command(version, bool(column.places)),
+        "life": life_of(version),
+        "golden": golden_of(version),
+        "golden_results": golden_results(request.user, version) if version.golden_id else [],
+        "files": list(version.files.select_related("artifact")),
+        "may_edit": request.user.has_perm("registry.change_modelversion", version),
     }
 
 

@@ -20,6 +20,8 @@ from unfold.widgets import (
 
 from control_plane.console import words
 from control_plane.console.alias_form import change_alias
+from control_plane.console.edit_page import edit_page
+from control_plane.console.model_edit import ModelDraft
 from control_plane.console.model_page import page_context
 from control_plane.console.record_admin import (
     DeletableAdmin,
@@ -28,13 +30,13 @@ from control_plane.console.record_admin import (
     mono,
     show,
 )
+from control_plane.console.rights import GrantedAdmin
 from control_plane.domain.registry.service_level import LIMITS, merged_service_level
 from control_plane.domain.violations import InvalidInputError
 from control_plane.registry.models import Artifact, Model, ModelVersion
 from control_plane.registry.services import (
     create_model,
     delete_model,
-    update_model,
 )
 
 SLA = tuple(f"sla_{name}" for name in LIMITS)
@@ -94,7 +96,7 @@ class ModelAdmin(DeletableAdmin):
     show_full_result_count = False  # one count of a long list is enough
     ordering = ("name",)
     change_form_outer_before_template = "console/parts/model_page.html"
-    actions_detail = ("upload_version",)
+    actions_detail = ("edit", "upload_version")
     empty_icon = "deployed_code"
     empty_title = "No models yet"
     empty_text = "A model is a name with numbered versions. Push the first one from a terminal:"
@@ -130,9 +132,13 @@ class ModelAdmin(DeletableAdmin):
             " ", '<span class="n-tag">{}: {}</span>', sorted(model.tags.items())
         )
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # on a page of its own
+
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        shown = ("name", "description", "owner", "tags", *SLA)
-        return (*shown, "created_at", "created_by") if obj else shown
+        if obj:  # its words stand above, in the page's own parts
+            return ("name", "created_at", "created_by")
+        return ("name", "description", "owner", "tags", *SLA)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("name", "created_at", "created_by") if obj else ()
@@ -141,18 +147,7 @@ class ModelAdmin(DeletableAdmin):
         values = dict(form.cleaned_data)
         level = service_level(values)
         values = {name: value for name, value in values.items() if name not in SLA}
-        actor = request.user.get_username()
-        if not change:
-            return create_model(actor=actor, sla=level, **values)
-        changes = {name: values[name] for name in form.changed_data if name in values}
-        if "tags" in changes:  # the form has all of them: what is missing there goes
-            gone = dict.fromkeys(form.initial["tags"].keys() - values["tags"].keys())
-            changes["tags"] = {**gone, **values["tags"]}
-        if any(name in form.changed_data for name in SLA):
-            changes["sla"] = level
-        if not changes:
-            return form.instance
-        return update_model(name=form.instance.name, actor=actor, changes=changes)
+        return create_model(actor=request.user.get_username(), sla=level, **values)
 
     def remove(self, request: HttpRequest, record: Model) -> str:
         delete_model(name=record.name, actor=request.user.get_username())
@@ -181,6 +176,13 @@ class ModelAdmin(DeletableAdmin):
 
     def aliases(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return change_alias(self, request, self.found(request, object_id, "view"))
+
+    @action(description="Edit", url_path="edit", icon="edit", permissions=["words"])
+    def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return edit_page(self, request, ModelDraft, self.found(request, object_id, "words"))
+
+    def has_words_permission(self, request: HttpRequest, model: Any = None) -> bool:
+        return GrantedAdmin.has_change_permission(self, request, model)
 
     @action(
         description="Upload version",

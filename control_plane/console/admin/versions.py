@@ -9,8 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.widgets import (
@@ -25,14 +24,14 @@ from control_plane import wiring
 from control_plane.adapters.profiles import DEFAULT_PROFILE, load_profile, profile_names
 from control_plane.console import words
 from control_plane.console.archive_page import archive_page, unarchive_page
+from control_plane.console.edit_page import edit_page
 from control_plane.console.record_admin import (
     DeletableAdmin,
     label,
     link,
-    mono,
 )
 from control_plane.console.rights import GrantedAdmin
-from control_plane.console.templatetags.console import shape
+from control_plane.console.version_edit import VersionDraft
 from control_plane.console.version_page import page_context
 from control_plane.domain.access import PUBLISH_CODE
 from control_plane.domain.registry.frameworks import FRAMEWORKS
@@ -167,33 +166,14 @@ class ModelVersionAdmin(DeletableAdmin):
     list_select_related = ("model", "artifact")
     autocomplete_fields = ("model",)
     ordering = ("model__name", "-number")
-    readonly_fields = (
-        "model_link",
-        "framework",
-        "profile",
-        "artifact_link",
-        "filename",
-        "file_size",
-        "download",
-        "takes",
-        "gives",
-        "created_at",
-        "created_by",
-    )
-    fieldsets = (
-        (None, {"fields": ("model_link", "takes", "gives")}),
-        (
-            "Artifact",
-            {"fields": ("filename", "file_size", "artifact_link", "download", "framework")},
-        ),
-        ("Record", {"fields": ("profile", "created_at", "created_by")}),
-    )
+    readonly_fields = ("model_link", "created_at", "created_by")
+    fieldsets = ((None, {"fields": readonly_fields}),)  # the rest stands above, in its own parts
     add_fieldsets = (
         (None, {"fields": ("model", "file", "framework", "profile")}),
         ("More", {"fields": ("number", "sha256", "metrics", "provenance")}),
     )
     change_form_outer_before_template = "console/parts/version_page.html"
-    actions_detail = ("archive", "unarchive")
+    actions_detail = ("edit", "archive", "unarchive")
     empty_icon = "layers"
     empty_title = "No versions yet"
     empty_text = "A version is a model file with what it takes and gives. Push one:"
@@ -243,28 +223,9 @@ class ModelVersionAdmin(DeletableAdmin):
         pairs = [(name, f"{value:.4g}") for name, value in labelled(version.metrics).items()]
         return format_html_join(" ", '<span class="n-tag">{} {}</span>', pairs)
 
-    @display(description="takes")
-    def takes(self, version: ModelVersion) -> SafeString | str:
-        return _tensors(version, "inputs")
-
-    @display(description="gives")
-    def gives(self, version: ModelVersion) -> SafeString | str:
-        return _tensors(version, "outputs")
-
     @display(description="model")
     def model_link(self, version: ModelVersion) -> SafeString | str:
         return link(version.model)
-
-    @display(description="artifact")
-    def artifact_link(self, version: ModelVersion) -> SafeString | str:
-        if version.artifact is None:
-            return version.source
-        return link(version.artifact, mono(f"sha256:{version.artifact_id}"))
-
-    @display(description="file")
-    def download(self, version: ModelVersion) -> SafeString:
-        url = reverse("api:download", args=[version.model.name, version.number])
-        return format_html('<a class="n-link" href="{}">Download</a>', url)
 
     def write(self, request: HttpRequest, form: forms.ModelForm, change: bool) -> ModelVersion:
         values = form.cleaned_data
@@ -301,6 +262,11 @@ class ModelVersionAdmin(DeletableAdmin):
             request, object_id, form_url, {**context, **(extra_context or {})}
         )
 
+    @action(description="Edit", url_path="edit", icon="edit", permissions=["life"])
+    def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        version = self.found(request, object_id, "life")
+        return edit_page(self, request, VersionDraft, version)
+
     @action(description="Archive", url_path="archive", icon="archive", permissions=["life"])
     def archive(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return archive_page(self, request, self.found(request, object_id, "life"))
@@ -310,7 +276,7 @@ class ModelVersionAdmin(DeletableAdmin):
         return unarchive_page(self, request, self.found(request, object_id, "life"))
 
     def has_life_permission(self, request: HttpRequest, version: Any = None) -> bool:
-        """Records of the registry are never edited here, but versions come and go."""
+        """A version's file is never changed; what is said of it, and its state, are."""
         return GrantedAdmin.has_change_permission(self, request, version)
 
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
@@ -332,9 +298,3 @@ class ModelVersionAdmin(DeletableAdmin):
             "Its number is free again, and its metrics and provenance are gone.",
             "A version that a revision uses cannot be deleted: the way back would be lost.",
         ]
-
-
-def _tensors(version: ModelVersion, side: str) -> SafeString | str:
-    tensors = (version.signature or {}).get(side, [])
-    shown = ((mono(f"{t['name']} {t['datatype']}{shape(t['shape'])}"),) for t in tensors)
-    return format_html_join(" ", "{}", shown)

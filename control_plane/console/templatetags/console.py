@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.utils.safestring import SafeString
 from control_plane.console import words
 from control_plane.console.diff import DiffFile, diff_files
 from control_plane.console.markdown import html_of
+from control_plane.console.word_rows import METRIC, MORE_PROVENANCE, TAG, Row, Rows
 from control_plane.domain.routing.fields import MAX_NUMBER
 
 register = template.Library()
@@ -119,3 +121,55 @@ def router_version(version: str) -> str:
 def moment(value: datetime) -> SafeString:
     """The exact time, and how long ago that is."""
     return format_html("{} UTC ({})", f"{value:%Y-%m-%d %H:%M:%S}", ago(value))
+
+
+_ROW_TEXTS: Mapping[tuple[str, ...], tuple[tuple[str, str, int, str], ...]] = {
+    TAG: (("team", "Tag", 100, ""), ("vision", "Its value", 200, "")),
+    METRIC: (
+        ("default", "Data set", 100, ""),
+        ("accuracy", "Name of the figure", 100, ""),
+        ("0.98", "Figure", 40, "decimal"),
+    ),
+    MORE_PROVENANCE: (("dataset", "Field", 100, ""), ("digits-2026", "What it says", 1000, "")),
+}
+"""Fields of a row -> for each its placeholder, label, longest text and keyboard."""
+
+
+@register.inclusion_tag("console/parts/edit_row.html")
+def edit_row(rows: Rows, row: Row, number: int) -> dict[str, Any]:
+    """One row of text fields on an editing page."""
+    texts = [
+        {
+            "name": name,
+            "value": value,
+            "placeholder": placeholder,
+            "label": label,
+            "most": most,
+            "mode": mode,
+        }
+        for name, value, (placeholder, label, most, mode) in zip(
+            rows.names, row.texts, _ROW_TEXTS[rows.names], strict=True
+        )
+    ]
+    return {"row": row, "texts": texts, "number": number}
+
+
+@register.inclusion_tag("console/parts/edit_row.html")
+def blank_row(rows: Rows) -> dict[str, Any]:
+    """The row that a script adds."""
+    return edit_row(rows, Row([""] * len(rows.names)), 0)
+
+
+@register.inclusion_tag("console/parts/edit_text.html")
+def edit_text(
+    draft: Any, name: str, label: str, placeholder: str, mode: str = ""
+) -> dict[str, Any]:
+    """A single field of an editing page."""
+    return {
+        "name": name,
+        "label": label,
+        "placeholder": placeholder,
+        "mode": mode,
+        "value": draft.texts[name],
+        "errors": draft.errors.get(name, []),
+    }

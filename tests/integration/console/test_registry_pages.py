@@ -176,17 +176,6 @@ def test_a_description_is_shown_and_runs_nothing(digits: Endpoint, admin: Client
     assert page.index("git_commit") < page.index(">z<")
 
 
-def test_a_service_level_in_the_form(admin: Client, digits: Endpoint) -> None:
-    form = {"description": "", "owner": "ada", "tags": "{}", "sla_p99_ms": "20"}
-    assert admin.post(model_url(), form).status_code == 302
-    assert Model.objects.get().sla == {"p99_ms": 20.0}
-    page = admin.post(model_url(), {**form, "sla_availability_percent": "101"})
-    errors = page.context["adminform"].form.errors
-    assert "sla_availability_percent" in errors
-    assert admin.post(model_url(), {**form, "sla_p99_ms": ""}).status_code == 302
-    assert Model.objects.get().sla == {}
-
-
 def test_empty_states_say_what_to_do(admin: Client) -> None:
     Model.objects.create(name="digits")
     page = admin.get(model_url()).content.decode()

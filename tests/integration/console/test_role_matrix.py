@@ -30,7 +30,7 @@ ADMINS = frozenset({Role.ADMIN})
 
 # record -> who may look, make, change, delete it
 MAY = {
-    "registry.model": (EVERYBODY, PUBLISHERS, PUBLISHERS, ADMINS),
+    "registry.model": (EVERYBODY, PUBLISHERS, NOBODY, ADMINS),
     "registry.modelversion": (EVERYBODY, PUBLISHERS, NOBODY, PUBLISHERS),
     "registry.artifact": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "endpoints.endpoint": (EVERYBODY, OPERATORS, OPERATORS, OPERATORS),
@@ -50,7 +50,9 @@ PAGES = {
     "endpoints_endpoint_kill_switch": OPERATORS,
     "endpoints_endpoint_try_it": OPERATORS,
     "endpoints_revision_go_back": OPERATORS,
+    "registry_model_edit": PUBLISHERS,
     "registry_model_upload_version": PUBLISHERS,
+    "registry_modelversion_edit": PUBLISHERS,
     "registry_modelversion_archive": PUBLISHERS,
     "registry_modelversion_unarchive": PUBLISHERS,
     "access_apitoken_revoke": ADMINS,  # another's; one's own, everybody

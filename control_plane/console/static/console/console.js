@@ -216,7 +216,31 @@
     first?.scrollIntoView({ block: first.matches("[data-plan]") ? "nearest" : "center" });
   }
 
+  // ---- rows of words ------------------------------------------------------------------
+  function edit(form) {
+    form.addEventListener("click", (event) => {
+      const add = event.target.closest("[data-add]");
+      const remove = event.target.closest("[data-remove]");
+      if (add) {
+        const kind = add.dataset.add;
+        const holder = form.querySelector(`[data-blank="${kind}"]`).content.cloneNode(true);
+        const row = holder.firstElementChild;
+        form.querySelector(`[data-rows="${kind}"]`).append(row);
+        row.querySelector("input").focus();
+      }
+      if (remove) {
+        const row = remove.closest("[data-row]");
+        const near = row.nextElementSibling ?? row.previousElementSibling;
+        const back = near?.querySelector("input") ?? row.parentElement.parentElement.querySelector("[data-add]");
+        row.remove();
+        back?.focus();
+      }
+    });
+    form.querySelector('[aria-invalid="true"]')?.focus();
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-policy]").forEach(policy);
+    document.querySelectorAll("[data-edit]").forEach(edit);
   });
 })();
