@@ -44,7 +44,7 @@ class Draft(ABC):
         if form is not None:
             self.seen = _seen(form.get("seen", ""), self.seen)
             # Every field there can be: one that somebody else filled in meanwhile, too.
-            sent = {name: form[name] for name in self.fields if name in form}
+            sent = {name: str(form[name]) for name in self.fields if name in form}
             self.texts |= {name: text.replace("\r\n", "\n") for name, text in sent.items()}
         self.lists = self.lists_of(record, form)
 
