@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
+from uuid import UUID
 
 from celery import Celery
 from django.conf import settings
@@ -13,6 +15,7 @@ from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.inspection import SandboxInspector
 from control_plane.adapters.partial_files import PartialFiles
 from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
+from control_plane.adapters.receivers import HttpReceivers
 from control_plane.adapters.repository import DiskRepository
 from control_plane.adapters.sources import FsspecSources
 from control_plane.adapters.triton.control import HttpTritonControl
@@ -28,6 +31,7 @@ from control_plane.ports.clock import Clock
 from control_plane.ports.inference import TritonInference
 from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.queue import Queue
+from control_plane.ports.receivers import Receivers
 from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import ServerDuties, ServingPlaces
 from control_plane.ports.sources import Sources
@@ -102,6 +106,17 @@ def inspector() -> ModelInspector:
         max_bytes=settings.NEREID_MAX_UPLOAD_BYTES,
         memory_bytes=settings.NEREID_INSPECTION_MEMORY_BYTES,
     )
+
+
+def receivers() -> Receivers:
+    """The receivers of webhooks, behind the rules for addresses."""
+    return HttpReceivers(settings.NEREID_WEBHOOK_ALLOW)
+
+
+def hand_over_deliveries(*, webhook_ids: Sequence[UUID], **_: object) -> None:
+    """Receives the outbox's signal: the workers are told which webhooks have something due."""
+    for webhook_id in webhook_ids:
+        queue().deliver(webhook_id=webhook_id)
 
 
 def serving() -> ServingPlaces:

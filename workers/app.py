@@ -18,8 +18,10 @@ app.Task = CausedTask
 app.conf.beat_schedule = SCHEDULE
 app.conf.imports = (
     "workers.tasks.endpoints",
+    "workers.tasks.fleet",
     "workers.tasks.idempotency",
     "workers.tasks.node",
     "workers.tasks.registry",
     "workers.tasks.telemetry",
+    "workers.tasks.webhooks",
 )

@@ -1,7 +1,8 @@
 """The control plane's worker: `python -m workers.control`.
 
-Two Celery workers with pools of their own. One reconciles, sweeps and scrapes; the other loads
-uploads, which takes minutes each and must never stand between a rollback and its servers.
+Three Celery workers with pools of their own. One reconciles, sweeps and scrapes; the second loads
+uploads, which takes minutes each and must never stand between a rollback and its servers; the
+third delivers webhooks to servers that may not answer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import signal
 import sys
 import threading
 
-from control_plane.adapters.queue import CONTROL_QUEUE, VALIDATION_QUEUE
+from control_plane.adapters.queue import CONTROL_QUEUE, VALIDATION_QUEUE, WEBHOOK_QUEUE
 from workers.lane import QueueWorker, stop_all
 
 LOOK_S = 0.5
@@ -28,6 +29,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--validations", type=int, default=2, help="uploads loaded, or files fetched, at once"
     )
+    parser.add_argument("--receivers", type=int, default=8, help="webhooks delivered to at once")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     stopping = threading.Event()
@@ -35,6 +37,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, lambda *_: stopping.set())
     workers = [
         QueueWorker(VALIDATION_QUEUE, name="validation", threads=options.validations),
+        QueueWorker(WEBHOOK_QUEUE, name="webhooks", threads=options.receivers),
         QueueWorker(CONTROL_QUEUE, name="worker", threads=options.threads),
     ]
     try:

@@ -12,6 +12,8 @@ COLLECT_S = 600.0
 SCRAPE_S = 5.0
 PARTITIONS_S = 3600.0
 FORGET_S = 3600.0
+LOST_S = 5.0
+DELIVERIES_S = 5.0
 
 SCHEDULE = {
     "sweep endpoints": {
@@ -38,6 +40,21 @@ SCHEDULE = {
         "task": "telemetry.partitions",
         "schedule": PARTITIONS_S,
         "options": {"expires": PARTITIONS_S},
+    },
+    "notice lost servers": {
+        "task": "fleet.lost",
+        "schedule": LOST_S,
+        "options": {"expires": LOST_S},
+    },
+    "sweep deliveries": {
+        "task": "webhooks.sweep",
+        "schedule": DELIVERIES_S,
+        "options": {"expires": DELIVERIES_S},
+    },
+    "forget deliveries": {
+        "task": "webhooks.forget",
+        "schedule": FORGET_S,
+        "options": {"expires": FORGET_S},
     },
     "forget kept answers": {
         "task": "idempotency.forget",

@@ -12,6 +12,9 @@ CONTROL_QUEUE = "control"
 VALIDATION_QUEUE = "validation"
 """Apart from the rest: loading an upload takes minutes, and a rollback waits for nobody."""
 
+WEBHOOK_QUEUE = "webhooks"
+"""Apart too: other people's servers answer when they like."""
+
 REQUEST_ID_HEADER = "nereid_request_id"
 """The header of a message that says which request it goes back to."""
 
@@ -41,6 +44,9 @@ class CeleryQueue:
 
     def fetch(self, *, version_id: UUID) -> None:
         self._send("registry.fetch", VALIDATION_QUEUE, {"version_id": str(version_id)})
+
+    def deliver(self, *, webhook_id: UUID) -> None:
+        self._send("webhooks.deliver", WEBHOOK_QUEUE, {"webhook_id": str(webhook_id)})
 
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         self._send(

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.dispatch import Signal
+
 from control_plane.audit.models import AuditEvent
 from control_plane.audit.request import request_id
+
+recorded = Signal()
+"""Sent with each `event` in the transaction of its deed, for rooms above that tell of it."""
 
 
 def record(
@@ -23,7 +28,7 @@ def record(
 
     It carries the id of the request that is being answered, if one is.
     """
-    return AuditEvent.objects.create(
+    event = AuditEvent.objects.create(
         actor=actor,
         action=action,
         object_type=object_type,
@@ -34,3 +39,5 @@ def record(
         reason=reason,
         request_id=request_id(),
     )
+    recorded.send(sender=AuditEvent, event=event)
+    return event

@@ -51,6 +51,9 @@ class Endpoint(models.Model):
     look_again = models.BooleanField(default=False)
     look_at = models.DateTimeField(null=True, blank=True, db_index=True)
 
+    told = models.CharField(max_length=16, blank=True, help_text="the condition last told of")
+    told_generation = models.PositiveBigIntegerField(default=0)
+
     class Meta:
         ordering = ("name",)
         constraints = (

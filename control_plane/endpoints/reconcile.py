@@ -23,6 +23,7 @@ from control_plane.endpoints.intent import compile_for
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.revisions import register, register_failure
 from control_plane.endpoints.selectors import due_endpoints, latest_plan, snapshot
+from control_plane.endpoints.telling import tell_condition
 from control_plane.fleet.models import Server
 from control_plane.ports.clock import Clock
 from control_plane.ports.config_printer import ConfigPrinter
@@ -161,10 +162,12 @@ def _persist(endpoint: Endpoint, decision: Decision, clock: Clock) -> None:
     now = clock.now()
     look_at = now + decision.look_again_in if decision.look_again_in else None
     rows = Endpoint.objects.filter(id=endpoint.id, generation=endpoint.generation)
-    rows.update(status=decision.status, reason=decision.reason, look_at=look_at, updated_at=now)
-    if decision.status == "Healthy":
-        endpoint.revisions.filter(generation=endpoint.generation, served_from=None).update(
-            served_from=now
-        )
-    if decision.converged:
-        rows.update(observed_generation=F("generation"))
+    with transaction.atomic():
+        rows.update(status=decision.status, reason=decision.reason, look_at=look_at, updated_at=now)
+        if decision.status == "Healthy":
+            endpoint.revisions.filter(generation=endpoint.generation, served_from=None).update(
+                served_from=now
+            )
+        if decision.converged:
+            rows.update(observed_generation=F("generation"))
+        tell_condition(endpoint, decision, now)

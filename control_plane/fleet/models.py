@@ -21,6 +21,9 @@ class Server(models.Model):
     not_ready_reason = models.TextField(blank=True)
     held = models.JSONField(default=list, blank=True, help_text="Triton's repository index")
     last_seen_at = models.DateTimeField(null=True, blank=True)
+    lost_at = models.DateTimeField(
+        null=True, blank=True, help_text="when it was noticed that nothing is heard of it"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

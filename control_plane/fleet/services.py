@@ -16,9 +16,10 @@ from control_plane.domain.violations import (
     Violation,
 )
 from control_plane.fleet.models import Server
-from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, is_alive
+from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, is_alive, server_status
 from control_plane.ports.serving import ServerDuties
 from control_plane.ports.triton import HeldModel
+from control_plane.webhooks.outbox import tell
 
 
 def register_server(
@@ -120,7 +121,7 @@ def heartbeat(
     held: Sequence[HeldModel],
 ) -> bool:
     """Notes what a node says of its Triton; False when no such server is registered."""
-    return bool(
+    found = bool(
         Server.objects.filter(name=name).update(
             last_seen_at=now,
             ready=ready,
@@ -132,3 +133,22 @@ def heartbeat(
             ],
         )
     )
+    with transaction.atomic():
+        if Server.objects.filter(name=name, lost_at__isnull=False).update(lost_at=None):
+            said = "its node is heard of again" + (f"; {reason}" if reason else "")
+            tell("server.back", at=now, subject={"server": name}, reason=said)
+    return found
+
+
+def notice_lost_servers(*, now: datetime) -> int:
+    """Notes which servers fell silent, each once; returns how many."""
+    silent = Server.objects.filter(last_seen_at__lte=now - HEARTBEAT_EXPIRY, lost_at=None)
+    noticed = 0
+    for server in silent:
+        with transaction.atomic():
+            # Its node may have been heard of since, or another worker have noticed.
+            if silent.filter(pk=server.pk).update(lost_at=now):
+                reason = server_status(server, now)[1]
+                tell("server.lost", at=now, subject={"server": server.name}, reason=reason)
+                noticed += 1
+    return noticed

@@ -21,6 +21,10 @@ class Queue(Protocol):
         """Asks a worker to fetch a version's file from its source."""
         ...
 
+    def deliver(self, *, webhook_id: UUID) -> None:
+        """Asks a worker to deliver what is due to a webhook."""
+        ...
+
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         """Sends a command to a node: prepare, switch, retire or remove.
 

@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from sqlalchemy.engine import make_url
 
 from control_plane.domain.routing.headers import ForwardedHeaders
+from control_plane.domain.webhooks.addresses import Allowed
 from control_plane.settings.csp import CONTENT_SECURITY_POLICY  # noqa: F401 - read by django-csp
 from control_plane.settings.hosts import allowed_hosts
 from control_plane.settings.throttles import store, throttles, trusted_proxies
@@ -67,6 +68,7 @@ NEREID_TRITON_CONTROL_KEY = os.environ.get("NEREID_TRITON_CONTROL_KEY", "")
 NEREID_ACCELERATOR = os.environ.get("NEREID_ACCELERATOR", "cpu")
 
 try:
+    NEREID_WEBHOOK_ALLOW = Allowed.of(os.environ.get("NEREID_WEBHOOK_ALLOW", ""))
     NEREID_FORWARDED_HEADERS = ForwardedHeaders.of(os.environ.get("NEREID_FORWARD_HEADERS", ""))
 except ValueError as error:
     raise ImproperlyConfigured(str(error)) from error
@@ -92,6 +94,7 @@ INSTALLED_APPS = [
     "control_plane.audit",
     "control_plane.access",
     "control_plane.idempotency",
+    "control_plane.webhooks",
     "control_plane.fleet",
     "control_plane.registry",
     "control_plane.endpoints",

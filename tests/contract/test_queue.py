@@ -14,15 +14,16 @@ from tests.support.fakes import FakeQueue
 
 Received = Callable[[str], list[tuple[str, dict[str, object]]]]
 
-LANES = ("control", "validation", "node.lab.prepare", "node.lab.switch")
+LANES = ("control", "validation", "webhooks", "node.lab.prepare", "node.lab.switch")
 
 
 def test_the_celery_queue_sends_each_verb_down_its_lane(broker: str) -> None:
     app = Celery("test", broker=broker)
     queue: Queue = CeleryQueue(app)
-    endpoint, version = uuid4(), uuid4()
+    endpoint, version, hook = uuid4(), uuid4(), uuid4()
     queue.reconcile(endpoint_id=endpoint)
     queue.validate(version_id=version)
+    queue.deliver(webhook_id=hook)
     for verb in ("prepare", "switch", "retire", "remove"):
         queue.command(server="lab", verb=verb, endpoint_id=endpoint, generation=7)
     sent = {name: drain(app, name) for name in LANES}
@@ -32,6 +33,7 @@ def test_the_celery_queue_sends_each_verb_down_its_lane(broker: str) -> None:
     ]
     # A load of minutes stands in nobody's way there.
     assert sent["validation"] == [("registry.validate", {"version_id": str(version)})]
+    assert sent["webhooks"] == [("webhooks.deliver", {"webhook_id": str(hook)})]
     assert sent["node.lab.switch"] == [("node.switch", command)]
     assert [task for task, _ in sent["node.lab.prepare"]] == [
         "node.prepare",
@@ -44,11 +46,13 @@ def test_the_celery_queue_sends_each_verb_down_its_lane(broker: str) -> None:
 def test_the_fake_queue_keeps_the_same() -> None:
     fake = FakeQueue()
     queue: Queue = fake
-    endpoint, version = uuid4(), uuid4()
+    endpoint, version, hook = uuid4(), uuid4(), uuid4()
     queue.reconcile(endpoint_id=endpoint)
     queue.validate(version_id=version)
+    queue.deliver(webhook_id=hook)
     queue.command(server="lab", verb="switch", endpoint_id=endpoint, generation=7)
     assert (fake.reconciles, fake.validations) == ([endpoint], [version])
+    assert fake.deliveries == [hook]
     assert fake.commands == [("lab", "switch", 7)]
 
 

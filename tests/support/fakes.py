@@ -48,6 +48,7 @@ class FakeQueue:
         self.reconciles: list[UUID] = []
         self.validations: list[UUID] = []
         self.fetches: list[UUID] = []
+        self.deliveries: list[UUID] = []
         self.commands: list[tuple[str, str, int]] = []
 
     def reconcile(self, *, endpoint_id: UUID) -> None:
@@ -58,6 +59,9 @@ class FakeQueue:
 
     def fetch(self, *, version_id: UUID) -> None:
         self.fetches.append(version_id)
+
+    def deliver(self, *, webhook_id: UUID) -> None:
+        self.deliveries.append(webhook_id)
 
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         self.commands.append((server, verb, generation))

@@ -94,13 +94,17 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Decision:
-    """Status and reason in words, what to do now, and when to look again."""
+    """Status and reason in words, what to do now, and when to look again.
+
+    `refused`: this change cannot be carried out as things are; what served before goes on.
+    """
 
     status: Status
     reason: str
     actions: tuple[Action, ...] = ()
     look_again_in: timedelta | None = None
     converged: bool = False
+    refused: bool = False
 
 
 def decide(snapshot: Snapshot) -> Decision:
@@ -110,7 +114,7 @@ def decide(snapshot: Snapshot) -> Decision:
     if snapshot.generation == 0:
         return Decision(Status.UNCONFIGURED, "no routing policy yet", converged=True)
     if snapshot.compile_error:
-        return Decision(Status.DEGRADED, snapshot.compile_error, converged=True)
+        return Decision(Status.DEGRADED, snapshot.compile_error, converged=True, refused=True)
     if not snapshot.compiled:
         return Decision(Status.PROGRESSING, "compiling", (Action(Verb.COMPILE),))
     if not snapshot.servers:
@@ -141,7 +145,7 @@ def _failed(snapshot: Snapshot, failed: list[ServerView]) -> Decision:
     reason = "; ".join(f"{server.name}: {server.failure}" for server in failed)
     actions = tuple(Action(Verb.PREPARE, server.name) for server in due)
     kept = f"{reason}. The traffic before this change goes on; trying again"
-    return Decision(Status.DEGRADED, kept, actions, look_again_in=RETRY_FAILED)
+    return Decision(Status.DEGRADED, kept, actions, look_again_in=RETRY_FAILED, refused=True)
 
 
 def _rested(server: ServerView, now: datetime) -> bool:

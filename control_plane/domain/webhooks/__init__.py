@@ -1,0 +1,1 @@
+"""Webhooks: which events there are, who gets which, where they may go, and when again."""

@@ -1,0 +1,74 @@
+"""The catalogue of events: what they are called, when they come, which deed each one tells.
+
+Types only join; one that is here stays, and so do the fields of its payload (`payload`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EventType:
+    """One type. `action` is the audit record's word for the deed, empty where nobody did it."""
+
+    name: str
+    words: str
+    action: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What it is about: the part of the name before the dot."""
+        return self.name.partition(".")[0]
+
+
+PING = "webhook.ping"
+
+CATALOGUE = (
+    EventType("model.created", "A model was made.", "model.create"),
+    EventType("model.updated", "What is said of a model was changed.", "model.update"),
+    EventType("model.deleted", "A model was deleted.", "model.delete"),
+    EventType("version.created", "A version was pushed; it is checked next.", "version.create"),
+    EventType("version.updated", "What is said of a version was changed.", "version.update"),
+    EventType("version.ready", "A version was checked and can serve.", "version.ready"),
+    EventType("version.rejected", "A version cannot serve; `reason` says why.", "version.rejected"),
+    EventType("version.archived", "A version was taken out of use.", "version.archive"),
+    EventType(
+        "version.unarchived", "A version was brought back; it is checked anew.", "version.unarchive"
+    ),
+    EventType("version.deleted", "A version was deleted.", "version.delete"),
+    EventType("alias.set", "An alias points to another version.", "alias.set"),
+    EventType("alias.deleted", "An alias was removed.", "alias.delete"),
+    EventType("endpoint.created", "An endpoint was made.", "endpoint.create"),
+    EventType("endpoint.updated", "What is said of an endpoint was changed.", "endpoint.update"),
+    EventType(
+        "endpoint.policy",
+        "An endpoint has another policy, or goes back to one; it is being carried out.",
+        "endpoint.policy",
+    ),
+    EventType(
+        "endpoint.kill", "All of an endpoint's requests go to its primary arm.", "endpoint.kill"
+    ),
+    EventType("endpoint.deleted", "An endpoint is taken off every server.", "endpoint.delete"),
+    EventType("revision.healthy", "An endpoint's newest revision serves on every server."),
+    EventType("revision.degraded", "A revision serves, but not everywhere or not with everything."),
+    EventType(
+        "revision.failed", "A change cannot be carried out; what served before goes on serving."
+    ),
+    EventType("server.registered", "A server joined, or has other addresses.", "server.register"),
+    EventType("server.lost", "Nothing was heard of a server for 15 seconds."),
+    EventType("server.back", "A server that was lost is heard of again."),
+    EventType("server.deleted", "A server was removed.", "server.delete"),
+    EventType("token.created", "An API token was made.", "token.create"),
+    EventType("token.revoked", "An API token was revoked.", "token.revoke"),
+    EventType("grant.created", "Somebody was given a role on one name.", "grant.create"),
+    EventType("grant.deleted", "A grant was taken away.", "grant.delete"),
+    EventType(PING, "Somebody asked for a test; it comes whatever the webhook wants."),
+)
+
+BY_NAME = {event.name: event for event in CATALOGUE}
+
+BY_ACTION = {event.action: event for event in CATALOGUE if event.action}
+"""The audit record's word -> the event. What is not in it, outsiders are not told."""
+
+TYPES = tuple(event.name for event in CATALOGUE)
