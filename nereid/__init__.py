@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+from nereid import webhooks
 from nereid.administration import AuditEvent, NewToken, Server, Token
 from nereid.async_client import AsyncClient
 from nereid.client import Client
 from nereid.config import Credentials, Stack, find_stack, resolve
+from nereid.deliveries import Attempt, Delivery, EventType, Webhook, WebhookWithSecret
 from nereid.errors import (
     ChecksumError,
     FieldError,
@@ -46,11 +48,14 @@ __all__ = [
     "Alias",
     "Arm",
     "AsyncClient",
+    "Attempt",
     "AuditEvent",
     "ChecksumError",
     "Client",
     "Credentials",
+    "Delivery",
     "Endpoint",
+    "EventType",
     "FieldError",
     "InferenceError",
     "Model",
@@ -73,8 +78,11 @@ __all__ = [
     "Version",
     "VersionRejectedError",
     "WaitTimeoutError",
+    "Webhook",
+    "WebhookWithSecret",
     "__version__",
     "find_stack",
     "policy_document",
     "resolve",
+    "webhooks",
 ]

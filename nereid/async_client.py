@@ -10,6 +10,7 @@ import httpx
 
 from nereid import config
 from nereid.calls import access, fleet, registry, traffic
+from nereid.calls import webhooks as webhooks_calls
 from nereid.described import awaited
 from nereid.retries import Retry, attempts
 from nereid.steps import Pause, Send, Step, Steps, drive_async
@@ -106,6 +107,21 @@ class AsyncClient:
     tokens = awaited(access.tokens)
     create_token = awaited(access.create_token)
     revoke_token = awaited(access.revoke_token)
+
+    # Webhooks
+
+    webhooks = awaited(webhooks_calls.webhooks)
+    webhook = awaited(webhooks_calls.webhook)
+    create_webhook = awaited(webhooks_calls.create_webhook)
+    update_webhook = awaited(webhooks_calls.update_webhook)
+    delete_webhook = awaited(webhooks_calls.delete_webhook)
+    test_webhook = awaited(webhooks_calls.test_webhook)
+    rotate_webhook = awaited(webhooks_calls.rotate_webhook)
+    deliveries = awaited(webhooks_calls.deliveries)
+    delivery = awaited(webhooks_calls.delivery)
+    redeliver = awaited(webhooks_calls.redeliver)
+    wait_delivery = awaited(webhooks_calls.wait_delivery)
+    webhook_events = awaited(webhooks_calls.webhook_events)
 
     # Carrying calls out
 

@@ -10,6 +10,7 @@ import httpx
 
 from nereid import config
 from nereid.calls import access, fleet, registry, traffic
+from nereid.calls import webhooks as webhooks_calls
 from nereid.described import AlsoOfTheClass, blocking
 from nereid.retries import Retry, attempts
 from nereid.steps import Pause, Send, Step, Steps, drive
@@ -116,6 +117,21 @@ class Client:
     tokens = blocking(access.tokens)
     create_token = blocking(access.create_token)
     revoke_token = blocking(access.revoke_token)
+
+    # Webhooks
+
+    webhooks = blocking(webhooks_calls.webhooks)
+    webhook = blocking(webhooks_calls.webhook)
+    create_webhook = blocking(webhooks_calls.create_webhook)
+    update_webhook = blocking(webhooks_calls.update_webhook)
+    delete_webhook = blocking(webhooks_calls.delete_webhook)
+    test_webhook = blocking(webhooks_calls.test_webhook)
+    rotate_webhook = blocking(webhooks_calls.rotate_webhook)
+    deliveries = blocking(webhooks_calls.deliveries)
+    delivery = blocking(webhooks_calls.delivery)
+    redeliver = blocking(webhooks_calls.redeliver)
+    wait_delivery = blocking(webhooks_calls.wait_delivery)
+    webhook_events = blocking(webhooks_calls.webhook_events)
 
     # Carrying calls out
 

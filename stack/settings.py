@@ -34,6 +34,7 @@ PASSED_ON = (
     "NEREID_THROTTLE_LOGINS",
     "NEREID_THROTTLE_STORE",
     "NEREID_TRUSTED_PROXIES",
+    "NEREID_WEBHOOK_ALLOW",
 )
 
 EVERY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to

@@ -8,6 +8,12 @@ from django.views import View
 from control_plane.api.aliases_resource import AliasesView, AliasView
 from control_plane.api.all_versions_resource import AllVersionsView
 from control_plane.api.audit_resource import AuditView
+from control_plane.api.deliveries_resource import (
+    DeliveriesView,
+    DeliveryView,
+    EventTypesView,
+    RedeliverView,
+)
 from control_plane.api.endpoints_resource import EndpointsView, EndpointView
 from control_plane.api.health_resource import HealthView
 from control_plane.api.models_resource import ModelsView, ModelView
@@ -18,6 +24,12 @@ from control_plane.api.tokens_resource import TokensView, TokenView
 from control_plane.api.uploads_resource import UploadsView, UploadView
 from control_plane.api.version_state_resource import ArchiveView, UnarchiveView
 from control_plane.api.versions_resource import DownloadView, VersionsView, VersionView
+from control_plane.api.webhooks_resource import (
+    WebhookRotateView,
+    WebhooksView,
+    WebhookTestView,
+    WebhookView,
+)
 
 app_name = "api"
 
@@ -28,6 +40,7 @@ ID = r"(?P<token_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 NUMBER = r"(?P<number>[0-9]{1,9})"
 # A version's number, or an alias: @champion.
 VERSION = r"(?P<number>[0-9]{1,9}|@[^/\x00-\x1f\x7f]+)"
+DELIVERY = ID.replace("token_id", "delivery_id")
 ALIAS = NAME.replace("name", "alias")
 
 
@@ -63,4 +76,12 @@ urlpatterns = [
     at(r"audit", AuditView, "audit"),
     at(r"tokens", TokensView, "tokens"),
     at(rf"tokens/{ID}", TokenView, "token"),
+    at(r"webhook-events", EventTypesView, "webhook-events"),
+    at(r"webhooks", WebhooksView, "webhooks"),
+    at(rf"webhooks/{NAME}", WebhookView, "webhook"),
+    at(rf"webhooks/{NAME}/test", WebhookTestView, "webhook-test"),
+    at(rf"webhooks/{NAME}/rotate", WebhookRotateView, "webhook-rotate"),
+    at(rf"webhooks/{NAME}/deliveries", DeliveriesView, "deliveries"),
+    at(rf"webhooks/{NAME}/deliveries/{DELIVERY}", DeliveryView, "delivery"),
+    at(rf"webhooks/{NAME}/deliveries/{DELIVERY}/redeliver", RedeliverView, "redeliver"),
 ]

@@ -21,6 +21,10 @@ class State(models.TextChoices):
     ABANDONED = "abandoned"
 
 
+STATES = ("enabled", "failing", "disabled")
+"""What `Webhook.state` says."""
+
+
 class Webhook(models.Model):
     """A receiver, what it wants to be told, and how it is doing.
 

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.dispatch import Signal
 
 from control_plane.audit.models import AuditEvent
+from control_plane.audit.request import request_id
 from control_plane.domain.webhooks import payload
 from control_plane.domain.webhooks.catalogue import BY_ACTION, BY_NAME, EventType
 from control_plane.domain.webhooks.matching import concerns, wants
@@ -45,7 +46,7 @@ def tell_of_deed(*, event: AuditEvent, **_: Any) -> None:
 def tell(event: str, *, at: datetime, subject: Mapping[str, Any], reason: str) -> None:
     """Tells a change of state that nobody made by hand; call it in the change's transaction."""
     if webhooks := _wanting(event):
-        said = payload.data(subject, actor="nereid", reason=reason)
+        said = payload.data(subject, actor="nereid", reason=reason, request_id=request_id())
         _write(webhooks, BY_NAME[event], at, said)
 
 

@@ -16,6 +16,7 @@ from nereid.cli import (
     tokens,
     traffic,
     versions,
+    webhooks,
 )
 from nereid.cli.app import run
 from nereid.cli.session import Session
@@ -34,6 +35,7 @@ __all__ = [
     "tokens",
     "traffic",
     "versions",
+    "webhooks",
 ]
 
 

@@ -34,6 +34,7 @@ ORDER = (
     "servers",
     "audit",
     "tokens",
+    "webhooks",
     "login",
     "logout",
 )

@@ -21,6 +21,8 @@ STYLES = {
     "READY": GOOD,
     "Serving": GOOD,
     "ready": GOOD,
+    "enabled": GOOD,
+    "delivered": GOOD,
     "Progressing": SERIES[1],
     "validating": SERIES[1],
     "uploading": SERIES[1],
@@ -30,6 +32,10 @@ STYLES = {
     "Failed": BAD,
     "UNAVAILABLE": BAD,
     "rejected": BAD,
+    "pending": SERIES[1],
+    "failing": SERIES[1],
+    "failed": BAD,
+    "disabled": BAD,
 }
 SHARE_BAR = 20
 STEPS = ("B", "KB", "MB", "GB", "TB")

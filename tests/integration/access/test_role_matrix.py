@@ -71,6 +71,17 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("server", "GET"): EVERYBODY,
     ("server", "DELETE"): ADMINS,
     ("audit", "GET"): EVERYBODY,
+    ("webhook-events", "GET"): ADMINS,
+    ("webhooks", "GET"): ADMINS,
+    ("webhooks", "POST"): ADMINS,
+    ("webhook", "GET"): ADMINS,
+    ("webhook", "PATCH"): ADMINS,
+    ("webhook", "DELETE"): ADMINS,
+    ("webhook-test", "POST"): ADMINS,
+    ("webhook-rotate", "POST"): ADMINS,
+    ("deliveries", "GET"): ADMINS,
+    ("delivery", "GET"): ADMINS,
+    ("redeliver", "POST"): ADMINS,
 }
 OF_MODELS = {
     *("models", "model", "versions", "version", "download", "archive", "unarchive"),
@@ -85,7 +96,7 @@ OWN = {("tokens", "GET"), ("tokens", "POST"), ("token", "GET"), ("token", "DELET
 NAMELESS = {("models", "GET"), ("all_versions", "GET"), ("endpoints", "GET")} | {
     k for k in MAY if k[0].startswith("upload")
 }
-PARTS = {"number": "1", "alias": "champion", "token_id": NONE, "upload": NONE}
+PARTS = {"number": "1", "alias": "champion", "token_id": NONE, "upload": NONE, "delivery_id": NONE}
 METHODS = ("get", "post", "put", "patch", "delete")
 NAMED = ("mine", "yours")
 

@@ -41,7 +41,7 @@ def queues(app: Celery) -> dict[str, list[str]]:
 def test_validations_and_the_rest_have_pools_of_their_own(
     worker: subprocess.Popen[bytes], broker: str
 ) -> None:
-    expected = {"worker": ["control"], "validation": ["validation"]}
+    expected = {"worker": ["control"], "validation": ["validation"], "webhooks": ["webhooks"]}
     with Celery("test", broker=broker) as app:
         _until(lambda: queues(app) == expected)
         [victim] = [
