@@ -39,6 +39,9 @@ constexpr std::uint64_t kPolicyVersion = 1'000'000'000;
 // How long the server's end waits for attempts that nobody listens to any more.
 constexpr auto kPatience = std::chrono::seconds(5);
 
+// How long after a router's load the server's thread for it is surely back at its queue.
+constexpr std::uint64_t kSettleNs = 30'000'000;
+
 struct Backend {
   Backend() : watch(TimedOut, [this](std::uint64_t now_ns) { records.Refresh(now_ns); }) {
     services.records = &records;
@@ -137,6 +140,18 @@ Error ReadConfig(TRITONBACKEND_Model* model, Router* router) {
   return error;
 }
 
+// Triton 2.51 takes the last of a list of instances when it stops a model's thread, and the thread
+// has itself off that list while it initialises or executes: a router replaced within microseconds
+// of its own load, by a thread that the scheduler holds back, would bring the server down. Its
+// successor waits until that is over; changes of a policy are far longer apart.
+void LetSettle(const EndpointRecord& endpoint) {
+  const std::uint64_t settled_ns = endpoint.loaded_ns.load(std::memory_order_relaxed) + kSettleNs;
+  const std::uint64_t now_ns = NowNs();
+  if (settled_ns > now_ns) {
+    std::this_thread::sleep_for(std::chrono::nanoseconds(settled_ns - now_ns));
+  }
+}
+
 Error Load(TRITONBACKEND_Model* model) {
   TRITONBACKEND_Backend* handle = nullptr;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelBackend(model, &handle));
@@ -159,7 +174,11 @@ Error Load(TRITONBACKEND_Model* model) {
       std::move(policy), std::move(endpoint), std::move(arms), seed);
   router->services = &services;
   router->pinned = version != kPolicyVersion;
-  if (router->pinned) router->pin_prefix = std::to_string(version) + "/";
+  if (router->pinned) {
+    router->pin_prefix = std::to_string(version) + "/";
+  } else {
+    LetSettle(*router->endpoint);  // the versions pinned beside it go only when it has come
+  }
   if (Error error = ReadConfig(model, router.get())) return error;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelServer(model, &router->server));
 

@@ -65,8 +65,9 @@ struct Attempt {
   }
 };
 
-// `outer` is released when the last Hold on it was given up: one stands for the answer, one for each
-// attempt that reads its buffers, one for each shadow that still has to copy them. The Call itself
+// `outer` is released when the last Hold on it was given up: one stands for the answer, one for the
+// thread that forwards it, one for each attempt that reads its buffers, one for each shadow that
+// still has to copy them. The Call itself
 // lives until the last Reference was given up: a Hold by anyone, an attempt or the watch coming back.
 struct Call {
   Call(std::shared_ptr<Router> routed_by, TRITONBACKEND_ModelInstance* on,

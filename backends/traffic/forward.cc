@@ -97,6 +97,20 @@ Target ForSequence(Call* running, const RequestView& view) {
   return target;
 }
 
+// Keeps the caller's request, and with it the model, until this thread is through with both: a quick
+// arm answers on a thread of its own before that, and Triton 2.51 does not survive that a model goes
+// while its thread executes (backends/README.md).
+class UntilForwarded {
+ public:
+  explicit UntilForwarded(Call* call) : call_(call) { call_->Hold(); }
+  ~UntilForwarded() { call_->GiveUpHold(); }
+  UntilForwarded(const UntilForwarded&) = delete;
+  UntilForwarded& operator=(const UntilForwarded&) = delete;
+
+ private:
+  Call* const call_;
+};
+
 void Refuse(Call* call, const Target& target) {
   target.arm->metrics->Count(Outcome::kRejected);
   SendError(call, *target.arm, TRITONSERVER_RESPONSE_COMPLETE_FINAL, target.refusal.get());
@@ -109,6 +123,7 @@ void Forward(
     std::shared_ptr<Router> router, TRITONBACKEND_ModelInstance* instance,
     TRITONBACKEND_Request* request) noexcept {
   Call* const call = new Call(std::move(router), instance, request);
+  const UntilForwarded held(call);
   LogIfError(
       TRITONBACKEND_InferenceRequestTimeoutMicroseconds(request, &call->timeout_us),
       "read a request's timeout");
@@ -120,9 +135,8 @@ void Forward(
     return;
   }
   std::vector<std::unique_ptr<Shadow>> shadows = ShadowsOf(call, *target.arm);
-  Shadows* const worker = call->router->services->shadows;
   Begin(&call->first, std::move(target.arm), target.timeout_us, target.probe);
-  // The call may be gone: only what the shadows hold of it is left.
+  Shadows* const worker = call->router->services->shadows;
   for (std::unique_ptr<Shadow>& shadow : shadows) worker->Push(std::move(shadow));
 }
 

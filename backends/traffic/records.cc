@@ -66,6 +66,7 @@ void Records::Adopt(const std::shared_ptr<Router>& router, std::uint64_t now_ns)
   }
   endpoint.routed = true;
   endpoint.router = router;
+  endpoint.loaded_ns.store(now_ns, std::memory_order_relaxed);
   ShowGauges(*router, now_ns);
 }
 

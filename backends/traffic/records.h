@@ -35,6 +35,7 @@ struct EndpointRecord {
   SequencePins pins;  // to PinnedArm
   bool routed = false;  // it had a policy before; under the lock of Records
   std::weak_ptr<Router> router;  // of the policy in force; under the lock of Records
+  std::atomic<std::uint64_t> loaded_ns{0};  // when that came into force; 0: there was none
 };
 
 // What a sequence is pinned to; it counts in the arm's series for as long as it lives.

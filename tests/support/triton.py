@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,18 +20,18 @@ import tritonclient.http as httpclient
 
 from backends.build import build
 from stack import triton
+from stack.broker import free_port
 
 CONTROL_KEY = "test-control-key"
 SHM_KEY = "test-shm-key"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on now, all different."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Ports nobody listens on now, all different, and none that the system hands to clients."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return list(ports)
 
 
 def eventually(holds: Callable[[], Any], *, within_s: float = 10.0, what: str = "") -> Any:
