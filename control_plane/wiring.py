@@ -13,6 +13,7 @@ from django.conf import settings
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.inspection import SandboxInspector
+from control_plane.adapters.oidc import OidcProvider
 from control_plane.adapters.partial_files import PartialFiles
 from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
 from control_plane.adapters.receivers import HttpReceivers
@@ -28,6 +29,7 @@ from control_plane.endpoints.serving import PlacedDuties, RevisionPlaces
 from control_plane.fleet.agent import NodeAgent
 from control_plane.fleet.node_state import NodeState
 from control_plane.ports.clock import Clock
+from control_plane.ports.identity import IdentityProvider
 from control_plane.ports.inference import TritonInference
 from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.queue import Queue
@@ -117,6 +119,16 @@ def hand_over_deliveries(*, webhook_ids: Sequence[UUID], **_: object) -> None:
     """Receives the outbox's signal: the workers are told which webhooks have something due."""
     for webhook_id in webhook_ids:
         queue().deliver(webhook_id=webhook_id)
+
+
+def identity_provider() -> IdentityProvider | None:
+    """The provider that people may sign in with, where there is one."""
+    said = settings.NEREID_OIDC
+    if said is None:
+        return None
+    return OidcProvider(
+        said.issuer, said.client_id, said.client_secret, said.scopes, said.rules.groups_claim
+    )
 
 
 def serving() -> ServingPlaces:

@@ -88,3 +88,34 @@ def serving_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     stack.start()
     yield stack
     stack.stop()
+
+
+@pytest.fixture(scope="session")
+def oidc_process() -> Iterator[Any]:
+    """An OpenID Connect provider as a process of its own."""
+    from tests.support.oidc_provider import oidc_provider
+
+    with oidc_provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def oidc(oidc_process: Any, settings: Any) -> Any:
+    """That provider, whole and without people, and a control plane that is set up for it."""
+    from control_plane.settings.csp import content_security_policy
+    from control_plane.settings.oidc import oidc as read_settings
+    from tests.support.oidc_provider import CLIENT_ID, CLIENT_SECRET
+
+    oidc_process.knows()
+    oidc_process.does_wrong("nothing")
+    settings.NEREID_OIDC = read_settings(
+        {
+            "NEREID_OIDC_ISSUER": oidc_process.issuer,
+            "NEREID_OIDC_NAME": "Test ID",
+            "NEREID_OIDC_CLIENT_ID": CLIENT_ID,
+            "NEREID_OIDC_CLIENT_SECRET": CLIENT_SECRET,
+            "NEREID_OIDC_ROLES": '{"vision": "publisher", "platform": ["operator", "viewer"]}',
+        }
+    )
+    settings.CONTENT_SECURITY_POLICY = content_security_policy([oidc_process.issuer])
+    return oidc_process

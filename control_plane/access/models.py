@@ -198,3 +198,30 @@ class Grant(models.Model):
     @property
     def grantee(self) -> str:
         return f"group {self.group}" if self.group_id else str(self.user)
+
+
+class Identity(models.Model):
+    """Who a person is at an identity provider: its issuer and their subject there, nothing else.
+
+    Names and addresses change hands; a subject does not.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="identities"
+    )
+    issuer = models.CharField(max_length=500)
+    subject = models.CharField(max_length=255)
+    roles = ArrayField(
+        models.CharField(max_length=16, choices=ROLES), default=list, blank=True, editable=False
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        default_permissions = ()
+        verbose_name_plural = "identities"
+        constraints = (
+            models.UniqueConstraint(fields=["issuer", "subject"], name="identity_is_one_person"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.issuer}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.apps import apps as registered
@@ -23,6 +24,13 @@ def roles_of(user: User) -> list[Role]:
     """The person's roles; no query where `groups` was fetched with the person."""
     names = {group.name for group in user.groups.all()}
     return [role for role in Role if role in names]
+
+
+def set_roles(user: User, roles: Collection[Role]) -> None:
+    """Gives a person exactly these roles; their other groups stay."""
+    held = roles_of(user)
+    user.groups.remove(*(role_group(role) for role in held if role not in roles))
+    user.groups.add(*(role_group(role) for role in roles if role not in held))
 
 
 def give_roles_their_permissions(*, app_config: Any, apps: Any = registered, **signal: Any) -> None:

@@ -64,18 +64,24 @@ def throttle() -> Throttle:
     return Throttle(settings.NEREID_THROTTLE_STORE)
 
 
-def address_of(request: HttpRequest) -> str:
-    """The caller's address; of IPv6 the network, for one caller has billions of addresses."""
-    text = request.META.get("REMOTE_ADDR", "")
+def caller_address(request: HttpRequest) -> str:
+    """The caller's address as far as it is known, behind the proxies that are trusted."""
+    text: str = request.META.get("REMOTE_ADDR", "")
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     if (proxies := settings.NEREID_TRUSTED_PROXIES) and forwarded:
         # Each proxy adds to the right: what stands further left, a caller can have made up.
         hops = [hop.strip() for hop in forwarded.split(",")]
         text = hops[-min(proxies, len(hops))]
+    return text[:64]
+
+
+def address_of(request: HttpRequest) -> str:
+    """The address that counts: of IPv6 the network, for one caller has billions of addresses."""
+    text = caller_address(request)
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        return text[:64]
+        return text
     if address.version == 6:
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)

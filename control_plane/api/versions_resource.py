@@ -325,7 +325,13 @@ class DownloadView(ResourceView):
 
 def _file(version: ModelVersion, sha256: str) -> FileResponse:
     path = wiring.artifact_store().path(sha256)
-    response = FileResponse(path.open("rb"), as_attachment=True, filename=version.filename)
+    # Of no kind that a browser runs or shows, whatever its name ends with.
+    response = FileResponse(
+        path.open("rb"),
+        as_attachment=True,
+        filename=version.filename,
+        content_type="application/octet-stream",
+    )
     digest = base64.b64encode(bytes.fromhex(sha256)).decode()
     response["Digest"] = f"sha-256={digest}"  # RFC 3230: base64, not hex
     return response

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
-from control_plane.access.throttle import address_of, throttle
+from control_plane.access.logins import PASSWORD, has_to_wait, note_login, note_logout
+from control_plane.console import sign_in
 from control_plane.console.home import live, live_charts, live_endpoint, live_server
 
 
@@ -20,24 +22,37 @@ class ConsoleSite(UnfoldAdminSite):
     index_title = "Overview"
     empty_value_display = "–"  # noqa: RUF001 - a dash people know as "nothing here"
 
+    login_template = "console/login.html"
+
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The login; an address from which too many passwords were wrong has to wait."""
-        address = address_of(request)
-        if request.method == "POST" and (wait := throttle().refused("logins", address)):
-            context = {**self.each_context(request), "wait": wait}
-            page = render(request, "console/too_many.html", context, status=429)
-            page["Retry-After"] = str(wait)
-            return page
-        response = super().login(request, extra_context)
-        if request.method == "POST" and not request.user.is_authenticated:
-            throttle().count("logins", address)
+        if request.method == "POST" and (wait := has_to_wait(request)):
+            return sign_in.too_many(request, wait)
+        response = super().login(request, {**sign_in.offered(request), **(extra_context or {})})
+        came_in = request.method == "POST" and response.status_code == 302
+        if came_in and isinstance(request.user, User):
+            note_login(request, request.user, PASSWORD)
         return response
+
+    def logout(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Ends our session, and leads on to where the provider's is ended, if it has one."""
+        held = request.session.get(sign_in.SESSION)
+        with transaction.atomic():
+            if request.method == "POST" and isinstance(request.user, User):
+                note_logout(request, request.user)
+            response = super().logout(request, extra_context)
+        there = sign_in.provider_logout(request, held) if request.method == "POST" else ""
+        return HttpResponseRedirect(there) if there else response
 
     def extra_urls(self) -> list[URLPattern]:
         """Unfold's hook for pages beside those of the records."""
         return [
+            path("login/oidc/", sign_in.begin, name="oidc_begin"),
+            path("login/oidc/callback/", sign_in.callback, name="oidc_callback"),
             path("live/", live, name="live"),
             path("live/<uuid:endpoint_id>/", live_endpoint, name="live_endpoint"),
             path("live/<uuid:endpoint_id>/charts/", live_charts, name="live_charts"),

@@ -10,8 +10,9 @@ from sqlalchemy.engine import make_url
 
 from control_plane.domain.routing.headers import ForwardedHeaders
 from control_plane.domain.webhooks.addresses import Allowed
-from control_plane.settings.csp import CONTENT_SECURITY_POLICY  # noqa: F401 - read by django-csp
+from control_plane.settings.csp import content_security_policy
 from control_plane.settings.hosts import allowed_hosts
+from control_plane.settings.oidc import oidc, password_login, public_url
 from control_plane.settings.throttles import store, throttles, trusted_proxies
 from control_plane.settings.unfold import UNFOLD  # noqa: F401 - read by django-unfold
 
@@ -156,8 +157,15 @@ NEREID_SOURCE_ROOTS = [r for r in os.environ.get("NEREID_SOURCE_ROOTS", "").spli
 NEREID_S3_ENDPOINT = os.environ.get("NEREID_S3_ENDPOINT", "")
 NEREID_INSPECTION_MEMORY_BYTES = int(os.environ.get("NEREID_INSPECTION_MEMORY_BYTES") or 8 << 30)
 
+NEREID_OIDC = oidc(os.environ)
+NEREID_PASSWORD_LOGIN = password_login(os.environ, NEREID_OIDC)
+NEREID_PUBLIC_URL = public_url(os.environ)
+
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+# Known to be reached over TLS alone: then the cookies go over nothing else.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = NEREID_PUBLIC_URL.startswith("https://")
+CONTENT_SECURITY_POLICY = content_security_policy([NEREID_OIDC.origin] if NEREID_OIDC else [])
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 

@@ -7,16 +7,30 @@ Unfold's Alpine.js makes functions of the expressions in its templates, which ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [SELF],
-        "script-src": [SELF, UNSAFE_EVAL],
-        "style-src": [SELF, UNSAFE_INLINE],
-        "img-src": [SELF, "data:"],
-        "object-src": [NONE],
-        "base-uri": [NONE],
-        "frame-ancestors": [NONE],
+
+def content_security_policy(providers: Sequence[str] = ()) -> dict[str, Any]:
+    """django-csp's setting.
+
+    Args:
+        providers: origins of identity providers. Browsers hold `form-action` against redirects
+            too, and the form that logs out leads on to where the provider's session is ended.
+    """
+    return {
+        "DIRECTIVES": {
+            "default-src": [SELF],
+            "script-src": [SELF, UNSAFE_EVAL],
+            "style-src": [SELF, UNSAFE_INLINE],
+            "img-src": [SELF, "data:"],
+            "form-action": [SELF, *providers],
+            "frame-src": [NONE],
+            "worker-src": [NONE],
+            "object-src": [NONE],
+            "base-uri": [NONE],
+            "frame-ancestors": [NONE],
+        }
     }
-}

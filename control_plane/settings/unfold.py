@@ -98,9 +98,12 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": "control_plane.settings.unfold.environment",
     "DASHBOARD_CALLBACK": "control_plane.console.home.dashboard",
-    "STYLES": [_file("console.css"), _file("registry.css")],
+    "STYLES": [_file("console.css"), _file("registry.css"), _file("sign_in.css")],
     "SCRIPTS": [_file("console.js")],
-    "LOGIN": {"image": _file("sea.svg")},
+    "LOGIN": {
+        "image": _file("sea.svg"),
+        "form": "control_plane.console.password_form.PasswordForm",
+    },
     "BORDER_RADIUS": "8px",
     "COLORS": {
         "primary": {

@@ -42,6 +42,8 @@ COLOURS = {
     "revoke": "warning",
     "delete": "danger",
     "rejected": "danger",
+    "login": "info",
+    "login_failed": "warning",
 }
 """The last word of an action -> the colour of its label."""
 
@@ -173,7 +175,7 @@ class AuditEventAdmin(RecordAdmin):
 
 
 def _record(event: AuditEvent) -> Model | None:
-    if event.object_type not in KINDS:
+    if event.object_type not in KINDS or not event.object_id:
         return None
     return apps.get_model(KINDS[event.object_type]).objects.filter(pk=event.object_id).first()
 

@@ -110,7 +110,9 @@ def compose() -> dict[str, Any]:
     return load("docker-compose.yml")
 
 
-@pytest.mark.parametrize("name", ["docker-compose.yml", "deploy/compose.gpu.yml"])
+@pytest.mark.parametrize(
+    "name", ["docker-compose.yml", "deploy/compose.gpu.yml", "deploy/compose.oidc.yml"]
+)
 def test_the_structure_is_that_of_the_specification(name: str) -> None:
     jsonschema.Draft202012Validator(SCHEMA).validate(load(name))
 
