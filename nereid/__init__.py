@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from nereid import webhooks
 from nereid.administration import AuditEvent, NewToken, Server, Token
+from nereid.approvals import ChangeRequest
 from nereid.async_client import AsyncClient
 from nereid.client import Client
 from nereid.config import Credentials, Stack, find_stack, resolve
@@ -50,6 +51,7 @@ __all__ = [
     "AsyncClient",
     "Attempt",
     "AuditEvent",
+    "ChangeRequest",
     "ChecksumError",
     "Client",
     "Credentials",

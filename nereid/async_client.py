@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from nereid import config
-from nereid.calls import access, fleet, registry, traffic
+from nereid.calls import access, approvals, fleet, registry, traffic
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import awaited
 from nereid.retries import Retry, attempts
@@ -94,6 +94,16 @@ class AsyncClient:
     revisions = awaited(traffic.revisions)
     served_at = awaited(traffic.served_at)
     wait_endpoint = awaited(traffic.wait_endpoint)
+
+    # What waits for a second person
+
+    set_four_eyes = awaited(approvals.set_four_eyes)
+    changes = awaited(approvals.changes)
+    change = awaited(approvals.change)
+    approve_change = awaited(approvals.approve_change)
+    reject_change = awaited(approvals.reject_change)
+    withdraw_change = awaited(approvals.withdraw_change)
+    wait_change = awaited(approvals.wait_change)
 
     # Servers, and who did what
 

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from nereid import config
-from nereid.calls import access, fleet, registry, traffic
+from nereid.calls import access, approvals, fleet, registry, traffic
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import AlsoOfTheClass, blocking
 from nereid.retries import Retry, attempts
@@ -104,6 +104,16 @@ class Client:
     revisions = blocking(traffic.revisions)
     served_at = blocking(traffic.served_at)
     wait_endpoint = blocking(traffic.wait_endpoint)
+
+    # What waits for a second person
+
+    set_four_eyes = blocking(approvals.set_four_eyes)
+    changes = blocking(approvals.changes)
+    change = blocking(approvals.change)
+    approve_change = blocking(approvals.approve_change)
+    reject_change = blocking(approvals.reject_change)
+    withdraw_change = blocking(approvals.withdraw_change)
+    wait_change = blocking(approvals.wait_change)
 
     # Servers, and who did what
 

@@ -193,6 +193,8 @@ class Endpoint:
     revision: int | None
     policy: Document | None
     arms: tuple[Arm, ...]
+    four_eyes: bool
+    pending_change: int | None  # what waits for a second person
     raw: Document = field(repr=False, compare=False)
 
     @classmethod
@@ -207,6 +209,8 @@ class Endpoint:
             revision=raw.get("revision"),
             policy=raw.get("policy"),
             arms=tuple(Arm.from_json(arm) for arm in raw.get("arms") or ()),
+            four_eyes=bool(raw.get("four_eyes")),
+            pending_change=raw.get("pending_change"),
             raw=raw,
         )
 
@@ -233,11 +237,15 @@ class Policy:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A change that the server took; the work goes on behind it."""
+    """A change that the server took; the work goes on behind it.
+
+    With a `change` nothing moves yet: that is the number of what waits for a second person.
+    """
 
     endpoint: str
     generation: int
     status: str
+    change: int | None
     raw: Document = field(repr=False, compare=False)
 
     @classmethod
@@ -246,6 +254,7 @@ class Accepted:
             endpoint=str(raw["endpoint"]),
             generation=int(raw["generation"]),
             status=str(raw.get("status") or ""),
+            change=raw.get("change"),
             raw=raw,
         )
 
@@ -261,6 +270,7 @@ class Revision:
     created_at: str
     created_by: str
     reason: str  # why, in the words of whoever made it
+    approved_by: str  # the second person, where the four-eyes rule held
     policy: Document | None
     arms: tuple[Arm, ...]
     raw: Document = field(repr=False, compare=False)
@@ -278,6 +288,7 @@ class Revision:
             created_at=str(raw.get("created_at") or ""),
             created_by=str(raw.get("created_by") or ""),
             reason=str(raw.get("reason") or ""),
+            approved_by=str(raw.get("approved_by") or ""),
             policy=raw.get("policy"),
             raw=raw,
         )

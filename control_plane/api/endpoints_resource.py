@@ -13,12 +13,13 @@ from rest_framework.response import Response
 
 from control_plane import wiring
 from control_plane.api.conditions import IF_MATCH, EditableView
-from control_plane.api.fields import TextField
+from control_plane.api.fields import TextField, TruthField
 from control_plane.api.policy_schema import (
     PolicyField,
 )
 from control_plane.api.resource import ResourceView, link, read_body
-from control_plane.domain.access import Kind
+from control_plane.domain.access import Kind, Target
+from control_plane.domain.four_eyes import LIFT
 from control_plane.endpoints.intent import locked
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import (
@@ -55,6 +56,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
     """An endpoint as the API shows it."""
 
     policy = PolicyField(read_only=True, allow_null=True)
+    pending_change = serializers.SerializerMethodField()
     revision = serializers.SerializerMethodField()
     arms = serializers.SerializerMethodField()
     servers = serializers.SerializerMethodField()
@@ -64,6 +66,8 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         fields = (
             "name",
             "description",
+            "four_eyes",
+            "pending_change",
             "status",
             "reason",
             "generation",
@@ -76,6 +80,11 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
             "created_by",
             "updated_at",
         )
+
+    def get_pending_change(self, endpoint: Endpoint) -> int | None:
+        """The change that waits for a second person."""
+        number: int | None = getattr(endpoint, "pending_number", None)
+        return number
 
     def get_revision(self, endpoint: Endpoint) -> int | None:
         """The revision that serves."""
@@ -104,12 +113,21 @@ class EndpointRequest(serializers.Serializer[Any]):
     name = TextField(max_length=200)
     description = TextField(required=False, allow_blank=True, default="")
     policy = PolicyField(required=False, allow_null=True, default=None)
+    four_eyes = TruthField(
+        required=False,
+        default=False,
+        help_text="whether a second person has to approve its changes of traffic, the first too",
+    )
 
 
 class EndpointPatch(serializers.Serializer[Any]):
     """What can be changed of an endpoint beside its policy."""
 
-    description = TextField(allow_blank=True)
+    description = TextField(required=False, allow_blank=True)
+    four_eyes = TruthField(
+        required=False,
+        help_text="switched on by whoever may change the endpoint, off by an admin",
+    )
 
 
 class EndpointRemoving(serializers.Serializer[Any]):
@@ -134,7 +152,10 @@ class EndpointsView(ResourceView, ListAPIView[Endpoint]):
 
     @extend_schema(request=EndpointRequest, responses={201: EndpointSerializer})
     def post(self, request: Request) -> Response:
-        """Adds an endpoint, with a policy at once where one is given."""
+        """Adds an endpoint, with a policy at once where one is given.
+
+        With `four_eyes` the policy waits for a second person: `pending_change` has its number.
+        """
         body = read_body(EndpointRequest, request)
         endpoint = create_endpoint(
             actor=self.actor,
@@ -152,7 +173,7 @@ class EndpointView(EditableView):
     kind = Kind.ENDPOINT
     read_permission = "endpoints.view_endpoint"
 
-    tag_fields = ("name", "created_at", "description", "generation")
+    tag_fields = ("name", "created_at", "description", "four_eyes", "generation")
 
     def lock(self, **path: Any) -> object:
         return locked(path["name"])
@@ -172,14 +193,19 @@ class EndpointView(EditableView):
 
     @extend_schema(request=EndpointPatch, responses=EndpointSerializer, parameters=[IF_MATCH])
     def patch(self, request: Request, name: str) -> Response:
-        """Changes the description."""
+        """Changes the description, or switches the four-eyes rule on or off.
+
+        Off takes the role admin, on the endpoint or everywhere. A change that waits then is
+        superseded.
+        """
         body = read_body(EndpointPatch, request)
-        endpoint = update_endpoint(name=name, actor=self.actor, **body)
+        may_lift = request.user.has_perm(LIFT, Target(Kind.ENDPOINT, name))
+        endpoint = update_endpoint(name=name, actor=self.actor, may_lift=may_lift, **body)
         return Response(_document(endpoint))
 
     @extend_schema(responses={202: EndpointRemoving}, parameters=[IF_MATCH])
     def delete(self, request: Request, name: str) -> Response:
-        """Takes the endpoint off every server."""
+        """Takes the endpoint off every server; refused (409) while it has the four-eyes rule."""
         delete_endpoint(name=name, actor=self.actor, queue=wiring.queue(), clock=wiring.clock())
         url = link(request, "endpoint", name=name)
         body = {"endpoint": name, "status": "Removing", "status_url": url}

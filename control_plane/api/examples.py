@@ -20,13 +20,46 @@ _ACCEPTED = {
     "status": "Progressing",
     "status_url": f"{ORIGIN}/endpoints/digits",
     "policy": _POLICY,
+    "change": None,
+}
+_PLAN = {
+    "changes": [
+        {
+            "action": "add",
+            "arm": "candidate",
+            "part": "",
+            "detail": "digits.v2.bb2a8c gets 10 % of the requests",
+        }
+    ],
+    "diff": "--- digits/config.pbtxt\n+++ digits/config.pbtxt\n",
+    "findings": [],
+    "loads": ["digits.v2.bb2a8c"],
+    "unloads": [],
+}
+_CHANGE = {
+    "endpoint": "digits",
+    "number": 3,
+    "state": "pending",
+    "stale": "",
+    "generation": 3,
+    "policy": _POLICY,
+    "reason": "98.4 % right on held-out images",
+    "asked_by": "ada",
+    "asked_at": AT,
+    "decided_by": "",
+    "decided_at": None,
+    "decided_reason": "",
+    "revision": None,
 }
 
 EXAMPLES: dict[str, Any] = {
     "RoutingPolicy": _POLICY,
     "PolicyAccepted": _ACCEPTED,
     "EndpointRequest": {"name": "digits", "description": "Reads handwritten digits"},
-    "PatchedEndpointPatchRequest": {"description": "Reads handwritten digits, 8 x 8 pixels"},
+    "PatchedEndpointPatchRequest": {
+        "description": "Reads handwritten digits, 8 x 8 pixels",
+        "four_eyes": True,
+    },
     "RollbackRequestRequest": {"revision": 2, "reason": "p99 doubled"},
     "Revision": {
         "number": 3,
@@ -40,23 +73,13 @@ EXAMPLES: dict[str, Any] = {
         "created_at": AT,
         "created_by": "ada",
         "reason": "version 2 is right more often",
+        "approved_by": "ben",
         "switched_from": AT,
         "served_from": AT,
         "served_until": None,
     },
-    "Plan": {
-        "changes": [
-            {
-                "action": "add",
-                "arm": "candidate",
-                "part": "",
-                "detail": "digits.v2.bb2a8c gets 10 % of the requests",
-            }
-        ],
-        "diff": "--- digits/config.pbtxt\n+++ digits/config.pbtxt\n",
-        "findings": [],
-        "loads": ["digits.v2.bb2a8c"],
-        "unloads": [],
-    },
+    "Plan": _PLAN,
+    "ChangeRequest": _CHANGE,
+    "ChangeDetail": _CHANGE | {"plan": _PLAN},
     "PatchedModelPatchRequest": {"owner": "ada", "tags": {"team": "vision"}},
 }

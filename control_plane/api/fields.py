@@ -44,6 +44,17 @@ class NumberField(serializers.FloatField):
         return float(data)
 
 
+class TruthField(serializers.BooleanField):
+    """A JSON truth value: no word and no number that stands for one."""
+
+    default_error_messages = {"invalid": "not true or false"}  # noqa: RUF012 - DRF's own form
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
 class MomentField(serializers.DateTimeField):
     """A time of RFC 3339, with its offset: without one it could mean any hour of the day."""
 

@@ -21,9 +21,9 @@ from control_plane.api.policy_schema import (
 )
 from control_plane.api.resource import ResourceView, link, read_body
 from control_plane.domain.access import Kind
-from control_plane.endpoints.intent import set_policy
+from control_plane.endpoints.changes import put_policy
 from control_plane.endpoints.kill import kill
-from control_plane.endpoints.models import Endpoint
+from control_plane.endpoints.models import ChangeRequest, Endpoint
 from control_plane.endpoints.preview import preview
 from control_plane.endpoints.rollback import rollback
 from control_plane.endpoints.selectors import get_endpoint
@@ -37,14 +37,24 @@ IF_MATCH_NEEDED = OpenApiParameter(
 )
 
 
+REASON = OpenApiParameter(
+    "reason", str, description="Why, for the audit record and for whoever approves it."
+)
+
+
 class PolicyAccepted(serializers.Serializer[Any]):
-    """A policy that is being carried out."""
+    """A policy that is being carried out, or a change that waits for a second person."""
 
     endpoint = serializers.CharField()
-    generation = serializers.IntegerField()
+    generation = serializers.IntegerField(help_text="while a change waits, the present one")
     status = serializers.CharField()
-    status_url = serializers.URLField()
+    status_url = serializers.URLField(help_text="where to see what became of it")
     policy = PolicyField()
+    change = serializers.IntegerField(
+        allow_null=True,
+        help_text="the number of the change that waits for a second person; null: nobody is "
+        "waited for",
+    )
 
 
 class ChangeSerializer(serializers.Serializer[Any]):
@@ -107,21 +117,28 @@ class PolicyView(ResourceView):
     @extend_schema(
         request=POLICY_BODY,
         responses={202: PolicyAccepted},
-        parameters=[IF_MATCH_NEEDED],
+        parameters=[IF_MATCH_NEEDED, REASON],
         examples=POLICY_EXAMPLES,
     )
     def put(self, request: Request, name: str) -> Response:
-        """Makes this policy the intent; it is carried out at once."""
+        """Makes this policy the intent; it is carried out at once.
+
+        Where the endpoint has the four-eyes rule no traffic moves: the policy is checked and kept
+        as a change, whose number is in `change`, until a second person approves it.
+        """
         endpoint = get_endpoint(name)
-        endpoint = set_policy(
+        done = put_policy(
             name=name,
             document=request.data,
             actor=self.actor,
             queue=wiring.queue(),
             print_config=wiring.print_config,
             expected_generation=_expected(request, endpoint),
+            reason=request.query_params.get("reason", ""),
         )
-        return policy_accepted(request, endpoint)
+        if isinstance(done, ChangeRequest):
+            return change_waits(request, done)
+        return policy_accepted(request, done)
 
 
 class PlanView(ResourceView):
@@ -201,6 +218,22 @@ def policy_accepted(request: Request, endpoint: Endpoint) -> Response:
         "status": endpoint.status,
         "status_url": url,
         "policy": endpoint.policy,
+        "change": None,
+    }
+    return Response(body, status=202, headers={"ETag": f'"{endpoint.generation}"', "Location": url})
+
+
+def change_waits(request: Request, change: ChangeRequest) -> Response:
+    """202 with where to look whether a second person has decided."""
+    endpoint = change.endpoint
+    url = link(request, "change", name=endpoint.name, number=change.number)
+    body = {
+        "endpoint": endpoint.name,
+        "generation": endpoint.generation,
+        "status": endpoint.status,
+        "status_url": url,
+        "policy": change.policy,
+        "change": change.number,
     }
     return Response(body, status=202, headers={"ETag": f'"{endpoint.generation}"', "Location": url})
 

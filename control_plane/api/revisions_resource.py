@@ -65,6 +65,7 @@ class RevisionSerializer(serializers.ModelSerializer[Revision]):
             "created_at",
             "created_by",
             "reason",
+            "approved_by",
             "switched_from",
             "served_from",
             "served_until",

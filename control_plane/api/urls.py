@@ -8,6 +8,13 @@ from django.views import View
 from control_plane.api.aliases_resource import AliasesView, AliasView
 from control_plane.api.all_versions_resource import AllVersionsView
 from control_plane.api.audit_resource import AuditView
+from control_plane.api.changes_resource import (
+    ApproveView,
+    ChangesView,
+    ChangeView,
+    RejectView,
+    WithdrawView,
+)
 from control_plane.api.deliveries_resource import (
     DeliveriesView,
     DeliveryView,
@@ -67,6 +74,11 @@ urlpatterns = [
     at(rf"endpoints/{NAME}/plan", PlanView, "plan"),
     at(rf"endpoints/{NAME}/rollback", RollbackView, "rollback"),
     at(rf"endpoints/{NAME}/kill", KillView, "kill"),
+    at(rf"endpoints/{NAME}/changes", ChangesView, "changes"),
+    at(rf"endpoints/{NAME}/changes/{NUMBER}", ChangeView, "change"),
+    at(rf"endpoints/{NAME}/changes/{NUMBER}/approve", ApproveView, "approve"),
+    at(rf"endpoints/{NAME}/changes/{NUMBER}/reject", RejectView, "reject"),
+    at(rf"endpoints/{NAME}/changes/{NUMBER}/withdraw", WithdrawView, "withdraw"),
     at(rf"endpoints/{NAME}/revisions", RevisionsView, "revisions"),
     at(rf"endpoints/{NAME}/revisions/{NUMBER}", RevisionView, "revision"),
     at(r"uploads", UploadsView, "uploads"),

@@ -77,6 +77,7 @@ def keep_history(endpoint: Endpoint, now: datetime) -> None:
             created_at=revision.created_at,
             created_by=revision.created_by,
             reason=revision.reason,
+            approved_by=revision.approved_by,
             switched_from=revision.switched_from,
             served_from=revision.served_from,
             served_until=revision.served_until or now,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.conf import settings
 from django.db import transaction
 
 from control_plane.audit.services import record
+from control_plane.domain.four_eyes import Move, Ruling, course
 from control_plane.domain.planning.compiling import compile_plan
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.routing.policy import RoutingPolicy
-from control_plane.domain.violations import StaleEditError
+from control_plane.domain.violations import ConflictError, StaleEditError
 from control_plane.endpoints.models import Endpoint, Revision
 from control_plane.endpoints.policies import read_policy
 from control_plane.endpoints.revisions import register
@@ -17,6 +20,16 @@ from control_plane.endpoints.selectors import endpoints, get_endpoint, latest_pl
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
 from control_plane.registry.selectors import ready_versions, version_spec
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A change that another person let through, and the digest of the plan that was shown."""
+
+    change: int
+    asked_by: str
+    approved_by: str
+    digest: str
 
 
 def set_policy(
@@ -29,35 +42,36 @@ def set_policy(
     expected_generation: int | None = None,
     reason: str = "",
     restores: Revision | None = None,
+    approval: Approval | None = None,
 ) -> Endpoint:
     """Makes a policy the intent of the endpoint, and asks for it to be carried out.
 
     The revision is registered with it: from that moment on the database protects every
-    version it uses.
+    version it uses. Where the four-eyes rule may hold, `changes.put_policy` is what to call.
 
     Args:
         expected_generation: the generation the caller has seen; None skips the check.
         restores: the revision that this goes back to, if it does.
+        approval: of a change that was asked for, who let it through.
 
     Raises:
         NotFoundError: there is no such endpoint.
         InvalidInputError: the policy breaks a rule; the endpoint goes on as before.
         StaleEditError: somebody changed the policy since the caller saw it.
+        ConflictError: the four-eyes rule forbids it, or what was approved would not be what was
+            shown.
     """
     with transaction.atomic():
         endpoint = locked(name)
-        if expected_generation is not None and expected_generation != endpoint.generation:
-            raise StaleEditError(
-                f"the policy of {name!r} is at generation {endpoint.generation}, not "
-                f"{expected_generation}: read it again and decide anew"
+        check_seen(endpoint, expected_generation)
+        _check_rule(endpoint, restores, approval)
+        plan = draft(endpoint, document, restores=restores)
+        if approval and plan.digest != approval.digest:
+            raise ConflictError(
+                f"change {approval.change} of {name} would be compiled into something else than "
+                "was shown: a version or its serving profile is another one by now. Reject or "
+                "withdraw it, and ask anew"
             )
-        # What is gone back to was accepted once; whether its headers still come is not the
-        # moment's question.
-        headers = None if restores else settings.NEREID_FORWARDED_HEADERS
-        policy = read_policy(document, headers)
-        latest = latest_plan(endpoint)
-        slots_of = _slots_of(restores, latest)
-        plan = compile_for(endpoint, policy, next_generation(endpoint), latest, slots_of=slots_of)
         origin = restores.restores or restores.number if restores else None
         if restores is None and endpoint.policy == plan.policy:
             # The same once more is no step forward: the way back stays where it was.
@@ -71,8 +85,37 @@ def set_policy(
             queue=queue,
             print_config=print_config,
             restores=origin,
+            approval=approval,
         )
     return endpoint
+
+
+def check_seen(endpoint: Endpoint, generation: int | None) -> None:
+    """Holds the generation that a caller has seen against the present one.
+
+    Raises:
+        StaleEditError: the policy was changed since.
+    """
+    if generation is not None and generation != endpoint.generation:
+        raise StaleEditError(
+            f"the policy of {endpoint.name!r} is at generation {endpoint.generation}, not "
+            f"{generation}: read it again and decide anew"
+        )
+
+
+def draft(endpoint: Endpoint, document: object, *, restores: Revision | None = None) -> Plan:
+    """The plan that a document would become as the endpoint's next generation.
+
+    Raises:
+        InvalidInputError: the policy breaks a rule, or cannot be compiled.
+    """
+    # What is gone back to was accepted once; whether its headers still come is not the
+    # moment's question.
+    headers = None if restores else settings.NEREID_FORWARDED_HEADERS
+    policy = read_policy(document, headers)
+    latest = latest_plan(endpoint)
+    slots_of = _slots_of(restores, latest)
+    return compile_for(endpoint, policy, next_generation(endpoint), latest, slots_of=slots_of)
 
 
 def make_intent(
@@ -85,18 +128,23 @@ def make_intent(
     queue: Queue,
     print_config: ConfigPrinter,
     restores: int | None = None,
+    approval: Approval | None = None,
 ) -> None:
     """Makes a compiled plan the intent: revision, audit, and the worker is told.
 
-    Call it in a transaction that holds the endpoint.
+    Call it in a transaction that holds the endpoint. A revision is made by whoever asked for it;
+    the deed is that of whoever let it through.
     """
     before, endpoint.policy = endpoint.policy, dict(plan.policy)
     endpoint.generation = plan.generation
-    endpoint.changed_by = actor
+    endpoint.changed_by = approval.asked_by if approval else actor
     endpoint.status = "Progressing"
     endpoint.reason = "waiting for a worker"
     endpoint.save()
-    register(endpoint, plan, print_config, restores=restores, reason=reason)
+    approved_by = approval.approved_by if approval else ""
+    register(
+        endpoint, plan, print_config, restores=restores, reason=reason, approved_by=approved_by
+    )
     record(
         actor=actor,
         action=action,
@@ -105,7 +153,7 @@ def make_intent(
         object_name=endpoint.name,
         before=before,
         after=endpoint.policy,
-        reason=reason,
+        reason=_with_both(reason, approval),
     )
     announce(endpoint, queue)
 
@@ -152,6 +200,25 @@ def announce(endpoint: Endpoint, queue: Queue) -> None:
     endpoint_id = endpoint.id
     # Robust: the change stands, and the sweep finds it when the broker is back.
     transaction.on_commit(lambda: queue.reconcile(endpoint_id=endpoint_id), robust=True)
+
+
+def _check_rule(endpoint: Endpoint, restores: Revision | None, approval: Approval | None) -> None:
+    """What one person may do to the endpoint's traffic alone, or with another's approval."""
+    if approval:
+        return
+    move = Move.ROLLBACK if restores else Move.POLICY
+    served = restores is None or bool(restores.switched_from or restores.served_from)
+    verdict = course(move, four_eyes=endpoint.four_eyes, served=served)
+    if verdict.ruling is not Ruling.GO:
+        raise ConflictError(f"{endpoint.name}: {verdict.reason}")
+
+
+def _with_both(reason: str, approval: Approval | None) -> str:
+    if approval is None:
+        return reason
+    both = f"change {approval.change}, asked for by {approval.asked_by}"
+    both += f" and approved by {approval.approved_by}"
+    return f"{both}: {reason}" if reason else both
 
 
 def _slots_of(target: Revision | None, latest: Plan | None) -> Plan | None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import uuid
 from typing import ClassVar
 
+from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
 
 from control_plane.domain.access import AccessPath, Kind
+from control_plane.domain.four_eyes import Change, ChangeState, Person
 from control_plane.domain.names import PUBLIC_NAME_RULE
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.planning.reconcile import Status
 from control_plane.fleet.models import Server
 from control_plane.registry.models import ModelVersion
+
+CHANGE_STATES = [(state.value, state.value) for state in ChangeState]
 
 
 class Endpoint(models.Model):
@@ -32,6 +36,9 @@ class Endpoint(models.Model):
         validators=[RegexValidator(r"\A[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?\Z", PUBLIC_NAME_RULE)],
     )
     description = models.TextField(blank=True, help_text="Markdown")
+    four_eyes = models.BooleanField(
+        default=False, help_text="whether a second person has to approve its changes of traffic"
+    )
     policy = models.JSONField(null=True, blank=True)
     generation = models.PositiveBigIntegerField(default=0)
     generation_floor = models.PositiveBigIntegerField(default=0)
@@ -56,7 +63,12 @@ class Endpoint(models.Model):
 
     class Meta:
         ordering = ("name",)
+        permissions = (("lift_four_eyes", "Can switch the four-eyes rule off"),)
         constraints = (
+            models.CheckConstraint(
+                condition=models.Q(deleted_at=None) | models.Q(four_eyes=False),
+                name="endpoint_with_four_eyes_stays",
+            ),
             models.CheckConstraint(
                 condition=models.Q(name__regex=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"),
                 name="endpoint_name_is_public",
@@ -104,6 +116,9 @@ class Revision(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=150)
+    approved_by = models.CharField(
+        max_length=150, blank=True, help_text="the second person, where the four-eyes rule held"
+    )
     reason = models.TextField(blank=True, help_text="why, in the words of whoever made it")
     switched_from = models.DateTimeField(
         null=True, blank=True, help_text="when the first server's router was switched to it"
@@ -153,6 +168,7 @@ class RetiredRevision(models.Model):
     created_at = models.DateTimeField()
     created_by = models.CharField(max_length=150)
     reason = models.TextField(blank=True)
+    approved_by = models.CharField(max_length=150, blank=True)
     switched_from = models.DateTimeField(null=True, blank=True)
     served_from = models.DateTimeField(null=True, blank=True)
     served_until = models.DateTimeField()
@@ -224,3 +240,94 @@ class Placement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.endpoint.name} on {self.server.name}"
+
+
+class ChangeRequest(models.Model):
+    """A policy that somebody asked for and that another person lets through, or not.
+
+    `effect` is its dry run at the moment it was asked for, `digest` that of the plan it is
+    compiled into: what is approved is what was shown. What was asked for never changes, nor does
+    what was decided (migration 0009).
+    """
+
+    access_path: ClassVar = AccessPath(Kind.ENDPOINT, "endpoint__name")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="changes")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=16, choices=CHANGE_STATES, default=ChangeState.PENDING)
+    generation = models.PositiveBigIntegerField(help_text="the one that the policy is based on")
+    policy = models.JSONField()
+    digest = models.CharField(max_length=64)
+    effect = models.JSONField()
+    reason = models.TextField(blank=True)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    asked_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField("asked", auto_now_add=True)
+    decider = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    decided_by = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_reason = models.TextField(blank=True)
+    revision = models.OneToOneField(
+        Revision, null=True, on_delete=models.CASCADE, related_name="change"
+    )
+
+    class Meta:
+        ordering = ("-created_at",)
+        verbose_name = "change"
+        constraints = (
+            models.UniqueConstraint(fields=["endpoint", "number"], name="change_number_once"),
+            models.UniqueConstraint(
+                fields=["endpoint"],
+                condition=models.Q(state=ChangeState.PENDING),
+                name="change_waits_alone",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=[state.value for state in ChangeState]),
+                name="change_state_is_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state=ChangeState.PENDING, decided_by="", decided_at=None)
+                | (
+                    ~models.Q(state=ChangeState.PENDING)
+                    & ~models.Q(decided_by="")
+                    & models.Q(decided_at__isnull=False)
+                ),
+                name="change_decided_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state=ChangeState.APPROVED)
+                | (
+                    ~models.Q(decided_by=models.F("asked_by"))
+                    & (
+                        models.Q(decider=None)
+                        | models.Q(author=None)
+                        | ~models.Q(decider=models.F("author"))
+                    )
+                ),
+                name="change_approved_by_another",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state=ChangeState.APPROVED, revision__isnull=False)
+                | (~models.Q(state=ChangeState.APPROVED) & models.Q(revision=None)),
+                name="change_approved_has_revision",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.endpoint.name} change {self.number}"
+
+    def as_value(self) -> Change:
+        """What the rule looks at."""
+        return Change(
+            endpoint=self.endpoint.name,
+            number=self.number,
+            author=Person(self.author_id, self.asked_by),
+            generation=self.generation,
+            state=ChangeState(self.state),
+            decided_by=Person(self.decider_id, self.decided_by) if self.decided_by else None,
+        )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.conf import settings
-
 from control_plane.domain.planning.changes import Change, changes, loads, unified_diff, unloads
+from control_plane.domain.planning.plan import Plan
 from control_plane.endpoints.findings import Finding, findings
-from control_plane.endpoints.intent import compile_for, next_generation
-from control_plane.endpoints.policies import read_policy
-from control_plane.endpoints.selectors import get_endpoint, latest_plan, serving_plan
+from control_plane.endpoints.intent import draft
+from control_plane.endpoints.models import Endpoint
+from control_plane.endpoints.selectors import get_endpoint, serving_plan
 from control_plane.ports.config_printer import ConfigPrinter
 
 
@@ -33,9 +32,12 @@ def preview(*, name: str, document: object, print_config: ConfigPrinter) -> Prev
         InvalidInputError: the policy breaks a rule.
     """
     endpoint = get_endpoint(name)
+    return effect(endpoint, draft(endpoint, document), print_config)
+
+
+def effect(endpoint: Endpoint, after: Plan, print_config: ConfigPrinter) -> Preview:
+    """What a plan would change against what serves now."""
     before = serving_plan(endpoint)
-    policy = read_policy(document, settings.NEREID_FORWARDED_HEADERS)
-    after = compile_for(endpoint, policy, next_generation(endpoint), latest_plan(endpoint))
     return Preview(
         changes=changes(before, after),
         diff=unified_diff(before, after, print_config),

@@ -21,6 +21,7 @@ def register(
     *,
     restores: int | None = None,
     reason: str = "",
+    approved_by: str = "",
 ) -> Revision:
     """Registers the plan of the endpoint's present generation; call it in a transaction.
 
@@ -38,6 +39,7 @@ def register(
         created_by=endpoint.changed_by,
         restores=restores,
         reason=reason,
+        approved_by=approved_by,
     )
     _pin_versions(revision, plan)
     return revision

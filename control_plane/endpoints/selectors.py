@@ -6,10 +6,11 @@ from datetime import datetime
 
 from django.db.models import Exists, F, JSONField, Max, OuterRef, Prefetch, Q, QuerySet, Subquery
 
+from control_plane.domain.four_eyes import ChangeState
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.planning.reconcile import ServerView, Snapshot, Status
 from control_plane.domain.violations import NotFoundError
-from control_plane.endpoints.models import Endpoint, Placement, Revision
+from control_plane.endpoints.models import ChangeRequest, Endpoint, Placement, Revision
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, is_alive
 
@@ -85,16 +86,21 @@ def snapshot(endpoint: Endpoint, now: datetime) -> Snapshot:
 def shown(rows: QuerySet[Endpoint]) -> QuerySet[Endpoint]:
     """Endpoints with what people are shown of them, in two queries whatever their number.
 
-    Annotates `serving_number` (the revision that serves) and `planned_arms` (the arms of the
-    present generation's plan), and fetches the placements. Only the arms leave the database:
+    Annotates `serving_number` (the revision that serves), `planned_arms` (the arms of the
+    present generation's plan) and `pending_number` (the change that waits for a second person),
+    and fetches the placements. Only the arms leave the database:
     a plan carries the configuration of every model, and an endpoint has many revisions.
     """
     present = Revision.objects.filter(
         endpoint=OuterRef("pk"), generation=OuterRef("generation")
     ).values("plan__arms")
+    waiting = ChangeRequest.objects.filter(
+        endpoint=OuterRef("pk"), state=ChangeState.PENDING
+    ).values("number")
     return rows.annotate(
         serving_number=Max("revisions__number", filter=Q(revisions__served_from__isnull=False)),
         planned_arms=Subquery(present[:1], output_field=JSONField()),
+        pending_number=Subquery(waiting[:1]),
     ).prefetch_related(Prefetch("placements", Placement.objects.select_related("server")))
 
 

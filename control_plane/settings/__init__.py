@@ -199,6 +199,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
+        "ChangeStateEnum": "control_plane.endpoints.models.CHANGE_STATES",
         "DeliveryStateEnum": "control_plane.webhooks.models.State",
         "WebhookStateEnum": "control_plane.webhooks.models.STATES",
     },

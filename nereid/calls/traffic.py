@@ -22,9 +22,12 @@ def endpoint(name: str) -> Steps[Endpoint]:
     return Endpoint.from_json((yield from read("GET", f"/endpoints/{part(name)}/")))
 
 
-def create_endpoint(name: str, description: str = "") -> Steps[Endpoint]:
-    """Add an endpoint; it serves nothing until it has a policy."""
-    body = {"name": name, "description": description}
+def create_endpoint(
+    name: str, description: str = "", *, four_eyes: bool = False
+) -> Steps[Endpoint]:
+    """Add an endpoint; it serves nothing until it has a policy. With `four_eyes` every change of
+    its traffic waits for a second person, the first too."""
+    body = {"name": name, "description": description, "four_eyes": four_eyes}
     return Endpoint.from_json((yield from read("POST", "/endpoints/", json=body)))
 
 
@@ -44,10 +47,17 @@ def policy(endpoint: str) -> Steps[Policy]:
     return Policy(json_object(response), response.headers.get("ETag", ""))
 
 
-def put_policy(endpoint: str, policy: Mapping[str, Any], *, etag: str) -> Steps[Accepted]:
+def put_policy(
+    endpoint: str, policy: Mapping[str, Any], *, etag: str, reason: str | None = None
+) -> Steps[Accepted]:
     """Replace the policy. `etag` is the one that was read with the policy this is based on;
-    the server refuses (412) when someone changed it since. ``*`` means: whatever stands."""
-    raw = yield from read("PUT", f"/endpoints/{part(endpoint)}/policy/", json=policy, if_match=etag)
+    the server refuses (412) when someone changed it since. ``*`` means: whatever stands.
+
+    Where the endpoint has the four-eyes rule nothing moves yet: the answer's `change` is the
+    number of the change that waits for a second person (`wait_change`)."""
+    path = f"/endpoints/{part(endpoint)}/policy/"
+    query = {"reason": reason} if reason else {}
+    raw = yield from read("PUT", path, json=policy, if_match=etag, params=query)
     return Accepted.from_json(raw)
 
 

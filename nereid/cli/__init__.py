@@ -7,6 +7,7 @@ import sys
 # Importing a module of commands registers them, in the order that --help shows.
 from nereid.cli import (
     audit,
+    changes,
     endpoints,
     infer,
     login,
@@ -24,6 +25,7 @@ from nereid.cli.session import Session
 __all__ = [
     "Session",
     "audit",
+    "changes",
     "endpoints",
     "infer",
     "login",

@@ -30,6 +30,8 @@ ORDER = (
     "deploy",
     "rollback",
     "kill",
+    "changes",
+    "four-eyes",
     "infer",
     "servers",
     "audit",

@@ -140,7 +140,10 @@ def _show(session: Session, endpoint: str, revision: Revision) -> None:
     since = revision.served_from or str(revision.raw.get("switched_from") or "")
     until = _exact(revision.served_until) if revision.served_until else "now"
     title = Text.assemble((f"{endpoint} revision {revision.number}", "bold"))
-    title.append(f"  {_exact(since)} to {until}, made by {revision.created_by}", style="dim")
+    by = f"made by {revision.created_by}"
+    if revision.approved_by:
+        by = f"asked for by {revision.created_by}, approved by {revision.approved_by}"
+    title.append(f"  {_exact(since)} to {until}, {by}", style="dim")
     session.out.print(title)
     if revision.reason:
         session.out.print(Text(revision.reason, style="italic"))

@@ -72,6 +72,10 @@ def _draw(session: Session, name: str | None) -> None:
 
 def _show(session: Session, endpoint: Endpoint, revisions: list[Revision]) -> None:
     session.out.print(render.headline(endpoint))
+    if endpoint.pending_change is not None:
+        waits = f"change {endpoint.pending_change} waits for a second person"
+        look = f"nereid changes show {endpoint.name} {endpoint.pending_change}"
+        session.out.print(Text.assemble(waits, (f": {look}", "dim")))
     if endpoint.description:
         session.out.print(Text(endpoint.description, style="dim"))
     if endpoint.arms:
@@ -101,7 +105,7 @@ def _show(session: Session, endpoint: Endpoint, revisions: list[Revision]) -> No
             table.add_row(
                 str(revision.number),
                 _state(revision, endpoint),
-                revision.created_by or "-",
+                _people(revision),
                 Text(render.ago(revision.created_at), style="dim"),
                 _traffic(revision),
             )
@@ -114,6 +118,11 @@ def _state(revision: Revision, endpoint: Endpoint) -> Text:
     if revision.number == endpoint.revision:
         return Text("serves" if revision.served_from else "comes next", style="bold")
     return Text("served" if revision.served_from else "never served", style="dim")
+
+
+def _people(revision: Revision) -> str:
+    by = revision.created_by or "-"
+    return f"{by}, {revision.approved_by}" if revision.approved_by else by
 
 
 def _traffic(revision: Revision) -> str:

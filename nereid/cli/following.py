@@ -7,9 +7,11 @@ import time
 import typer
 from rich.text import Text
 
+from nereid.approvals import ChangeRequest
 from nereid.cli import render
-from nereid.cli.session import REFUSED, Session
+from nereid.cli.session import REFUSED, WAITING, Session
 from nereid.client import Client
+from nereid.errors import WaitTimeoutError
 from nereid.resources import Accepted, Endpoint
 
 
@@ -43,6 +45,65 @@ def follow(
             name, generation=accepted.generation, timeout=timeout, on_progress=show
         )
     _settled(session, endpoint, time.monotonic() - started)
+
+
+def follow_change(
+    session: Session, client: Client, accepted: Accepted, number: int, wait: bool, timeout: float
+) -> None:
+    """Say that a change waits for a second person; with `wait`, watch until they have decided.
+
+    Exits 3 while it waits: traffic is where it was, and a script that goes on should know.
+    """
+    name = accepted.endpoint
+    if not session.as_json:
+        _say_who_is_awaited(session, name, number)
+    if not wait:
+        if session.as_json:
+            session.emit(accepted.raw)
+        raise typer.Exit(WAITING)
+    started = time.monotonic()
+    try:
+        with session.err.status(Text(f"{name}: change {number} waits for a second person")):
+            change = client.wait_change(name, number, timeout=timeout)
+    except WaitTimeoutError as error:
+        session.report(error)
+        raise typer.Exit(WAITING) from error
+    if change.state == "approved":
+        if not session.as_json:
+            session.success(f"{change.decided_by} approved change {number}")
+        following = Accepted(name, change.generation + 1, "Progressing", None, accepted.raw)
+        left = max(1.0, timeout - (time.monotonic() - started))
+        follow(session, client, following, True, left)
+        return
+    _say_how_it_ended(session, change)
+    raise typer.Exit(REFUSED)
+
+
+def _say_who_is_awaited(session: Session, name: str, number: int) -> None:
+    session.success(
+        Text.assemble(
+            "waiting for a second person: ",
+            (f"change {number} of {name}", "bold"),
+            " is checked and kept, and traffic stays as it is until somebody else approves it",
+        )
+    )
+    for verb, who in (
+        ("approve", "somebody else who may change it"),
+        ("show", "what it does"),
+        ("withdraw", "to take it back"),
+    ):
+        session.note(f"  nereid changes {verb} {name} {number}".ljust(44) + who)
+
+
+def _say_how_it_ended(session: Session, change: ChangeRequest) -> None:
+    if session.as_json:
+        session.emit(change.raw)
+    elif change.stale:
+        session.failure(change.stale)
+    else:
+        why = f": {change.decided_reason}" if change.decided_reason else ""
+        name = (f"change {change.number} of {change.endpoint}", "bold")
+        session.failure(Text.assemble(name, f" is {change.state} ({change.decided_by}){why}"))
 
 
 def _settled(session: Session, endpoint: Endpoint, seconds: float) -> None:

@@ -23,7 +23,9 @@ STYLES = {
     "ready": GOOD,
     "enabled": GOOD,
     "delivered": GOOD,
+    "approved": GOOD,
     "Progressing": SERIES[1],
+    "pending": SERIES[1],
     "validating": SERIES[1],
     "uploading": SERIES[1],
     "LOADING": SERIES[1],
@@ -32,10 +34,10 @@ STYLES = {
     "Failed": BAD,
     "UNAVAILABLE": BAD,
     "rejected": BAD,
-    "pending": SERIES[1],
     "failing": SERIES[1],
     "failed": BAD,
     "disabled": BAD,
+    "stale": BAD,
 }
 SHARE_BAR = 20
 STEPS = ("B", "KB", "MB", "GB", "TB")
@@ -155,6 +157,8 @@ def headline(endpoint: Endpoint) -> Text:
     marks = [f"generation {endpoint.generation}"]
     if endpoint.revision is not None:
         marks.append(f"revision {endpoint.revision}")
+    if endpoint.four_eyes:
+        marks.append("four eyes")
     text.append(f"  {' · '.join(marks)}", style="dim")
     return text
 

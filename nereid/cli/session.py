@@ -19,7 +19,8 @@ from nereid.client import Client
 from nereid.drawing import BAD, GOOD
 from nereid.errors import NereidError, ProblemError
 
-DONE, REFUSED, WRONG_USAGE = 0, 1, 2
+DONE, REFUSED, WRONG_USAGE, WAITING = 0, 1, 2, 3
+"""Exit codes; the last: it was taken, and waits for a second person."""
 
 
 PIPE_WIDTH = 120  # of output that goes to a file or a pipe, which have no width of their own

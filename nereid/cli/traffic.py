@@ -15,7 +15,7 @@ import typer
 from nereid.cli import render
 from nereid.cli.app import command
 from nereid.cli.completing import endpoint_names
-from nereid.cli.following import follow
+from nereid.cli.following import follow, follow_change
 from nereid.cli.session import REFUSED, Session
 from nereid.client import Client
 from nereid.errors import NereidError, ProblemError
@@ -135,20 +135,30 @@ def deploy(
     create: Annotated[
         bool, typer.Option("--create", help="Create the endpoint when it does not exist.")
     ] = False,
-    wait: WaitOption = True,
+    reason: ReasonOption = None,
+    wait: Annotated[
+        bool | None,
+        typer.Option(
+            "--wait/--no-wait",
+            help="Wait until it serves; with the four-eyes rule only where it is asked for.",
+            show_default="wait",
+        ),
+    ] = None,
     timeout: TimeoutOption = 120,
 ) -> None:
     """Say which versions an endpoint serves, and how traffic is split.
 
     The rest of the policy (rules, sticky key and so on) stays as it is, unless --policy gives a
     whole one. Waits until the split serves; exits 1 when it cannot, with the old one still
-    serving.
+    serving. Where the endpoint has the four-eyes rule it exits 3: a second person is waited for.
     """
     wanted = Wanted.of(arms or (), primary, policy)  # wrong usage is told before anything is asked
     with session.client() as client:
         standing, made = _standing_policy(session, client, endpoint, create)
         try:
-            accepted = client.put_policy(endpoint, wanted.on(standing, client), etag=standing.etag)
+            accepted = client.put_policy(
+                endpoint, wanted.on(standing, client), etag=standing.etag, reason=reason
+            )
         except ProblemError as error:
             wanted.advise(error)
             if made:  # nothing half-made stays behind a command that failed
@@ -160,7 +170,10 @@ def deploy(
                     f"Look at it with `nereid endpoints {endpoint}`, then repeat."
                 ) from error
             raise
-        follow(session, client, accepted, wait, timeout)
+        if accepted.change is None:
+            follow(session, client, accepted, wait is not False, timeout)
+        else:
+            follow_change(session, client, accepted, accepted.change, wait is True, timeout)
 
 
 def _standing_policy(

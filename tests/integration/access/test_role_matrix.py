@@ -65,6 +65,11 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("plan", "POST"): EVERYBODY,
     ("rollback", "POST"): OPERATORS,
     ("kill", "POST"): OPERATORS,
+    ("changes", "GET"): EVERYBODY,
+    ("change", "GET"): EVERYBODY,
+    ("approve", "POST"): OPERATORS,
+    ("reject", "POST"): OPERATORS,
+    ("withdraw", "POST"): OPERATORS,
     ("revisions", "GET"): EVERYBODY,
     ("revision", "GET"): EVERYBODY,
     ("servers", "GET"): EVERYBODY,
@@ -89,6 +94,7 @@ OF_MODELS = {
 }
 OF_ENDPOINTS = {
     *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),
+    *("changes", "change", "approve", "reject", "withdraw"),
 }
 OPEN = {("health", "GET")}
 OWN = {("tokens", "GET"), ("tokens", "POST"), ("token", "GET"), ("token", "DELETE")}

@@ -47,7 +47,7 @@ def test_both_clients_have_the_same_calls() -> None:
         }
 
     assert calls(AsyncClient) == calls(Client)
-    assert calls(Client)["put_policy"] == ["endpoint", "policy", "etag"]
+    assert calls(Client)["put_policy"] == ["endpoint", "policy", "etag", "reason"]
     assert "kill switch" in (AsyncClient.kill.__doc__ or "")
 
 
