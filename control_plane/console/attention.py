@@ -18,8 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from control_plane import wiring
 from control_plane.console.record_admin import change_url
 from control_plane.console.rights import visible
+from control_plane.domain.four_eyes import ChangeState, stale
 from control_plane.domain.planning.reconcile import Status
-from control_plane.endpoints.models import Endpoint, Placement
+from control_plane.endpoints.models import ChangeRequest, Endpoint, Placement
 from control_plane.endpoints.selectors import physical_of, shown
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
@@ -52,6 +53,7 @@ def concerns(user: Any, now: datetime, *, servers: bool) -> list[Concern]:
             _servers(now) if servers else (),
             _failed_prepares(user),
             _guarded(user),
+            _waiting(user),
             _rejected(user),
         )
     )
@@ -96,6 +98,25 @@ def _failed_prepares(user: Any) -> Iterator[Concern]:
             why=placement.failure,
             url=change_url(placement.endpoint),
             deed="Look at the endpoint",
+        )
+
+
+def _waiting(user: Any) -> Iterator[Concern]:
+    """Changes that wait for a second person; whoever asked is told who is waited for."""
+    rows = ChangeRequest.objects.filter(state=ChangeState.PENDING).select_related("endpoint")
+    name = user.get_username()
+    for change in visible(user, rows).order_by("created_at")[:MOST]:
+        late = stale(change.as_value(), change.endpoint.generation)
+        own = change.asked_by == name
+        asked = "you asked" if own else f"{change.asked_by} asked"
+        why = f"{asked} for it, and somebody else has to approve it" if own else f"{asked} for it"
+        yield Concern(
+            key=f"change-{change.pk.hex}",
+            state="stale" if late else "pending",
+            what=f"{change.endpoint.name}, change {change.number}",
+            why=late or (f"{why}: {change.reason}" if change.reason else why),
+            url=change_url(change),
+            deed="Look at your change" if own else "Review the change",
         )
 
 

@@ -13,10 +13,11 @@ from control_plane.console.policy_rows import ArmRow, RuleRow, ShadowRow, blank_
 from control_plane.console.policy_words import limits_of, parts_of
 from control_plane.console.record_admin import RecordAdmin, change_url
 from control_plane.console.version_choices import outputs_to_compare, version_choices
-from control_plane.domain.violations import InvalidInputError, NotFoundError, StaleEditError
-from control_plane.endpoints.intent import set_policy
-from control_plane.endpoints.models import Endpoint
+from control_plane.domain.violations import ConflictError, InvalidInputError, NotFoundError
+from control_plane.endpoints.changes import put_policy
+from control_plane.endpoints.models import ChangeRequest, Endpoint
 from control_plane.endpoints.preview import Preview, preview
+from control_plane.endpoints.selectors import waiting_change
 
 CHANGED_SINCE = "The policy was edited after the preview. Here is the plan for what you have now."
 BLANK = "__key__"
@@ -44,7 +45,7 @@ def policy_page(pages: RecordAdmin, request: HttpRequest, endpoint: Endpoint) ->
     except InvalidInputError as refusal:
         draft.show(refusal)
         return _show(pages, request, endpoint, draft, seen)
-    except (StaleEditError, NotFoundError) as refusal:
+    except (ConflictError, NotFoundError) as refusal:
         draft.errors.append(str(refusal))
         return _show(pages, request, endpoint, draft, seen)
     if applying:
@@ -59,7 +60,7 @@ def _apply(
     draft: PolicyDraft,
     seen: int,
 ) -> HttpResponse:
-    changed = set_policy(
+    done = put_policy(
         name=endpoint.name,
         document=draft.document(),
         actor=request.user.get_username(),
@@ -68,7 +69,11 @@ def _apply(
         expected_generation=seen,
         reason=request.POST.get("reason", "").strip(),
     )
-    text = f"Generation {changed.generation} of {changed.name} is on its way."
+    if isinstance(done, ChangeRequest):
+        text = f"Change {done.number} waits for a second person. Traffic stays as it is."
+        pages.message_user(request, text, messages.SUCCESS)
+        return HttpResponseRedirect(change_url(done))
+    text = f"Generation {done.generation} of {done.name} is on its way."
     pages.message_user(request, text, messages.SUCCESS)
     return HttpResponseRedirect(change_url(endpoint))
 
@@ -88,6 +93,7 @@ def _show(
         "refused": refused,
         "plan": plan,
         "seen": seen,
+        "waiting": waiting_change(endpoint) if endpoint.four_eyes else None,
         "stale": seen != endpoint.generation,
         "previewed": draft.digest() if plan else "",
         "reason": request.POST.get("reason", ""),

@@ -68,6 +68,7 @@ def _row(revision: Any) -> dict[str, Any]:
         "since": revision.served_from or revision.switched_from,
         "until": revision.served_until,
         "made_by": revision.created_by,
+        "approved_by": revision.approved_by,
         "reason": revision.reason,
         "under_way": revision.served_from is None,
         "record": revision if isinstance(revision, Revision) else None,

@@ -37,6 +37,7 @@ from control_plane.domain.violations import (
 from control_plane.endpoints.intent import Approval, announce, check_seen, draft, locked, set_policy
 from control_plane.endpoints.models import ChangeRequest, Endpoint
 from control_plane.endpoints.preview import effect
+from control_plane.endpoints.selectors import waiting_change
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
 
@@ -159,7 +160,7 @@ def _ask(
 ) -> ChangeRequest:
     plan = draft(endpoint, document)
     author = person_of(actor)
-    pending = endpoint.changes.filter(state=ChangeState.PENDING).first()
+    pending = waiting_change(endpoint)
     same = pending is not None and (pending.policy, pending.reason) == (dict(plan.policy), reason)
     verdict = ask_again(
         pending.as_value() if pending else None,

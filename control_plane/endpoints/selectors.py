@@ -32,6 +32,11 @@ def get_endpoint(name: str) -> Endpoint:
         raise NotFoundError(f"there is no endpoint named {name!r}") from None
 
 
+def waiting_change(endpoint: Endpoint) -> ChangeRequest | None:
+    """The change that waits for a second person, if one does."""
+    return endpoint.changes.filter(state=ChangeState.PENDING).first()
+
+
 def serving_revision(endpoint: Endpoint) -> Revision | None:
     """The newest revision that was switched to on every server."""
     return endpoint.revisions.exclude(served_from=None).order_by("-number").first()

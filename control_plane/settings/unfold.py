@@ -50,6 +50,7 @@ NAVIGATION = [
         "separator": True,
         "items": [
             _page("Endpoints", "alt_route", "endpoints.endpoint"),
+            _page("Changes", "rule", "endpoints.changerequest"),
             _page("Revisions", "history_edu", "endpoints.revision"),
             _page("Placements", "lan", "endpoints.placement"),
         ],

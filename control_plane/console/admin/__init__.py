@@ -3,6 +3,7 @@
 from control_plane.console.admin import (
     access,
     audit,
+    changes,
     endpoints,
     fleet,
     grants,
@@ -15,6 +16,7 @@ from control_plane.console.admin import (
 __all__ = [
     "access",
     "audit",
+    "changes",
     "endpoints",
     "fleet",
     "grants",

@@ -19,6 +19,7 @@ from control_plane import wiring
 from control_plane.audit.models import AuditEvent
 from control_plane.console.admin.revisions import revision_state
 from control_plane.console.endpoint_charts import SPANS, endpoint_charts, span_of
+from control_plane.console.four_eyes_page import four_eyes_page
 from control_plane.console.kill_page import kill_page
 from control_plane.console.overview import endpoint_cards, recent_traffic
 from control_plane.console.policy_page import policy_page
@@ -26,8 +27,9 @@ from control_plane.console.record_admin import DeletableAdmin, RecordAdmin, labe
 from control_plane.console.rollback_page import rollback_page
 from control_plane.console.templatetags.console import ago
 from control_plane.console.try_page import try_context, try_page
+from control_plane.domain.four_eyes import stale
 from control_plane.endpoints.models import Endpoint, Placement, Revision
-from control_plane.endpoints.selectors import placement_status
+from control_plane.endpoints.selectors import placement_status, waiting_change
 from control_plane.endpoints.services import create_endpoint, delete_endpoint, update_endpoint
 
 SHOWN_REVISIONS = 10
@@ -39,7 +41,7 @@ class EndpointForm(forms.ModelForm):
 
     class Meta:
         model = Endpoint
-        fields = ("name", "description")
+        fields = ("name", "description", "four_eyes")
         widgets = {"description": UnfoldAdminTextareaWidget({"rows": 3})}  # noqa: RUF012
 
 
@@ -50,11 +52,11 @@ class EndpointAdmin(DeletableAdmin):
     form = EndpointForm
     audited_as = "endpoint"
     list_display = ("name", "status_label", "traffic", "revision", "reason", "changed")
-    list_filter = ("status",)
+    list_filter = ("status", "four_eyes")
     search_fields = ("name", "description")
     ordering = ("name",)
     change_form_outer_before_template = "console/parts/endpoint_page.html"
-    actions_detail = ("edit_policy", "try_it", "roll_back", "kill_switch")
+    actions_detail = ("edit_policy", "try_it", "roll_back", "kill_switch", "four_eyes_rule")
     empty_icon = "alt_route"
     empty_title = "No endpoints yet"
     empty_text = "An endpoint is the name that callers use; it outlives every version behind it."
@@ -94,7 +96,11 @@ class EndpointAdmin(DeletableAdmin):
         return ago(endpoint.updated_at)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("description", "created_at", "created_by") if obj else ("name", "description")
+        return (
+            ("description", "created_at", "created_by")
+            if obj
+            else ("name", "description", "four_eyes")
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("created_at", "created_by") if obj else ()
@@ -177,6 +183,15 @@ class EndpointAdmin(DeletableAdmin):
     def kill_switch(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return kill_page(self, request, self.found(request, object_id, "change"))
 
+    @action(
+        description="Four-eyes rule",
+        url_path="four-eyes",
+        icon="group",
+        permissions=["change"],
+    )
+    def four_eyes_rule(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return four_eyes_page(self, request, self.found(request, object_id, "change"))
+
     def remove(self, request: HttpRequest, record: Endpoint) -> str:
         delete_endpoint(
             name=record.name,
@@ -187,6 +202,10 @@ class EndpointAdmin(DeletableAdmin):
         return f"{record.name} is being taken off every server; then its record goes."
 
     def consequences(self, record: Endpoint) -> list[str]:
+        if record.four_eyes:
+            return [
+                "It has the four-eyes rule: an admin switches that off first, or it is refused."
+            ]
         servers = [p.server.name for p in record.placements.select_related("server")]
         where = f" on {', '.join(servers)}" if servers else ""
         return [
@@ -281,8 +300,12 @@ def _page_context(request: HttpRequest, endpoint: Any, tries: bool) -> dict[str,
         revision.newer_serves = revision.number < (endpoint.serving or 0)
         revision.wanted_generation = endpoint.generation
         revision.state = revision_state(revision)
+    waiting = waiting_change(endpoint)
+    late = waiting and stale(waiting.as_value(), endpoint.generation)
     context: dict[str, Any] = {
         "card": cards[0] if cards else None,
+        "waiting": waiting,
+        "waiting_state": "stale" if late else "pending",
         "revisions": revisions,
         "serving": endpoint.serving,
     }

@@ -17,7 +17,7 @@ from control_plane.console.record_admin import RecordAdmin, label, link, mono
 from control_plane.console.served_page import served_page
 from control_plane.console.templatetags.console import moment
 from control_plane.endpoints.history import with_end
-from control_plane.endpoints.models import Revision
+from control_plane.endpoints.models import ChangeRequest, Revision
 
 
 @admin.register(Revision)
@@ -33,7 +33,7 @@ class RevisionAdmin(RecordAdmin):
     actions_list = ("what_served",)
     fieldsets = (
         (None, {"fields": ("endpoint_link", "number", "state", "error")}),
-        ("Who and why", {"fields": ("created_by", "created_at", "why", "leads_back")}),
+        ("Who and why", {"fields": ("created_by", "second", "created_at", "why", "leads_back")}),
         ("Served", {"fields": ("served", "ended")}),
         ("Traffic", {"fields": ("arms", "version_links")}),
         ("Record", {"fields": ("generation", "whole_digest")}),
@@ -43,6 +43,7 @@ class RevisionAdmin(RecordAdmin):
         "number",
         "state",
         "error",
+        "second",
         "why",
         "leads_back",
         "served",
@@ -85,6 +86,13 @@ class RevisionAdmin(RecordAdmin):
     @display(description="why")
     def why(self, revision: Revision) -> str:
         return revision.reason or "nobody said"
+
+    @display(description="approved by")
+    def second(self, revision: Revision) -> SafeString | str:
+        if not revision.approved_by:
+            return "nobody had to"
+        change = ChangeRequest.objects.filter(revision=revision).first()
+        return link(change, revision.approved_by) or revision.approved_by
 
     @display(description="way back")
     def leads_back(self, revision: Revision) -> SafeString | str:

@@ -14,10 +14,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from control_plane.audit.models import AuditEvent
+from control_plane.endpoints.changes import put_policy
 from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.endpoints.services import update_endpoint
 from control_plane.registry.models import Model
 from control_plane.registry.services import create_model
-from tests.integration.console.conftest import logged_in, ready_version
+from control_plane.wiring import print_config
+from tests.integration.console.conftest import logged_in, policy, ready_version
 from tests.support.fakes import FakeQueue
 
 RECORDS = (
@@ -25,6 +28,7 @@ RECORDS = (
     "registry.modelversion",
     "registry.artifact",
     "endpoints.endpoint",
+    "endpoints.changerequest",
     "endpoints.revision",
     "endpoints.placement",
     "fleet.server",
@@ -46,10 +50,25 @@ def url(record: str, page: str, *args: Any) -> str:
     return reverse(f"admin:{record.replace('.', '_')}_{page}", args=args)
 
 
+def decided_change() -> None:
+    """A change that ended with the rule it waited for."""
+    for four_eyes in (True, False):
+        update_endpoint(name="digits", actor="ada", four_eyes=four_eyes, may_lift=True)
+        if four_eyes:
+            put_policy(
+                name="digits",
+                document=policy(70, 30),
+                actor="ann",
+                queue=FakeQueue(),
+                print_config=print_config,
+            )
+
+
 @pytest.fixture
 def everything(digits: Endpoint, admin: Client) -> Callable[[str], Any]:
     """One row of every record, by its name."""
     Group.objects.create(name="operators")
+    decided_change()
     admin.post(url("access.apitoken", "add"), {"name": "ci", "role": "admin", "lifetime": "30"})
     return lambda record: apps.get_model(record).objects.first()
 
