@@ -67,21 +67,7 @@ def create_endpoint(
                 after={"description": description, "four_eyes": four_eyes},
             )
             if policy is not None:
-                try:
-                    put_policy(
-                        name=name,
-                        document=policy,
-                        actor=actor,
-                        queue=queue,
-                        print_config=print_config,
-                    )
-                except InvalidInputError as error:
-                    raise InvalidInputError(
-                        [
-                            Violation(f"/policy{v.pointer}", v.code, v.detail)
-                            for v in error.violations
-                        ]
-                    ) from error
+                _first_policy(name, policy, actor, queue, print_config)
                 endpoint.refresh_from_db()
     except IntegrityError:
         raise ConflictError(f"there is an endpoint named {name!r} already") from None
@@ -168,3 +154,21 @@ def delete_endpoint(*, name: str, actor: str, queue: Queue, clock: Clock) -> End
         )
         announce(endpoint, queue)
     return endpoint
+
+
+def _first_policy(
+    name: str,
+    document: Mapping[str, Any],
+    actor: str,
+    queue: Queue,
+    print_config: ConfigPrinter,
+) -> None:
+    """Puts the policy that came with a new endpoint; what is wrong is at `/policy` there."""
+    try:
+        put_policy(
+            name=name, document=document, actor=actor, queue=queue, print_config=print_config
+        )
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            [Violation(f"/policy{v.pointer}", v.code, v.detail) for v in error.violations]
+        ) from error
