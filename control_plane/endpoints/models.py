@@ -247,7 +247,7 @@ class ChangeRequest(models.Model):
 
     `effect` is its dry run at the moment it was asked for, `digest` that of the plan it is
     compiled into: what is approved is what was shown. What was asked for never changes, nor does
-    what was decided (migration 0009).
+    what was decided (migration 0010).
     """
 
     access_path: ClassVar = AccessPath(Kind.ENDPOINT, "endpoint__name")

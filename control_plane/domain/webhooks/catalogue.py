@@ -49,6 +49,30 @@ CATALOGUE = (
     EventType(
         "endpoint.kill", "All of an endpoint's requests go to its primary arm.", "endpoint.kill"
     ),
+    EventType(
+        "endpoint.four_eyes", "The four-eyes rule was switched on or off.", "endpoint.four_eyes"
+    ),
+    EventType(
+        "endpoint.change_requested",
+        "A change of an endpoint's traffic waits for a second person.",
+        "endpoint.change_request",
+    ),
+    EventType(
+        "endpoint.change_approved",
+        "A second person let a change through.",
+        "endpoint.change_approve",
+    ),
+    EventType(
+        "endpoint.change_rejected", "A second person refused a change.", "endpoint.change_reject"
+    ),
+    EventType(
+        "endpoint.change_withdrawn", "Its author took a change back.", "endpoint.change_withdraw"
+    ),
+    EventType(
+        "endpoint.change_superseded",
+        "Something else took the place of a change that waited.",
+        "endpoint.change_supersede",
+    ),
     EventType("endpoint.deleted", "An endpoint is taken off every server.", "endpoint.delete"),
     EventType("revision.healthy", "An endpoint's newest revision serves on every server."),
     EventType("revision.degraded", "A revision serves, but not everywhere or not with everything."),

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('endpoints', '0007_retired_reason'),
+        ('endpoints', '0008_told_conditions'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

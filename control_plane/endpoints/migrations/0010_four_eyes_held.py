@@ -63,6 +63,6 @@ DROP FUNCTION endpoints_keep_change();
 
 class Migration(migrations.Migration):
 
-    dependencies = [('endpoints', '0008_four_eyes')]
+    dependencies = [('endpoints', '0009_four_eyes')]
 
     operations = [migrations.RunSQL(HOLD, RELEASE)]
