@@ -129,6 +129,7 @@ class ModelVersion(models.Model):
 
     class Meta:
         ordering = ("model__name", "-number")
+        verbose_name = "version"
         indexes = (
             # What is not ready is a handful among many, and is asked for again and again.
             models.Index(fields=["state", "-created_at"], name="version_by_state"),

@@ -23,14 +23,31 @@ class ServerAdmin(DeletableAdmin):
     """Servers register themselves: a server made by hand would count as one that is away."""
 
     audited_as = "server"
-    list_display = ("name", "status", "reason", "held_count", "triton_version", "http", "seen")
+    list_display = (
+        "name",
+        "status",
+        "reason",
+        "held_count",
+        "triton_version",
+        "http_address",
+        "seen",
+    )
     list_filter = ("accelerator", "ready")
     search_fields = ("name", "http", "grpc")
     fieldsets = (
         (None, {"fields": ("name", "reason")}),
         (
             "Addresses",
-            {"fields": ("http", "grpc", "metrics", "accelerator", "triton_version", "created_at")},
+            {
+                "fields": (
+                    "http_address",
+                    "grpc_address",
+                    "metrics",
+                    "accelerator",
+                    "triton_version",
+                    "created_at",
+                )
+            },
         ),
     )
     readonly_fields = (
@@ -38,8 +55,8 @@ class ServerAdmin(DeletableAdmin):
         "status",
         "reason",
         "seen",
-        "http",
-        "grpc",
+        "http_address",
+        "grpc_address",
         "metrics",
         "accelerator",
         "triton_version",
@@ -83,6 +100,14 @@ class ServerAdmin(DeletableAdmin):
     @display(description="reason")
     def reason(self, server: Server) -> str:
         return server_status(server, wiring.clock().now())[1]
+
+    @display(description="HTTP", ordering="http")
+    def http_address(self, server: Server) -> str:
+        return server.http
+
+    @display(description="gRPC", ordering="grpc")
+    def grpc_address(self, server: Server) -> str:
+        return server.grpc
 
     @display(description="models held")
     def held_count(self, server: Server) -> str:

@@ -10,7 +10,7 @@ from django.contrib import admin
 from django.db.models import Count, Max, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -38,6 +38,8 @@ from control_plane.registry.services import (
     create_model,
     delete_model,
 )
+
+_VERSIONS_LISTED = 20
 
 SLA = tuple(f"sla_{name}" for name in LIMITS)
 POINTERS = {f"/sla/{name}": f"sla_{name}" for name in LIMITS}
@@ -236,5 +238,7 @@ class ArtifactAdmin(RecordAdmin):
 
     @display(description="versions")
     def version_links(self, artifact: Artifact) -> SafeString | str:
-        rows = artifact.versions.select_related("model")
-        return format_html_join(", ", "{}", ((link(row),) for row in rows)) or "none"
+        rows = artifact.versions.select_related("model").order_by("-created_at")
+        shown = format_html_join(", ", "{}", ((link(row),) for row in rows[:_VERSIONS_LISTED]))
+        more = rows.count() - _VERSIONS_LISTED
+        return format_html("{} and {} more", shown, more) if more > 0 else shown or "none"

@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.widgets import (
@@ -41,6 +41,7 @@ from control_plane.registry.lifecycle import delete_version
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
 from control_plane.registry.services import VersionMetadata, add_version
 
+_METRICS_LISTED = 3
 _ARCHIVED_FROM = (VersionState.READY, VersionState.REJECTED)
 
 
@@ -221,7 +222,13 @@ class ModelVersionAdmin(DeletableAdmin):
     @display(description="metrics")
     def metric_list(self, version: ModelVersion) -> SafeString | str:
         pairs = [(name, f"{value:.4g}") for name, value in labelled(version.metrics).items()]
-        return format_html_join(" ", '<span class="n-tag">{} {}</span>', pairs)
+        shown = format_html_join(" ", '<span class="n-tag">{} {}</span>', pairs[:_METRICS_LISTED])
+        more = len(pairs) - _METRICS_LISTED
+        return (
+            format_html('{} <span class="n-quiet">and {} more</span>', shown, more)
+            if more > 0
+            else shown
+        )
 
     @display(description="model")
     def model_link(self, version: ModelVersion) -> SafeString | str:

@@ -8,6 +8,14 @@ class Migration(migrations.Migration):
     dependencies = [("registry", "0010_sources")]
 
     operations = [
+        migrations.AlterModelOptions(
+            name="modelversion",
+            options={
+                "ordering": ("model__name", "-number"),
+                "permissions": (("publish_code", "Can publish versions that carry code"),),
+                "verbose_name": "version",
+            },
+        ),
         migrations.AddIndex(
             model_name="modelversion",
             index=models.Index(fields=["-created_at"], name="version_by_time"),

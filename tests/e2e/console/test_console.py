@@ -269,7 +269,7 @@ def test_a_version_is_uploaded_and_becomes_ready(tab: Watched) -> None:
 
     ServingStack.wait_for(ready, 30, "version 3 to be ready")
     row.get_by_role("link", name="digits v3").click()
-    page.get_by_role("link", name="Delete model version").click()
+    page.get_by_role("link", name="Delete version").click()
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_text("digits v3 was deleted.")).to_be_visible()
 

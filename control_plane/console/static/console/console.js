@@ -239,6 +239,14 @@
     form.querySelector('[aria-invalid="true"]')?.focus();
   }
 
+  // Django's box of two lists names its fields by pictures alone, and makes them after the page.
+  function nameFilters() {
+    for (const input of document.querySelectorAll(".selector input:not([aria-label])")) {
+      input.setAttribute("aria-label", input.id.includes("selected") ? "Filter what is chosen" : "Filter what there is");
+    }
+  }
+  addEventListener("load", () => setTimeout(nameFilters));
+
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-policy]").forEach(policy);
     document.querySelectorAll("[data-edit]").forEach(edit);
