@@ -1,7 +1,7 @@
 """Every page of the console, in light, in the dark and on a phone, on a registry after a year.
 
 The addresses come from the console's own register: a new page is visited without a line here, and
-an address that is none has to say so in `NO_PAGES`. `NEREID_PAGE_PICTURES=folder` keeps a picture of
+an address that is none says so in `NO_PAGES`. `PAGE_PICTURES=folder` keeps a picture of
 each.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,8 +88,11 @@ def crowded(serving_stack: ServingStack) -> ServingStack:
         capture_output=True,
         text=True,
     ).stdout
-    script = f"{printed}\nexec {sys.executable} -m tests.support.crowd"
-    subprocess.run(["bash", "-c", script], env=serving_stack.environment, cwd=CHECKOUT, check=True)
+    # `export NAME=value` lines, for a shell to read.
+    words = [word for word in shlex.split(printed) if "=" in word]
+    inside = serving_stack.environment | dict(word.split("=", 1) for word in words)
+    seed = [sys.executable, "-m", "tests.support.crowd"]
+    subprocess.run(seed, env=inside, cwd=CHECKOUT, check=True)
     return serving_stack
 
 
@@ -123,12 +127,13 @@ class Visit:
         self._said: list[str] = []
         self.page.on("pageerror", lambda error: self._said.append(str(error)))
         self.page.on("console", lambda m: m.type == "error" and self._said.append(m.text))
-        folder = os.environ.get("NEREID_PAGE_PICTURES")
+        folder = os.environ.get("PAGE_PICTURES")
         self._folder = Path(folder) if folder else None
 
-    def look(self, path: str, name: str) -> None:
+    def look(self, path: str, name: str, until: str = "body") -> None:
         self._said.clear()
         answer = self.page.goto(f"{self._origin}{path}", wait_until="load")
+        self.page.locator(until).first.wait_for()
         self.judge(name, answer.status if answer else 0)
 
     def judge(self, name: str, status: int = 200) -> None:
@@ -223,9 +228,7 @@ def test_every_page_is_fit_to_be_seen(
     visit.page.get_by_text("is no number").wait_for()
     visit.judge("version refused", 400)
     visit.look("/console/nothing/", "not found")
-    visit.look("/api/docs/", "api docs")
-    visit.page.locator(".opblock").first.wait_for()
-    visit.judge("api docs loaded")
+    visit.look("/api/docs/", "api docs", until=".opblock")
     served = reverse("admin:endpoints_revision_what_served")
     visit.look(f"{served}?endpoint=digits", "served digits")
     context.close()
