@@ -114,6 +114,7 @@ def worker_service(environment: dict[str, str]) -> Service:
         environment=environment,
         cwd=CHECKOUT,
         ready_line=re.compile(r"worker@\S+ ready\."),
+        ready_within_s=120,
         stop_within_s=20,
     )
 

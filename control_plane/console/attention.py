@@ -26,6 +26,7 @@ from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
 from control_plane.registry.models import ModelVersion, VersionState
 from control_plane.telemetry.store import ArmGuard
+from control_plane.webhooks.selectors import in_trouble
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ def concerns(user: Any, now: datetime, *, servers: bool) -> list[Concern]:
             _guarded(user),
             _waiting(user),
             _rejected(user),
+            _webhooks() if user.has_perm("webhooks.view_webhook") else (),
         )
     )
 
@@ -132,6 +134,20 @@ def _rejected(user: Any) -> Iterator[Concern]:
             why=version.state_reason,
             url=change_url(version),
             deed="Look at the version",
+        )
+
+
+def _webhooks() -> Iterator[Concern]:
+    """Webhooks whose receivers had them switched off, or fail."""
+    for webhook in in_trouble()[:MOST]:
+        words = f"{webhook.failures} attempts in a row came to nothing"
+        yield Concern(
+            key=f"webhook-{webhook.pk.hex}",
+            state=webhook.state(),
+            what=f"webhook {webhook.name}",
+            why=webhook.disabled_reason or words,
+            url=change_url(webhook),
+            deed="Look at the webhook",
         )
 
 

@@ -6,6 +6,7 @@ audit record and the reconcile that carries the change out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -285,6 +286,8 @@ def show(form: forms.BaseForm, refusal: Refusal, pointers: Mapping[str, str]) ->
         return
     for violation in refusal.violations:
         name = pointers.get(violation.pointer, violation.pointer.strip("/"))
+        # One entry of a list that is written into one field.
+        name = re.sub(r"/[0-9]+\Z", "", name)
         if name in form.fields:
             form.add_error(name, violation.detail)
         else:

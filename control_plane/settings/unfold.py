@@ -82,6 +82,8 @@ NAVIGATION = [
             _page("Users", "person", "auth.user"),
             _page("Groups", "group", "auth.group"),
             _page("Grants", "how_to_reg", "access.grant"),
+            _page("Webhooks", "webhook", "webhooks.webhook"),
+            _page("Deliveries", "outbox", "webhooks.delivery"),
         ],
     },
 ]

@@ -47,7 +47,8 @@ class ServingStack:
             for k, v in os.environ.items()
             if not k.startswith("NEREID_") and k not in ("DATABASE_URL", "CELERY_BROKER_URL")
         }
-        return {**kept, **self._ports, "NEREID_HOME": str(self.home), "NO_COLOR": "1"}
+        own = {"NEREID_HOME": str(self.home), "NEREID_WEBHOOK_ALLOW": "127.0.0.1"}
+        return {**kept, **self._ports, **own, "NO_COLOR": "1"}
 
     @property
     def stack(self) -> dict[str, Any]:

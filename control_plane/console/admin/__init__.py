@@ -4,6 +4,7 @@ from control_plane.console.admin import (
     access,
     audit,
     changes,
+    deliveries,
     endpoints,
     fleet,
     grants,
@@ -11,12 +12,14 @@ from control_plane.console.admin import (
     revisions,
     tokens,
     versions,
+    webhooks,
 )
 
 __all__ = [
     "access",
     "audit",
     "changes",
+    "deliveries",
     "endpoints",
     "fleet",
     "grants",
@@ -24,4 +27,5 @@ __all__ = [
     "revisions",
     "tokens",
     "versions",
+    "webhooks",
 ]

@@ -31,6 +31,7 @@ KINDS = {
     "user": "auth.User",
     "group": "auth.Group",
     "grant": "access.Grant",
+    "webhook": "webhooks.Webhook",
 }
 """`object_type` -> the record that `object_id` names."""
 
@@ -44,6 +45,7 @@ COLOURS = {
     "four_eyes": "warning",
     "update": "info",
     "revoke": "warning",
+    "disable": "warning",
     "delete": "danger",
     "rejected": "danger",
     "login": "info",

@@ -30,6 +30,9 @@ PAGES = (
     "/console/fleet/server/",
     "/console/audit/auditevent/",
     "/console/access/apitoken/",
+    "/console/webhooks/webhook/",
+    "/console/webhooks/webhook/add/",
+    "/console/webhooks/delivery/",
     "/console/auth/user/",
     "/console/auth/group/",
 )

@@ -47,6 +47,7 @@ NO_PAGES = {
     "live_endpoint": "a part of a page",
     "live_charts": "a part of a page",
     "live_server": "a part of a page",
+    "live_webhook": "a part of a page",
     "registry_model_aliases": "takes a POST",
     "registry_model_upload_version": "leads to the form of a version",
     "auth_user_password_change": "asked of a person, below",

@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from control_plane.audit.models import AuditEvent
 from control_plane.endpoints.changes import put_policy
@@ -19,6 +20,7 @@ from control_plane.endpoints.models import Endpoint, Revision
 from control_plane.endpoints.services import update_endpoint
 from control_plane.registry.models import Model
 from control_plane.registry.services import create_model
+from control_plane.webhooks.models import Delivery, State, Webhook
 from control_plane.wiring import print_config
 from tests.integration.console.conftest import logged_in, policy, ready_version
 from tests.support.fakes import FakeQueue
@@ -34,6 +36,8 @@ RECORDS = (
     "fleet.server",
     "audit.auditevent",
     "access.apitoken",
+    "webhooks.webhook",
+    "webhooks.delivery",
     "auth.user",
     "auth.group",
 )
@@ -42,6 +46,7 @@ READ_ONLY = (
     "endpoints.revision",
     "endpoints.placement",
     "audit.auditevent",
+    "webhooks.delivery",
 )
 LIST_QUERIES = 12
 
@@ -67,6 +72,10 @@ def decided_change() -> None:
 @pytest.fixture
 def everything(digits: Endpoint, admin: Client) -> Callable[[str], Any]:
     """One row of every record, by its name."""
+    webhook = {"name": "deploys", "url": "https://hooks.example.com/", "events": "server.*"}
+    admin.post(url("webhooks.webhook", "add"), {**webhook, "enabled": "on"})
+    admin.post(url("webhooks.webhook", "send_test", Webhook.objects.get().pk))
+    Delivery.objects.update(state=State.FAILED, due_at=None, ended_at=timezone.now())
     Group.objects.create(name="operators")
     decided_change()
     admin.post(url("access.apitoken", "add"), {"name": "ci", "role": "admin", "lifetime": "30"})
@@ -142,7 +151,11 @@ def test_a_reader_sees_and_changes_nothing(digits: Endpoint) -> None:
 
 
 @pytest.mark.parametrize(
-    "record", ["registry.model", "registry.modelversion", "endpoints.revision", "access.apitoken"]
+    "record",
+    [
+        *("registry.model", "registry.modelversion", "endpoints.revision", "access.apitoken"),
+        *("webhooks.webhook", "webhooks.delivery"),
+    ],
 )
 def test_lists_need_as_many_queries_for_many_rows_as_for_one(
     record: str, admin: Client, everything: Callable[[str], Any]
@@ -159,6 +172,14 @@ def test_lists_need_as_many_queries_for_many_rows_as_for_one(
         ready_version(model, 1)
         admin.post(
             url("access.apitoken", "add"), {"name": f"more-{i}", "role": "viewer", "lifetime": ""}
+        )
+        hook = Webhook.objects.create(name=f"more-{i}", url="https://x.y/", events=["*"])
+        Delivery.objects.create(
+            webhook=hook,
+            event="webhook.ping",
+            body="{}",
+            created_at=hook.created_at,
+            due_at=hook.created_at,
         )
         Revision.objects.create(
             endpoint=Endpoint.objects.get(),

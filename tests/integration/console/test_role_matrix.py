@@ -41,6 +41,8 @@ MAY = {
     "audit.auditevent": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "access.apitoken": (EVERYBODY, EVERYBODY, NOBODY, NOBODY),
     "access.grant": (ADMINS, ADMINS, NOBODY, ADMINS),
+    "webhooks.delivery": (ADMINS, NOBODY, NOBODY, NOBODY),
+    "webhooks.webhook": (ADMINS, ADMINS, ADMINS, ADMINS),
     "auth.user": (ADMINS, ADMINS, ADMINS, NOBODY),
     "auth.group": (ADMINS, ADMINS, ADMINS, ADMINS),
 }
@@ -57,6 +59,9 @@ PAGES = {
     "registry_modelversion_edit": PUBLISHERS,
     "registry_modelversion_archive": PUBLISHERS,
     "registry_modelversion_unarchive": PUBLISHERS,
+    "webhooks_delivery_send_again": ADMINS,
+    "webhooks_webhook_send_test": ADMINS,
+    "webhooks_webhook_rotate": ADMINS,
     "access_apitoken_revoke": ADMINS,  # another's; one's own, everybody
 }
 BUTTONS = (b"Edit policy", b"Roll back", b"Everything to the primary", b"Save", b"Delete")
