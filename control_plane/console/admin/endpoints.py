@@ -184,7 +184,7 @@ class EndpointAdmin(DeletableAdmin):
         return kill_page(self, request, self.found(request, object_id, "change"))
 
     @action(
-        description="Four-eyes rule",
+        description="Four eyes",
         url_path="four-eyes",
         icon="group",
         permissions=["change"],
