@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from nereid import webhooks
-from nereid.administration import AuditEvent, NewToken, Server, Token
+from nereid.administration import AuditEvent, Grant, NewToken, Server, Token, User
 from nereid.approvals import ChangeRequest
 from nereid.async_client import AsyncClient
 from nereid.client import Client
@@ -59,6 +59,7 @@ __all__ = [
     "Endpoint",
     "EventType",
     "FieldError",
+    "Grant",
     "InferenceError",
     "Model",
     "NereidError",
@@ -77,6 +78,7 @@ __all__ = [
     "Tensor",
     "Token",
     "UnreachableError",
+    "User",
     "Version",
     "VersionRejectedError",
     "WaitTimeoutError",

@@ -1,4 +1,4 @@
-"""What the API answers about servers, deeds and tokens, as values like those of `resources`."""
+"""What the API answers about servers, deeds, people and tokens, as values."""
 
 from __future__ import annotations
 
@@ -132,3 +132,70 @@ class NewToken(Token):
     @classmethod
     def _fields(cls, raw: Document) -> dict[str, Any]:
         return {**super()._fields(raw), "secret": str(raw["token"])}
+
+
+@dataclass(frozen=True)
+class User:
+    """A person, and what they may do; `all_rights`: whatever their roles say."""
+
+    username: str
+    name: str
+    email: str
+    active: bool
+    console: bool
+    all_rights: bool
+    roles: tuple[str, ...]
+    groups: tuple[str, ...]
+    publish_code: bool
+    signs_in_at: tuple[str, ...]
+    last_login: str  # empty: not yet
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> User:
+        return cls(
+            username=str(raw["username"]),
+            name=str(raw.get("name") or ""),
+            email=str(raw.get("email") or ""),
+            active=bool(raw.get("active")),
+            console=bool(raw.get("console")),
+            all_rights=bool(raw.get("all_rights")),
+            roles=tuple(raw.get("roles") or ()),
+            groups=tuple(raw.get("groups") or ()),
+            publish_code=bool(raw.get("publish_code")),
+            signs_in_at=tuple(raw.get("signs_in_at") or ()),
+            last_login=str(raw.get("last_login") or ""),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A role on one model or endpoint, for a person or a group: the other is empty."""
+
+    id: str
+    user: str
+    group: str
+    role: str
+    kind: str
+    name: str
+    created_by: str
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Grant:
+        return cls(
+            id=str(raw["id"]),
+            user=str(raw.get("user") or ""),
+            group=str(raw.get("group") or ""),
+            role=str(raw.get("role") or ""),
+            kind=str(raw.get("kind") or ""),
+            name=str(raw.get("name") or ""),
+            created_by=str(raw.get("created_by") or ""),
+            raw=raw,
+        )
+
+    @property
+    def holder(self) -> str:
+        """Whose it is, in words."""
+        return f"group {self.group}" if self.group else self.user

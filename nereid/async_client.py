@@ -112,11 +112,19 @@ class AsyncClient:
     delete_server = awaited(fleet.delete_server)
     audit = awaited(fleet.audit)
 
-    # Tokens
+    # Tokens, people, and what these may do
 
     tokens = awaited(access.tokens)
     create_token = awaited(access.create_token)
     revoke_token = awaited(access.revoke_token)
+    users = awaited(access.users)
+    user = awaited(access.user)
+    update_user = awaited(access.update_user)
+    give_role = awaited(access.give_role)
+    take_role = awaited(access.take_role)
+    grants = awaited(access.grants)
+    give_grant = awaited(access.give_grant)
+    take_grant = awaited(access.take_grant)
 
     # Webhooks
 

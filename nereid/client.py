@@ -122,11 +122,19 @@ class Client:
     delete_server = blocking(fleet.delete_server)
     audit = blocking(fleet.audit)
 
-    # Tokens
+    # Tokens, people, and what these may do
 
     tokens = blocking(access.tokens)
     create_token = blocking(access.create_token)
     revoke_token = blocking(access.revoke_token)
+    users = blocking(access.users)
+    user = blocking(access.user)
+    update_user = blocking(access.update_user)
+    give_role = blocking(access.give_role)
+    take_role = blocking(access.take_role)
+    grants = blocking(access.grants)
+    give_grant = blocking(access.give_grant)
+    take_grant = blocking(access.take_grant)
 
     # Webhooks
 

@@ -81,5 +81,6 @@ EXAMPLES: dict[str, Any] = {
     "Plan": _PLAN,
     "ChangeRequest": _CHANGE,
     "ChangeDetail": _CHANGE | {"plan": _PLAN},
+    "PatchedUserPatchRequest": {"roles": ["publisher", "operator"]},
     "PatchedModelPatchRequest": {"owner": "ada", "tags": {"team": "vision"}},
 }

@@ -114,6 +114,12 @@ class NamePagination(_Pages):
     ordering = "name"
 
 
+class UsernamePagination(_Pages):
+    """By name, for people."""
+
+    ordering = "username"
+
+
 class NumberPagination(_Pages):
     """By number, newest first."""
 

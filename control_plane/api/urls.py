@@ -22,6 +22,7 @@ from control_plane.api.deliveries_resource import (
     RedeliverView,
 )
 from control_plane.api.endpoints_resource import EndpointsView, EndpointView
+from control_plane.api.grants_resource import GrantsView, GrantView
 from control_plane.api.health_resource import HealthView
 from control_plane.api.models_resource import ModelsView, ModelView
 from control_plane.api.policy_resource import KillView, PlanView, PolicyView, RollbackView
@@ -29,6 +30,7 @@ from control_plane.api.revisions_resource import RevisionsView, RevisionView
 from control_plane.api.servers_resource import ServersView, ServerView
 from control_plane.api.tokens_resource import TokensView, TokenView
 from control_plane.api.uploads_resource import UploadsView, UploadView
+from control_plane.api.users_resource import UsersView, UserView
 from control_plane.api.version_state_resource import ArchiveView, UnarchiveView
 from control_plane.api.versions_resource import DownloadView, VersionsView, VersionView
 from control_plane.api.webhooks_resource import (
@@ -44,6 +46,7 @@ app_name = "api"
 # characters are left out: the database cannot even be asked for a NUL.
 NAME = r"(?P<name>[^/\x00-\x1f\x7f]+)"
 ID = r"(?P<token_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+GRANT = ID.replace("token_id", "grant_id")
 NUMBER = r"(?P<number>[0-9]{1,9})"
 # A version's number, or an alias: @champion.
 VERSION = r"(?P<number>[0-9]{1,9}|@[^/\x00-\x1f\x7f]+)"
@@ -96,4 +99,8 @@ urlpatterns = [
     at(rf"webhooks/{NAME}/deliveries", DeliveriesView, "deliveries"),
     at(rf"webhooks/{NAME}/deliveries/{DELIVERY}", DeliveryView, "delivery"),
     at(rf"webhooks/{NAME}/deliveries/{DELIVERY}/redeliver", RedeliverView, "redeliver"),
+    at(r"users", UsersView, "users"),
+    at(rf"users/{NAME}", UserView, "user"),
+    at(r"grants", GrantsView, "grants"),
+    at(rf"grants/{GRANT}", GrantView, "grant"),
 ]

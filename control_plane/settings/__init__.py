@@ -201,6 +201,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ChangeStateEnum": "control_plane.endpoints.models.CHANGE_STATES",
         "DeliveryStateEnum": "control_plane.webhooks.models.State",
+        "RoleEnum": "control_plane.access.models.ROLES",
         "WebhookStateEnum": "control_plane.webhooks.models.STATES",
     },
     "POSTPROCESSING_HOOKS": [

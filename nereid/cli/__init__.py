@@ -9,6 +9,7 @@ from nereid.cli import (
     audit,
     changes,
     endpoints,
+    grants,
     infer,
     login,
     models,
@@ -16,6 +17,7 @@ from nereid.cli import (
     servers,
     tokens,
     traffic,
+    users,
     versions,
     webhooks,
 )
@@ -27,6 +29,7 @@ __all__ = [
     "audit",
     "changes",
     "endpoints",
+    "grants",
     "infer",
     "login",
     "main",
@@ -36,6 +39,7 @@ __all__ = [
     "servers",
     "tokens",
     "traffic",
+    "users",
     "versions",
     "webhooks",
 ]

@@ -37,6 +37,8 @@ ORDER = (
     "audit",
     "tokens",
     "webhooks",
+    "users",
+    "grants",
     "login",
     "logout",
 )

@@ -27,6 +27,11 @@ def server_names(incomplete: str) -> list[str]:
     return _names(incomplete, lambda client: (s.name for s in client.servers()))
 
 
+def usernames(incomplete: str) -> list[str]:
+    """The people whose name begins so."""
+    return _names(incomplete, lambda client: (u.username for u in client.users(search=incomplete)))
+
+
 def _names(incomplete: str, look: Callable[[Client], Iterable[str]]) -> list[str]:
     session = Session()
     try:

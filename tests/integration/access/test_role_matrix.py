@@ -87,6 +87,13 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("deliveries", "GET"): ADMINS,
     ("delivery", "GET"): ADMINS,
     ("redeliver", "POST"): ADMINS,
+    ("users", "GET"): ADMINS,
+    ("user", "GET"): ADMINS,
+    ("user", "PATCH"): ADMINS,
+    ("grants", "GET"): ADMINS,
+    ("grants", "POST"): ADMINS,
+    ("grant", "GET"): ADMINS,
+    ("grant", "DELETE"): ADMINS,
 }
 OF_MODELS = {
     *("models", "model", "versions", "version", "download", "archive", "unarchive"),
@@ -103,6 +110,7 @@ NAMELESS = {("models", "GET"), ("all_versions", "GET"), ("endpoints", "GET")} | 
     k for k in MAY if k[0].startswith("upload")
 }
 PARTS = {"number": "1", "alias": "champion", "token_id": NONE, "upload": NONE, "delivery_id": NONE}
+PARTS["grant_id"] = NONE
 METHODS = ("get", "post", "put", "patch", "delete")
 NAMED = ("mine", "yours")
 
