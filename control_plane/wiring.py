@@ -10,10 +10,13 @@ from uuid import UUID
 from celery import Celery
 from django.conf import settings
 
+from control_plane.adapters.any_source import AnySource
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.inspection import SandboxInspector
 from control_plane.adapters.oidc import OidcProvider
+from control_plane.adapters.mlflow.server import MlflowServer
+from control_plane.adapters.mlflow.sources import MlflowSources
 from control_plane.adapters.partial_files import PartialFiles
 from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
 from control_plane.adapters.receivers import HttpReceivers
@@ -90,7 +93,20 @@ def partial_files() -> PartialFiles:
 
 
 def sources() -> Sources:
-    return FsspecSources(settings.NEREID_SOURCE_ROOTS, settings.NEREID_S3_ENDPOINT)
+    files = FsspecSources(settings.NEREID_SOURCE_ROOTS, settings.NEREID_S3_ENDPOINT)
+    server = mlflow_server()
+    return AnySource(files, MlflowSources(server, files) if server else None)
+
+
+@cache
+def mlflow_server() -> MlflowServer | None:
+    """The tracking server that versions may come from; None where none is named."""
+    named = settings.NEREID_MLFLOW
+    if named is None:
+        return None
+    return MlflowServer(
+        named.uri, token=named.token, username=named.username, password=named.password
+    )
 
 
 def upload_quota() -> Quota:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import fsspec
 from botocore.exceptions import BotoCoreError
 
-from control_plane.ports.sources import Found, SourceFailedError, SourceRefusedError
+from control_plane.ports.sources import Found, Settled, SourceFailedError, SourceRefusedError
 
 SCHEMES = ("file", "s3")
 
@@ -29,7 +29,11 @@ class FsspecSources:
         for root in self._roots:
             _parts(root)
 
-    def check(self, source: str) -> None:
+    def settle(self, source: str) -> Settled:
+        self._check(source)
+        return Settled(source)
+
+    def _check(self, source: str) -> None:
         scheme, path = _parts(source)
         if scheme == "s3" and not self._below(scheme, path):
             raise self._outside(source)
@@ -38,8 +42,27 @@ class FsspecSources:
             raise self._outside(source)
 
     @contextlib.contextmanager
-    def open(self, source: str) -> Iterator[Found]:
-        self.check(source)
+    def open(self, source: str, *, framework: str = "") -> Iterator[Found]:
+        with self._reached(source) as (system, path):
+            facts = system.info(path)
+            if facts["type"] != "file":
+                raise SourceRefusedError(f"{source} is no file")
+            with system.open(path, "rb", cache_type="readahead") as stream:
+                yield Found(stream, int(facts["size"]), PurePosixPath(path).name)
+
+    def names(self, source: str) -> dict[str, int]:
+        """The files of a folder, with their sizes; errors as of `open`."""
+        with self._reached(source) as (system, path):
+            return {
+                PurePosixPath(entry["name"]).name: int(entry["size"])
+                for entry in system.ls(path, detail=True)
+                if entry["type"] == "file"
+            }
+
+    @contextlib.contextmanager
+    def _reached(self, source: str) -> Iterator[tuple[Any, str]]:
+        """The file system and the path in it, once that is known to be allowed."""
+        self._check(source)
         scheme, path = _parts(source)
         if scheme == "file":
             resolved = Path(path).resolve()
@@ -47,12 +70,7 @@ class FsspecSources:
                 raise self._outside(source)
             path = str(resolved)
         try:
-            system = self._system(scheme)
-            facts = system.info(path)
-            if facts["type"] != "file":
-                raise SourceRefusedError(f"{source} is no file")
-            with system.open(path, "rb", cache_type="readahead") as stream:
-                yield Found(stream, int(facts["size"]), PurePosixPath(path).name)
+            yield self._system(scheme), path
         except (FileNotFoundError, IsADirectoryError) as error:
             raise SourceRefusedError(f"there is no file {source}") from error
         except PermissionError as error:
@@ -101,7 +119,7 @@ def _parts(address: str) -> tuple[str, str]:
         raise SourceRefusedError(f"{address[:200]!r} is no address: {error}") from error
     if parsed.scheme not in SCHEMES:
         raise SourceRefusedError(
-            f"{address[:200]!r}: a source begins with upload:, file:// or s3://"
+            f"{address[:200]!r}: a source begins with upload:, file://, s3:// or models:/"
         )
     if parsed.query or parsed.fragment:
         raise SourceRefusedError(f"{address[:200]!r}: an address has neither ? nor # in it")

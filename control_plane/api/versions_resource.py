@@ -40,6 +40,8 @@ from control_plane.registry.services import VersionMetadata, add_version
 from control_plane.registry.uploads import finished_upload
 from control_plane.registry.version_edits import update_version
 
+DEFAULT_FRAMEWORK = "onnx"
+
 
 class PlaceSerializer(serializers.Serializer[Any]):
     """One endpoint that a version serves in."""
@@ -108,7 +110,7 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
 class VersionMetadataSerializer(serializers.Serializer[Any]):
     """The part `metadata` of an upload."""
 
-    framework = TextField(default="onnx")
+    framework = TextField(default=DEFAULT_FRAMEWORK)
     version = WholeNumberField(required=False, allow_null=True, default=None)
     sha256 = TextField(required=False, allow_null=True, default=None)
     profile = TextField(default="realtime")
@@ -132,7 +134,17 @@ class VersionMetadataSerializer(serializers.Serializer[Any]):
 class VersionFromSource(VersionMetadataSerializer):
     """A version whose file is here already: the metadata's fields, and where the file is."""
 
-    source = TextField(max_length=1024, help_text="`upload:<id>`, `file:///…` or `s3://bucket/key`")
+    framework = TextField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="else what a source of MLflow's registry says, and onnx for all others",
+    )
+    source = TextField(
+        max_length=1024,
+        help_text="`upload:<id>`, `file:///…`, `s3://bucket/key`, or of MLflow's registry "
+        "`models:/name@alias` or `models:/name/3`",
+    )
     filename = TextField(required=False, allow_blank=True, default="", max_length=255)
 
 
@@ -193,8 +205,9 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
     )
     def post(self, request: Request, name: str) -> Response:
         """Adds a version: the file as the part `artifact` with the JSON part `metadata`, or JSON
-        alone with its `source`: `upload:<id>` of a finished upload, or an address below a root
-        that is allowed here, from which a worker fetches it."""
+        alone with its `source`: `upload:<id>` of a finished upload, an address below a root that is
+        allowed here, or a version of MLflow's registry (an alias is settled now, once); a worker
+        fetches it."""
         get_model(name)
         _check_size(request)
         with ExitStack() as stack:
@@ -204,9 +217,11 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
             else:
                 values = read_body(VersionFromSource, request)
                 source, given = values.pop("source"), values.pop("filename")
+                said = values["framework"] is not None
+                values["framework"] = values["framework"] or DEFAULT_FRAMEWORK
                 metadata = _version_metadata(values)
                 if not source.startswith("upload:"):
-                    return self._fetched(name, source, given, metadata)
+                    return self._fetched(name, source, given, metadata, said)
                 upload, stream = stack.enter_context(self._finished(source))
                 filename = given or upload.filename
                 if upload.sha256 and metadata.sha256 is None:
@@ -226,7 +241,12 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
         return Response(body, status=202, headers={"Location": body["status_url"]})
 
     def _fetched(
-        self, name: str, source: str, filename: str, metadata: VersionMetadata
+        self,
+        name: str,
+        source: str,
+        filename: str,
+        metadata: VersionMetadata,
+        framework_given: bool,
     ) -> Response:
         version = add_from_source(
             model_name=name,
@@ -237,6 +257,7 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
             sources=wiring.sources(),
             queue=wiring.queue(),
             may_publish_code=self._may_publish_code(name),
+            framework_given=framework_given,
         )
         body = version_document(version, self.request)
         return Response(body, status=202, headers={"Location": body["status_url"]})

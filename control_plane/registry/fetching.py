@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,13 @@ from control_plane.ports.clock import Clock
 from control_plane.ports.inspection import ModelInspector, SandboxUnavailableError
 from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore
-from control_plane.ports.sources import Found, SourceFailedError, SourceRefusedError, Sources
+from control_plane.ports.sources import (
+    Found,
+    SourceFailedError,
+    SourceRefusedError,
+    Sources,
+    Told,
+)
 from control_plane.registry.artifacts import intake
 from control_plane.registry.contents import Content, code_refusal, take_in
 from control_plane.registry.models import ModelVersion, VersionFile, VersionState
@@ -43,8 +49,12 @@ PATIENCE = timedelta(seconds=30)
 CLAIM_EXPIRY = timedelta(minutes=15)
 """Above the longest inspection: until then a fetch is its worker's."""
 
+LONGEST_FETCH_S = 45 * 60.0
+"""Below the broker's visibility timeout; a source that is slower says no better tomorrow."""
+
 MAX_ATTEMPTS = 3
 TELL_EVERY_S = 1.0
+DEFAULT_MAX_BYTES = 20 << 30
 
 
 def add_from_source(
@@ -57,12 +67,17 @@ def add_from_source(
     sources: Sources,
     queue: Queue,
     may_publish_code: bool = False,
+    framework_given: bool = True,
 ) -> ModelVersion:
     """Adds the version in state `uploading`; a worker fetches its file.
+
+    An alias in the source is settled now, once: what is kept has a number. Without
+    `framework_given`, a source that says which framework it is of is believed.
 
     Raises:
         NotFoundError: there is no such model.
         InvalidInputError: the metadata is not usable, or nothing may be fetched from there.
+        SourceFailedError: what an alias means cannot be found out now.
         NotAllowedError: it can carry code, and the caller may not publish that.
         ConflictError: the number is taken, or there is none after the highest.
     """
@@ -71,21 +86,23 @@ def add_from_source(
     if not may_publish_code and always_code(metadata.framework):
         raise code_refusal(f"models of the framework {metadata.framework}")
     try:
-        sources.check(source)
+        settled = sources.settle(source)
     except SourceRefusedError as error:
         raise InvalidInputError([Violation("/source", "refused", str(error))]) from error
+    told = settled.tells_framework and not framework_given
     with transaction.atomic():
         locked_model(model_name)
         version = ModelVersion.objects.create(
             model=model,
             number=next_number(model, metadata.number),
-            framework=metadata.framework,
-            filename=plain_filename(filename or source),
+            framework="" if told else metadata.framework,
+            filename=plain_filename(filename or ("" if settled.tells_framework else source)),
             profile=metadata.profile,
             state=VersionState.UPLOADING,
             state_reason="waiting for a worker to fetch it",
-            source=source,
+            source=settled.source,
             pending={
+                "filename": filename,
                 "sha256": metadata.sha256,
                 "signature": metadata.signature.to_document() if metadata.signature else None,
                 "golden": list(metadata.golden),
@@ -94,12 +111,13 @@ def add_from_source(
             description=metadata.description,
             tags=dict(metadata.tags),
             metrics=dict(metadata.metrics),
-            provenance=dict(metadata.provenance),
+            provenance={**settled.provenance, **metadata.provenance},
             created_by=actor,
         )
-        record_version(
-            version, "version.create", actor, after={**essence(version), "source": source}
-        )
+        after = {**essence(version), "source": settled.source}
+        if settled.source != source:
+            after["asked"] = source
+        record_version(version, "version.create", actor, after=after)
         transaction.on_commit(lambda: queue.fetch(version_id=version.id), robust=True)
     return version
 
@@ -112,6 +130,7 @@ def fetch_version(
     inspector: ModelInspector,
     clock: Clock,
     queue: Queue,
+    max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> None:
     """Fetches a version's file and looks into it; safe to repeat, one worker at a time."""
     taken = (
@@ -124,14 +143,18 @@ def fetch_version(
     version = ModelVersion.objects.select_related("model").get(id=version_id)
     said = _Pending.of(version)
     try:
-        with sources.open(version.source) as found, intake(store) as files:
-            stream: Any = _Told(found, version)
+        with (
+            sources.open(version.source, framework=said.framework) as found,
+            intake(store) as files,
+        ):
+            said = said.completed(found.told)
+            stream: Any = _Followed(found, version, clock, max_bytes)
             content = take_in(
                 files, stream, said, inspector=inspector, may_publish_code=said.may_publish_code
             )
             with transaction.atomic():
                 files.claim()
-                _arrived(version, content, queue)
+                _arrived(version, content, queue, said, found)
     except (InvalidInputError, NotAllowedError, SourceRefusedError) as error:
         _rejected(version, str(error))
     except (SourceFailedError, SandboxUnavailableError, ConflictError, OSError) as error:
@@ -169,6 +192,7 @@ class _Pending:
     signature: Signature | None
     golden: tuple[Any, ...]
     may_publish_code: bool
+    filename: str = ""
 
     @classmethod
     def of(cls, version: ModelVersion) -> _Pending:
@@ -181,48 +205,88 @@ class _Pending:
             signature=Signature.from_document(signature) if signature else None,
             golden=tuple(said.get("golden") or ()),
             may_publish_code=bool(said.get("may_publish_code")),
+            filename=str(said.get("filename") or ""),
         )
 
+    def completed(self, told: Told) -> _Pending:
+        """With what the source tells, where the uploader said nothing.
 
-class _Told(io.RawIOBase):
-    """A stream that tells, now and then, how far it is, as the version's reason."""
+        Raises:
+            NotAllowedError: it can carry code, and the uploader may not publish that.
+        """
+        framework = self.framework or told.framework
+        if not self.may_publish_code and always_code(framework):
+            raise code_refusal(f"models of the framework {framework}")
+        return replace(self, framework=framework, signature=self.signature or told.signature)
 
-    def __init__(self, found: Found, version: ModelVersion) -> None:
+
+class _Followed(io.RawIOBase):
+    """A stream with an end in bytes and in time, that tells how far it is as the version's reason.
+
+    As long as it moves the version stays its worker's.
+    """
+
+    def __init__(self, found: Found, version: ModelVersion, clock: Clock, max_bytes: int) -> None:
+        if found.size > max_bytes:
+            raise SourceRefusedError(_too_large(version, max_bytes))
         self._found = found
         self._version = version
+        self._clock = clock
+        self._max_bytes = max_bytes
         self._read = 0
         self._told = 0.0
+        self._ends = time.monotonic() + LONGEST_FETCH_S
 
     def read(self, size: int = -1, /) -> bytes:
         chunk = self._found.stream.read(size)
         self._read += len(chunk)
-        if time.monotonic() - self._told >= TELL_EVERY_S:
-            self._told = time.monotonic()
-            reason = f"fetching it: {_megabytes(self._read)} of {_megabytes(self._found.size)} MB"
-            if not _claimed(self._version).update(state_reason=reason):
-                raise SourceFailedError("the version is gone, or somebody else fetches it")
+        if self._read > self._max_bytes:
+            raise SourceRefusedError(_too_large(self._version, self._max_bytes))
+        now = time.monotonic()
+        if now > self._ends:
+            raise SourceFailedError(f"it is not here after {LONGEST_FETCH_S / 60:g} minutes")
+        if now - self._told >= TELL_EVERY_S:
+            self._told = now
+            self._tell()
         return chunk
 
+    def _tell(self) -> None:
+        of = f" of {_megabytes(self._found.size)}" if self._found.size else ""
+        reason = f"fetching it: {_megabytes(self._read)}{of} MB"
+        since = self._clock.now()
+        if not _claimed(self._version).update(state_reason=reason, validating_since=since):
+            raise SourceFailedError("the version is gone, or somebody else fetches it")
+        self._version.validating_since = since
 
-def _arrived(version: ModelVersion, content: Content, queue: Queue) -> None:
-    changed = _claimed(version).update(
+
+def _arrived(
+    version: ModelVersion, content: Content, queue: Queue, said: _Pending, found: Found
+) -> None:
+    present = _claimed(version).select_for_update().first()
+    if present is None:
+        raise ConflictError("the version is gone, or somebody else fetched it")
+    provenance = {**found.told.provenance, **present.provenance}
+    _claimed(version).update(
         artifact_id=content.sha256,
+        framework=said.framework,
+        filename=plain_filename(said.filename or found.filename),
         signature=content.signature.to_document(),
         code=list(content.code),
         golden_id=content.golden_sha256,
+        metrics=present.metrics or dict(found.told.metrics),
+        provenance=provenance,
         state=VersionState.VALIDATING,
         state_reason="",
         validating_since=None,
         validation_attempts=0,
         pending=None,
     )
-    if not changed:
-        raise ConflictError("the version is gone, or somebody else fetched it")
     VersionFile.objects.bulk_create(
         VersionFile(version=version, path=path, artifact_id=sha256)
         for path, sha256 in content.files.items()
     )
-    record_version(version, "version.fetch", "nereid", after={"sha256": content.sha256})
+    after = {"sha256": content.sha256, "framework": said.framework, "provenance": provenance}
+    record_version(version, "version.fetch", "nereid", after=after)
     transaction.on_commit(lambda: queue.validate(version_id=version.id), robust=True)
 
 
@@ -254,6 +318,13 @@ def _claimed(version: ModelVersion) -> QuerySet[ModelVersion]:
         id=version.id,
         state=VersionState.UPLOADING,
         validating_since=version.validating_since,
+    )
+
+
+def _too_large(version: ModelVersion, max_bytes: int) -> str:
+    return (
+        f"{version.source} is larger than the {_megabytes(max_bytes)} MB that a version may have "
+        "(NEREID_MAX_UPLOAD_BYTES)"
     )
 
 

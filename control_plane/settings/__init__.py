@@ -13,6 +13,7 @@ from control_plane.domain.webhooks.addresses import Allowed
 from control_plane.settings.csp import content_security_policy
 from control_plane.settings.hosts import allowed_hosts
 from control_plane.settings.oidc import oidc, password_login, public_url
+from control_plane.settings.mlflow import MlflowSettingsError, mlflow_access
 from control_plane.settings.throttles import store, throttles, trusted_proxies
 from control_plane.settings.unfold import UNFOLD  # noqa: F401 - read by django-unfold
 
@@ -155,6 +156,10 @@ NEREID_UPLOAD_QUOTA_COUNT = int(os.environ.get("NEREID_UPLOAD_QUOTA_COUNT") or 5
 NEREID_UPLOAD_EXPIRY_S = int(os.environ.get("NEREID_UPLOAD_EXPIRY_S") or 24 * 3600)
 NEREID_SOURCE_ROOTS = [r for r in os.environ.get("NEREID_SOURCE_ROOTS", "").split(",") if r]
 NEREID_S3_ENDPOINT = os.environ.get("NEREID_S3_ENDPOINT", "")
+try:
+    NEREID_MLFLOW = mlflow_access(os.environ)
+except MlflowSettingsError as error:
+    raise ImproperlyConfigured(str(error)) from error
 NEREID_INSPECTION_MEMORY_BYTES = int(os.environ.get("NEREID_INSPECTION_MEMORY_BYTES") or 8 << 30)
 
 NEREID_OIDC = oidc(os.environ)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from celery import shared_task
 from celery.signals import worker_ready
+from django.conf import settings
 
 from control_plane import wiring
 from control_plane.adapters.queue import VALIDATION_QUEUE
@@ -49,6 +50,7 @@ def fetch(*, version_id: str) -> None:
         inspector=wiring.inspector(),
         clock=wiring.clock(),
         queue=wiring.queue(),
+        max_bytes=settings.NEREID_MAX_UPLOAD_BYTES,
     )
 
 

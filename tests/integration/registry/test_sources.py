@@ -94,7 +94,7 @@ def test_nothing_else_is(root: Path) -> None:
         with pytest.raises(SourceRefusedError), sources.open(source):
             pass
     with pytest.raises(SourceRefusedError, match="NEREID_SOURCE_ROOTS"):
-        FsspecSources([]).check(f"file://{root}/model.onnx")
+        FsspecSources([]).settle(f"file://{root}/model.onnx")
 
 
 def test_a_bucket_below_its_prefix(s3: str) -> None:
