@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from nereid import config
-from nereid.calls import access, approvals, fleet, registry, traffic
+from nereid.calls import access, approvals, fleet, pushing, registry, traffic
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import awaited
 from nereid.retries import Retry, attempts
@@ -75,7 +75,7 @@ class AsyncClient:
     alias = awaited(registry.alias)
     set_alias = awaited(registry.set_alias)
     delete_alias = awaited(registry.delete_alias)
-    push = awaited(registry.push)
+    push = awaited(pushing.push)
     download = awaited(registry.download)
     wait_version_ready = awaited(registry.wait_version_ready)
 

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from nereid import config
-from nereid.calls import access, approvals, fleet, registry, traffic
+from nereid.calls import access, approvals, fleet, pushing, registry, traffic
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import AlsoOfTheClass, blocking
 from nereid.retries import Retry, attempts
@@ -85,7 +85,7 @@ class Client:
     alias = blocking(registry.alias)
     set_alias = blocking(registry.set_alias)
     delete_alias = blocking(registry.delete_alias)
-    push = AlsoOfTheClass(registry.push)
+    push = AlsoOfTheClass(pushing.push)
     download = blocking(registry.download)
     wait_version_ready = blocking(registry.wait_version_ready)
 

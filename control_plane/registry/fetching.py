@@ -101,13 +101,7 @@ def add_from_source(
             state=VersionState.UPLOADING,
             state_reason="waiting for a worker to fetch it",
             source=settled.source,
-            pending={
-                "filename": filename,
-                "sha256": metadata.sha256,
-                "signature": metadata.signature.to_document() if metadata.signature else None,
-                "golden": list(metadata.golden),
-                "may_publish_code": may_publish_code,
-            },
+            pending=_Pending.document(metadata, filename, may_publish_code),
             description=metadata.description,
             tags=dict(metadata.tags),
             metrics=dict(metadata.metrics),
@@ -207,6 +201,19 @@ class _Pending:
             may_publish_code=bool(said.get("may_publish_code")),
             filename=str(said.get("filename") or ""),
         )
+
+    @staticmethod
+    def document(
+        metadata: VersionMetadata, filename: str, may_publish_code: bool
+    ) -> dict[str, Any]:
+        """What is kept of it."""
+        return {
+            "filename": filename,
+            "sha256": metadata.sha256,
+            "signature": metadata.signature.to_document() if metadata.signature else None,
+            "golden": list(metadata.golden),
+            "may_publish_code": may_publish_code,
+        }
 
     def completed(self, told: Told) -> _Pending:
         """With what the source tells, where the uploader said nothing.

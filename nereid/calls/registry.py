@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from nereid.calls.asking import ask, at_most, listed, looking, made, part, read
-from nereid.calls.uploads import FROM_BYTES, Sending, push_in_parts
-from nereid.errors import (
-    ChecksumError,
-    NereidError,
-    ProblemError,
-    VersionRejectedError,
-    WaitTimeoutError,
-)
+from nereid.errors import ChecksumError, ProblemError, WaitTimeoutError
 from nereid.resources import Alias, Model, Version
-from nereid.steps import BytesMoved, Send, Steps, Upload, Work
-from nereid.unfinished import Unfinished
-from nereid.upload import framework_of, sha256_of
+from nereid.steps import Send, Steps, Work
+from nereid.upload import sha256_of
 
 UNDECIDED = frozenset({"uploading", "validating"})
 
@@ -143,104 +133,6 @@ def set_alias(model: str, alias: str, version: int) -> Steps[Alias]:
 def delete_alias(model: str, alias: str) -> Steps[None]:
     """Remove an alias; the version stays."""
     yield from ask("DELETE", f"/models/{part(model)}/aliases/{part(alias)}/")
-
-
-def push(
-    model: str,
-    path: str | Path,
-    *,
-    metrics: Mapping[str, Any] | None = None,
-    provenance: Mapping[str, Any] | None = None,
-    framework: str | None = None,
-    profile: str | None = None,
-    version: int | None = None,
-    create: bool = False,
-    description: str = "",
-    wait: bool = False,
-    timeout: float = 600.0,
-    on_bytes: BytesMoved | None = None,
-    signature: Mapping[str, Any] | None = None,
-    golden: Sequence[Mapping[str, Any]] = (),
-    in_parts_from: int = FROM_BYTES,
-) -> Steps[Version]:
-    """Upload a file as the next version; the server validates it afterwards.
-
-    The digest goes along for the server to check, and is compared with what it stored. A large
-    file is sent in parts: after a crash or a broken line the same call goes on where it was.
-
-    Args:
-        framework: else told from the file's suffix.
-        version: the number to take, else the next.
-        signature: what it takes and gives, where the file does not say (TorchScript, Python).
-        golden: inputs with the outputs that every server has to give before it serves.
-        in_parts_from: bytes from which on a file is sent in parts.
-        create: make the model (with `description`) when it does not exist.
-        wait: return the version when it is ready, within `timeout` seconds.
-
-    Raises:
-        ProblemError: the server refused it; a model that this made is not kept.
-        ChecksumError: the server stored something else.
-        VersionRejectedError, WaitTimeoutError: with `wait`, it did not become ready.
-    """
-    path = Path(path)
-    digest = yield Work(lambda: sha256_of(path))
-    metadata = {
-        "sha256": digest,
-        "framework": framework or framework_of(path),
-        "profile": profile,
-        "version": version,
-        "metrics": dict(metrics or {}),
-        "provenance": dict(provenance or {}),
-        "signature": dict(signature or {}),
-        "golden": [dict(example) for example in golden],
-    }
-    said = {key: value for key, value in metadata.items() if value}
-    new = create and (yield from ensure_model(model, description))
-    sent = _sent(model, path, digest, said, on_bytes, in_parts_from)
-    pushed = yield from _uploaded(model, sent, not_kept=new)
-    if pushed.sha256 and pushed.sha256 != digest:
-        raise ChecksumError(
-            f"{path} has sha256 {digest}, but the server stored {pushed.sha256} "
-            f"as {model}:{pushed.number}"
-        )
-    return (yield from _checked(model, pushed.number, timeout)) if wait else pushed
-
-
-def _checked(model: str, number: int, timeout: float) -> Steps[Version]:
-    """The version when it is ready."""
-    checked = yield from wait_version_ready(model, number, timeout=timeout)
-    if checked.state != "ready":
-        raise VersionRejectedError(f"{model}:{number}", checked.state, checked.state_reason)
-    return checked
-
-
-def _sent(
-    model: str,
-    path: Path,
-    digest: str,
-    said: Mapping[str, Any],
-    on_bytes: BytesMoved | None,
-    in_parts_from: int,
-) -> Steps[Any]:
-    """The new version's document; a large file goes in parts."""
-    size = path.stat().st_size
-    if size >= in_parts_from:
-        sending = Sending(path, digest, size, Unfinished(model, digest), on_bytes)
-        return push_in_parts(model, sending, said)
-    upload = Upload(path, {"metadata": json.dumps(said)}, on_bytes)
-    return read("POST", f"/models/{part(model)}/versions/", upload=upload)
-
-
-def _uploaded(model: str, sent: Steps[Any], *, not_kept: bool) -> Steps[Version]:
-    """The new version; without one, a model that was made for it goes again."""
-    try:
-        raw = yield from sent
-    except ProblemError:
-        if not_kept:
-            with contextlib.suppress(NereidError):
-                yield from delete_model(model)
-        raise
-    return Version.from_json(raw)
 
 
 def download(model: str, number: int, path: str | Path) -> Steps[Path]:

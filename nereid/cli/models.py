@@ -1,32 +1,18 @@
-"""`nereid models` and `nereid push`."""
+"""`nereid models`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import httpx
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TransferSpeedColumn,
-)
 from rich.text import Text
 
 from nereid.cli import render
 from nereid.cli.app import command
 from nereid.cli.completing import model_names
-from nereid.cli.session import REFUSED, Session
+from nereid.cli.session import Session
 from nereid.cli.watching import WatchOption, drawn
-from nereid.client import Client
 from nereid.drawing import SERIES
-from nereid.errors import NereidError, ProblemError
 from nereid.resources import Model, Version
 
 
@@ -139,14 +125,14 @@ def _show(session: Session, model: Model, versions: list[Version]) -> None:
             style = render.STYLES.get(version.state, "dim")
             table.add_row("", "", Text(version.state_reason, style=style))
     session.out.print(table)
-    _show_signatures(session, versions)
+    show_signatures(session, versions)
 
 
 def _aliases(model: Model) -> str:
     return "  ".join(f"@{alias} → {number}" for alias, number in sorted(model.aliases.items()))
 
 
-def _show_signatures(session: Session, versions: list[Version]) -> None:
+def show_signatures(session: Session, versions: list[Version]) -> None:
     """Once when all versions agree, as they mostly do; else each."""
     signed = [version for version in versions if version.signature]
     distinct = {version.signature for version in signed}
@@ -160,144 +146,3 @@ def _show_signatures(session: Session, versions: list[Version]) -> None:
         text.append("  →  ", style=SERIES[0])
         text.append(", ".join(str(tensor) for tensor in signature.outputs))
         session.out.print(text)
-
-
-@command(
-    "push",
-    "nereid push digits model.onnx --metric accuracy=0.984",
-    "nereid push digits model.onnx --create --description 'Handwritten digits'",
-)
-def push(
-    session: Session,
-    model: Annotated[str, typer.Argument(help="The model's name.")],
-    file: Annotated[Path, typer.Argument(help="The file to upload.", exists=True, dir_okay=False)],
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric",
-            "-m",
-            metavar="[DATASET/]NAME=VALUE",
-            help="A figure to keep with it, of a data set if one is named.",
-        ),
-    ] = None,
-    create: Annotated[
-        bool, typer.Option("--create", help="Create the model when it does not exist.")
-    ] = False,
-    description: Annotated[
-        str, typer.Option("--description", help="Of a model that --create makes.")
-    ] = "",
-    framework: Annotated[
-        str | None, typer.Option("--framework", help="Else told from the file's suffix.")
-    ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Wait until the server has checked it.")
-    ] = True,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")] = 120,
-) -> None:
-    """Upload a file as the next version of a model, and wait until it is checked.
-
-    Exits 1 when the server rejects the file, and says why.
-    """
-    figures = _figures(metric or ())
-    with session.client() as client:
-        made = create and client.ensure_model(model, description)
-        if not create:
-            _require_model(client, model)
-        elif made:
-            session.note(f"made the model {model}")
-        try:
-            version = _upload(session, client, model, file, figures, framework)
-        except ProblemError:
-            if made:  # nothing half-made stays behind a command that failed
-                client.delete_model(model)
-                session.note(f"the model {model} was not kept")
-            raise
-        if wait:
-            with session.err.status(Text(f"checking {model}:{version.number}")):
-                version = client.wait_version_ready(model, version.number, timeout=timeout)
-    _outcome(session, version)
-
-
-def _outcome(session: Session, version: Version) -> None:
-    name = f"{version.model}:{version.number}"
-    if session.as_json:
-        session.emit(version.raw)
-    elif version.state == "rejected":
-        session.failure(Text.assemble((name, "bold"), f" was rejected: {version.state_reason}"))
-    elif version.state == "ready":
-        facts = [render.size(version.size), f"sha256 {version.sha256[:12]}"]
-        line = Text.assemble((name, "bold"), " is ready  ", (" · ".join(facts), "dim"))
-        session.success(line)
-        _show_signatures(session, [version])
-        session.note(f"next: nereid deploy {version.model} {name}=100")
-    else:
-        session.out.print(Text.assemble((name, "bold"), f" is {version.state}"))
-    if version.state == "rejected":
-        raise typer.Exit(REFUSED)
-
-
-def _require_model(client: Client, model: str) -> None:
-    """Ask before the upload: it may be large."""
-    try:
-        client.model(model)
-    except ProblemError as error:
-        if error.status != httpx.codes.NOT_FOUND:
-            raise
-        raise NereidError(
-            f"there is no model {model!r}\nAdd --create to make it with this version."
-        ) from error
-
-
-def _upload(
-    session: Session,
-    client: Client,
-    model: str,
-    file: Path,
-    figures: dict[str, Any],
-    framework: str | None,
-) -> Version:
-    # A silent console instead of a condition around every call: nothing is drawn for programs.
-    console = session.err if session.interactive else Console(quiet=True)
-    columns = (
-        SpinnerColumn(style=SERIES[0]),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=32, complete_style=SERIES[0]),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"{file.name} → {model}", total=file.stat().st_size)
-        return client.push(
-            model,
-            file,
-            metrics=figures,
-            framework=framework,
-            on_bytes=lambda sent, total: progress.update(task, completed=sent, total=total),
-        )
-
-
-def _figures(texts: Iterable[str]) -> dict[str, Any]:
-    """Figures as the API takes them: those of a named data set lie in an object of its name."""
-    figures: dict[str, Any] = {}
-    for text in texts:
-        name, value = _metric(text)
-        data_set, slash, metric = name.partition("/")
-        if not slash:
-            figures[name] = value
-        elif isinstance(figures.setdefault(data_set, {}), dict):
-            figures[data_set][metric] = value
-        else:
-            raise typer.BadParameter(f"{data_set!r} is a metric and a data set: rename one")
-    return figures
-
-
-def _metric(text: str) -> tuple[str, float]:
-    name, separator, value = text.partition("=")
-    try:
-        if not (name and separator):
-            raise ValueError
-        return name, float(value)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is not NAME=VALUE with a number, such as accuracy=0.98"
-        ) from None

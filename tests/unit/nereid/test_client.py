@@ -111,7 +111,11 @@ def test_push_streams_the_file_with_its_digest_and_reports_progress(tmp_path: Pa
     told: list[tuple[int, int]] = []
     with client(server) as nereid:
         pushed = nereid.push(
-            "digits", path, metrics={"accuracy": 0.98}, on_bytes=lambda *seen: told.append(seen)
+            "digits",
+            path,
+            metrics={"accuracy": 0.98},
+            git=False,
+            on_bytes=lambda *seen: told.append(seen),
         )
     assert (pushed.number, pushed.state) == (2, "validating")
     body = server.sent("POST", "/versions/").content

@@ -174,7 +174,7 @@ def test_wrong_usage_is_2_and_asks_no_server(arguments: list[str], tmp_path: Pat
 
 
 def test_push_takes_figures_by_data_set() -> None:
-    from nereid.cli.models import _figures
+    from nereid.cli.push import _figures
 
     found: dict[str, Any] = _figures(["accuracy=0.9", "holdout/accuracy=0.8", "holdout/loss=1"])
     assert found == {"accuracy": 0.9, "holdout": {"accuracy": 0.8, "loss": 1.0}}

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from nereid import ProblemError, Retry, UnreachableError
-from nereid.calls import registry, traffic
+from nereid.calls import pushing, registry, traffic
 from nereid.retries import attempts
 from nereid.steps import Pause, Send, Steps, drive
 from tests.support.control_plane_answers import accepted, answer, model, problem, version
@@ -164,7 +164,7 @@ def test_an_upload_is_repeated_from_the_beginning(tmp_path: Path) -> None:
     file = tmp_path / "m.onnx"
     file.write_bytes(b"weights")
     line = Line(broken(), answer(version(2, "validating"), 202))
-    assert line.run(registry.push("digits", file)).number == 2
+    assert line.run(pushing.push("digits", file)).number == 2
     first, second = (send.upload for send in line.sent)
     assert first is second
     assert first is not None
