@@ -37,17 +37,41 @@ def load_inputs(path: Path, wanted: Sequence[Tensor]) -> dict[str, Array]:
     ``.npy`` holds the only input, ``.npz`` one array per input. JSON is a list (the only input),
     an object of lists by input name, or a v2 request body.
     """
-    named = _read(path, wanted)
+    return fitted(_read(path, wanted), wanted, str(path))
+
+
+def fitted(named: Mapping[str, Any], wanted: Sequence[Tensor], where: str) -> dict[str, Array]:
+    """Values by input name, with the types and batch axis that the model wants.
+
+    Raises:
+        NereidError: an input is missing, unknown, or does not fit; the words begin with `where`.
+    """
     by_name = {tensor.name: tensor for tensor in wanted}
     unknown = sorted(named.keys() - by_name.keys())
     if unknown:
         raise NereidError(
-            f"{path} has {', '.join(unknown)}, but the inputs are {', '.join(by_name)}"
+            f"{where} has {', '.join(unknown)}, but the inputs are {', '.join(by_name)}"
         )
     missing = sorted(by_name.keys() - named.keys())
     if missing:
-        raise NereidError(f"{path} has nothing for {', '.join(missing)}")
-    return {name: _fit(name, value, by_name[name], path) for name, value in named.items()}
+        raise NereidError(f"{where} has nothing for {', '.join(missing)}")
+    return {name: _fit(name, value, by_name[name], where) for name, value in named.items()}
+
+
+def as_named(values: Any, wanted: Sequence[Tensor]) -> Mapping[str, Any]:
+    """Values of whatever kind by input name: a mapping has them, a DataFrame has columns of that
+    name, and all else is the only input.
+
+    Raises:
+        NereidError: it is the only input, and the model takes several.
+    """
+    if isinstance(values, Mapping):
+        return values
+    names = {tensor.name for tensor in wanted}
+    columns = getattr(values, "columns", None)
+    if columns is not None and set(map(str, columns)) == names:
+        return {str(name): values[name].tolist() for name in columns}
+    return {_only(wanted, "the inputs"): getattr(values, "to_numpy", lambda: values)()}
 
 
 def _read(path: Path, wanted: Sequence[Tensor]) -> dict[str, Any]:
@@ -73,21 +97,21 @@ def _read(path: Path, wanted: Sequence[Tensor]) -> dict[str, Any]:
     raise NereidError(f"{path} holds neither a list nor an object")
 
 
-def _only(wanted: Sequence[Tensor], path: Path) -> str:
+def _only(wanted: Sequence[Tensor], path: Path | str) -> str:
     if len(wanted) != 1:
         names = ", ".join(tensor.name for tensor in wanted)
         raise NereidError(f"{path} must name its inputs: the model takes {names}")
     return wanted[0].name
 
 
-def _fit(name: str, value: Any, tensor: Tensor, path: Path) -> Array:
+def _fit(name: str, value: Any, tensor: Tensor, where: str) -> Array:
     dtype = DTYPES.get(tensor.datatype)
     if dtype is None:
         raise NereidError(f"input {name} has datatype {tensor.datatype}, which files cannot hold")
     try:
         array = np.asarray(value, dtype=dtype)
     except (TypeError, ValueError) as error:
-        raise NereidError(f"{path}: {name} does not fit {tensor}: {error}") from error
+        raise NereidError(f"{where}: {name} does not fit {tensor}: {error}") from error
     # One example without its batch axis is what people have at hand.
     if array.ndim == len(tensor.shape) - 1 and tensor.shape[0] == -1:
         array = array[None]
@@ -95,5 +119,5 @@ def _fit(name: str, value: Any, tensor: Tensor, path: Path) -> Array:
         size in (-1, have) for size, have in zip(tensor.shape, array.shape, strict=True)
     )
     if not fits:
-        raise NereidError(f"{path}: {name} has shape {list(array.shape)}, wanted {tensor}")
+        raise NereidError(f"{where}: {name} has shape {list(array.shape)}, wanted {tensor}")
     return array

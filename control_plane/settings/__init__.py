@@ -12,8 +12,8 @@ from control_plane.domain.routing.headers import ForwardedHeaders
 from control_plane.domain.webhooks.addresses import Allowed
 from control_plane.settings.csp import content_security_policy
 from control_plane.settings.hosts import allowed_hosts
-from control_plane.settings.oidc import oidc, password_login, public_url
 from control_plane.settings.mlflow import MlflowSettingsError, mlflow_access
+from control_plane.settings.oidc import oidc, password_login, public_url
 from control_plane.settings.throttles import store, throttles, trusted_proxies
 from control_plane.settings.unfold import UNFOLD  # noqa: F401 - read by django-unfold
 
