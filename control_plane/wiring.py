@@ -14,9 +14,9 @@ from control_plane.adapters.any_source import AnySource
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.inspection import SandboxInspector
-from control_plane.adapters.oidc import OidcProvider
 from control_plane.adapters.mlflow.server import MlflowServer
 from control_plane.adapters.mlflow.sources import MlflowSources
+from control_plane.adapters.oidc import OidcProvider
 from control_plane.adapters.partial_files import PartialFiles
 from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
 from control_plane.adapters.receivers import HttpReceivers
@@ -26,6 +26,7 @@ from control_plane.adapters.triton.control import HttpTritonControl
 from control_plane.adapters.triton.inference import HttpTritonInference
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
+from control_plane.adapters.workers import CeleryWorkers
 from control_plane.audit.request import request_id
 from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.endpoints.serving import PlacedDuties, RevisionPlaces
@@ -41,6 +42,7 @@ from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import ServerDuties, ServingPlaces
 from control_plane.ports.sources import Sources
 from control_plane.ports.triton import TritonControl, TritonMetrics
+from control_plane.ports.workers import Workers
 from control_plane.registry.uploads import Quota
 from control_plane.telemetry.store import TelemetryStore
 
@@ -78,6 +80,10 @@ def celery_app() -> Celery:
 
 def queue() -> Queue:
     return CeleryQueue(celery_app(), request_id)
+
+
+def workers() -> Workers:
+    return CeleryWorkers(celery_app())
 
 
 def clock() -> Clock:

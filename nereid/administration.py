@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -199,3 +200,43 @@ class Grant:
     def holder(self) -> str:
         """Whose it is, in words."""
         return f"group {self.group}" if self.group else self.user
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A disk that the control plane writes to."""
+
+    what: str
+    free_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the control plane knows of its own state; `queues` None: its broker did not answer."""
+
+    version: str
+    time: str
+    queues: Mapping[str, tuple[str, ...]] | None
+    disks: tuple[Disk, ...]
+    raw: Document = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Diagnosis:
+        queues = raw.get("queues")
+        return cls(
+            version=str(raw.get("version") or ""),
+            time=str(raw.get("time") or ""),
+            queues=None
+            if queues is None
+            else {str(queue["name"]): tuple(queue.get("workers") or ()) for queue in queues},
+            disks=tuple(
+                Disk(
+                    str(disk.get("what") or ""),
+                    int(disk.get("free_bytes") or 0),
+                    int(disk.get("total_bytes") or 0),
+                )
+                for disk in raw.get("disks") or ()
+            ),
+            raw=raw,
+        )

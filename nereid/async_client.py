@@ -109,12 +109,14 @@ class AsyncClient:
 
     servers = awaited(fleet.servers)
     server = awaited(fleet.server)
+    diagnosis = awaited(fleet.diagnosis)
     delete_server = awaited(fleet.delete_server)
     audit = awaited(fleet.audit)
 
     # Tokens, people, and what these may do
 
     tokens = awaited(access.tokens)
+    current_token = awaited(access.current_token)
     create_token = awaited(access.create_token)
     revoke_token = awaited(access.revoke_token)
     users = awaited(access.users)

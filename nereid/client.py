@@ -119,12 +119,14 @@ class Client:
 
     servers = blocking(fleet.servers)
     server = blocking(fleet.server)
+    diagnosis = blocking(fleet.diagnosis)
     delete_server = blocking(fleet.delete_server)
     audit = blocking(fleet.audit)
 
     # Tokens, people, and what these may do
 
     tokens = blocking(access.tokens)
+    current_token = blocking(access.current_token)
     create_token = blocking(access.create_token)
     revoke_token = blocking(access.revoke_token)
     users = blocking(access.users)

@@ -77,6 +77,8 @@ def triton_address(
 
 
 class _Transport(Protocol):
+    def live(self) -> None: ...
+
     def metadata(self, name: str, version: str) -> ModelFacts: ...
 
     def infer(
@@ -108,6 +110,14 @@ class Predictor:
     def metadata(self, name: str, version: str = "") -> ModelFacts:
         return self._transport.metadata(name, version)
 
+    def live(self) -> None:
+        """Asks whether anybody is there.
+
+        Raises:
+            UnreachableError: nobody is.
+        """
+        self._transport.live()
+
     def predict(
         self,
         name: str,
@@ -128,6 +138,12 @@ class _Grpc:
         self._api = grpc
         self._address = address
         self._client = grpc.InferenceServerClient(address)
+
+    def live(self) -> None:
+        try:
+            self._client.is_server_live(client_timeout=TIMEOUT_S)
+        except self._api.InferenceServerException as error:
+            raise _failure(error, self._address) from error
 
     def metadata(self, name: str, version: str) -> ModelFacts:
         try:
@@ -170,6 +186,12 @@ class _Http:
         self._api = http
         self._address = address
         self._client = http.InferenceServerClient(address, network_timeout=TIMEOUT_S)
+
+    def live(self) -> None:
+        try:
+            self._client.is_server_live()
+        except OSError as error:
+            raise _unreachable(self._address, str(error)) from error
 
     def metadata(self, name: str, version: str) -> ModelFacts:
         try:

@@ -23,7 +23,7 @@ from control_plane.api.pagination import CreatedPagination
 from control_plane.api.permissions import TokenPermission
 from control_plane.api.resource import ResourceView, link, read_body
 from control_plane.domain.access import Role, Scope
-from control_plane.domain.violations import InvalidInputError, Violation
+from control_plane.domain.violations import InvalidInputError, NotFoundError, Violation
 
 LIFETIME = timedelta(days=90)
 STATES = ("live", "expired", "revoked")
@@ -136,6 +136,19 @@ class TokensView(ResourceView, ListAPIView[ApiToken]):
             "Cache-Control": "no-store",
         }
         return Response(document, status=201, headers=headers)
+
+
+class CurrentTokenView(ResourceView):
+    """The token that the request came with."""
+
+    permission_classes = (TokenPermission,)
+
+    @extend_schema(responses=TokenSerializer)
+    def get(self, request: Request) -> Response:
+        """What the token that is used here is for, and until when."""
+        if not isinstance(request.auth, ApiToken):
+            raise NotFoundError("this request came without a token")
+        return Response(TokenSerializer(request.auth).data)
 
 
 class TokenView(ResourceView):

@@ -21,6 +21,7 @@ from control_plane.api.deliveries_resource import (
     EventTypesView,
     RedeliverView,
 )
+from control_plane.api.diagnosis_resource import DiagnosisView
 from control_plane.api.endpoints_resource import EndpointsView, EndpointView
 from control_plane.api.grants_resource import GrantsView, GrantView
 from control_plane.api.health_resource import HealthView
@@ -28,7 +29,7 @@ from control_plane.api.models_resource import ModelsView, ModelView
 from control_plane.api.policy_resource import KillView, PlanView, PolicyView, RollbackView
 from control_plane.api.revisions_resource import RevisionsView, RevisionView
 from control_plane.api.servers_resource import ServersView, ServerView
-from control_plane.api.tokens_resource import TokensView, TokenView
+from control_plane.api.tokens_resource import CurrentTokenView, TokensView, TokenView
 from control_plane.api.uploads_resource import UploadsView, UploadView
 from control_plane.api.users_resource import UsersView, UserView
 from control_plane.api.version_state_resource import ArchiveView, UnarchiveView
@@ -61,6 +62,7 @@ def at(pattern: str, view: type[View], name: str) -> URLPattern:
 
 urlpatterns = [
     at(r"health", HealthView, "health"),
+    at(r"diagnosis", DiagnosisView, "diagnosis"),
     at(r"models", ModelsView, "models"),
     at(rf"models/{NAME}", ModelView, "model"),
     at(r"versions", AllVersionsView, "all_versions"),
@@ -90,6 +92,7 @@ urlpatterns = [
     at(rf"servers/{NAME}", ServerView, "server"),
     at(r"audit", AuditView, "audit"),
     at(r"tokens", TokensView, "tokens"),
+    at(r"tokens/current", CurrentTokenView, "current_token"),
     at(rf"tokens/{ID}", TokenView, "token"),
     at(r"webhook-events", EventTypesView, "webhook-events"),
     at(r"webhooks", WebhooksView, "webhooks"),

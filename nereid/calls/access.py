@@ -18,6 +18,11 @@ def tokens(state: str | None = None) -> Steps[list[Token]]:
     return [Token.from_json(raw) for raw in (yield from listed("/tokens/", state=state))]
 
 
+def current_token() -> Steps[Token]:
+    """The token that this client uses: what it is for, and until when."""
+    return Token.from_json((yield from read("GET", "/tokens/current/")))
+
+
 def create_token(
     name: str, role: str, *, names: Sequence[str] | None = None, lasts: timedelta | None = LASTS
 ) -> Steps[NewToken]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nereid.administration import AuditEvent, Server
+from nereid.administration import AuditEvent, Diagnosis, Server
 from nereid.calls.asking import PAGE_SIZE, ask, at_most, listed, part, read
 from nereid.steps import Steps
 
@@ -25,6 +25,11 @@ def delete_server(name: str) -> Steps[None]:
     One that lives, or is the only one that holds an endpoint which serves, is refused (409).
     """
     yield from ask("DELETE", f"/servers/{part(name)}/")
+
+
+def diagnosis() -> Steps[Diagnosis]:
+    """What the control plane knows of its own state: version, workers, disks."""
+    return Diagnosis.from_json((yield from read("GET", "/diagnosis/")))
 
 
 def audit(

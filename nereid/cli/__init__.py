@@ -8,6 +8,7 @@ import sys
 from nereid.cli import (
     audit,
     changes,
+    doctor,
     endpoints,
     grants,
     infer,
@@ -29,6 +30,7 @@ __all__ = [
     "Session",
     "audit",
     "changes",
+    "doctor",
     "endpoints",
     "grants",
     "infer",

@@ -39,6 +39,7 @@ ORDER = (
     "webhooks",
     "users",
     "grants",
+    "doctor",
     "login",
     "logout",
 )

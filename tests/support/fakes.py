@@ -41,6 +41,16 @@ class FakeClock:
         self._now += timedelta(**span)
 
 
+class FakeWorkers:
+    """Workers that answer: those of every queue it was told of."""
+
+    def __init__(self, queues: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.queues = dict(queues or {})
+
+    def by_queue(self) -> Mapping[str, Sequence[str]]:
+        return self.queues
+
+
 class FakeQueue:
     """Keeps what was sent; `commands` holds (server, verb, generation)."""
 

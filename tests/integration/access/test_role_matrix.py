@@ -23,7 +23,7 @@ from control_plane.domain.access import Kind, Role, Scope
 from control_plane.endpoints.models import Endpoint
 from control_plane.fleet.models import Server
 from control_plane.registry.services import create_model
-from tests.support.fakes import FakeQueue
+from tests.support.fakes import FakeQueue, FakeWorkers
 
 NONE = "00000000-0000-0000-0000-000000000000"
 EVERYBODY = frozenset(Role)
@@ -94,6 +94,7 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("grants", "POST"): ADMINS,
     ("grant", "GET"): ADMINS,
     ("grant", "DELETE"): ADMINS,
+    ("diagnosis", "GET"): EVERYBODY,
 }
 OF_MODELS = {
     *("models", "model", "versions", "version", "download", "archive", "unarchive"),
@@ -104,7 +105,10 @@ OF_ENDPOINTS = {
     *("changes", "change", "approve", "reject", "withdraw"),
 }
 OPEN = {("health", "GET")}
-OWN = {("tokens", "GET"), ("tokens", "POST"), ("token", "GET"), ("token", "DELETE")}
+OWN = {
+    *(("tokens", "GET"), ("tokens", "POST"), ("token", "GET"), ("token", "DELETE")),
+    ("current_token", "GET"),
+}
 # What has no name in it is for whoever has a grant on some: lists, and what is not yet a version.
 NAMELESS = {("models", "GET"), ("all_versions", "GET"), ("endpoints", "GET")} | {
     k for k in MAY if k[0].startswith("upload")
@@ -134,6 +138,7 @@ def kind_of(name: str) -> Kind | None:
 @pytest.fixture(autouse=True)
 def records(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "queue", FakeQueue)
+    monkeypatch.setattr(wiring, "workers", FakeWorkers)
     for name in NAMED:
         create_model(name=name, actor="ada")
         Endpoint.objects.create(name=name, created_by="ada")

@@ -14,6 +14,9 @@ import psutil
 import pytest
 from celery import Celery
 
+from control_plane.adapters.workers import CeleryWorkers
+from control_plane.ports.workers import WorkersUnknownError
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
@@ -30,18 +33,17 @@ def worker(broker: str, postgres: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def queues(app: Celery) -> dict[str, list[str]]:
-    """Worker name without its host -> the queues it consumes."""
-    answers = app.control.inspect(timeout=1).active_queues() or {}
+    """Queue -> its workers' names without their host."""
     return {
-        name.partition("@")[0]: [queue["name"] for queue in found]
-        for name, found in answers.items()
+        queue: [worker.partition("@")[0] for worker in found]
+        for queue, found in CeleryWorkers(app).by_queue().items()
     }
 
 
 def test_validations_and_the_rest_have_pools_of_their_own(
     worker: subprocess.Popen[bytes], broker: str
 ) -> None:
-    expected = {"worker": ["control"], "validation": ["validation"], "webhooks": ["webhooks"]}
+    expected = {"control": ["worker"], "validation": ["validation"], "webhooks": ["webhooks"]}
     with Celery("test", broker=broker) as app:
         _until(lambda: queues(app) == expected)
         [victim] = [
@@ -56,6 +58,12 @@ def test_validations_and_the_rest_have_pools_of_their_own(
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
     assert not any(child.is_running() for child in children)
+
+
+def test_without_a_broker_nobody_knows_who_works() -> None:
+    unknown = pytest.raises(WorkersUnknownError, match="does not answer")
+    with Celery("test", broker="redis://127.0.0.1:9/0") as app, unknown:
+        CeleryWorkers(app).by_queue()
 
 
 def _until(condition: object, patience_s: float = 60) -> None:

@@ -1,0 +1,92 @@
+"""`/diagnosis/`: what the control plane knows of its own state, for whoever looks for a fault."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from control_plane import wiring
+from control_plane.adapters.queue import (
+    CONTROL_QUEUE,
+    VALIDATION_QUEUE,
+    WEBHOOK_QUEUE,
+    node_queue,
+)
+from control_plane.api.resource import ResourceView
+from control_plane.fleet.models import Server
+from control_plane.ports.workers import WorkersUnknownError
+from control_plane.version import VERSION
+
+
+class QueueSerializer(serializers.Serializer[Any]):
+    """A queue that there has to be a worker for."""
+
+    name = serializers.CharField()
+    workers = serializers.ListField(
+        child=serializers.CharField(), help_text="those that answered when they were called"
+    )
+
+
+class DiskSerializer(serializers.Serializer[Any]):
+    """A disk that Nereid writes to."""
+
+    what = serializers.CharField()
+    free_bytes = serializers.IntegerField()
+    total_bytes = serializers.IntegerField()
+
+
+class DiagnosisSerializer(serializers.Serializer[Any]):
+    """What is known; `queues` null: the broker could not be asked."""
+
+    version = serializers.CharField()
+    time = serializers.DateTimeField()
+    queues = QueueSerializer(many=True, allow_null=True)
+    disks = DiskSerializer(many=True)
+
+
+class DiagnosisView(ResourceView):
+    """The control plane's own state."""
+
+    read_permission = "fleet.view_server"
+
+    @extend_schema(responses=DiagnosisSerializer)
+    def get(self, request: Request) -> Response:
+        """Version, clock, who works on which queue, free disk. Workers have a second to answer."""
+        body = {
+            "version": VERSION,
+            "time": wiring.clock().now(),
+            "queues": _queues(),
+            "disks": _disks(),
+        }
+        response = Response(DiagnosisSerializer(body).data)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def _queues() -> list[dict[str, Any]] | None:
+    wanted = [CONTROL_QUEUE, VALIDATION_QUEUE, WEBHOOK_QUEUE]
+    for name in Server.objects.order_by("name").values_list("name", flat=True):
+        wanted += [node_queue(name, "switch"), node_queue(name, "prepare")]
+    try:
+        there = wiring.workers().by_queue()
+    except WorkersUnknownError:
+        return None
+    return [{"name": name, "workers": list(there.get(name, ()))} for name in wanted]
+
+
+def _disks() -> list[dict[str, Any]]:
+    found = []
+    places = {"artifacts": settings.NEREID_ARTIFACTS, "state": settings.NEREID_HOME}
+    for what, place in places.items():
+        if not Path(place).exists():  # nothing was stored yet
+            continue
+        usage = shutil.disk_usage(place)
+        found.append({"what": what, "free_bytes": usage.free, "total_bytes": usage.total})
+    return found

@@ -1,0 +1,186 @@
+"""What a person checks when something is wrong, as rules on what was seen: no clock, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from nereid.administration import Diagnosis, Server, Token
+from nereid.resources import Endpoint, Version
+
+State = Literal["ok", "warning", "problem"]
+
+STALE_AFTER = timedelta(seconds=15)
+SOON = timedelta(days=7)
+CLOCK_WARNING_S, CLOCK_PROBLEM_S = 5.0, 60.0
+STUCK_AFTER = timedelta(minutes=10)
+DISK_WARNING, DISK_PROBLEM = 0.10, 0.02
+"""Shares of a disk that are free."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was looked at, how it is, and what to do where it is not well."""
+
+    area: str
+    state: State
+    said: str
+    advice: str = ""
+
+    def document(self) -> dict[str, str]:
+        """The JSON form."""
+        return {
+            "area": self.area,
+            "state": self.state,
+            "said": self.said,
+            "advice": self.advice,
+        }
+
+
+def worst(checks: Iterable[Check]) -> State:
+    """The state of the whole."""
+    states = {check.state for check in checks}
+    return next((s for s in ("problem", "warning") if s in states), "ok")
+
+
+def health(document: Mapping[str, Any]) -> Check:
+    """Database and broker, as the API says of itself."""
+    checks = document.get("checks") or {}
+    bad = [name for name in ("database", "broker") if checks.get(name) != "ok"]
+    if not bad:
+        return Check("API", "ok", "database and broker answer it")
+    return Check(
+        "API",
+        "problem",
+        f"{' and '.join(bad)} do not answer the API",
+        "look at the process and its log: under make serve in $NEREID_HOME/logs",
+    )
+
+
+def versions(here: str, there: str) -> Check:
+    """The client's version against the server's."""
+    if here == there:
+        return Check("API", "ok", f"Nereid {there}, like this command")
+    said = f"the server is Nereid {there}, this command is {here}"
+    if here.split(".")[:2] == there.split(".")[:2]:
+        return Check("API", "ok", said)
+    return Check("API", "warning", said, f"pip install nereid=={there}")
+
+
+def token(found: Token, now: datetime) -> Check:
+    """What the token is for, and whether it ends soon."""
+    scope = f"{found.role} of {', '.join(found.names)}" if found.names else found.role
+    said = f"{found.name!r} of {found.user}, for {scope}"
+    if not found.expires_at:
+        return Check("token", "ok", f"{said}, without an end")
+    left = datetime.fromisoformat(found.expires_at) - now
+    ends = f"{said}, until {found.expires_at[:16].replace('T', ' ')} UTC"
+    if left > SOON:
+        return Check("token", "ok", ends)
+    advice = f"make another: nereid tokens create NAME --role {found.role}"
+    return Check("token", "warning", f"{ends}: {_span(left)} left", advice)
+
+
+def clock(difference_s: float) -> Check:
+    """How far this machine's clock is from the server's."""
+    apart = abs(difference_s)
+    said = f"{apart:.0f} s {'behind' if difference_s < 0 else 'ahead of'} the server's"
+    if apart < CLOCK_WARNING_S:
+        return Check("clock", "ok", f"within {CLOCK_WARNING_S:.0f} s of the server's")
+    state: State = "warning" if apart < CLOCK_PROBLEM_S else "problem"
+    return Check("clock", state, said, "let both follow a time server (timedatectl)")
+
+
+def servers(found: Iterable[Server], now: datetime) -> Iterator[Check]:
+    """Which Tritons are ready, and how old their last word is."""
+    any_there = False
+    for server in found:
+        any_there = True
+        seen = datetime.fromisoformat(server.last_seen_at) if server.last_seen_at else None
+        age = f"last word {_span(now - seen)} ago" if seen else "never heard of"
+        said = f"{server.name} is {server.status}, {age}"
+        reason = str(server.raw.get("reason") or "")
+        if seen is None or now - seen > STALE_AFTER:
+            advice = "is its node worker running, and does it reach the database?"
+            yield Check("servers", "problem", said, advice)
+        elif server.status != "Ready":
+            yield Check("servers", "problem", f"{said}: {reason}", "nereid servers " + server.name)
+        else:
+            failed = [f"{m.name} {m.state}" for m in server.models if m.state == "UNAVAILABLE"]
+            yield Check("servers", "ok", f"{said}, holds {len(server.models)} models")
+            if failed:
+                advice = f"its log says why; nereid servers {server.name}"
+                yield Check("servers", "warning", f"{server.name}: {', '.join(failed)}", advice)
+    if not any_there:
+        yield Check("servers", "problem", "no server has registered", "start one: make serve")
+
+
+def queues(found: Diagnosis, now_known: Iterable[str]) -> Iterator[Check]:
+    """Whether somebody works on each queue; lanes of servers that are gone do not count."""
+    if found.queues is None:
+        yield Check("workers", "problem", "the broker cannot be asked", "is it running?")
+        return
+    alive = set(now_known)
+    idle = []
+    for name, workers in found.queues.items():
+        server = name.split(".")[1] if name.startswith("node.") else ""
+        if not workers and (not server or server in alive):
+            idle.append(name)
+    if not idle:
+        yield Check("workers", "ok", f"every queue has one: {', '.join(found.queues)}")
+        return
+    for name in idle:
+        node = name.startswith("node.")
+        how = "python -m workers.node, beside that Triton" if node else "python -m workers.control"
+        advice = f"start one ({how}); make serve does"
+        yield Check("workers", "problem", f"nobody works on the queue {name}", advice)
+
+
+def disks(found: Diagnosis) -> Iterator[Check]:
+    """How much of each disk is free."""
+    for disk in found.disks:
+        share = disk.free_bytes / disk.total_bytes if disk.total_bytes else 1.0
+        said = f"{disk.what}: {disk.free_bytes / 1e9:,.1f} GB free ({100 * share:.0f} %)"
+        state: State = "ok" if share > DISK_WARNING else "warning"
+        state = state if share > DISK_PROBLEM else "problem"
+        advice = "" if state == "ok" else "make room: delete versions that nothing uses"
+        yield Check("disk", state, said, advice)
+
+
+def endpoints(found: Iterable[Endpoint]) -> Iterator[Check]:
+    """Those that are not as they should be."""
+    well = 0
+    for endpoint in found:
+        if endpoint.status in ("Healthy", "Unconfigured"):
+            well += 1
+            continue
+        state: State = "problem" if endpoint.status == "Degraded" else "warning"
+        said = f"{endpoint.name} is {endpoint.status}: {endpoint.reason}"
+        yield Check("endpoints", state, said, f"nereid endpoints {endpoint.name}")
+    if well:
+        yield Check("endpoints", "ok", f"{well} as they should be")
+
+
+def undecided(found: Iterable[Version], now: datetime) -> Check:
+    """Versions that have been fetched or checked for too long."""
+    stuck = [
+        f"{version.model}:{version.number}"
+        for version in found
+        if version.created_at and now - datetime.fromisoformat(version.created_at) > STUCK_AFTER
+    ]
+    if not stuck:
+        return Check("versions", "ok", "none is waiting to be checked for long")
+    minutes = f"{STUCK_AFTER.total_seconds() / 60:.0f} minutes"
+    names = ", ".join(stuck[:5]) + (f" and {len(stuck) - 5} more" if len(stuck) > 5 else "")
+    advice = "nereid versions --state validating; are the validation workers alive?"
+    return Check("versions", "warning", f"undecided for over {minutes}: {names}", advice)
+
+
+def _span(span: timedelta) -> str:
+    seconds = max(0.0, span.total_seconds())
+    for limit, unit, divisor in ((120, "s", 1), (7200, "min", 60), (172_800, "h", 3600)):
+        if seconds < limit:
+            return f"{seconds / divisor:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"

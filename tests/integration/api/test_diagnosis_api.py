@@ -1,0 +1,76 @@
+"""What the control plane says of its own state, and of the token that asks."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from control_plane import wiring
+from control_plane.adapters.any_source import AnySource
+from control_plane.adapters.sources import FsspecSources
+from control_plane.fleet.models import Server
+from control_plane.ports.sources import SourceFailedError
+from control_plane.ports.workers import WorkersUnknownError
+from tests.integration.api.conftest import Api
+from tests.integration.api.test_registry_api import problem
+from tests.integration.api.test_tokens_api import make
+from tests.support.fakes import FakeWorkers
+
+
+def test_who_works_on_what_and_how_much_room_there_is(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {"control": ["worker@host"], "node.lab.switch": ["lab@host"]}
+    monkeypatch.setattr(wiring, "workers", lambda: FakeWorkers(there))
+    Server.objects.create(name="lab", http="h:1", grpc="h:2", metrics="http://h:3/metrics")
+    response = api.get("diagnosis/")
+    document = response.json()
+    assert {queue["name"]: queue["workers"] for queue in document["queues"]} == {
+        "control": ["worker@host"],
+        "validation": [],
+        "webhooks": [],
+        "node.lab.switch": ["lab@host"],
+        "node.lab.prepare": [],
+    }
+    assert document["version"]
+    assert all(0 < disk["free_bytes"] < disk["total_bytes"] for disk in document["disks"])
+    assert response["Cache-Control"] == "no-store"
+
+
+def test_a_broker_that_is_away_is_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Away:
+        def by_queue(self) -> None:
+            raise WorkersUnknownError("away")
+
+    monkeypatch.setattr(wiring, "workers", Away)
+    assert api.get("diagnosis/").json()["queues"] is None
+
+
+def test_a_token_says_what_it_is_for(api: Api) -> None:
+    made = make(api, names=["digits"], role="publisher")
+    said = Api(made["token"]).get("tokens/current/").json()
+    assert (said["id"], said["role"], said["names"]) == (made["id"], "publisher", ["digits"])
+    assert "token" not in said
+    problem(Api(None).get("tokens/current/"), 401)
+
+
+def test_a_login_has_no_token(api: Api, client: Client, admin_user: object) -> None:
+    client.force_login(admin_user)  # type: ignore[arg-type]
+    assert client.get("/api/v1/tokens/current/").status_code == 404
+
+
+def test_a_source_of_mlflow_where_there_is_none(
+    digits: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"source": "models:/digits@champion"}
+    response = digits.post("models/digits/versions/", body)
+    problem(response, 400)
+    [error] = response.json()["errors"]
+    assert (error["pointer"], "NEREID_MLFLOW_TRACKING_URI" in error["detail"]) == ("/source", True)
+
+    class Away(AnySource):
+        def settle(self, source: str) -> None:  # type: ignore[override]
+            raise SourceFailedError("MLflow does not answer")
+
+    monkeypatch.setattr(wiring, "sources", lambda: Away(FsspecSources([])))
+    problem(digits.post("models/digits/versions/", body), 503)

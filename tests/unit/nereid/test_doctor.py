@@ -1,0 +1,186 @@
+"""`nereid doctor`: each line's rule, and what the command makes of them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from nereid import doctor as rules
+from nereid.administration import Diagnosis, Server, Token
+from nereid.cli import run
+from nereid.resources import Endpoint, Version
+from nereid.version import __version__
+from tests.support.control_plane_answers import FakeServer, answer, endpoint, printed, version
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+def at(**before: float) -> str:
+    return (NOW - timedelta(**before)).isoformat()
+
+
+def server(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "local",
+        "status": "Ready",
+        "reason": "",
+        "http": "127.0.0.1:9",
+        "grpc": "127.0.0.1:9",
+        "models": [{"name": "digits", "version": "1", "state": "READY"}],
+        "last_seen_at": at(seconds=1),
+        **changes,
+    }
+
+
+def diagnosis(**changes: Any) -> dict[str, Any]:
+    queues = ("control", "validation", "node.local.switch", "node.local.prepare")
+    return {
+        "version": __version__,
+        "time": NOW.isoformat(),
+        "queues": [{"name": name, "workers": ["w@host"]} for name in queues],
+        "disks": [{"what": "state", "free_bytes": 50 * 10**9, "total_bytes": 100 * 10**9}],
+        **changes,
+    }
+
+
+def token(**changes: Any) -> dict[str, Any]:
+    return {"id": "1", "name": "mine", "user": "ada", "role": "admin", "names": None, **changes}
+
+
+def states(checks: Any) -> list[str]:
+    return [check.state for check in checks]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ["ok"]),
+        ({"status": "NotReady", "reason": "bringing back digits"}, ["problem"]),
+        ({"last_seen_at": at(seconds=40)}, ["problem"]),
+        ({"last_seen_at": None}, ["problem"]),
+        (
+            {"models": [{"name": "digits", "version": "1", "state": "UNAVAILABLE"}]},
+            ["ok", "warning"],
+        ),
+    ],
+)
+def test_servers(changes: dict[str, Any], expected: list[str]) -> None:
+    assert states(rules.servers([Server.from_json(server(**changes))], NOW)) == expected
+
+
+def test_no_server_at_all() -> None:
+    assert states(rules.servers([], NOW)) == ["problem"]
+
+
+def test_a_queue_without_a_worker() -> None:
+    idle = [
+        {"name": "control", "workers": []},
+        {"name": "node.local.switch", "workers": ["w"]},
+        {"name": "node.gone.switch", "workers": []},
+    ]
+    found = Diagnosis.from_json(diagnosis(queues=idle))
+    [check] = rules.queues(found, ["local"])
+    assert (check.state, "queue control" in check.said) == ("problem", True)
+    assert states(rules.queues(Diagnosis.from_json(diagnosis()), ["local"])) == ["ok"]
+    assert states(rules.queues(Diagnosis.from_json(diagnosis(queues=None)), [])) == ["problem"]
+
+
+@pytest.mark.parametrize(("free", "state"), [(50, "ok"), (9, "warning"), (1, "problem")])
+def test_disks(free: int, state: str) -> None:
+    disk = {"what": "state", "free_bytes": free, "total_bytes": 100}
+    assert states(rules.disks(Diagnosis.from_json(diagnosis(disks=[disk])))) == [state]
+
+
+@pytest.mark.parametrize(("apart", "state"), [(-3, "ok"), (-20, "warning"), (90, "problem")])
+def test_clocks(apart: float, state: str) -> None:
+    check = rules.clock(apart)
+    assert check.state == state
+    assert ("behind" in check.said) == (state == "warning")
+
+
+def test_a_token_that_ends_soon() -> None:
+    assert rules.token(Token.from_json(token()), NOW).state == "ok"
+    soon = Token.from_json(token(expires_at=at(hours=-5), names=["digits"]))
+    check = rules.token(soon, NOW)
+    assert (check.state, "5 h left" in check.said) == ("warning", True)
+    assert "admin of digits" in check.said
+    assert rules.token(Token.from_json(token(expires_at=at(days=-80))), NOW).state == "ok"
+
+
+def test_versions_of_client_and_server() -> None:
+    assert rules.versions("1.2.0", "1.2.3").state == "ok"
+    assert rules.versions("1.2.0", "1.3.0").state == "warning"
+
+
+def test_endpoints_and_versions_that_are_stuck() -> None:
+    found = [Endpoint.from_json(endpoint(status)) for status in ("Healthy", "Degraded")]
+    assert sorted(states(rules.endpoints(found))) == ["ok", "problem"]
+    old = Version.from_json(version(1, "validating", created_at=at(minutes=30)))
+    new = Version.from_json(version(2, "validating", created_at=at(minutes=1)))
+    check = rules.undecided([old, new], NOW)
+    assert (check.state, check.said.count("digits:")) == ("warning", 1)
+    assert rules.undecided([new], NOW).state == "ok"
+
+
+def answers(**changes: Any) -> FakeServer:
+    good = {"status": "ok", "checks": {"database": "ok", "broker": "ok", "servers": "ok"}}
+    given: dict[str, Any] = {
+        "GET /health/": answer(good, Date=format_datetime(datetime.now(UTC), usegmt=True)),
+        "GET /tokens/current/": answer(token()),
+        "GET /servers/": answer({"results": [server()], "next": None}),
+        "GET /diagnosis/": answer(diagnosis()),
+        "GET /endpoints/": answer({"results": [endpoint()], "next": None}),
+        "GET /versions/": answer({"results": [], "next": None}),
+    }
+    return FakeServer(given | changes)
+
+
+def checks_of(given: FakeServer, folder: Path) -> tuple[int, dict[str, list[dict[str, str]]]]:
+    session = given.session(folder)
+    code = run(["doctor", "--json"], session)
+    document = json.loads(printed(session.out))
+    areas: dict[str, list[dict[str, str]]] = {}
+    for check in document["checks"]:
+        areas.setdefault(check["area"], []).append(check)
+    return code, areas
+
+
+def test_all_of_it_but_triton(tmp_path: Path) -> None:
+    code, areas = checks_of(answers(), tmp_path)
+    assert code == 0, "a Triton that only its node reaches is a warning"
+    assert [check["state"] for check in areas.pop("Triton")] == ["warning", "warning"]
+    assert {check["state"] for found in areas.values() for check in found} == {"ok"}
+    assert set(areas) == {
+        *("configuration", "API", "token", "clock", "servers", "workers", "disk"),
+        *("endpoints", "versions"),
+    }
+
+
+def test_a_problem_is_1_with_what_to_do(tmp_path: Path) -> None:
+    given = answers(**{"GET /endpoints/": answer({"results": [endpoint("Degraded")]})})
+    session = given.session(tmp_path)
+    assert run(["doctor"], session) == 1
+    assert "→ nereid endpoints digits" in printed(session.out)
+
+
+def test_where_it_ends(tmp_path: Path) -> None:
+    session = FakeServer({}).session(tmp_path, NEREID_API="", NEREID_TOKEN="")
+    assert run(["doctor"], session) == 1
+    assert "No control plane is known" in printed(session.out)
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("[Errno 111] Connection refused")
+
+    code, areas = checks_of(answers(**{"GET /health/": refuse}), tmp_path)
+    assert (code, areas["API"][0]["state"]) == (1, "problem")
+    assert "token" not in areas
+    code, areas = checks_of(answers(**{"GET /tokens/current/": answer({}, 401)}), tmp_path)
+    assert (code, areas["token"][0]["state"]) == (1, "problem")
+    code, areas = checks_of(answers(**{"GET /servers/": answer({}, 403)}), tmp_path)
+    assert (code, "not for that" in areas["servers"][0]["said"]) == (0, True)
