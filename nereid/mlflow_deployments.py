@@ -269,6 +269,11 @@ def _served(
 ) -> Endpoint:
     """The endpoint once the policy is in force."""
     accepted = client.put_policy(name, policy, etag=etag)
+    if accepted.change is not None:
+        raise NereidError(
+            f"change {accepted.change} of the endpoint {name} waits for a second person: "
+            f"nereid changes show {name} {accepted.change}"
+        )
     served = client.wait_endpoint(name, generation=accepted.generation, timeout=options.timeout)
     if served.status != "Healthy":
         raise NereidError(f"endpoint {name} is {served.status}: {served.reason}")

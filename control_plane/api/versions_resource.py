@@ -221,7 +221,8 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
                 values["framework"] = values["framework"] or DEFAULT_FRAMEWORK
                 metadata = _version_metadata(values)
                 if not source.startswith("upload:"):
-                    return self._fetched(name, source, given, metadata, said)
+                    told = {"filename": given, "framework_given": said}
+                    return self._fetched(name, source, metadata, **told)
                 upload, stream = stack.enter_context(self._finished(source))
                 filename = given or upload.filename
                 if upload.sha256 and metadata.sha256 is None:
@@ -240,24 +241,16 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
         body = version_document(version, request)
         return Response(body, status=202, headers={"Location": body["status_url"]})
 
-    def _fetched(
-        self,
-        name: str,
-        source: str,
-        filename: str,
-        metadata: VersionMetadata,
-        framework_given: bool,
-    ) -> Response:
+    def _fetched(self, name: str, source: str, metadata: VersionMetadata, **given: Any) -> Response:
         version = add_from_source(
             model_name=name,
             source=source,
-            filename=filename,
             metadata=metadata,
             actor=self.actor,
             sources=wiring.sources(),
             queue=wiring.queue(),
             may_publish_code=self._may_publish_code(name),
-            framework_given=framework_given,
+            **given,
         )
         body = version_document(version, self.request)
         return Response(body, status=202, headers={"Location": body["status_url"]})

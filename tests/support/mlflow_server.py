@@ -132,8 +132,10 @@ large = helper.make_model(helper.make_graph(
 with mlflow.start_run(tags={"mlflow.source.git.commit": "9f2c1a7b", "mlflow.user": "ada"}) as run:
     mlflow.log_metrics({"accuracy": float(classifier.score(pixels[1400:], labels[1400:])),
                         "holdout/loss": 0.25})
-    mlflow.onnx.log_model(model, name="digits", registered_model_name="digits")
-    mlflow.onnx.log_model(large, name="large", registered_model_name="large")
+    # What it needs is said: finding that out would import all of it once more, each time.
+    needs = {"pip_requirements": ["onnx"]}
+    mlflow.onnx.log_model(model, name="digits", registered_model_name="digits", **needs)
+    mlflow.onnx.log_model(large, name="large", registered_model_name="large", **needs)
     mlflow.log_text("no model", "plain/readme.txt")
 client = mlflow.MlflowClient()
 elsewhere = client.create_experiment("elsewhere", artifact_location=f"file://{sys.argv[1]}")

@@ -73,7 +73,8 @@ def test_a_deployment_lives(
     assert said["made"]["status"] == "Healthy"
     assert said["made"]["arms"] == {f"{NAME}:1": 100}
     assert NAME in said["listed"]
-    assert said["answer"]["predictions"]["label"] == logged["answers"]
+    labels = [row[0] for row in said["answer"]["predictions"]["label"]]
+    assert labels == logged["answers"]
     assert said["again"] == said["answer"]["predictions"]
     assert said["answer"]["arm"] == f"{NAME}:1"
     assert said["updated"]["arms"] == {f"{NAME}:2": 25, f"{NAME}:1": 75}
