@@ -35,6 +35,9 @@ MODES: dict[str, dict[str, Any]] = {
     "dark": {"viewport": DESK, "color_scheme": "dark"},
     "phone": {"viewport": PHONE, "color_scheme": "light", "has_touch": True},
 }
+PATIENCE_MS = 180_000
+"""A page is judged by what it shows, however busy the machine is."""
+
 NO_PAGES = {
     "logout": "a button, not an address",
     "login": "whoever is logged in is led on; visited apart",
@@ -123,6 +126,7 @@ class Visit:
 
     def __init__(self, context: BrowserContext, origin: str, mode: str) -> None:
         self.page: Page = context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
         self.faults: list[str] = []
         self._origin, self._mode = origin, mode
         self._said: list[str] = []
