@@ -22,6 +22,7 @@ from control_plane.api.deliveries_resource import (
     RedeliverView,
 )
 from control_plane.api.diagnosis_resource import DiagnosisView
+from control_plane.api.download_resource import DownloadView
 from control_plane.api.endpoints_resource import EndpointsView, EndpointView
 from control_plane.api.grants_resource import GrantsView, GrantView
 from control_plane.api.health_resource import HealthView
@@ -33,7 +34,7 @@ from control_plane.api.tokens_resource import CurrentTokenView, TokensView, Toke
 from control_plane.api.uploads_resource import UploadsView, UploadView
 from control_plane.api.users_resource import UsersView, UserView
 from control_plane.api.version_state_resource import ArchiveView, UnarchiveView
-from control_plane.api.versions_resource import DownloadView, VersionsView, VersionView
+from control_plane.api.versions_resource import VersionsView, VersionView
 from control_plane.api.webhooks_resource import (
     WebhookRotateView,
     WebhooksView,

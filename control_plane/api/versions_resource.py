@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -10,9 +9,7 @@ from typing import Any, BinaryIO
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db.models import QuerySet
-from django.http import FileResponse
 from django.utils.datastructures import MultiValueDict
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.filters import SearchFilter
@@ -22,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from control_plane import wiring
-from control_plane.api.conditions import IF_MATCH, EditableView, unless_known
+from control_plane.api.conditions import IF_MATCH, EditableView
 from control_plane.api.fields import TextField, WholeNumberField
 from control_plane.api.pagination import AllowedOrdering, NumberPagination
 from control_plane.api.parsers import StrictJSONParser, parse_json
@@ -31,7 +28,7 @@ from control_plane.api.registry_filters import DeclaredFilters, VersionFilter
 from control_plane.api.resource import OnlyVisible, ResourceView, link, read_body, read_object
 from control_plane.domain.access import PUBLISH_CODE, Kind, Target
 from control_plane.domain.signature import read_signature
-from control_plane.domain.violations import ConflictError, InvalidInputError, Violation
+from control_plane.domain.violations import InvalidInputError, Violation
 from control_plane.registry.fetching import add_from_source
 from control_plane.registry.lifecycle import delete_version, locked_version
 from control_plane.registry.models import ModelVersion, Upload
@@ -319,36 +316,6 @@ class VersionView(EditableView):
         version_id = get_version(name, number).id
         delete_version(version_id=version_id, actor=self.actor, serving=wiring.serving())
         return Response(status=204)
-
-
-class DownloadView(ResourceView):
-    """The artifact of a version."""
-
-    kind = Kind.MODEL
-    read_permission = "registry.view_modelversion"
-
-    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, 304: None})
-    def get(self, request: Request, name: str, number: str) -> Any:
-        """The model file, as it was uploaded."""
-        version = get_version(name, number)
-        sha256 = version.artifact_id
-        if sha256 is None:
-            raise ConflictError(f"{version} has no file: it is {version.state}")
-        return unless_known(request, f'"{sha256}"', lambda: _file(version, sha256))
-
-
-def _file(version: ModelVersion, sha256: str) -> FileResponse:
-    path = wiring.artifact_store().path(sha256)
-    # Of no kind that a browser runs or shows, whatever its name ends with.
-    response = FileResponse(
-        path.open("rb"),
-        as_attachment=True,
-        filename=version.filename,
-        content_type="application/octet-stream",
-    )
-    digest = base64.b64encode(bytes.fromhex(sha256)).decode()
-    response["Digest"] = f"sha-256={digest}"  # RFC 3230: base64, not hex
-    return response
 
 
 def with_places(versions: list[ModelVersion]) -> list[ModelVersion]:

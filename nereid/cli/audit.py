@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 from typer.core import TyperCommand
 
+from nereid.administration import AuditEvent
 from nereid.cli import render
 from nereid.cli.app import command, listing
 from nereid.cli.completing import endpoint_names
@@ -81,16 +82,19 @@ def audit(
             # One more than is shown tells whether there are more.
             limit=None if everything else limit + 1,
         )
-    more = not everything and len(found) > limit
-    found = found if everything else found[:limit]
+    _list(session, found, len(found) if everything else limit)
+
+
+def _list(session: Session, found: list[AuditEvent], limit: int) -> None:
+    shown = found[:limit]
     if session.as_json:
-        session.emit({"results": [event.raw for event in found]})
+        session.emit({"results": [event.raw for event in shown]})
         return
-    if not found:
+    if not shown:
         session.note("Nothing of that kind was done.")
         return
     table = render.table("AT", "ACTOR", "ACTION", "ON", "REASON")
-    for event in found:
+    for event in shown:
         table.add_row(
             Text(_exact(event.at), style="dim"),
             event.actor,
@@ -99,7 +103,7 @@ def audit(
             Text(event.reason, style="dim"),
         )
     session.out.print(table)
-    if more:
+    if len(found) > limit:
         session.note(f"The newest {limit}. There are more: --limit N, --since TIME or --all.")
 
 

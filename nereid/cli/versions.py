@@ -11,6 +11,7 @@ from nereid.cli import render
 from nereid.cli.app import command
 from nereid.cli.completing import model_names
 from nereid.cli.session import Session
+from nereid.resources import Version
 
 SHOWN = 50
 
@@ -65,16 +66,19 @@ def versions(
     with session.client() as client:
         # One more than is shown tells whether there are more.
         found = client.find_versions(limit=None if everything else limit + 1, **filters)
-    more = not everything and len(found) > limit
-    found = found if everything else found[:limit]
-    if session.as_json:
-        session.emit({"results": [version.raw for version in found]})
-        return
-    if not found:
+    if not found and not session.as_json:
         session.note("No version fits." if any(filters.values()) else "No versions yet.")
+    else:
+        _list(session, found, len(found) if everything else limit)
+
+
+def _list(session: Session, found: list[Version], limit: int) -> None:
+    shown = found[:limit]
+    if session.as_json:
+        session.emit({"results": [version.raw for version in shown]})
         return
     table = render.table("VERSION", "STATE", "BY", "MADE", "TAGS", "SERVES IN", "REASON")
-    for version in found:
+    for version in shown:
         table.add_row(
             Text(f"{version.model}:{version.number}", style="bold"),
             render.state(version.state),
@@ -85,5 +89,5 @@ def versions(
             Text(version.state_reason, style="dim"),
         )
     session.out.print(table)
-    if more:
+    if len(found) > limit:
         session.note(f"The newest {limit}. There are more: --limit N or --all.")
