@@ -75,7 +75,7 @@ def test_other_flavours_are_refused_with_what_to_do() -> None:
         b"{}",
         b"\xff",
         b"!!python/object/apply:os.getcwd []",
-        b"a: {<<: {}}",
+        b"flavors: {onnx: {<<: {}}}",
     ],
 )
 def test_a_description_that_is_none_is_refused(text: bytes) -> None:
