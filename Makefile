@@ -22,6 +22,9 @@ QUIETLY := awk -v tty="$$(test -t 1 && echo 1 || true)" ' \
 	tty && /^(Collecting|  Downloading|Installing|Building)/ { printf "\r\033[K  %.100s", $$0; fflush() } \
 	END { if (tty) printf "\r\033[K" }'
 
+# Two processes share the tests, whole files at a time; ARGS='-n 0' runs them in one, as --pdb needs.
+SHARED := -n 2 --dist loadgroup
+
 .PHONY: help serve test test-long check format build clean
 
 help: ## list these targets
@@ -36,12 +39,12 @@ serve: $(RUNTIME) build ## start everything on this machine; Ctrl-C stops it
 test: $(DEV) build ## the test suite (under 15 minutes on 2 cores)
 	@tests/support/install_chromium.sh
 	@tests/support/install_mlflow.sh
-	@$(BIN)/python -m pytest -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest -m "not long" $(SHARED) $(ARGS)
 
 test-long: $(DEV) build ## everything: full matrices, sanitizers, fuzzing, chaos
 	@tests/support/install_chromium.sh
 	@tests/support/install_mlflow.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
 
 check: $(DEV) ## lint, format, types, import contracts, migrations (under 45 s)
 	@$(BIN)/python .ci/check.py

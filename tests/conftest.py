@@ -17,6 +17,7 @@ settings.register_profile("nereid", suppress_health_check=[HealthCheck.too_slow]
 settings.load_profile("nereid")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes share the work, a file is one piece of it: its fixtures start once.
 

@@ -57,7 +57,7 @@ def test_a_version_is_archived_and_brought_back(tab: Watched, versions: str) -> 
     expect(page.get_by_text("No policy may name it from then on")).to_be_visible()
     page.get_by_label("Why").fill("worse than version 2")
     page.get_by_role("button", name="Archive").click()
-    expect(page.get_by_text("worse than version 2")).to_be_visible()
+    expect(page.get_by_text("Archived: worse than version 2")).to_be_visible()
     page.get_by_role("link", name="Bring back").click()
     page.get_by_role("button", name="Bring back").click()
     expect(page.get_by_text(re.compile("is being validated"))).to_be_visible()
