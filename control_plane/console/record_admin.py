@@ -105,13 +105,19 @@ class RecordAdmin(GrantedAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
+        record = self.get_object(request, object_id)
         context = {
             "show_history": bool(self.audited_as),
             "show_save_and_continue": False,
             "show_save_and_add_another": False,
+            **(self.page_values(request, record) if record else {}),
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)
+
+    def page_values(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        """What the record's own page shows beside its fields."""
+        return {}
 
     def add_view(
         self,

@@ -54,19 +54,9 @@ class DeliveryAdmin(RecordAdmin):
     def next_attempt(self, delivery: Delivery) -> str:
         return f"{delivery.due_at:%Y-%m-%d %H:%M:%S} UTC" if delivery.due_at else "none"
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        delivery = self.get_object(request, object_id)
-        context = dict(extra_context or {})
-        if delivery:
-            context["payload"] = json.dumps(json.loads(delivery.body), indent=2)
-            context["attempts"] = delivery.attempts.order_by("-id")
-        return super().change_view(request, object_id, form_url, context)
+    def page_values(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        payload = json.dumps(json.loads(record.body), indent=2)
+        return {"payload": payload, "attempts": record.attempts.order_by("-id")}
 
     def has_send_again_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """For one that ended, where the person may change webhooks."""

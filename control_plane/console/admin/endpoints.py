@@ -132,19 +132,8 @@ class EndpointAdmin(DeletableAdmin):
         self.message_user(request, f"Endpoint {obj.name} was made. Now say where requests go.")
         return HttpResponseRedirect(reverse("admin:endpoints_endpoint_edit_policy", args=[obj.pk]))
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        context = dict(extra_context or {})
-        endpoint = self.get_object(request, object_id)
-        if endpoint:
-            tries = self.has_change_permission(request, endpoint)
-            context |= _page_context(request, endpoint, tries)
-        return super().change_view(request, object_id, form_url, context)
+    def page_values(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        return _page_context(request, record, self.has_change_permission(request, record))
 
     @action(
         description="Edit policy",

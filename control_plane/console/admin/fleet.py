@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
@@ -118,15 +118,5 @@ class ServerAdmin(DeletableAdmin):
     def seen(self, server: Server) -> str:
         return ago(server.last_seen_at)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        server = self.get_object(request, object_id)
-        context = dict(extra_context or {})
-        if server:
-            context |= server_context(request.user, server, wiring.clock().now())
-        return super().change_view(request, object_id, form_url, context)
+    def page_values(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        return server_context(request.user, record, wiring.clock().now())

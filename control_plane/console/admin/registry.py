@@ -158,18 +158,8 @@ class ModelAdmin(DeletableAdmin):
     def consequences(self, record: Model) -> list[str]:
         return ["The name becomes free. Only a model without versions can be deleted."]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        model = self.get_object(request, object_id)
-        context = (
-            {**page_context(request, model), **(extra_context or {})} if model else extra_context
-        )
-        return super().change_view(request, object_id, form_url, context)
+    def page_values(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        return page_context(request, record)
 
     def get_urls(self) -> list[Any]:
         there = "<path:object_id>/aliases/"

@@ -256,18 +256,8 @@ class ModelVersionAdmin(DeletableAdmin):
             may_publish_code=request.user.has_perm(PUBLISH_CODE, values["model"]),
         )
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        version = self.get_object(request, object_id)
-        context = page_context(request, version) if version else {}
-        return super().change_view(
-            request, object_id, form_url, {**context, **(extra_context or {})}
-        )
+    def page_values(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        return page_context(request, record)
 
     @action(description="Edit", url_path="edit", icon="edit", permissions=["life"])
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:

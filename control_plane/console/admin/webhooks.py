@@ -152,18 +152,8 @@ class WebhookAdmin(DeletableAdmin):
             "The log of its deliveries goes with it; the audit record stays.",
         ]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        webhook = self.get_object(request, object_id)
-        context = dict(extra_context or {})
-        if webhook:
-            context |= webhook_context(request.user, webhook)
-        return super().change_view(request, object_id, form_url, context)
+    def page_values(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        return webhook_context(request.user, record)
 
     def has_change_button_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_change_permission(request, obj)
