@@ -27,6 +27,8 @@ CONNECT_S = 5.0
 EXCERPT_BYTES = 1024
 """How much of an answer is kept: enough for the first lines of an error."""
 
+_PIECE = 4096
+
 
 class RefusedAddressError(httpcore.ConnectError):
     """The host resolves to what must not be connected to."""
@@ -62,10 +64,18 @@ class HttpReceivers:
         self, pool: httpcore.ConnectionPool, url: str, headers: Mapping[str, str], body: bytes
     ) -> Reply:
         waits = {"connect": CONNECT_S, "read": self._timeout_s, "write": self._timeout_s}
+        parts = urlsplit(url)
+        # Taken apart here: given as text, httpcore leaves out what follows a `;` in the path.
+        asked = httpcore.URL(
+            scheme=parts.scheme,
+            host=parts.hostname or "",
+            port=parts.port,
+            target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        )
         with pool.stream(
             "POST",
-            url,
-            headers=[("Host", urlsplit(url).netloc), *headers.items()],
+            asked,
+            headers=[("Host", parts.netloc), *headers.items()],
             content=body,
             extensions={"timeout": waits},
         ) as response:
@@ -123,7 +133,9 @@ class _Bounded(httpcore.NetworkStream):
         return self._stream.read(max_bytes, _left(self._deadline, timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _left(self._deadline, timeout))
+        # In pieces: one long write has its whole time anew whenever a few bytes are taken.
+        for start in range(0, len(buffer), _PIECE):
+            self._stream.write(buffer[start : start + _PIECE], _left(self._deadline, timeout))
 
     def close(self) -> None:
         self._stream.close()

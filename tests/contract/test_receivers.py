@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -46,6 +47,12 @@ def test_an_answer_is_its_status_its_wish_and_its_first_bytes(
     assert got.headers["webhook-id"] == "evt_1"
     assert got.headers["host"] == receiver.url.split("/")[2]
     assert got.headers["content-length"] == "7"
+
+
+def test_a_url_is_asked_as_it_was_entered(receiver: Receiver, receivers: Receivers) -> None:
+    for path in ("/a;v=1/b;c?x=1;2", "/?", "/a//b"):
+        assert post(receivers, receiver.url.replace("/hook", path)).status == 204
+    assert [got.path for got in receiver.got] == ["/a;v=1/b;c?x=1;2", "/", "/a//b"]
 
 
 def test_a_redirect_is_an_answer_and_is_not_followed(
@@ -100,6 +107,29 @@ def test_a_receiver_that_drips_its_head_is_given_up(receiver: Receiver) -> None:
     with pytest.raises(NotSentError, match=r"no whole answer within 0\.5 s"):
         post(HttpReceivers(HERE, timeout_s=0.5), receiver.url)
     assert left.wait(10), "the connection is closed, not left to drip"
+
+
+def test_a_receiver_that_sips_what_it_is_sent_is_given_up() -> None:
+    body, sipped = b"x" * (32 << 20), 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        given_up = threading.Event()
+
+        def sip() -> None:
+            nonlocal sipped
+            link = server.accept()[0]
+            with link, suppress(OSError):
+                while got := len(link.recv(65536)):
+                    sipped += got
+                    given_up.wait(0.01)  # what was on its way is read out quickly at the end
+
+        thread = threading.Thread(target=sip)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        with pytest.raises(NotSentError, match=r"no whole answer within 0\.5 s"):
+            HttpReceivers(HERE, timeout_s=0.5).post(url, {}, body)
+        given_up.set()
+        thread.join()
+    assert sipped < len(body), "the whole body was written, however long that took"
 
 
 def test_a_body_that_never_ends_changes_nothing_of_the_status(receiver: Receiver) -> None:

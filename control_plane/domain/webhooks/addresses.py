@@ -23,8 +23,6 @@ from control_plane.domain.violations import InvalidInputError, Violation
 
 MAX_URL = 2000
 
-_NEVER_IN_A_URL = frozenset(' \\"<>^`{|}')
-
 _Address = IPv4Address | IPv6Address
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 # Relays to IPv4 addresses, which the embedded address would have to be judged by.
@@ -121,8 +119,8 @@ def _problem(url: str, allowed: Allowed) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         return f"not a URL: {error}"
-    if parts.scheme not in ("http", "https"):
-        return "a webhook goes to https:// (or http://)"
+    if not url.startswith(("http:", "https:")):  # the table holds no HTTPS:
+        return "a webhook goes to https:// (or http://), in small letters"
     if not host or port == 0:
         return "not a URL of a receiver: https://host/path"
     if parts.username is not None or parts.password is not None:

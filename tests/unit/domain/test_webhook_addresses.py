@@ -115,6 +115,8 @@ def test_an_operator_allows_hosts_and_networks() -> None:
         "ftp://hooks.example.com/",
         "file:///etc/passwd",
         "HTTPS:/hooks",
+        "HTTPS://hooks.example.com/",
+        "hTTp://hooks.example.com/",
         "https://",
         "https:///path",
         "https://user:pass@hooks.example.com/",
