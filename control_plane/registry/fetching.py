@@ -14,6 +14,7 @@ from django.db.models import F, Q, QuerySet
 
 from control_plane.domain.registry.frameworks import always_code
 from control_plane.domain.signature import Signature
+from control_plane.domain.stored_json import MAX_TEXT
 from control_plane.domain.violations import (
     ConflictError,
     InvalidInputError,
@@ -153,6 +154,10 @@ def fetch_version(
         _rejected(version, str(error))
     except (SourceFailedError, SandboxUnavailableError, ConflictError, OSError) as error:
         _failed(version, str(error))
+    except Exception as error:
+        # What nobody thought of is an attempt too: else it is fetched again and again, for ever.
+        _failed(version, f"{type(error).__name__}, which a worker's log tells more of")
+        raise
 
 
 def release_fetches(*, queue: Queue) -> int:
@@ -298,6 +303,7 @@ def _arrived(
 
 
 def _rejected(version: ModelVersion, reason: str) -> None:
+    reason = _storable(reason)
     with transaction.atomic():
         changed = _claimed(version).update(
             state=VersionState.REJECTED, state_reason=reason, validating_since=None, pending=None
@@ -312,7 +318,13 @@ def _failed(version: ModelVersion, problem: str) -> None:
         _rejected(version, f"it could not be fetched in {attempts} attempts, the last: {problem}")
         return
     reason = f"attempt {attempts} of {MAX_ATTEMPTS} to fetch it came to nothing: {problem}"
-    _claimed(version).update(validating_since=None, state_reason=reason)
+    _claimed(version).update(validating_since=None, state_reason=_storable(reason))
+
+
+def _storable(reason: str) -> str:
+    """A reason, which may repeat what a stranger wrote, as the database can hold it."""
+    text = reason.encode("utf-8", "replace").decode()[:MAX_TEXT]
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _unclaimed(now: datetime) -> QuerySet[ModelVersion]:

@@ -30,6 +30,7 @@ _OF_MLFLOW = (
     *("input_example.json", "input_example.npz", "serving_input_example.json"),
     *("registered_model_meta", "model_config.yaml", "pickle_module_info.txt", "estimator.html"),
 )
+_LONGEST_PATH = 1024
 _PROGRAMS = ("model.pt2", "model.pt", "model.pth")
 _ADVICE = (
     "Nereid takes ONNX, TorchScript and torch.export programs: convert it (skl2onnx, "
@@ -79,7 +80,11 @@ def read_description(text: bytes, what: str) -> LoggedModel:
     flavours = document.get("flavors") if isinstance(document, Mapping) else None
     if not isinstance(flavours, Mapping):
         raise SourceRefusedError(f"the MLmodel of {what} names no flavours")
-    known = {str(k): v if isinstance(v, Mapping) else {} for k, v in flavours.items()}
+    known = {
+        name: said if isinstance(said, Mapping) else {}
+        for name, said in flavours.items()
+        if isinstance(name, str)
+    }
     return LoggedModel(known, _signature(document.get("signature")))
 
 
@@ -93,14 +98,14 @@ def folder_of(model: LoggedModel, framework: str, what: str) -> tuple[str, str]:
     if framework and framework in there:
         there = [framework]
     if not there or (framework and framework not in there):
-        said = ", ".join(sorted(model.flavours)) or "none"
+        said = _listed(sorted(model.flavours)) if model.flavours else "none"
         asked = f", and none is {framework}" if framework and there else ""
         raise SourceRefusedError(f"{what} has the flavours {said}{asked}. {_ADVICE}")
     flavour = there[0]
     if flavour == "onnx":
-        folder = PurePosixPath(str(model.flavours["onnx"].get("data") or "model.onnx")).parent
+        folder = PurePosixPath(_path(model, "onnx", "data", "model.onnx", what)).parent
         return flavour, "" if str(folder) == "." else str(folder)
-    return flavour, str(model.flavours["pytorch"].get("model_data") or "data")
+    return flavour, _path(model, "pytorch", "model_data", "data", what)
 
 
 def pick(
@@ -117,7 +122,7 @@ def pick(
         if main is None:
             raise SourceRefusedError(f"{what} holds {_listed(there)} in {folder}. {_ADVICE}")
         return Wanted(framework, folder, main)
-    data = str(model.flavours["onnx"].get("data") or "model.onnx")
+    data = _path(model, "onnx", "data", "model.onnx", what)
     main = PurePosixPath(data).name
     if main not in there:
         raise SourceRefusedError(f"{what} has no {data}: there are {_listed(there)}")
@@ -144,9 +149,24 @@ def only_file(names: Iterable[str], framework: str, what: str) -> Wanted:
     return Wanted(framework or told, "", models[0])
 
 
+def _path(model: LoggedModel, flavour: str, key: str, usual: str, what: str) -> str:
+    """Where a flavour says that its file lies. Only a text is looked at: written out, lists that
+    a YAML alias names again and again have no end."""
+    said = model.flavours[flavour].get(key) or usual
+    if not isinstance(said, str) or len(said) > _LONGEST_PATH:
+        raise SourceRefusedError(f"the MLmodel of {what} has a {key} of {flavour} that is no path")
+    return said
+
+
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:8])
+    shown = ", ".join(_shown(name) for name in names[:8])
     return f"{shown} and {len(names) - 8} more" if len(names) > 8 else shown or "no file"
+
+
+def _shown(name: str) -> str:
+    """A name from elsewhere as a reason can hold it: of some length, and without what is not
+    printed."""
+    return name if name.isprintable() and len(name) <= 100 else ascii(name[:100])
 
 
 def _signature(document: Any) -> Signature | None:

@@ -41,9 +41,13 @@ def metrics_of(run: Mapping[str, Any]) -> dict[str, Any]:
 def provenance_of(run: Mapping[str, Any]) -> dict[str, Any]:
     """Who made it, of which commit: what the run's tags say and the registry takes."""
     tags = {str(entry.get("key")): entry.get("value") for entry in _entries(run, "tags")}
-    said = {field: tags[tag] for field, tag in _TAGS.items() if tags.get(tag)}
+    return kept({field: tags[tag] for field, tag in _TAGS.items() if tags.get(tag)})
+
+
+def kept(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a provenance what the registry takes."""
     found = {}
-    for field, value in said.items():
+    for field, value in provenance.items():
         try:
             check_provenance({field: value})
         except InvalidInputError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -21,6 +22,12 @@ from control_plane.ports.sources import SourceFailedError, SourceRefusedError
 
 MAX_DOCUMENT_BYTES = 4 << 20
 _TIMEOUT = httpx.Timeout(20.0, connect=5.0)
+DOCUMENT_S = 20.0
+"""A document is here after so long: somebody waits for what an alias means."""
+
+FILE_S = 45 * 60.0
+"""A file is here after so long; see `registry.fetching`, which looks only where bytes come."""
+
 _CHUNK = 1 << 20
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -100,11 +107,16 @@ class MlflowServer:
         document = self._get(_ARTIFACTS, {"path": path}, path)
         listed = document.get("files")
         entries = listed if isinstance(listed, list) else []
-        return {
-            str(entry.get("path")): int(entry.get("file_size") or 0)
-            for entry in entries
-            if isinstance(entry, Mapping) and not entry.get("is_dir")
-        }
+        found = {}
+        for entry in entries:
+            if not isinstance(entry, Mapping) or entry.get("is_dir"):
+                continue
+            name, size = str(entry.get("path")), entry.get("file_size") or 0
+            # Its JSON has 64-bit numbers as texts at times; one below 0 would be read to no end.
+            if not (isinstance(size, int | str) and str(size).isdecimal() and len(str(size)) < 19):
+                raise SourceFailedError(f"MLflow at {self.uri} gave {name[:100]!a} no size")
+            found[name] = int(size)
+        return found
 
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[tuple[BinaryIO, int]]:
@@ -117,7 +129,8 @@ class MlflowServer:
         with self._asked(f"{_ARTIFACTS}/{quote(path)}", {}, path) as response:
             said = response.headers.get("Content-Length", "")
             size = int(said) if said.isascii() and said.isdecimal() else 0
-            yield io.BufferedReader(_Body(response, self.uri), _CHUNK), size
+            chunks = self._arriving(response, FILE_S)
+            yield io.BufferedReader(_Body(chunks), _CHUNK), size
 
     def _get(self, path: str, query: Mapping[str, str], what: str) -> Mapping[str, Any]:
         with self._asked(path, query, what) as response:
@@ -139,14 +152,27 @@ class MlflowServer:
                 if response.status_code != httpx.codes.OK:
                     raise self._refusal(response, what)
                 yield response
-        except httpx.TransportError as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             raise SourceFailedError(
                 f"MLflow at {self.uri} does not answer: {error or type(error).__name__}"
             ) from error
 
+    def _arriving(self, response: httpx.Response, within_s: float) -> Iterator[bytes]:
+        """What comes, as it comes: a server that drips comes to an end too."""
+        ends = time.monotonic() + within_s
+        try:
+            for chunk in response.iter_bytes():
+                if time.monotonic() > ends:
+                    raise SourceFailedError(
+                        f"MLflow at {self.uri} has not said all of it after {within_s:g} s"
+                    )
+                yield chunk
+        except httpx.RequestError as error:
+            raise SourceFailedError(f"MLflow at {self.uri} broke off: {error}") from error
+
     def _body(self, response: httpx.Response) -> bytes:
         body = b""
-        for chunk in response.iter_bytes(_CHUNK):
+        for chunk in self._arriving(response, DOCUMENT_S):
             body += chunk
             if len(body) > MAX_DOCUMENT_BYTES:
                 raise SourceFailedError(f"MLflow at {self.uri} answered more than is read")
@@ -178,9 +204,8 @@ class MlflowServer:
 class _Body(io.RawIOBase):
     """A response's body as a stream that is read, never held."""
 
-    def __init__(self, response: httpx.Response, uri: str) -> None:
-        self._chunks = response.iter_bytes(_CHUNK)
-        self._uri = uri
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
         self._rest = b""
 
     def readable(self) -> bool:
@@ -192,8 +217,6 @@ class _Body(io.RawIOBase):
                 self._rest = next(self._chunks)
         except StopIteration:
             return 0
-        except httpx.TransportError as error:
-            raise SourceFailedError(f"MLflow at {self._uri} broke off: {error}") from error
         count = min(len(buffer), len(self._rest))
         buffer[:count] = self._rest[:count]
         self._rest = self._rest[count:]

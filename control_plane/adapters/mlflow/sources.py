@@ -22,7 +22,7 @@ from control_plane.adapters.mlflow.files import (
     read_description,
 )
 from control_plane.adapters.mlflow.joined import Joined, Member, size_of
-from control_plane.adapters.mlflow.origin import metrics_of, provenance_of
+from control_plane.adapters.mlflow.origin import kept, metrics_of, provenance_of
 from control_plane.adapters.mlflow.server import MlflowServer, RegisteredVersion
 from control_plane.adapters.sources import FsspecSources
 from control_plane.ports.sources import Found, Settled, SourceRefusedError, Told
@@ -105,15 +105,17 @@ class MlflowSources:
         self, version: RegisteredVersion, address: str
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Figures and provenance."""
-        provenance = {
+        said = {
             "mlflow_model": str(version.address),
             "mlflow_source": version.source,
             "mlflow_artifacts": address,
         }
+        provenance = kept(said)
         run = self._server.run(version.run_id) if version.run_id else None
         if run is None:
             return {}, provenance
-        return metrics_of(run), {**provenance, "run_id": version.run_id, **provenance_of(run)}
+        made_by = kept({"run_id": version.run_id})
+        return metrics_of(run), {**provenance, **made_by, **provenance_of(run)}
 
 
 class _Place(Protocol):

@@ -211,3 +211,37 @@ def test_a_worker_that_starts_takes_up_what_a_killed_one_left(
     assert fetching.fetch(version).state == "uploading", "it is another worker's"
     assert release_fetches(queue=fetching.queue) == 1
     assert fetching.fetch(version).state == "validating"
+
+
+class Odd:
+    """Sources that fail in a way that nobody thought of, or with words that no table holds."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def settle(self, source: str) -> Any:
+        raise self._error
+
+    def open(self, source: str, *, framework: str = "") -> Any:
+        raise self._error
+
+
+def test_what_nobody_thought_of_is_an_attempt_too(fetching: Fetching, root: Path) -> None:
+    version = fetching.add(f"file://{root}/model.onnx")
+    fetching.sources = Odd(KeyError("size"))
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        with pytest.raises(KeyError):
+            fetching.fetch(version)
+        version.refresh_from_db()
+        assert "KeyError" in version.state_reason, attempt
+    assert (version.state, version.validating_since) == ("rejected", None)
+
+
+def test_a_reason_that_no_table_holds_is_kept_as_well_as_it_can_be(
+    fetching: Fetching, root: Path
+) -> None:
+    version = fetching.add(f"file://{root}/model.onnx")
+    fetching.sources = Odd(SourceRefusedError("no \0 and no \ud800" + "x" * 100_000))
+    fetching.fetch(version)
+    assert version.state == "rejected"
+    assert version.state_reason.startswith("no \N{REPLACEMENT CHARACTER} and no ?xx")

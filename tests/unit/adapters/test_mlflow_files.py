@@ -83,6 +83,26 @@ def test_a_description_that_is_none_is_refused(text: bytes) -> None:
         read_description(text, WHAT)
 
 
+@pytest.mark.parametrize("said", ["{data: [[a, b], c]}", "{data: {a: b}}", "{data: 3}"])
+def test_only_a_text_is_a_path(said: str) -> None:
+    """Written out, a list of lists that a YAML alias repeats fills all the memory that there is."""
+    for flavour, text in (("onnx", said), ("pytorch", said.replace("data", "model_data"))):
+        model = read_description(f"flavors: {{{flavour}: {text}}}".encode(), WHAT)
+        with pytest.raises(SourceRefusedError, match="no path"):
+            folder_of(model, "", WHAT)
+
+
+def test_a_reason_does_not_grow_with_what_strangers_wrote() -> None:
+    flavours = ", ".join(f"f{index}: {{}}" for index in range(1000))
+    with pytest.raises(SourceRefusedError, match="and 992 more") as refused:
+        folder_of(read_description(f"flavors: {{{flavours}}}".encode(), WHAT), "", WHAT)
+    assert len(str(refused.value)) < 1000
+    with pytest.raises(SourceRefusedError) as refused:
+        only_file(["x" * 5000, "nul\0"], "", WHAT)
+    assert len(str(refused.value)) < 1000
+    assert "\0" not in str(refused.value)
+
+
 def test_a_folder_without_description_holds_one_model() -> None:
     assert only_file(["net.onnx", "notes.txt"], "", WHAT).main == "net.onnx"
     assert only_file(["net.pt2"], "", WHAT).framework == "pytorch"
