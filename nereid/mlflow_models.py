@@ -91,18 +91,27 @@ def _flavour(flavours: Mapping[str, Any], wanted: str | None, what: str) -> str:
 def _files(place: Path, flavours: Mapping[str, Any], flavour: str, what: str) -> list[Path]:
     """The model's file, and behind it what belongs to it: an ONNX model's external data."""
     if flavour == "onnx":
-        main = place / str(flavours["onnx"].get("data") or "model.onnx")
+        main = _within(place, flavours["onnx"].get("data") or "model.onnx", what)
         beside = [
             path
             for path in sorted(main.parent.iterdir())
             if path.is_file() and path != main and path.name not in _OF_MLFLOW
         ]
         return [main, *beside]
-    folder = place / str(flavours["pytorch"].get("model_data") or "data")
+    folder = _within(place, flavours["pytorch"].get("model_data") or "data", what)
     for name in _PROGRAMS:
         if (folder / name).exists():
             return [folder / name]
     raise _refused(f"{what} has no {', '.join(_PROGRAMS)} in {folder.name}. {_ADVICE}.")
+
+
+def _within(place: Path, said: object, what: str) -> Path:
+    """What an `MLmodel` names, which a stranger may have written: nothing else of this machine is
+    sent."""
+    path = Path(said) if isinstance(said, str) else Path("/")
+    if path.is_absolute() or ".." in path.parts:
+        raise _refused(f"the MLmodel of {what} has a file that is not of the model: {path}")
+    return place / path
 
 
 def _only_file(place: Path, what: str) -> Path:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,10 @@ def _number(key: str, text: str) -> int:
 
 
 def _percent(key: str, text: str) -> Decimal:
-    try:
-        value = Decimal(text.removesuffix("%"))
-    except InvalidOperation:
-        value = Decimal(-1)
-    if not 0 <= value <= 100 or value != round(value, 2):
+    plain = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,2})?)%?", text)
+    if plain is None or Decimal(plain[1]) > 100:
         raise OptionError(f"{key}={text}: a percentage from 0 to 100, with up to two decimals")
-    return value
+    return Decimal(plain[1])
 
 
 def _seconds(key: str, text: str) -> float:

@@ -50,6 +50,29 @@ print(json.dumps(said))
 """
 
 
+STRAY = """
+import json, pathlib, sys
+from mlflow.exceptions import MlflowException
+from nereid.mlflow_models import fetched
+
+home = pathlib.Path(sys.argv[1])
+(home / "keys").mkdir(parents=True)
+(home / "keys/id").write_text("secret")
+(home / "model").mkdir()
+said = []
+for flavour, key in (("onnx", "data"), ("pytorch", "model_data")):
+    for place in (f"{home}/keys/id", "../keys/id", "a/../../keys/id"):
+        text = json.dumps({"flavors": {flavour: {key: place}}})
+        (home / "model/MLmodel").write_text(text)
+        try:
+            with fetched(str(home / "model"), None) as logged:
+                said.append(logged.path.read_text())
+        except MlflowException as error:
+            said.append(error.message)
+print(json.dumps(said))
+"""
+
+
 @pytest.fixture
 def said(
     mlflow: TrackingServer, logged: dict[str, Any], serving_stack: ServingStack
@@ -94,3 +117,8 @@ def test_a_deployment_lives(
         "models:/digits/1",
         "champion",
     )
+
+
+def test_a_model_names_nothing_of_this_machine_but_itself(mlflow: TrackingServer) -> None:
+    for message in mlflow.run(STRAY, str(mlflow.home / "stray")):
+        assert "a file that is not of the model" in message
