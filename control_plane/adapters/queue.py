@@ -21,6 +21,10 @@ REQUEST_ID_HEADER = "nereid_request_id"
 COMMAND_EXPIRY_S = 20.0
 """A command older than this is dropped: the reconcile that sent it has sent it again."""
 
+DELIVERY_EXPIRY_S = 30.0
+"""A webhook that nobody came to for so long is asked for by the sweep, again and again: what is
+older only stands in the way of webhooks whose turn it is."""
+
 
 def node_queue(server: str, verb: str) -> str:
     """The lane of a node that a command travels on."""
@@ -46,7 +50,12 @@ class CeleryQueue:
         self._send("registry.fetch", VALIDATION_QUEUE, {"version_id": str(version_id)})
 
     def deliver(self, *, webhook_id: UUID) -> None:
-        self._send("webhooks.deliver", WEBHOOK_QUEUE, {"webhook_id": str(webhook_id)})
+        self._send(
+            "webhooks.deliver",
+            WEBHOOK_QUEUE,
+            {"webhook_id": str(webhook_id)},
+            expires=DELIVERY_EXPIRY_S,
+        )
 
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         self._send(

@@ -22,7 +22,7 @@ from control_plane.api.resource import ResourceView, link
 from control_plane.domain.webhooks import payload
 from control_plane.domain.webhooks.catalogue import CATALOGUE, TYPES
 from control_plane.webhooks.models import Attempt, Delivery, State
-from control_plane.webhooks.selectors import get_delivery, get_webhook
+from control_plane.webhooks.selectors import deliveries_of, get_delivery, get_webhook
 from control_plane.webhooks.services import redeliver
 
 
@@ -109,8 +109,7 @@ class DeliveriesView(ResourceView, ListAPIView[Delivery]):
     def get_queryset(self) -> QuerySet[Delivery]:
         if getattr(self, "swagger_fake_view", False):
             return Delivery.objects.none()
-        webhook = get_webhook(self.kwargs["name"])
-        return Delivery.objects.filter(webhook=webhook).select_related("webhook")
+        return deliveries_of(get_webhook(self.kwargs["name"]))
 
 
 class DeliveryView(ResourceView):

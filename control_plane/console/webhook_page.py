@@ -12,13 +12,14 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from control_plane.webhooks.models import State, Webhook
+from control_plane.webhooks.selectors import deliveries_of
 
 NEWEST = 15
 
 
 def webhook_context(user: Any, webhook: Webhook) -> dict[str, Any]:
     """What the live part of the page shows."""
-    rows = webhook.deliveries.all()
+    rows = deliveries_of(webhook)
     return {
         "webhook": webhook,
         "state": webhook.state(),

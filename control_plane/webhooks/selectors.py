@@ -23,6 +23,11 @@ def get_webhook(name: str) -> Webhook:
     return webhook
 
 
+def deliveries_of(webhook: Webhook) -> QuerySet[Delivery]:
+    """Its deliveries for a list, which does not show what was sent: that can be large."""
+    return webhook.deliveries.select_related("webhook").defer("body")
+
+
 def get_delivery(webhook: Webhook, delivery_id: UUID) -> Delivery:
     """One delivery with its attempts.
 

@@ -62,6 +62,21 @@ def test_only_switches_travel_on_the_switch_lane(verb: str) -> None:
     assert node_queue("lab", "switch") == "node.lab.switch"
 
 
+def test_what_the_sweep_asks_for_again_does_not_pile_up(broker: str) -> None:
+    app = Celery("test", broker=broker)
+    queue = CeleryQueue(app)
+    queue.deliver(webhook_id=uuid4())
+    queue.command(server="lab", verb="switch", endpoint_id=uuid4(), generation=7)
+    queue.reconcile(endpoint_id=uuid4())
+    with app.connection_for_read() as connection:
+        for name, has_an_end in (("webhooks", True), ("node.lab.switch", True), ("control", False)):
+            with connection.SimpleQueue(name) as lane:
+                message = lane.get(block=False)
+                message.ack()
+                assert (message.headers["expires"] is not None) == has_an_end, name
+    app.close()
+
+
 def drain(app: Celery, name: str) -> list[tuple[str, dict[str, object]]]:
     """What lies in a queue, as (task, keyword arguments)."""
     found = []

@@ -8,10 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from control_plane.audit.models import AuditEvent
+from control_plane.console.webhook_page import webhook_context
 from control_plane.domain.violations import ConflictError
 from control_plane.domain.webhooks.retrying import ATTEMPTS
 from control_plane.registry.services import create_model
@@ -19,7 +22,7 @@ from control_plane.webhooks.delivering import LEASE, sweep
 from control_plane.webhooks.forgetting import KEPT_FOR, forget_old_deliveries
 from control_plane.webhooks.models import Delivery, State, Webhook
 from control_plane.webhooks.pinging import ping
-from control_plane.webhooks.selectors import in_trouble
+from control_plane.webhooks.selectors import deliveries_of, in_trouble
 from control_plane.webhooks.services import (
     Wish,
     redeliver,
@@ -274,8 +277,6 @@ def test_a_slow_receiver_delays_nobody_else(hooks: Hooks) -> None:
     event(hooks)
 
     def stuck() -> None:
-        from django.db import connection
-
         hooks.work(slow, timeout_s=20)
         connection.close()
 
@@ -314,6 +315,19 @@ def test_a_url_that_came_to_lead_inside_is_refused_at_sending(
     assert deliver(webhook_id=webhook.id, clock=clock, queue=hooks.queue, receivers=nothing) == 1
     assert "no public address" in hooks.only().reason
     assert hooks.only().attempts.get().status is None
+
+
+def test_payloads_are_read_for_no_list_and_no_forgetting(hooks: Hooks, admin_user: Any) -> None:
+    webhook = hooks.make()
+    event(hooks)
+    hooks.work(webhook)
+    with CaptureQueriesContext(connection) as seen:
+        assert [row.event for row in deliveries_of(webhook)] == ["model.created"]
+        shown = webhook_context(admin_user, webhook)
+        assert [row.webhook_id for row in shown["deliveries"]] == [webhook.id]
+        assert shown["last"].event == "model.created"
+        assert forget_old_deliveries(hooks.now + KEPT_FOR) == 1
+    assert not [query["sql"] for query in seen if '"body"' in query["sql"]]
 
 
 def test_the_log_has_an_end(hooks: Hooks) -> None:
