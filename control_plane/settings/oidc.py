@@ -6,6 +6,7 @@ Half of it is refused when the control plane starts: somebody who set an issuer 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,11 +67,7 @@ def oidc(environment: Mapping[str, str]) -> OidcSettings | None:
         rules=AdmissionRules(
             roles=_roles(_needed(given, ROLES)),
             groups_claim=given.get("NEREID_OIDC_GROUPS_CLAIM") or "groups",
-            email_domains=frozenset(
-                domain.strip().lower().removeprefix("@")
-                for domain in given.get("NEREID_OIDC_EMAIL_DOMAINS", "").split(",")
-                if domain.strip()
-            ),
+            email_domains=_domains(given),
         ),
     )
 
@@ -151,6 +148,22 @@ def _scopes(text: str) -> str:
     if "openid" not in scopes:
         raise ImproperlyConfigured(f"NEREID_OIDC_SCOPES={text}: `openid` has to be among them")
     return " ".join(scopes)
+
+
+def _domains(given: Mapping[str, str]) -> frozenset[str]:
+    """The domains whose addresses are let in; empty where it is not set: all."""
+    said = given.get("NEREID_OIDC_EMAIL_DOMAINS")
+    if said is None:
+        return frozenset()
+    parts = [part.strip().lower().removeprefix("@") for part in said.split(",")]
+    domains = [part for part in parts if part]
+    # Commas alone would let everybody in.
+    if not domains or not all(re.fullmatch(r"[^\s@*]+", domain) for domain in domains):
+        raise ImproperlyConfigured(
+            f"NEREID_OIDC_EMAIL_DOMAINS={said}: domains with commas between, such as "
+            "example.com,example.org; for all, leave it out"
+        )
+    return frozenset(domains)
 
 
 def _seconds(given: Mapping[str, str], name: str, default: int) -> int:

@@ -63,6 +63,9 @@ def test_the_secret_from_a_file(tmp_path: Path) -> None:
         ({"NEREID_OIDC_ROLES": '{"vision": "king"}'}, "'vision' is 'king'"),
         ({"NEREID_OIDC_ROLES": '{"vision": [["admin"]]}'}, "a role is viewer"),
         ({"NEREID_OIDC_SCOPES": "email"}, "openid"),
+        ({"NEREID_OIDC_EMAIL_DOMAINS": " ,"}, "for all, leave it out"),
+        ({"NEREID_OIDC_EMAIL_DOMAINS": "x.org,ada@x.org"}, "domains with commas"),
+        ({"NEREID_OIDC_EMAIL_DOMAINS": "*.x.org"}, "domains with commas"),
         ({"NEREID_OIDC_SESSION_S": "soon"}, "NEREID_OIDC_SESSION_S=soon"),
         ({"NEREID_OIDC_SESSION_S": "0"}, "from 60"),
     ],
@@ -70,6 +73,12 @@ def test_the_secret_from_a_file(tmp_path: Path) -> None:
 def test_half_of_it_is_refused(change: dict[str, str], words: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=words.replace("[", r"\[")):
         oidc({**WHOLE, **change})
+
+
+def test_domains_of_addresses() -> None:
+    said = oidc({**WHOLE, "NEREID_OIDC_EMAIL_DOMAINS": "@X.org, y.org,"})
+    assert said is not None
+    assert said.rules.email_domains == {"x.org", "y.org"}
 
 
 def test_a_provider_on_this_machine_needs_no_tls() -> None:
