@@ -13,7 +13,12 @@ from control_plane.access.roles import is_role, role_group, roles_of
 from control_plane.audit.services import record
 from control_plane.domain.access import PUBLISH_CODE, Role, Target
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
-from control_plane.domain.violations import ConflictError, InvalidInputError, Violation
+from control_plane.domain.violations import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    Violation,
+)
 
 GIVE_ROLES = "access.give_roles"
 
@@ -50,8 +55,15 @@ def give_grant(
 
 
 def take_grant(*, grant: Grant, actor: str) -> None:
-    """Takes a grant away."""
+    """Takes a grant away.
+
+    Raises:
+        NotFoundError: somebody else just did.
+    """
     with transaction.atomic():
+        # Held: of two who take it at once, one did it, and one event says so.
+        if Grant.objects.select_for_update().filter(pk=grant.pk).first() is None:
+            raise NotFoundError(f"there is no grant {grant.pk} any more")
         _note(grant, "grant.delete", actor)
         grant.delete()
 

@@ -10,9 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from control_plane.access.models import ApiToken, Grant, Identity
+from control_plane.access.rights import take_grant
 from control_plane.access.roles import role_group, roles_of
 from control_plane.audit.models import AuditEvent
 from control_plane.domain.access import Role
+from control_plane.domain.violations import NotFoundError
 from tests.integration.api.conftest import Api, token_of
 from tests.integration.api.test_registry_api import problem
 
@@ -173,6 +175,15 @@ def test_a_grant_is_given_found_and_taken(api: Api, eve: User) -> None:
     problem(api.call("delete", f"grants/{shown['id']}/"), 404)
     deeds = AuditEvent.objects.filter(object_id=shown["id"]).values_list("action", flat=True)
     assert list(deeds) == ["grant.delete", "grant.create"]
+
+
+def test_of_two_who_take_a_grant_one_did(api: Api, eve: User) -> None:
+    one = Grant.objects.get(pk=api.post("grants/", GRANT).json()["id"])
+    other = Grant.objects.get(pk=one.pk)
+    take_grant(grant=one, actor="ada")
+    with pytest.raises(NotFoundError, match="any more"):
+        take_grant(grant=other, actor="ben")
+    assert AuditEvent.objects.filter(action="grant.delete").count() == 1
 
 
 @pytest.mark.parametrize(
