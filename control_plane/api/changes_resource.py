@@ -26,7 +26,7 @@ from control_plane.domain.four_eyes import ChangeState, stale
 from control_plane.domain.violations import InvalidInputError, NotFoundError, Violation
 from control_plane.endpoints.changes import approve, reject, withdraw
 from control_plane.endpoints.models import ChangeRequest
-from control_plane.endpoints.selectors import get_endpoint
+from control_plane.endpoints.selectors import get_endpoint, listed_changes
 
 STATE = OpenApiParameter("state", str, enum=[state.value for state in ChangeState])
 
@@ -99,7 +99,7 @@ class ChangesView(ResourceView, ListAPIView[ChangeRequest]):
     def get_queryset(self) -> QuerySet[ChangeRequest]:
         if getattr(self, "swagger_fake_view", False):
             return ChangeRequest.objects.none()
-        rows = get_endpoint(self.kwargs["name"]).changes.select_related("endpoint", "revision")
+        rows = listed_changes(get_endpoint(self.kwargs["name"]).changes.all())
         state = self.request.query_params.get("state")
         if state is None:
             return rows

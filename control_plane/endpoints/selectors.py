@@ -37,6 +37,13 @@ def waiting_change(endpoint: Endpoint) -> ChangeRequest | None:
     return endpoint.changes.filter(state=ChangeState.PENDING).first()
 
 
+def listed_changes(rows: QuerySet[ChangeRequest]) -> QuerySet[ChangeRequest]:
+    """Changes for a list, without what is long: their dry run, and their revision's files."""
+    return rows.select_related("endpoint", "revision").defer(
+        *("effect", "revision__policy", "revision__plan", "revision__diff")
+    )
+
+
 def serving_revision(endpoint: Endpoint) -> Revision | None:
     """The newest revision that was switched to on every server."""
     return endpoint.revisions.exclude(served_from=None).order_by("-number").first()

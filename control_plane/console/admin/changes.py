@@ -15,6 +15,7 @@ from control_plane.console.change_page import change_page
 from control_plane.console.record_admin import RecordAdmin, label
 from control_plane.domain.four_eyes import stale
 from control_plane.endpoints.models import ChangeRequest
+from control_plane.endpoints.selectors import listed_changes
 
 
 @admin.register(ChangeRequest)
@@ -35,7 +36,7 @@ class ChangeRequestAdmin(RecordAdmin):
     empty_command = "nereid four-eyes digits on"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ChangeRequest]:
-        return super().get_queryset(request).select_related("endpoint", "revision")
+        return listed_changes(super().get_queryset(request))
 
     @display(description="change", ordering="number")
     def title(self, change: ChangeRequest) -> str:

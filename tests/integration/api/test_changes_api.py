@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from control_plane.access.models import ApiToken, Grant
@@ -214,6 +215,20 @@ def test_one_change_waits_at_a_time(
     row.pk, row.number = None, 3
     with pytest.raises(IntegrityError, match="change_waits_alone"), transaction.atomic():
         row.save(force_insert=True)
+
+
+def test_a_list_leaves_what_is_long_in_the_database(
+    watched: Endpoint, ann: Api, ben: Api, weights: Weights
+) -> None:
+    asked(ann, weights(50, 50))
+    ben.post(f"{CHANGES}1/approve/")
+    with CaptureQueriesContext(connection) as seen:
+        [row] = ben.get(CHANGES).json()["results"]
+    assert (row["revision"], "plan" in row) == (3, False)
+    asks = [query["sql"] for query in seen if 'FROM "endpoints_changerequest"' in query["sql"]]
+    assert len(asks) == 1
+    for column in ('"effect"', '"plan"', '"diff"'):
+        assert column not in asks[0]
 
 
 def test_what_was_asked_before_the_policy_moved_on_is_stale(
