@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from django import forms
@@ -171,7 +172,7 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):
         """Nobody sets the password of somebody who may more than they."""
         if isinstance(obj, User) and obj.is_superuser and not request.user.is_superuser:
             return False
-        if isinstance(obj, User) and obj.has_perm(GIVE_ROLES):
+        if isinstance(obj, User) and _gives_roles(obj):
             return request.user.has_perm(GIVE_ROLES)
         return super().has_change_permission(request, obj)
 
@@ -214,6 +215,13 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):
     @display(description="last login", ordering="last_login")
     def seen(self, user: User) -> str:
         return ago(user.last_login)
+
+
+def _gives_roles(person: User) -> bool:
+    """Whether they may hand out rights, or might as soon as they are switched on again."""
+    awake = copy(person)
+    awake.is_active = True
+    return awake.has_perm(GIVE_ROLES)
 
 
 @admin.register(Group)

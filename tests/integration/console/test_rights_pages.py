@@ -76,6 +76,13 @@ def test_who_edits_people_takes_over_nobody(boss: Client, cleo: User) -> None:
     there = reverse("admin:auth_user_password_change", args=[bea.pk])
     assert clerk.post(there, {**passwords, "usable_password": "true"}).status_code == 403
     assert clerk.post(page_of(bea), {"username": "bea"}).status_code == 403
+    # Nor somebody who was switched off: they would be switched on with it, as what they were.
+    User.objects.filter(pk=bea.pk).update(is_active=False)
+    assert clerk.post(there, {**passwords, "usable_password": "true"}).status_code == 403
+    on = {"username": "bea", "is_active": "on"}
+    assert clerk.post(page_of(bea), on).status_code == 403
+    assert not fresh(bea).is_active
+    User.objects.filter(pk=bea.pk).update(is_active=True)
     own = {"username": "cleo", "first_name": "Cleo", "is_active": "on", "roles": ["admin"]}
     assert clerk.post(page_of(cleo), own).status_code == 302
     assert fresh(cleo).first_name == "Cleo"
