@@ -17,6 +17,7 @@ app = wiring.celery_app()
 app.Task = CausedTask
 app.conf.beat_schedule = SCHEDULE
 app.conf.imports = (
+    "workers.tasks.access",
     "workers.tasks.endpoints",
     "workers.tasks.fleet",
     "workers.tasks.idempotency",

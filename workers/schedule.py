@@ -56,6 +56,11 @@ SCHEDULE = {
         "schedule": FORGET_S,
         "options": {"expires": FORGET_S},
     },
+    "forget sessions": {
+        "task": "access.forget",
+        "schedule": FORGET_S,
+        "options": {"expires": FORGET_S},
+    },
     "forget kept answers": {
         "task": "idempotency.forget",
         "schedule": FORGET_S,

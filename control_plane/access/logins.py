@@ -1,4 +1,7 @@
-"""The audit record of who came in, who did not, and who left. No password and no token is in it."""
+"""Sessions that begin and end, and the audit record of who came in, who did not, and who left.
+
+No password and no token is in the record.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import Any
 
 from django.contrib.auth import login
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
 from django.http import HttpRequest
 
@@ -54,6 +58,11 @@ def note_refusal(
 def has_to_wait(request: HttpRequest) -> int | None:
     """For how many seconds an address waits from which too many were not let in."""
     return throttle().refused("logins", address_of(request))
+
+
+def forget_sessions() -> None:
+    """Removes what browsers had sessions for that are over: nothing else does."""
+    SessionStore.clear_expired()
 
 
 def _note(

@@ -6,6 +6,7 @@ changed are never in the way.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from authlib.integrations.django_client import OAuth
 from joserfc.errors import JoseError
 
 from control_plane.ports.identity import (
+    BEGUN_FOR_S,
     Proof,
     ProviderAwayError,
     ProviderRefusedError,
@@ -26,6 +28,9 @@ from control_plane.ports.identity import (
 TIMEOUT_S = 8
 NAME = "oidc"
 NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+BEGUN = "sign_ins_begun"
+MAX_BEGUN = 8
+"""Of one browser at a time: whoever begins over and over makes no session that grows."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MAX_WORDS = 300
 
@@ -53,19 +58,18 @@ class OidcProvider:
         client = self._client()
         begun = client.create_authorization_url(callback)
         kept = {key: begun[key] for key in ("nonce", "code_verifier")}
-        state = begun["state"]
-        client.framework.set_state_data(
-            session, state, {**kept, "redirect_uri": callback, "next": next_page}
-        )
+        kept |= {"redirect_uri": callback, "next": next_page, "until": time.time() + BEGUN_FOR_S}
+        several = [*_begun(session).items(), (begun["state"], kept)]
+        session[BEGUN] = dict(several[-MAX_BEGUN:])
         return str(begun["url"])
 
     def finish(self, session: MutableMapping[str, Any], answer: Mapping[str, str]) -> Proof:
-        client = OAuth().register(NAME, **self._options)  # no request before the state is known
         state = answer.get("state", "")
-        begun = client.framework.get_state_data(session, state)
-        client.framework.clear_state_data(session, state)
-        if begun is None:
+        several = _begun(session)
+        begun = several.pop(state, None)
+        if begun is None:  # no request to anybody before the state is known
             raise StateMismatchError("this answer belongs to no sign-in that was begun here")
+        session[BEGUN] = several
         if "error" in answer:
             raise ProviderRefusedError(_told(answer.get("error_description") or answer["error"]))
         client = self._client()
@@ -99,8 +103,11 @@ class OidcProvider:
             "aud": {"essential": True, "values": [client.client_id]},
         }
         claims = dict(client.parse_id_token(token, nonce=nonce, claims_options=wanted))
-        if self._groups_claim in claims or not client.server_metadata.get("userinfo_endpoint"):
+        address = str(client.server_metadata.get("userinfo_endpoint") or "")
+        if self._groups_claim in claims or not address:
             return claims
+        if not _safe(address):  # whoever is between would say which groups somebody has
+            raise ProviderAwayError("its discovery document has no usable userinfo_endpoint")
         told = dict(client.userinfo(token=token))
         if told.get("sub") != claims.get("sub"):
             raise ProviderRefusedError("its user info is about somebody else")
@@ -138,9 +145,18 @@ class OidcProvider:
         return client
 
 
+def _begun(session: Mapping[str, Any]) -> dict[str, Any]:
+    """The sign-ins that were begun in this browser and can still be finished, by their state."""
+    now = time.time()
+    return {state: one for state, one in session.get(BEGUN, {}).items() if one["until"] > now}
+
+
 def _safe(url: str) -> bool:
     """Encrypted, or on this machine."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -19,9 +20,10 @@ from django.views.decorators.http import require_GET
 from control_plane import wiring
 from control_plane.access.identities import admit
 from control_plane.access.logins import has_to_wait, note_refusal, sign_in
-from control_plane.access.throttle import address_of, throttle
+from control_plane.access.throttle import address_of, caller_address, throttle
 from control_plane.domain.identity import NotAdmittedError, Person, read_person
 from control_plane.ports.identity import (
+    BEGUN_FOR_S,
     IdentityProvider,
     Proof,
     ProviderAwayError,
@@ -62,6 +64,9 @@ def begin(request: HttpRequest) -> HttpResponse:
         address = provider.begin(request.session, callback, safe_next(request))
     except ProviderAwayError as error:
         return _away(request, said, error)
+    if not request.user.is_authenticated:
+        # Anybody can begin: what comes to nothing is not kept for the days of a session.
+        request.session.set_expiry(BEGUN_FOR_S)
     return HttpResponseRedirect(address)
 
 
@@ -81,7 +86,12 @@ def callback(request: HttpRequest) -> HttpResponse:
         user = admit(person, said.rules)
     except ProviderAwayError as error:
         return _away(request, said, error)
-    except (StateMismatchError, ProviderRefusedError, NotAdmittedError) as error:
+    except StateMismatchError as error:
+        # Neither counted nor recorded: any page of the web can have a browser come here, and would
+        # shut out everybody behind its address. It proves nothing about anybody either.
+        logger.info("%s from %s: %s", said.issuer, caller_address(request), error)
+        return _refused(request, *_in_words(said, error))
+    except (ProviderRefusedError, NotAdmittedError) as error:
         who = {"subject": person.subject, "name": person.username} if person else None
         note_refusal(request, by=said.issuer, why=str(error), said=who)
         return _refused(request, *_in_words(said, error))
@@ -90,8 +100,9 @@ def callback(request: HttpRequest) -> HttpResponse:
 
 def _welcome(request: HttpRequest, user: User, said: OidcSettings, proof: Proof) -> HttpResponse:
     sign_in(request, user, said.issuer)
-    # Roles follow the groups at each sign-in: a session that never ends would keep old ones.
-    request.session.set_expiry(said.session_s)
+    # Roles follow the groups at each sign-in: a session that never ends would keep old ones. A
+    # moment and no number of seconds, which would begin anew with every write to the session.
+    request.session.set_expiry(wiring.clock().now() + timedelta(seconds=said.session_s))
     hint = proof.id_token if len(proof.id_token) <= MAX_HINT else ""
     request.session[SESSION] = {"end_session": proof.end_session, "hint": hint}
     return HttpResponseRedirect(proof.next_page)

@@ -34,6 +34,8 @@ class ConsoleSite(UnfoldAdminSite):
         response = super().login(request, {**sign_in.offered(request), **(extra_context or {})})
         came_in = request.method == "POST" and response.status_code == 302
         if came_in and isinstance(request.user, User):
+            # One that was begun at the provider first would end as early as that.
+            request.session.set_expiry(None)
             note_login(request, request.user, PASSWORD)
         return response
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+BEGUN_FOR_S = 3600
+"""How long a sign-in that was begun can be finished."""
+
 
 class ProviderAwayError(RuntimeError):
     """The provider cannot be reached, or answers with nonsense; the message says which."""

@@ -164,6 +164,12 @@ def discovery() -> Any:
     if world.fault == "nonsense":
         return "<html>"
     base = "https://another.example" if world.fault == "impostor" else issuer()
+    odd = {
+        "no address": {"authorization_endpoint": "https://[id"},
+        "groups in the user info alone, in the clear": {
+            "userinfo_endpoint": "http://id.example/userinfo"
+        },
+    }
     return {
         "issuer": base,
         "authorization_endpoint": f"{base}/authorize",
@@ -174,6 +180,7 @@ def discovery() -> Any:
         "code_challenge_methods_supported": ["S256"],
         "id_token_signing_alg_values_supported": ["RS256", "none"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+        **odd.get(world.fault, {}),
     }
 
 

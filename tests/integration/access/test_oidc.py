@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 
+from control_plane.access import throttle as throttling
+from control_plane.access.logins import forget_sessions
 from control_plane.access.models import Grant, Identity
 from control_plane.access.roles import role_group, roles_of
+from control_plane.adapters import oidc as adapter
 from control_plane.audit.models import AuditEvent
 from control_plane.domain.access import Role
 from control_plane.domain.identity import AdmissionRules
@@ -162,7 +170,7 @@ def test_a_token_that_does_not_hold_is_refused(fault: str, oidc: OidcProvider) -
     assert not User.objects.exists()
 
 
-@pytest.mark.parametrize("fault", ["down", "nonsense", "impostor"])
+@pytest.mark.parametrize("fault", ["down", "nonsense", "impostor", "no address"])
 def test_a_provider_that_is_away_is_a_page(fault: str, oidc: OidcProvider) -> None:
     oidc.does_wrong(fault)
     assert "Test ID does not answer" in page(Client().get(BEGIN), 503)
@@ -189,6 +197,67 @@ def test_a_callback_counts_once_and_in_its_own_browser(oidc: OidcProvider) -> No
     assert "Call me" not in words
 
 
+def test_what_was_begun_is_finished_within_the_hour_or_not(
+    oidc: OidcProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oidc.knows(s1=ADA)
+    client = Client()
+    back, now = callback(client, oidc, "s1"), time.time()
+    monkeypatch.setattr(adapter.time, "time", lambda: now + 3601)
+    assert "took longer than an hour" in page(client.get(back), 400)
+    assert not User.objects.exists()
+
+
+def test_what_anybody_may_begin_stays_small_and_goes(oidc: OidcProvider) -> None:
+    client = Client()
+    for _ in range(adapter.MAX_BEGUN + 2):
+        assert client.get(BEGIN).status_code == 302
+    assert len(client.session[adapter.BEGUN]) == adapter.MAX_BEGUN
+    assert client.session.get_expiry_age() <= 3600
+    Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+    over, lasting = Session.objects.get(), SessionStore()
+    lasting.create()
+    forget_sessions()
+    assert [row.session_key for row in Session.objects.all()] == [lasting.session_key]
+    assert over.session_key != lasting.session_key
+
+
+def test_who_turns_to_a_password_stays_as_long_as_with_one(oidc: OidcProvider) -> None:
+    User.objects.create_superuser("boss", password="right")
+    client = Client()
+    client.get(BEGIN)
+    client.post("/console/login/", {"username": "boss", "password": "right"})
+    assert "_auth_user_id" in client.session
+    assert client.session.get_expiry_age() > 24 * 3600
+
+
+def test_a_session_ends_when_it_was_said_to_whatever_is_done_in_it(
+    oidc: OidcProvider, settings: Any
+) -> None:
+    """Also when its browser begins a sign-in now and then, which asks no provider about anybody."""
+    oidc.knows(s1=ADA)
+    client = Client()
+    settings.NEREID_OIDC = replace(settings.NEREID_OIDC, session_s=60)
+    sign_in(client, oidc, "s1")
+    ends = client.session.get_expiry_date()
+    assert ends <= timezone.now() + timedelta(seconds=60)
+    assert client.get(BEGIN).status_code == 302
+    assert client.session.get_expiry_date() == ends
+    assert Session.objects.get().expire_date == ends
+
+
+def test_other_pages_shut_nobody_out_by_sending_browsers_here(
+    oidc: OidcProvider, settings: Any
+) -> None:
+    settings.NEREID_THROTTLES = {"logins": "2/minute"}
+    throttling.throttle()._limiter.storage.reset()
+    for _ in range(4):
+        page(Client().get("/console/login/oidc/callback/?state=x&code=y"), 400)
+    assert not AuditEvent.objects.exists()
+    oidc.knows(s1=ADA)
+    assert sign_in(Client(), oidc, "s1").status_code == 302
+
+
 def test_a_person_who_says_no_there(oidc: OidcProvider) -> None:
     client = Client()
     back = callback(client, oidc, "nobody")
@@ -202,6 +271,13 @@ def test_groups_may_stand_in_the_user_info_alone(oidc: OidcProvider) -> None:
     oidc.does_wrong("groups in the user info alone")
     assert sign_in(Client(), oidc, "s1").status_code == 302
     assert roles_of(person("s1")) == [Role.PUBLISHER]
+
+
+def test_groups_are_not_asked_for_in_the_clear(oidc: OidcProvider) -> None:
+    oidc.knows(s1=ADA)
+    oidc.does_wrong("groups in the user info alone, in the clear")
+    assert "no usable userinfo_endpoint" in page(sign_in(Client(), oidc, "s1"), 503)
+    assert not User.objects.exists()
 
 
 @pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "javascript:x"])

@@ -60,6 +60,18 @@ def test_validations_and_the_rest_have_pools_of_their_own(
     assert not any(child.is_running() for child in children)
 
 
+def test_what_the_clock_asks_for_is_there_to_be_done() -> None:
+    code = (
+        "from workers.app import app; app.loader.import_default_modules(); "
+        "print(sorted({e['task'] for e in app.conf.beat_schedule.values()} - set(app.tasks)))"
+    )
+    # A process of its own: the application is one for all of it.
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
 def test_without_a_broker_nobody_knows_who_works() -> None:
     unknown = pytest.raises(WorkersUnknownError, match="does not answer")
     with Celery("test", broker="redis://127.0.0.1:9/0") as app, unknown:
