@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from control_plane.ports.workers import WorkersUnknownError
 
@@ -23,7 +24,8 @@ class CeleryWorkers:
                 connection.ensure_connection(max_retries=1, timeout=2)
                 inspect = self._app.control.inspect(timeout=self._patience_s, connection=connection)
                 answers = inspect.active_queues() or {}
-        except (OperationalError, OSError) as error:
+        # Once connected, a broker that is full, hangs or goes away is told in its client's words.
+        except (OperationalError, RedisError, OSError) as error:
             raise WorkersUnknownError(f"the broker does not answer: {error}") from error
         found: dict[str, list[str]] = {}
         for worker, queues in sorted(answers.items()):
