@@ -110,9 +110,13 @@ def compose() -> dict[str, Any]:
     return load("docker-compose.yml")
 
 
-@pytest.mark.parametrize(
-    "name", ["docker-compose.yml", "deploy/compose.gpu.yml", "deploy/compose.oidc.yml"]
+FILES = (
+    "docker-compose.yml",
+    *("deploy/compose.gpu.yml", "deploy/compose.oidc.yml", "deploy/compose.mlflow.yml"),
 )
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_the_structure_is_that_of_the_specification(name: str) -> None:
     jsonschema.Draft202012Validator(SCHEMA).validate(load(name))
 
@@ -132,6 +136,17 @@ def test_what_is_named_is_declared(compose: dict[str, Any]) -> None:
         assert named <= set(compose["volumes"]), name
         for source in set(sources) - named:
             assert (CHECKOUT / source).exists(), name
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_a_variable_names_is_in_that_container(name: str) -> None:
+    """A path of the host's is none there, and every process ends where one cannot be read."""
+    for service, said in load(name)["services"].items():
+        for variable, value in said.get("environment", {}).items():
+            if variable.endswith("_FILE"):
+                mounted = re.search(r"/run/secrets/(\w+)\}?$", value)
+                assert mounted, f"{service}: {variable}={value}"
+                assert mounted[1] in said["secrets"], f"{service}: {variable}={value}"
 
 
 def test_waiting_for_health_means_there_is_a_health_check(compose: dict[str, Any]) -> None:
