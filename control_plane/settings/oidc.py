@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -96,11 +96,17 @@ def public_url(environment: Mapping[str, str]) -> str:
     """
     said = (environment.get("NEREID_PUBLIC_URL") or "").rstrip("/")
     parts = urlsplit(said)
-    if said and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):
+    if said and (
+        parts.scheme not in ("http", "https") or not parts.netloc or _more_than_origin(parts)
+    ):
         raise ImproperlyConfigured(
             f"NEREID_PUBLIC_URL={said}: an origin without a path, such as https://nereid.example.com"
         )
     return said
+
+
+def _more_than_origin(parts: SplitResult) -> bool:
+    return bool(parts.path or parts.query or parts.fragment or "@" in parts.netloc)
 
 
 def _issuer(text: str) -> str:
@@ -109,6 +115,11 @@ def _issuer(text: str) -> str:
         host = parts.hostname
     except ValueError:
         host = None
+    if host and "@" in parts.netloc:
+        # Without the text itself: there may be a password in it.
+        raise ImproperlyConfigured(
+            f"{ISSUER} has a user in it, and it is shown to whoever signs in"
+        )
     if not host or parts.query or parts.fragment or parts.scheme not in ("http", "https"):
         raise ImproperlyConfigured(
             f"{ISSUER}={text}: an address such as https://id.example.com/realms/main"

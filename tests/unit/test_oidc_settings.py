@@ -56,6 +56,7 @@ def test_the_secret_from_a_file(tmp_path: Path) -> None:
         ({"NEREID_OIDC_ISSUER": "id.example.com"}, "NEREID_OIDC_ISSUER=id.example.com"),
         ({"NEREID_OIDC_ISSUER": "http://id.example.com"}, "https://"),
         ({"NEREID_OIDC_ISSUER": "https://id.example.com/?a=b"}, "an address such as"),
+        ({"NEREID_OIDC_ISSUER": "https://ada:s3cret@id.example.com"}, "shown to whoever"),
         ({"NEREID_OIDC_ISSUER": "https://[bad"}, "an address such as"),
         ({"NEREID_OIDC_ROLES": "vision=publisher"}, "no JSON"),
         ({"NEREID_OIDC_ROLES": "[]"}, "no object"),
@@ -73,6 +74,12 @@ def test_the_secret_from_a_file(tmp_path: Path) -> None:
 def test_half_of_it_is_refused(change: dict[str, str], words: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=words.replace("[", r"\[")):
         oidc({**WHOLE, **change})
+
+
+def test_a_password_in_the_issuer_is_not_told() -> None:
+    with pytest.raises(ImproperlyConfigured) as refused:
+        oidc({**WHOLE, "NEREID_OIDC_ISSUER": "https://ada:w0rd@id.example.com"})
+    assert "w0rd" not in str(refused.value)
 
 
 def test_domains_of_addresses() -> None:
@@ -99,7 +106,8 @@ def test_passwords_may_be_switched_off_where_there_is_another_way() -> None:
 def test_the_public_address() -> None:
     assert public_url({}) == ""
     assert public_url({"NEREID_PUBLIC_URL": "https://n.example.com/"}) == "https://n.example.com"
-    for wrong in ("n.example.com", "https://n.example.com/path", "ftp://x"):
+    more = ("https://n.example.com?a=b", "https://n.example.com#x", "https://ada@n.example.com")
+    for wrong in ("n.example.com", "https://n.example.com/path", "ftp://x", *more):
         with pytest.raises(ImproperlyConfigured, match="NEREID_PUBLIC_URL"):
             public_url({"NEREID_PUBLIC_URL": wrong})
 
