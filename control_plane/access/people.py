@@ -93,7 +93,7 @@ def change_rights(*, username: str, change: RightsChange, by: Any) -> User:
     """
     with transaction.atomic():
         person = locked_person(username)
-        _check_may(person, change, by)
+        check_may_change(person, change, by)
         before = described(person)
         groups = [g for g in person.groups.all() if not is_role(g)]
         set_rights(
@@ -121,7 +121,13 @@ def change_rights(*, username: str, change: RightsChange, by: Any) -> User:
     return person
 
 
-def _check_may(person: User, change: RightsChange, by: Any) -> None:
+def check_may_change(person: User, change: RightsChange, by: Any) -> None:
+    """Whether whoever may give rights may change these.
+
+    Raises:
+        NotAllowedError: the person has all rights, and who asks has not.
+        ConflictError: who asks would lock themselves out.
+    """
     if person.is_superuser and not by.is_superuser:
         raise NotAllowedError(
             f"{person.username} has all rights: only who has them too changes that"

@@ -21,12 +21,14 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldBooleanSwitchWidget
 
+from control_plane.access.people import RightsChange, check_may_change
 from control_plane.access.rights import GIVE_ROLES, described, may_publish_code, set_rights
 from control_plane.access.roles import is_role, roles_of
 from control_plane.audit.services import record
 from control_plane.console.record_admin import RecordAdmin, label, link
 from control_plane.console.templatetags.console import ago
 from control_plane.domain.access import SAYS, Role
+from control_plane.domain.violations import ConflictError, NotAllowedError
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -96,7 +98,9 @@ class AuditedAdmin(ModelAdmin):
 
 
 class PersonForm(UserChangeForm):
-    """A person, and what they may do."""
+    """A person, and what they may do; `by` is who edits them."""
+
+    by: Any
 
     is_staff = forms.BooleanField(
         label="May use the console",
@@ -131,6 +135,20 @@ class PersonForm(UserChangeForm):
             self.initial["publishes_code"] = may_publish_code(person)
             self.initial["teams"] = [g.pk for g in person.groups.all() if not is_role(g)]
 
+    def clean(self) -> dict[str, Any]:
+        """Nobody locks themselves out, as over the API."""
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        roles = values.get("roles")
+        change = RightsChange(
+            roles=None if roles is None else [Role(role) for role in roles],
+            active=values.get("is_active"),
+        )
+        try:
+            check_may_change(self.instance, change, self.by)
+        except (ConflictError, NotAllowedError) as refusal:
+            raise forms.ValidationError(str(refusal)) from refusal
+        return values
+
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, AuditedAdmin):
@@ -164,6 +182,13 @@ class UserAdmin(DjangoUserAdmin, AuditedAdmin):
         if not request.user.is_superuser:
             shown = (*shown, "is_superuser")
         return shown if request.user.has_perm(GIVE_ROLES) else (*shown, "is_staff")
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        form.by = request.user  # the class is made for this request
+        return form
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups")

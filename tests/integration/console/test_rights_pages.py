@@ -69,6 +69,20 @@ def test_all_rights_are_given_by_who_has_them(boss: Client, cleo: User) -> None:
     assert not fresh(cleo).is_superuser
 
 
+def test_nobody_locks_themselves_out(boss: Client) -> None:
+    bea = User.objects.get(username="bea")
+    kept = {"username": "bea", "is_active": "on", "is_staff": "on", "roles": ["admin"]}
+    without_role = {**kept, "roles": ["viewer"]}
+    switched_off = {name: value for name, value in kept.items() if name != "is_active"}
+    for fields, words in ((without_role, b"the role admin"), (switched_off, b"your own account")):
+        refused = boss.post(page_of(bea), fields)
+        assert refused.status_code == 200
+        assert words in refused.content
+    assert fresh(bea).is_active
+    assert [group.name for group in fresh(bea).groups.all()] == ["admin"]
+    assert boss.post(page_of(bea), {**kept, "first_name": "Bea"}).status_code == 302
+
+
 def test_who_edits_people_takes_over_nobody(boss: Client, cleo: User) -> None:
     clerk = logged_in("carl", "auth.view_user", "auth.change_user", is_staff=True)
     passwords = {"password1": "another-one-1", "password2": "another-one-1"}
