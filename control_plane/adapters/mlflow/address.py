@@ -23,6 +23,11 @@ class ModelAddress:
         return f"{SCHEME}:/{self.name}" + (f"@{self.alias}" if self.alias else f"/{self.number}")
 
 
+def is_number(text: str) -> bool:
+    """Whether it can be a version's number."""
+    return text.isascii() and text.isdecimal() and len(text) < 10
+
+
 def read_address(source: str) -> ModelAddress:
     """What an address names.
 
@@ -41,7 +46,7 @@ def read_address(source: str) -> ModelAddress:
         name, _, alias = name.rpartition("@")
     if not name or len(name) > _MAX_NAME or not name.isprintable() or ":" in name:
         raise SourceRefusedError(f"{source[:300]!r} names no model: {_FORMS}")
-    if slash and not (which.isascii() and which.isdecimal() and len(which) < 10):
+    if slash and not is_number(which):
         said = "a stage or 'latest' moves" if which else "a version has a number"
         raise SourceRefusedError(f"{source[:300]!r}: {said}; {_FORMS}")
     if not slash and not (alias and alias.isprintable() and len(alias) <= _MAX_NAME):

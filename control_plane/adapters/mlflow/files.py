@@ -182,7 +182,7 @@ def _signature(document: Any) -> Signature | None:
             for side in ("inputs", "outputs")
         }
         return read_signature(sides)
-    except (KeyError, TypeError, ValueError, AttributeError, InvalidInputError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, InvalidInputError):
         return None
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import httpx
 
-from control_plane.adapters.mlflow.address import ModelAddress
+from control_plane.adapters.mlflow.address import ModelAddress, is_number
 from control_plane.ports.sources import SourceFailedError, SourceRefusedError
 
 MAX_DOCUMENT_BYTES = 4 << 20
@@ -79,7 +79,7 @@ class MlflowServer:
             document = self._get(f"{_API}/model-versions/get", asked, str(address))
         found = _object(document, "model_version")
         number, status = str(found.get("version") or ""), str(found.get("status") or "READY")
-        if not number.isdecimal():
+        if not is_number(number):
             raise SourceFailedError(f"MLflow at {self.uri} gave {address} no number")
         if status != "READY":
             raise SourceRefusedError(f"{address} is {status} in MLflow, not READY")
@@ -137,7 +137,7 @@ class MlflowServer:
             body = self._body(response)
         try:
             document = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, Mapping):
             raise SourceFailedError(
@@ -192,7 +192,7 @@ class MlflowServer:
             )
         try:
             said = json.loads(self._body(response))
-        except ValueError:
+        except (ValueError, RecursionError):
             said = {}
         code = said.get("error_code") if isinstance(said, Mapping) else None
         words = str(said.get("message"))[:300] if code else ""

@@ -125,7 +125,10 @@ def test_no_redirect_is_followed(answers: Answers, sources: MlflowSources) -> No
     [
         ([], SourceFailedError),
         (b"<html>", SourceFailedError),
+        (b"[" * 200_000, SourceFailedError),
         ({"model_version": {"version": "../3"}}, SourceFailedError),
+        ({"model_version": {"version": "3" * 2000}}, SourceFailedError),
+        ({"model_version": {"version": "\u0663"}}, SourceFailedError),
         ({"model_version": {"version": "3", "status": "FAILED_REGISTRATION"}}, SourceRefusedError),
         (b" " * (MAX_DOCUMENT_BYTES + 1), SourceFailedError),
         ((401, ""), SourceRefusedError),

@@ -83,6 +83,12 @@ def test_a_description_that_is_none_is_refused(text: bytes) -> None:
         read_description(text, WHAT)
 
 
+def test_a_signature_that_is_none_is_passed_over() -> None:
+    for inputs in ("[" * 100_000, "3", "[3]", "[{}]"):
+        text = f"flavors: {{onnx: {{}}}}\nsignature: {{inputs: '{inputs}', outputs: '[]'}}"
+        assert read_description(text.encode(), WHAT).signature is None
+
+
 @pytest.mark.parametrize("said", ["{data: [[a, b], c]}", "{data: {a: b}}", "{data: 3}"])
 def test_only_a_text_is_a_path(said: str) -> None:
     """Written out, a list of lists that a YAML alias repeats fills all the memory that there is."""
