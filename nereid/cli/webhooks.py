@@ -9,7 +9,7 @@ from rich.text import Text
 
 from nereid.cli import render
 from nereid.cli.app import command, group
-from nereid.cli.session import Session
+from nereid.cli.session import REFUSED, Session
 from nereid.deliveries import Delivery, Webhook, WebhookWithSecret
 
 STATES = ("pending", "delivered", "failed", "abandoned")
@@ -148,11 +148,13 @@ def delete(session: Session, name: Name) -> None:
 
 @command("test", "nereid webhooks test deploys", of=webhooks)
 def test(session: Session, name: Name) -> None:
-    """Send a ping, and say what came of it."""
+    """Send a ping, and say what came of it. Exits 1 unless it arrived."""
     with session.client() as client:
         sent = client.test_webhook(name)
         found = client.wait_delivery(name, sent.id, timeout=TEST_PATIENCE_S)
     _print_delivery(session, found)
+    if found.state != "delivered":
+        raise typer.Exit(REFUSED)
 
 
 @command(

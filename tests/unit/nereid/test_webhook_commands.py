@@ -100,12 +100,24 @@ def test_a_test_waits_for_its_outcome_and_shows_no_escapes(tmp_path: Path) -> No
         }
     )
     session = server.session(tmp_path)
-    assert run(["webhooks", "test", "deploys"], session) == 0
+    assert run(["webhooks", "test", "deploys"], session) == 1, "scripts know that it failed"
     out = printed(session.out)
     assert "failed" in out
     assert "12 ms" in out
     assert "[bold]gone" in out
     assert "\x1b[2J" not in out
+
+
+def test_a_test_that_arrives_is_well(tmp_path: Path) -> None:
+    sent = delivery(state="pending", tries=0)
+    there = {**delivery(state="delivered"), "payload": {}, "attempts": [TRIED]}
+    server = FakeServer(
+        {
+            "POST /webhooks/deploys/test/": answer(sent, 202),
+            f"GET /webhooks/deploys/deliveries/{ID}/": answer(there),
+        }
+    )
+    assert run(["webhooks", "test", "deploys"], server.session(tmp_path)) == 0
 
 
 @pytest.mark.parametrize(
