@@ -61,6 +61,7 @@ class TritonOptions:
     # Idle keep-alive connections hold the exit for this long, open gRPC channels for 5 s more.
     exit_timeout_s: int = 3
     response_cache_bytes: int = 0
+    rate_limit: bool = False
 
     @property
     def backend_directory(self) -> Path:
@@ -254,6 +255,8 @@ def command(options: TritonOptions) -> list[str]:
             f"--cache-directory={wheel_root() / 'caches'}",
             f"--cache-config=local,size={options.response_cache_bytes}",
         ]
+    if options.rate_limit:
+        line += ["--rate-limit=execution_count"]
     return line
 
 

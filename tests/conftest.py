@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from tests.support.environment import HOME
 
 # How fast an example is drawn says how busy the machine is, and nothing of the project.
-settings.register_profile("nereid", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("nereid", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("nereid")
 
 

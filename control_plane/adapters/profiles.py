@@ -6,7 +6,7 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-from control_plane.domain.planning.profile import ServingProfile
+from control_plane.domain.serving.profile import ServingProfile
 
 PROFILES = Path(__file__).resolve().parents[2] / "triton_configs" / "profiles"
 

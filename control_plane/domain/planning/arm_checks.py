@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from control_plane.domain.planning.model_config import Config, is_decoupled, priorities_of
 from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.routing.policy import Arm, RoutingPolicy
+from control_plane.domain.serving.callers import absent_tensors
 from control_plane.domain.signature import differences
 from control_plane.domain.violations import InvalidInputError, Violation
 
@@ -39,11 +40,17 @@ def check_versions(
         if spec.profile is None and key not in loaded:
             detail = f"{arm.model} version {arm.version}: {spec.profile_error}"
             found.append(Violation(f"/arms/{i}/version", "profile", detail))
+        if spec.profile and (absent := absent_tensors(spec.signature, spec.profile)):
+            detail = (
+                f"{arm.model} version {arm.version} has {', '.join(absent)}, which the sequence "
+                f"batcher of its profile {spec.profile.name} needs"
+            )
+            found.append(Violation(f"/arms/{i}/version", "profile", detail))
         if first is None:
             first = arm
             continue
-        reference = versions[first.model, first.version].signature
-        if differing := differences(reference, spec.signature):
+        reference = versions[first.model, first.version].callers
+        if differing := differences(reference, spec.callers):
             detail = (
                 f"{arm.model} version {arm.version} differs from {first.model} version "
                 f"{first.version}: {'; '.join(differing)}. Arms of one endpoint take and give "
@@ -60,7 +67,7 @@ def check_shadows(policy: RoutingPolicy, versions: Versions) -> None:
     Raises:
         InvalidInputError: with one violation for each shadow that cannot compare.
     """
-    signature = versions[policy.primary.model, policy.primary.version].signature
+    signature = versions[policy.primary.model, policy.primary.version].callers
     outputs = {tensor.name: tensor.datatype for tensor in signature.outputs}
     found: list[Violation] = []
     for i, shadow in enumerate(policy.shadows):

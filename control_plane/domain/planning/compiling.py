@@ -14,8 +14,8 @@ from control_plane.domain.planning.arm_checks import (
 )
 from control_plane.domain.planning.model_config import (
     ACCELERATORS,
-    onnx_config,
     router_config,
+    version_config,
 )
 from control_plane.domain.planning.plan import (
     ModelDirectory,
@@ -24,7 +24,7 @@ from control_plane.domain.planning.plan import (
     VersionSpec,
     digest_of,
 )
-from control_plane.domain.registry.frameworks import GOLDEN_FILE
+from control_plane.domain.registry.frameworks import GOLDEN_FILE, MAIN_FILES
 from control_plane.domain.routing.compact import (
     FILE_NAME,
     PINNED_LIMIT,
@@ -106,7 +106,14 @@ def physical_directory(version: VersionSpec) -> ModelDirectory:
     if version.unserved:
         raise InvalidInputError([Violation("/version", "unsupported", version.unserved)])
     variants = {
-        accelerator: onnx_config(version.signature, version.profile, accelerator)
+        accelerator: version_config(
+            version.framework,
+            version.signature,
+            version.profile,
+            accelerator,
+            file_name=version.file_name,
+            parameters=version.parameters,
+        )
         for accelerator in ACCELERATORS
     }
     links = _links(version)
@@ -117,7 +124,8 @@ def physical_directory(version: VersionSpec) -> ModelDirectory:
 
 def _links(version: VersionSpec) -> dict[str, str]:
     """The files that come from the artifact store; the golden examples lie beside the model."""
-    files = version.files or {"model.onnx": version.sha256}
+    name = version.file_name or MAIN_FILES[version.framework][0]
+    files = version.files or {name: version.sha256}
     links = {f"1/{path}": sha256 for path, sha256 in sorted(files.items())}
     if version.golden_sha256:
         links[GOLDEN_FILE] = version.golden_sha256
@@ -197,7 +205,7 @@ def _router_directory(
     texts: Mapping[str, str],
 ) -> ModelDirectory:
     primary = policy.primary
-    signature = versions[primary.model, primary.version].signature
+    signature = versions[primary.model, primary.version].callers
     variants = {
         accelerator: router_config(
             signature, [model.variants[accelerator] for model in models], endpoint, generation

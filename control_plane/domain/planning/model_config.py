@@ -7,9 +7,13 @@ what is not a valid configuration cannot be written.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from control_plane.domain.planning.profile import ServingProfile
+from control_plane.domain.registry.frameworks import MAIN_FILES
+from control_plane.domain.serving.callers import callers_signature
+from control_plane.domain.serving.instances import groups_on
+from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.signature import Signature, Tensor
 
 Config = Mapping[str, Any]
@@ -17,31 +21,52 @@ Config = Mapping[str, Any]
 ACCELERATORS = ("cpu", "gpu")
 """The kinds of server a configuration is compiled for; one digest covers them all."""
 
-_INSTANCE_KIND = {"cpu": "KIND_CPU", "gpu": "KIND_GPU"}
+BACKENDS = {"onnx": "onnxruntime", "pytorch": "pytorch", "python": "python"}
+"""The backend that runs a framework's files."""
 
 
-def onnx_config(signature: Signature, profile: ServingProfile, accelerator: str) -> Config:
-    """Serving values for an ONNX version, for NVIDIA's backend and for ours alike."""
+def version_config(
+    framework: str,
+    signature: Signature,
+    profile: ServingProfile,
+    accelerator: str,
+    *,
+    file_name: str = "",
+    parameters: Mapping[str, str] = MappingProxyType({}),
+) -> Config:
+    """Serving values for a version, for NVIDIA's backend of its framework and for ours alike.
+
+    Args:
+        signature: of the model, with what the sequence batcher fills and keeps.
+        file_name: of the model's file; empty: the framework's usual one.
+        parameters: the version's own, which the profile's go before.
+    """
     max_batch_size = profile.max_batch_size if signature.batched else 0
-    batched = max_batch_size > 0
+    seen = callers_signature(signature, profile)
     config: dict[str, Any] = {
-        "backend": "onnxruntime",
-        "default_model_filename": "model.onnx",
+        "backend": BACKENDS[framework],
+        "default_model_filename": file_name or MAIN_FILES[framework][0],
         "max_batch_size": max_batch_size,
-        "input": [_tensor(t, batched, reshape=True) for t in signature.inputs],
-        "output": [_tensor(t, batched, reshape=True) for t in signature.outputs],
-        "instance_group": [{"count": profile.instance_count, "kind": _INSTANCE_KIND[accelerator]}],
+        "input": [_tensor(t, max_batch_size > 0, reshape=True) for t in seen.inputs],
+        "output": [_tensor(t, max_batch_size > 0, reshape=True) for t in seen.outputs],
+        "instance_group": groups_on(profile.instance_group, accelerator),
     }
     if max_batch_size and profile.dynamic_batching:
-        config["dynamic_batching"] = {
-            "preferred_batch_size": list(profile.preferred_batch_size),
-            "max_queue_delay_microseconds": str(profile.max_queue_delay_microseconds),
-            **_priorities(profile.priority_levels, profile.default_priority_level),
-        }
-    if profile.parameters:
-        config["parameters"] = {
-            key: {"string_value": value} for key, value in sorted(profile.parameters.items())
-        }
+        config["dynamic_batching"] = profile.dynamic_batching.values()
+    if profile.sequence_batching:
+        config["sequence_batching"] = profile.sequence_batching.values()
+    if said := {**parameters, **profile.parameters}:
+        config["parameters"] = {key: {"string_value": said[key]} for key in sorted(said)}
+    if profile.model_transaction_policy.decoupled:
+        config["model_transaction_policy"] = {"decoupled": True}
+    if profile.optimization and (optimization := profile.optimization.values()):
+        config["optimization"] = optimization
+    if profile.model_warmup:
+        config["model_warmup"] = profile.model_warmup.values_for(seen, max_batch_size)
+    if profile.response_cache and profile.response_cache.enable:
+        config["response_cache"] = {"enable": True}
+    if profile.metric_tags:
+        config["metric_tags"] = dict(profile.metric_tags)
     return config
 
 

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from control_plane.domain.planning.model_config import ACCELERATORS, Config
-from control_plane.domain.planning.profile import ServingProfile
 from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.routing.policy import Allowance, Arm, Rescue, RoutingPolicy
 from control_plane.domain.routing.slots import Key, Run, table_of
+from control_plane.domain.serving.callers import callers_signature
+from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.signature import Signature
 
 
@@ -22,7 +23,9 @@ class VersionSpec:
 
     `profile` None cannot be read: `profile_error` says why, and only a model that is loaded
     already goes on serving. `files` are those of an archive (name -> sha256), `golden_sha256` is
-    the digest of its examples; `unserved` says why no plan can serve it yet.
+    the digest of its examples, `file_name` and `parameters` are of the model itself; `unserved`
+    says why no plan can serve it yet. `signature` is what the model has, `callers` what is left
+    of it for callers.
     """
 
     model: str
@@ -35,6 +38,12 @@ class VersionSpec:
     files: Mapping[str, str] = field(default_factory=dict)
     golden_sha256: str = ""
     unserved: str = ""
+    file_name: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def callers(self) -> Signature:
+        return callers_signature(self.signature, self.profile)
 
 
 @dataclass(frozen=True)

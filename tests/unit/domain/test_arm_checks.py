@@ -9,9 +9,9 @@ import pytest
 
 from control_plane.domain.planning.changes import changes, refused_batches
 from control_plane.domain.planning.compiling import compile_plan
-from control_plane.domain.planning.model_config import onnx_config
+from control_plane.domain.planning.model_config import version_config
 from control_plane.domain.planning.plan import Plan, VersionSpec
-from control_plane.domain.planning.profile import ServingProfile
+from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.violations import InvalidInputError
 from tests.support.plans import DIGITS, policy, version
 
@@ -86,7 +86,7 @@ def test_arms_that_agree_are_taken_and_the_router_declares_the_same() -> None:
 
 
 def test_without_batches_every_dimension_is_declared() -> None:
-    config = onnx_config(DIGITS, ServingProfile("p", 0), "cpu")
+    config = version_config("onnx", DIGITS, ServingProfile(name="p"), "cpu")
     assert (config["max_batch_size"], config["input"][0]["dims"]) == (0, ["-1", "1", "8", "8"])
     plan = two_arms(served_as(1, max_batch_size=0), served_as(2, max_batch_size=0))
     assert plan.router.variants["cpu"]["input"][0]["dims"] == ["-1", "1", "8", "8"]

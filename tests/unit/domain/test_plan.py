@@ -10,13 +10,13 @@ from control_plane.domain.planning.compiling import compile_plan
 from control_plane.domain.planning.model_config import (
     ACCELERATORS,
     is_decoupled,
-    onnx_config,
     router_config,
+    version_config,
 )
 from control_plane.domain.planning.plan import ModelDirectory, Plan
-from control_plane.domain.planning.profile import ServingProfile
 from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.routing.policy import Arm, RoutingPolicy, Shadow
+from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.signature import Signature, Tensor, differences
 from control_plane.domain.violations import InvalidInputError
 from tests.support.plans import DIGITS, plan, policy, version
@@ -36,7 +36,7 @@ def golden(name: str, text: str) -> None:
 @pytest.mark.parametrize("accelerator", ACCELERATORS)
 @pytest.mark.parametrize("profile", profile_names())
 def test_every_profile_as_config_pbtxt(profile: str, accelerator: str) -> None:
-    config = onnx_config(DIGITS, load_profile(profile), accelerator)
+    config = version_config("onnx", DIGITS, load_profile(profile), accelerator)
     golden(f"profile-{profile}-{accelerator}.pbtxt", config_text("digits.v1.000000", config))
 
 
@@ -135,7 +135,7 @@ def test_the_router_takes_what_every_arm_takes() -> None:
 
 def test_a_model_without_a_free_first_dimension_is_not_batched() -> None:
     fixed = Signature((Tensor("x", "FP32", (1, 4)),), (Tensor("y", "FP32", (1,)),))
-    config = onnx_config(fixed, load_profile("realtime"), "cpu")
+    config = version_config("onnx", fixed, load_profile("realtime"), "cpu")
     assert config["max_batch_size"] == 0
     assert "dynamic_batching" not in config
     assert config["input"][0]["dims"] == ["1", "4"]
@@ -199,8 +199,8 @@ PRIORITIES = {
 
 def test_priorities_of_a_profile_are_declared_by_the_arm_and_its_router() -> None:
     values = {"max_batch_size": 8, "dynamic_batching": PRIORITIES}
-    arm = onnx_config(DIGITS, ServingProfile.from_values("p", values), "cpu")
-    plain = onnx_config(DIGITS, load_profile("realtime"), "cpu")
+    arm = version_config("onnx", DIGITS, ServingProfile.from_values("p", values), "cpu")
+    plain = version_config("onnx", DIGITS, load_profile("realtime"), "cpu")
     router = router_config(DIGITS, [arm, arm], "digits", 1)
     assert router["dynamic_batching"] == {"priority_levels": "3", "default_priority_level": "2"}
     assert "priority_levels: 3" in config_text("digits", router)
@@ -224,29 +224,25 @@ def test_a_profile_with_priorities_that_cannot_be_is_refused(
 
 
 def test_a_router_is_decoupled_when_its_arms_are() -> None:
-    plain = onnx_config(DIGITS, load_profile("realtime"), "cpu")
+    plain = version_config("onnx", DIGITS, load_profile("realtime"), "cpu")
     streaming = {**plain, "model_transaction_policy": {"decoupled": True}}
     assert is_decoupled(router_config(DIGITS, [streaming, streaming], "digits", 1))
     assert not is_decoupled(router_config(DIGITS, [plain], "digits", 1))
     assert "decoupled: true" in config_text("d", router_config(DIGITS, [streaming], "d", 1))
 
 
-def test_arms_that_do_not_agree_on_decoupled_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from control_plane.domain.planning import compiling
+STREAMS = {"max_batch_size": 8, "model_transaction_policy": {"decoupled": True}}
 
-    def config(signature: Signature, profile: ServingProfile, accelerator: str) -> object:
-        found = dict(onnx_config(signature, profile, accelerator))
-        streams = profile.name == "throughput"
-        return {**found, "model_transaction_policy": {"decoupled": streams}}
 
-    # No framework of today makes decoupled models; the rule is there before they are.
-    monkeypatch.setattr(compiling, "onnx_config", config)
+def test_arms_that_do_not_agree_on_decoupled_are_refused() -> None:
+    profile = ServingProfile.from_values("s", STREAMS)
+    streams = replace(version(2), framework="python", profile=profile)
     with pytest.raises(InvalidInputError, match="any number of responses") as caught:
         compile_plan(
             endpoint="digits",
             generation=1,
             policy=policy((1, 9000), (2, 1000)),
-            versions={("digits", 1): version(1), ("digits", 2): version(2, profile="throughput")},
+            versions={("digits", 1): version(1), ("digits", 2): streams},
         )
     assert [(v.pointer, v.code) for v in caught.value.violations] == [("/arms/1", "decoupled")]
 

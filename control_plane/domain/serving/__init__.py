@@ -1,0 +1,1 @@
+"""How a version is served: everything Triton's model configuration can say of it, typed."""
