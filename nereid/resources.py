@@ -307,6 +307,7 @@ class Finding:
     code: str
     detail: str
     pointer: str
+    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -332,7 +333,7 @@ class Plan:
             ),
             diff=str(raw.get("diff") or ""),
             findings=tuple(
-                Finding(*texts(finding, "severity", "code", "detail", "pointer"))
+                Finding(*texts(finding, "severity", "code", "detail", "pointer", "fix"))
                 for finding in raw.get("findings") or ()
             ),
             loads=tuple(raw.get("loads") or ()),

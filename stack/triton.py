@@ -23,7 +23,8 @@ from stack.triton_leftovers import STUB, clean_leftovers
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TRAFFIC_LIBRARY = CHECKOUT / "backends" / "traffic" / "build" / "libtriton_traffic.so"
-PYTHON_BASED_BACKENDS = ("onnxruntime",)
+PYTHON_BASED_BACKENDS = ("onnxruntime", "pytorch")
+SHARED_BY_BACKENDS = "python_based"
 
 CONTROL_HEADER = "nereid-control"
 SHM_HEADER = "nereid-shm"
@@ -172,7 +173,11 @@ def assemble_backend_directory(node_home: Path, *, traffic_library: Path = TRAFF
         "traffic": {"libtriton_traffic.so": traffic_library},
     }
     for name in PYTHON_BASED_BACKENDS:
-        sources = sorted((CHECKOUT / "backends" / name).glob("*.py"))
+        sources = [
+            source
+            for folder in (SHARED_BY_BACKENDS, name)
+            for source in sorted((CHECKOUT / "backends" / folder).glob("*.py"))
+        ]
         wanted[name] = {source.name: source for source in sources}
     directory = node_home / "backends"
     directory.mkdir(parents=True, exist_ok=True)

@@ -98,6 +98,7 @@ class Keeper:
                 reason=self._problem,
                 triton_version=self._version,
                 held=held,
+                cores=len(os.sched_getaffinity(0)),
             )
         except DatabaseError as error:
             logger.warning("no heartbeat: %s", str(error).strip().partition("\n")[0])

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import ort_session
 import triton_python_backend_utils as pb_utils
-from ort_batch import Asked, InputError, RequestError, answer_all
 from ort_signature import MismatchError, check, complete, read_signature
+from request_batch import Asked, InputError, RequestError, answer_all
+from settings import SettingError
+from texts import decoded, encoded
 
 
 def _warn(message: str) -> None:
@@ -37,7 +39,7 @@ class TritonPythonModel:
             session = ort_session.open_session(path, options, ["CPUExecutionProvider"])
             # as_dict() is the configuration itself; the setters know no reshape.
             complete(config, read_signature(session))
-        except (ort_session.SettingError, MismatchError) as error:
+        except (SettingError, MismatchError) as error:
             raise pb_utils.TritonModelException(str(error)) from None
         return auto_complete_model_config
 
@@ -55,7 +57,7 @@ class TritonPythonModel:
             )
             self.signature = read_signature(self.session)
             check(config, self.signature)
-        except (ort_session.SettingError, MismatchError) as error:
+        except (SettingError, MismatchError) as error:
             raise pb_utils.TritonModelException(str(error)) from None
         self.batched = config.get("max_batch_size", 0) > 0
         self.inputs = {info.name: info for info in self.signature.inputs}
@@ -80,13 +82,7 @@ class TritonPythonModel:
         info = self.inputs[tensor.name()]
         if not info.dims and value.shape == (1,):
             value = value.reshape(())
-        if info.data_type != "TYPE_STRING":
-            return value
-        try:
-            texts = [element.decode() for element in value.reshape(-1)]
-        except UnicodeDecodeError as error:
-            raise InputError(f"input '{info.name}' is not UTF-8: {error}") from None
-        return _objects(texts, value.shape)
+        return decoded(info.name, value) if info.data_type == "TYPE_STRING" else value
 
     def _respond(self, answer: dict[str, np.ndarray] | RequestError) -> Any:
         if isinstance(answer, RequestError):
@@ -99,16 +95,7 @@ class TritonPythonModel:
     def _output(self, name: str, value: np.ndarray) -> np.ndarray:
         if value.ndim == 0:
             value = value.reshape(1)
-        if name in self.strings:
-            return _objects([str(each).encode() for each in value.reshape(-1)], value.shape)
-        return np.ascontiguousarray(value)
-
-
-def _objects(values: list[Any], shape: tuple[int, ...]) -> np.ndarray:
-    """An object array of `values`: numpy would make fixed-width text of them by itself."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array.reshape(shape)
+        return encoded(value) if name in self.strings else np.ascontiguousarray(value)
 
 
 def _version_folder() -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
+from settings import PYTHON_BACKEND, SettingError, boolean, integer, parameters
 
 # `optimization { graph { level } }`: what NVIDIA's backend makes of each value; else everything.
 _GRAPH_LEVELS = {
@@ -23,15 +24,9 @@ _CUDA = (
     "arena_extend_strategy",
     "do_copy_in_default_stream",
 )
-# Read by the Python backend that runs us.
-_PYTHON_BACKEND = ("EXECUTION_ENV_PATH", "FORCE_CPU_ONLY_INPUT_TENSORS")
 _SPINNING = "session.intra_op.allow_spinning"
 # Handed to ONNX Runtime as they are: its own names of session settings.
 _ENTRIES = ("session.", "optimization.", "memory.", "ep.")
-
-
-class SettingError(ValueError):
-    """A parameter has a value that it cannot have; the message names both."""
 
 
 def model_path(config: Mapping[str, Any], version_folder: Path) -> Path:
@@ -44,20 +39,14 @@ def model_path(config: Mapping[str, Any], version_folder: Path) -> Path:
     return path
 
 
-def parameters(config: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        key: value.get("string_value", "") for key, value in config.get("parameters", {}).items()
-    }
-
-
 def session_options(
     config: Mapping[str, Any], warn: Callable[[str], None]
 ) -> onnxruntime.SessionOptions:
     """The session's settings; a parameter nobody knows is named in a warning and does nothing."""
     given = parameters(config)
-    numbers = {key: _integer(key, given[key]) for key in _INTEGERS if key in given}
-    switches = {key: _boolean(key, given[key]) for key in _BOOLEANS if key in given}
-    known = {*_INTEGERS, *_BOOLEANS, *_CUDA, *_PYTHON_BACKEND}
+    numbers = {key: integer(key, given[key]) for key in _INTEGERS if key in given}
+    switches = {key: boolean(key, given[key]) for key in _BOOLEANS if key in given}
+    known = {*_INTEGERS, *_BOOLEANS, *_CUDA, *PYTHON_BACKEND}
     unknown = sorted(key for key in given if key not in known and not key.startswith(_ENTRIES))
     if unknown:
         warn(f"these parameters have no meaning here and are ignored: {', '.join(unknown)}")
@@ -84,20 +73,6 @@ def session_options(
         if key.startswith(_ENTRIES) and key != _SPINNING:
             options.add_session_config_entry(key, value)
     return options
-
-
-def _integer(key: str, value: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise SettingError(f"parameter {key} must be a whole number, not {value!r}") from None
-
-
-def _boolean(key: str, value: str) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False}
-    if value.lower() not in known:
-        raise SettingError(f"parameter {key} must be true, false, 1 or 0, not {value!r}")
-    return known[value.lower()]
 
 
 def providers(

@@ -64,6 +64,7 @@ class SandboxInspector:
                 signature=Signature.from_document(said["signature"]),
                 files=members or {said["name"]: path},
                 code=tuple(said["code"]),
+                parameters=said["parameters"],
             )
 
     def check_loads(

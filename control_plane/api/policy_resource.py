@@ -71,10 +71,11 @@ class ChangeSerializer(serializers.Serializer[Any]):
 class FindingSerializer(serializers.Serializer[Any]):
     """Something worth knowing before the policy is applied."""
 
-    severity = serializers.ChoiceField(["error", "warning"])
+    severity = serializers.ChoiceField(["error", "warning", "info"])
     code = serializers.CharField()
     detail = serializers.CharField()
     pointer = serializers.CharField()
+    fix = serializers.CharField(help_text="what to do; empty where the detail says it")
 
 
 class PlanSerializer(serializers.Serializer[Any]):

@@ -38,6 +38,7 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
             "grpc",
             "metrics",
             "accelerator",
+            "cores",
             "triton_version",
             "last_seen_at",
             "models",

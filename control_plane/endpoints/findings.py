@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from control_plane.domain.findings import Finding
 from control_plane.domain.planning.changes import changes, refused_batches
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.routing.policy import RoutingPolicy, Source, percent
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something worth knowing before a policy is applied; `severity` is error or warning."""
-
-    severity: str
-    code: str
-    detail: str
-    pointer: str = ""
-
-
 def findings(before: Plan | None, after: Plan) -> list[Finding]:
-    """What to look at twice, in the order of the document."""
+    """What to look at twice of the policy, in the order of the document."""
     policy = after.routing
     found = []
     if before and not changes(before, after):

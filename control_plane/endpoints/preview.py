@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from control_plane.domain.findings import Finding
 from control_plane.domain.planning.changes import Change, changes, loads, unified_diff, unloads
 from control_plane.domain.planning.plan import Plan
-from control_plane.endpoints.findings import Finding, findings
+from control_plane.endpoints.findings import findings
 from control_plane.endpoints.intent import draft
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import get_endpoint, serving_plan
+from control_plane.endpoints.serving_findings import serving_findings
 from control_plane.ports.config_printer import ConfigPrinter
 
 
@@ -41,7 +43,7 @@ def effect(endpoint: Endpoint, after: Plan, print_config: ConfigPrinter) -> Prev
     return Preview(
         changes=changes(before, after),
         diff=unified_diff(before, after, print_config),
-        findings=findings(before, after),
+        findings=[*findings(before, after), *serving_findings(after)],
         loads=loads(before, after),
         unloads=unloads(before, after),
     )

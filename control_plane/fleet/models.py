@@ -16,6 +16,9 @@ class Server(models.Model):
     grpc = models.CharField(max_length=255, help_text="host:port")
     metrics = models.URLField(max_length=255)
     accelerator = models.CharField(max_length=8, default="cpu")
+    cores = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="that its node may use"
+    )
     triton_version = models.CharField(max_length=32, blank=True)
     ready = models.BooleanField(default=False, help_text="serves everything it should")
     not_ready_reason = models.TextField(blank=True)

@@ -119,6 +119,7 @@ def heartbeat(
     reason: str,
     triton_version: str,
     held: Sequence[HeldModel],
+    cores: int | None = None,
 ) -> bool:
     """Notes what a node says of its Triton; False when no such server is registered."""
     found = bool(
@@ -127,6 +128,7 @@ def heartbeat(
             ready=ready,
             not_ready_reason=reason,
             triton_version=triton_version,
+            cores=cores,
             held=[
                 {"name": h.name, "version": h.version, "state": h.state, "reason": h.reason}
                 for h in held

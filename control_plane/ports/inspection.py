@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,12 +28,14 @@ class Inspected:
     """What a file turned out to be.
 
     `files` are the members of an archive (name -> where they lie until the inspection is left);
-    empty where the file is the model itself. `code` names what of it can carry code, in words.
+    empty where the file is the model itself. `code` names what of it can carry code, in words;
+    `parameters` are what the backend is told of it.
     """
 
     signature: Signature
     files: Mapping[str, Path]
     code: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 class ModelInspector(Protocol):

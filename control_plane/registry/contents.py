@@ -34,6 +34,7 @@ class Content:
     files: Mapping[str, str]
     code: tuple[str, ...]
     golden_sha256: str | None
+    parameters: Mapping[str, str]
 
 
 class Described(Protocol):
@@ -77,7 +78,7 @@ def take_in(
                 )
             golden = golden_document(said, found.signature)
             members = files.add_all(found.files)
-            signature, code = found.signature, found.code
+            signature, code, parameters = found.signature, found.code, found.parameters
     except SandboxUnavailableError:
         raise
     except (InvalidModelError, InspectionFailedError) as error:
@@ -85,7 +86,8 @@ def take_in(
         raise InvalidInputError([violation]) from error
     if members == {MAIN_FILES[said.framework][0]: sha256}:
         members = {}
-    return Content(sha256, signature, members, code, files.add_bytes(golden) if golden else None)
+    golden_sha256 = files.add_bytes(golden) if golden else None
+    return Content(sha256, signature, members, code, golden_sha256, parameters)
 
 
 def golden_document(said: Described, signature: Signature) -> bytes:

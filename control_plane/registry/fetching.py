@@ -284,6 +284,7 @@ def _arrived(
         filename=plain_filename(said.filename or found.filename),
         signature=content.signature.to_document(),
         code=list(content.code),
+        parameters=dict(content.parameters),
         golden_id=content.golden_sha256,
         metrics=present.metrics or dict(found.told.metrics),
         provenance=provenance,

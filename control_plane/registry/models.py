@@ -111,6 +111,9 @@ class ModelVersion(models.Model):
     code = models.JSONField(
         default=list, blank=True, editable=False, help_text="what of it can carry code, in words"
     )
+    parameters = models.JSONField(
+        default=dict, blank=True, editable=False, help_text="what the backend is told of it"
+    )
     golden = models.ForeignKey(
         Artifact,
         on_delete=models.PROTECT,

@@ -118,6 +118,8 @@ def version_spec(version: ModelVersion) -> VersionSpec:
         files=_linked(version),
         golden_sha256=version.golden_id or "",
         unserved=unserved_reason(version.framework, version.code),
+        parameters=version.parameters,
+        p99_ms=version.model.sla_p99_ms,
     )
 
 

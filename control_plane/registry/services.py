@@ -234,6 +234,7 @@ def _create_version(
         profile=metadata.profile,
         signature=content.signature.to_document(),
         code=list(content.code),
+        parameters=dict(content.parameters),
         description=metadata.description,
         tags=dict(metadata.tags),
         golden_id=content.golden_sha256,

@@ -214,6 +214,8 @@ def _finding(finding: Finding) -> Text:
     style = BAD if finding.severity == "error" else SERIES[1]
     line = Text.assemble((f"{finding.severity} ", style), (finding.code, "bold"), "  ")
     line.append(finding.detail)
+    if finding.fix:
+        line.append(f". {finding.fix[:1].upper()}{finding.fix[1:]}")
     if finding.pointer:
         line.append(f"  {finding.pointer}", style="dim")
     return line

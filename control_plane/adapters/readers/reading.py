@@ -14,7 +14,7 @@ from control_plane.domain.signature import Signature, differences
 def read(
     main: str, files: dict[str, str], framework: str, declared: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """The signature of a model, what of it can carry code, and the name its file should have.
+    """The signature of a model, what of it can carry code, its file's name and its parameters.
 
     Args:
         main: the model's own file.
@@ -43,7 +43,12 @@ def read(
         code = [kind, *code]
     if given:
         _agree(given, signature, "the file")
-    return {"signature": signature, "code": list(dict.fromkeys(code)), "name": name}
+    return {
+        "signature": signature,
+        "code": list(dict.fromkeys(code)),
+        "name": name,
+        "parameters": said.parameters,
+    }
 
 
 def _agree(said: dict[str, Any], found: dict[str, Any], where: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from control_plane.domain.registry.frameworks import UPLOADED_CONFIG as FILE
 from control_plane.domain.registry.uploaded_config import (
     ConfigRefusedError,
     code_of,
+    parameters_of,
     signature_of,
 )
 
@@ -19,10 +20,13 @@ MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Configured:
-    """What it says: the signature document, or None, and what it names that can carry code."""
+    """What it says: the signature document, or None, what it names that can carry code, and the
+    backend's parameters.
+    """
 
     signature: dict[str, Any] | None = None
     code: tuple[str, ...] = ()
+    parameters: dict[str, str] = field(default_factory=dict)
 
 
 def read(files: dict[str, str], framework: str) -> Configured:
@@ -45,6 +49,7 @@ def read(files: dict[str, str], framework: str) -> Configured:
     except (text_format.ParseError, ValueError, RecursionError) as error:
         raise RefusedError(f"{FILE} cannot be read: {str(error)[:500]}") from error
     try:
-        return Configured(signature_of(values), code_of(values, framework, set(files)))
+        code = code_of(values, framework, set(files))
+        return Configured(signature_of(values), code, parameters_of(values))
     except ConfigRefusedError as error:
         raise RefusedError(f"{FILE}: {error}") from error

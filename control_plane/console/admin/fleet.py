@@ -44,6 +44,7 @@ class ServerAdmin(DeletableAdmin):
                     "grpc_address",
                     "metrics",
                     "accelerator",
+                    "cores",
                     "triton_version",
                     "created_at",
                 )
@@ -59,6 +60,7 @@ class ServerAdmin(DeletableAdmin):
         "grpc_address",
         "metrics",
         "accelerator",
+        "cores",
         "triton_version",
         "created_at",
     )

@@ -24,7 +24,7 @@ from control_plane.domain.planning.plan import (
     VersionSpec,
     digest_of,
 )
-from control_plane.domain.registry.frameworks import GOLDEN_FILE, MAIN_FILES
+from control_plane.domain.registry.frameworks import GOLDEN_FILE
 from control_plane.domain.routing.compact import (
     FILE_NAME,
     PINNED_LIMIT,
@@ -111,7 +111,7 @@ def physical_directory(version: VersionSpec) -> ModelDirectory:
             version.signature,
             version.profile,
             accelerator,
-            file_name=version.file_name,
+            main_file=version.main_file,
             parameters=version.parameters,
         )
         for accelerator in ACCELERATORS
@@ -124,8 +124,7 @@ def physical_directory(version: VersionSpec) -> ModelDirectory:
 
 def _links(version: VersionSpec) -> dict[str, str]:
     """The files that come from the artifact store; the golden examples lie beside the model."""
-    name = version.file_name or MAIN_FILES[version.framework][0]
-    files = version.files or {name: version.sha256}
+    files = version.files or {version.main_file: version.sha256}
     links = {f"1/{path}": sha256 for path, sha256 in sorted(files.items())}
     if version.golden_sha256:
         links[GOLDEN_FILE] = version.golden_sha256

@@ -31,21 +31,21 @@ def version_config(
     profile: ServingProfile,
     accelerator: str,
     *,
-    file_name: str = "",
+    main_file: str = "",
     parameters: Mapping[str, str] = MappingProxyType({}),
 ) -> Config:
     """Serving values for a version, for NVIDIA's backend of its framework and for ours alike.
 
     Args:
         signature: of the model, with what the sequence batcher fills and keeps.
-        file_name: of the model's file; empty: the framework's usual one.
+        main_file: the model's own file; empty: the framework's usual one.
         parameters: the version's own, which the profile's go before.
     """
     max_batch_size = profile.max_batch_size if signature.batched else 0
     seen = callers_signature(signature, profile)
     config: dict[str, Any] = {
         "backend": BACKENDS[framework],
-        "default_model_filename": file_name or MAIN_FILES[framework][0],
+        "default_model_filename": main_file or MAIN_FILES[framework][0],
         "max_batch_size": max_batch_size,
         "input": [_tensor(t, max_batch_size > 0, reshape=True) for t in seen.inputs],
         "output": [_tensor(t, max_batch_size > 0, reshape=True) for t in seen.outputs],

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from control_plane.domain.planning.model_config import ACCELERATORS, Config
+from control_plane.domain.registry.frameworks import MAIN_FILES
 from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.routing.policy import Allowance, Arm, Rescue, RoutingPolicy
 from control_plane.domain.routing.slots import Key, Run, table_of
@@ -23,9 +24,9 @@ class VersionSpec:
 
     `profile` None cannot be read: `profile_error` says why, and only a model that is loaded
     already goes on serving. `files` are those of an archive (name -> sha256), `golden_sha256` is
-    the digest of its examples, `file_name` and `parameters` are of the model itself; `unserved`
+    the digest of its examples, `parameters` what the backend is told of the model; `unserved`
     says why no plan can serve it yet. `signature` is what the model has, `callers` what is left
-    of it for callers.
+    of it for callers; `p99_ms` is what was promised of the model.
     """
 
     model: str
@@ -38,12 +39,18 @@ class VersionSpec:
     files: Mapping[str, str] = field(default_factory=dict)
     golden_sha256: str = ""
     unserved: str = ""
-    file_name: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    p99_ms: float | None = None
 
     @property
     def callers(self) -> Signature:
         return callers_signature(self.signature, self.profile)
+
+    @property
+    def main_file(self) -> str:
+        """The model's own file, in its version's folder."""
+        names = MAIN_FILES[self.framework]
+        return next((name for name in names if name in self.files), names[0])
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,6 @@ GOLDEN_FILE = "golden.json"
 UPLOADED_CONFIG = "config.pbtxt"
 """In an archive: what its makers say of it. It is read, and never served."""
 
-SERVED = ("onnx",)
-"""The frameworks that a plan can serve today; versions of the others are kept and checked."""
-
 PYTHON, TORCHSCRIPT, EXPORTED = "Python code", "a TorchScript program", "a torch.export program"
 ENVIRONMENT = "an execution environment"
 LIBRARY = "a custom-op library"
@@ -68,8 +65,7 @@ def code_in(names: Iterable[str]) -> list[str]:
 
 def unserved_reason(framework: str, code: Iterable[str]) -> str:
     """Why no plan can serve such a version yet; empty where one can."""
-    if framework not in SERVED:
-        return f"models of the framework {framework} cannot be served yet"
-    if kinds := [kind for kind in code if kind in (LIBRARY, ENVIRONMENT, AGENT)]:
+    unknown = (LIBRARY, AGENT) if framework == "python" else (LIBRARY, ENVIRONMENT, AGENT)
+    if kinds := [kind for kind in code if kind in unknown]:
         return f"it comes with {' and '.join(kinds)}, which no server is given yet"
     return ""

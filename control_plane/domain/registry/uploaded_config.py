@@ -102,6 +102,20 @@ def code_of(values: Mapping[str, Any], framework: str, names: Collection[str]) -
     return (*found, *_parameters(values.get("parameters", {}), framework, names))
 
 
+def parameters_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """What the backend is told of the model, after `code_of` found nothing to refuse.
+
+    An execution environment lies beside the model's other files, in its version's folder.
+    """
+    found = {
+        name: str(entry.get("string_value", ""))
+        for name, entry in values.get("parameters", {}).items()
+    }
+    if match := _ENVIRONMENT.fullmatch(found.get("EXECUTION_ENV_PATH", "")):
+        found["EXECUTION_ENV_PATH"] = f"$$TRITON_MODEL_DIRECTORY/1/{match[1]}"
+    return found
+
+
 def _parameters(
     parameters: Mapping[str, Any], framework: str, names: Collection[str]
 ) -> Iterable[str]:

@@ -6,7 +6,8 @@ import pytest
 from control_plane import wiring
 from control_plane.audit.models import AuditEvent
 from control_plane.endpoints.models import Endpoint, Revision
-from control_plane.registry.models import ModelVersion, VersionState
+from control_plane.fleet.models import Server
+from control_plane.registry.models import Model, ModelVersion, VersionState
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_registry_api import problem
 from tests.support.fakes import FakeQueue
@@ -104,6 +105,20 @@ def test_a_plan_shows_everything_and_writes_nothing(digits: Api, weights: Weight
     assert "+++ b/digits/config.pbtxt" in plan["diff"]
     assert plan["unloads"] == plan["findings"] == []
     assert (Endpoint.objects.values().get(), AuditEvent.objects.count()) == before
+
+
+def test_a_plan_says_what_the_linter_finds_of_every_profile_once(
+    digits: Api, weights: Weights
+) -> None:
+    Model.objects.filter(name="digits").update(sla_p99_ms=0.5)
+    Server.objects.update(cores=2)
+    found = digits.post("endpoints/digits/plan/", weights(90, 10)).json()["findings"]
+    assert [(one["code"], one["severity"], one["pointer"]) for one in found] == [
+        ("delay-over-sla", "error", "/arms/0"),
+        ("endless-queue", "info", "/arms/0"),
+    ]
+    assert "profile realtime /dynamic_batching/max_queue_delay_microseconds" in found[0]["detail"]
+    assert found[0]["fix"].startswith("keep the delay under a quarter")
 
 
 def served(name: str = "digits") -> None:

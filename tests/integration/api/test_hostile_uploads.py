@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -92,20 +91,12 @@ def test_what_can_carry_code_needs_the_permission(
     assert left_behind() == before
 
 
-def test_with_the_permission_it_is_taken_and_stays_out_of_policies(
-    api: Api, tmp_path: Path
-) -> None:
+def test_with_the_permission_it_is_taken(api: Api, tmp_path: Path) -> None:
     api.post("models/", {"name": "target"})
     metadata = {"signature": SIGNATURE}
     response = send(api, tmp_path, Hostile("m.py", GOOD_PYTHON, "", "python", metadata))
     assert response.status_code == 202, response.content
     assert response.json()["code"] == ["Python code"]
-    ModelVersion.objects.update(state="ready")
-    api.post("endpoints/", {"name": "target"})
-    arms = [{"model": "target", "version": 1, "weight": 100, "primary": True}]
-    refused = api.put_policy("target", {"arms": arms})
-    assert problem(refused, 400) == {"/arms/0/version": "unsupported"}
-    assert "python cannot be served yet" in json.dumps(refused.json())
 
 
 def test_metadata_that_lies_about_the_file(api: Api, tmp_path: Path) -> None:

@@ -1,15 +1,20 @@
-"""Running a dynamic batch: one ONNX Runtime call for all requests that fit together."""
+"""Running a dynamic batch: one call of the framework for all requests that fit together.
+
+Tensors are whatever the framework works with, numpy's arrays or its own: `Arrays` says how they are
+put together and taken apart.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-Tensors = dict[str, np.ndarray]
+Tensors = dict[str, Any]
 # (output names, inputs) -> outputs in that order
-Run = Callable[[Sequence[str], Mapping[str, np.ndarray]], Sequence[np.ndarray]]
+Run = Callable[[Sequence[str], Mapping[str, Any]], Sequence[Any]]
 
 
 class RequestError(ValueError):
@@ -28,8 +33,23 @@ class Asked:
     outputs: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Arrays:
+    """How tensors are joined along their first dimension, and parted at those sizes again."""
+
+    join: Callable[[list[Any]], Any]
+    part: Callable[[Any, list[int]], Sequence[Any]]
+
+
+def _numpy_part(value: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
+    return np.split(value, np.cumsum(sizes)[:-1])
+
+
+NUMPY = Arrays(np.concatenate, _numpy_part)
+
+
 def answer_all(
-    run: Run, requests: Sequence[Asked | RequestError], *, batched: bool
+    run: Run, requests: Sequence[Asked | RequestError], *, batched: bool, arrays: Arrays = NUMPY
 ) -> list[Tensors | RequestError]:
     """An answer or an error for each request, in order.
 
@@ -47,37 +67,38 @@ def answer_all(
             groups.setdefault(key, []).append(index)
     for members in groups.values():
         asked = [requests[index] for index in members]
-        for index, answer in zip(members, _answer_group(run, asked, batched), strict=True):
+        for index, answer in zip(members, _answer_group(run, asked, batched, arrays), strict=True):
             answers[index] = answer
     return answers
 
 
 def _shape_key(inputs: Tensors) -> tuple:
-    return tuple((name, inputs[name].dtype.str, inputs[name].shape[1:]) for name in sorted(inputs))
+    return tuple(
+        (name, str(inputs[name].dtype), tuple(inputs[name].shape[1:])) for name in sorted(inputs)
+    )
 
 
 def _answer_group(
-    run: Run, group: Sequence[Asked], batched: bool
+    run: Run, group: Sequence[Asked], batched: bool, arrays: Arrays
 ) -> Sequence[Tensors | RequestError]:
     try:
-        return _run_together(run, group, batched)
+        return _run_together(run, group, batched, arrays)
     except RequestError as error:
         if len(group) == 1:
             return [error]
-    except Exception as error:  # whatever ONNX Runtime raises belongs to these requests
+    except Exception as error:  # whatever the framework raises belongs to these requests
         if len(group) == 1:
             return [RequestError(str(error))]
-    return [_answer_group(run, [asked], batched)[0] for asked in group]
+    return [_answer_group(run, [asked], batched, arrays)[0] for asked in group]
 
 
-def _run_together(run: Run, group: Sequence[Asked], batched: bool) -> list[Tensors]:
+def _run_together(run: Run, group: Sequence[Asked], batched: bool, arrays: Arrays) -> list[Tensors]:
     wanted = sorted({name for asked in group for name in asked.outputs})
     if len(group) == 1:
         inputs = group[0].inputs
     else:
         inputs = {
-            name: np.concatenate([asked.inputs[name] for asked in group])
-            for name in group[0].inputs
+            name: arrays.join([asked.inputs[name] for asked in group]) for name in group[0].inputs
         }
     outputs = dict(zip(wanted, run(wanted, inputs), strict=True))
     if not batched:
@@ -91,8 +112,7 @@ def _run_together(run: Run, group: Sequence[Asked], batched: bool) -> list[Tenso
             )
     if len(group) == 1:
         return [outputs]
-    ends = np.cumsum(sizes)[:-1]
-    parts = {name: np.split(value, ends) for name, value in outputs.items()}
+    parts = {name: arrays.part(value, sizes) for name, value in outputs.items()}
     return [
         {name: parts[name][index] for name in asked.outputs} for index, asked in enumerate(group)
     ]

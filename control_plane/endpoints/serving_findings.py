@@ -1,0 +1,52 @@
+"""What the linter finds in the way that the arms of a plan are served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from control_plane.domain.findings import Finding
+from control_plane.domain.planning.plan import Plan, VersionSpec
+from control_plane.domain.serving.lint import Hardware, Subject, lint
+from control_plane.fleet.models import Server
+from control_plane.registry.selectors import ready_versions, version_spec
+
+
+def serving_findings(plan: Plan) -> list[Finding]:
+    """Of every arm, those of one profile once; the places are those of the policy."""
+    found = ready_versions(plan.keys)
+    specs = {key: version_spec(version) for key, version in found.items()}
+    return list(_findings(plan, specs, hardware()))
+
+
+def hardware() -> Hardware:
+    """What every server has: the least of what is known of them."""
+    servers = list(Server.objects.values_list("accelerator", "cores"))
+    cores = [cores for _, cores in servers if cores]
+    return Hardware(
+        cores=min(cores, default=None),
+        # How many a server with GPUs has, its node does not say.
+        gpus=0 if any(accelerator == "cpu" for accelerator, _ in servers) else None,
+    )
+
+
+def _findings(
+    plan: Plan, specs: Mapping[tuple[str, int], VersionSpec], servers: Hardware
+) -> Iterator[Finding]:
+    said: set[tuple[str, str]] = set()
+    for i, planned in enumerate(plan.arms):
+        spec = specs.get((planned.arm.model, planned.arm.version))
+        if spec is None or spec.profile is None:
+            continue
+        subject = Subject(spec.profile, spec.signature, spec.framework, spec.p99_ms)
+        for finding in lint(subject, servers):
+            if (key := (spec.profile.name, finding.code)) in said:
+                continue
+            said.add(key)
+            where = f"{planned.arm.name}, profile {spec.profile.name} {finding.pointer}"
+            yield Finding(
+                finding.severity,
+                finding.code,
+                f"{where}: {finding.detail}",
+                f"/arms/{i}",
+                finding.fix,
+            )
