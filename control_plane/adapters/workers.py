@@ -21,7 +21,7 @@ class CeleryWorkers:
     def by_queue(self) -> dict[str, list[str]]:
         try:
             with self._app.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=1, timeout=2)
+                connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=2)
                 inspect = self._app.control.inspect(timeout=self._patience_s, connection=connection)
                 answers = inspect.active_queues() or {}
         # Once connected, a broker that is full, hangs or goes away is told in its client's words.

@@ -61,7 +61,7 @@ def _database() -> str:
 
 def _broker() -> str:
     with wiring.celery_app().connection_for_write() as broker:
-        broker.ensure_connection(max_retries=1, timeout=2)
+        broker.ensure_connection(max_retries=1, interval_start=0.1, timeout=2)
     return "ok"
 
 
