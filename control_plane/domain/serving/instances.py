@@ -45,8 +45,8 @@ class RateLimiter(Section):
 class SecondaryDevice(Section):
     """A device beside the first, as NVIDIA's DLA cores are."""
 
-    kind: Literal["KIND_NVDLA"] = "KIND_NVDLA"
-    device_id: Natural64 = 0
+    kind: Literal["KIND_NVDLA"] = Field("KIND_NVDLA", description="There is one kind.")
+    device_id: Natural64 = Field(0, description="Which of them.")
 
 
 class InstanceGroup(Section):

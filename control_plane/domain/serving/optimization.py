@@ -22,21 +22,21 @@ class Graph(Section):
 class GraphInput(Section):
     """The dimensions of an input in a CUDA graph."""
 
-    dim: tuple[Natural, ...]
+    dim: tuple[Natural, ...] = Field(description="Without the batch.")
 
 
 class LowerBound(Section):
     """The smallest batch and dimensions that a CUDA graph serves."""
 
-    batch_size: Natural = 0
-    input: Mapping[Word, GraphInput] = Field(default_factory=dict)
+    batch_size: Natural = Field(0, description="Rows; 0 where there are no batches.")
+    input: Mapping[Word, GraphInput] = Field(default_factory=dict, description="By name.")
 
 
 class GraphSpec(Section):
     """A CUDA graph that is captured in advance."""
 
-    batch_size: Natural = 0
-    input: Mapping[Word, GraphInput] = Field(default_factory=dict)
+    batch_size: Natural = Field(0, description="Rows; 0 where there are no batches.")
+    input: Mapping[Word, GraphInput] = Field(default_factory=dict, description="By name.")
     graph_lower_bound: LowerBound | None = None
 
 
@@ -53,7 +53,7 @@ class Accelerator(Section):
     """One accelerator of the backend, with the backend's own parameters."""
 
     name: Word = Field(description="For ONNX Runtime: tensorrt, openvino, cuda.")
-    parameters: Mapping[Word, str] = Field(default_factory=dict)
+    parameters: Mapping[Word, str] = Field(default_factory=dict, description="Its own.")
 
 
 class ExecutionAccelerators(Section):
@@ -66,14 +66,16 @@ class ExecutionAccelerators(Section):
 class PinnedMemory(Section):
     """Whether pinned memory is used for copies to and from the GPU."""
 
-    enable: Flag
+    enable: Flag = Field(description="Whether it is used.")
 
 
 class Optimization(Section):
     """What may be done to run the model faster."""
 
     graph: Graph | None = None
-    priority: Literal["PRIORITY_DEFAULT", "PRIORITY_MAX", "PRIORITY_MIN"] = "PRIORITY_DEFAULT"
+    priority: Literal["PRIORITY_DEFAULT", "PRIORITY_MAX", "PRIORITY_MIN"] = Field(
+        "PRIORITY_DEFAULT", description="Of its threads or streams beside other models'."
+    )
     cuda: Cuda | None = None
     execution_accelerators: ExecutionAccelerators | None = None
     input_pinned_memory: PinnedMemory | None = Field(None, description="On, unless said otherwise.")

@@ -22,7 +22,7 @@ MAX_DESCRIPTION = 500
 class ResponseCache(Section):
     """Answers are kept by their inputs; needs a server with a cache."""
 
-    enable: Flag
+    enable: Flag = Field(description="Whether answers are kept.")
 
 
 class TransactionPolicy(Section):

@@ -81,16 +81,16 @@ class Control(Section):
 class ControlInput(Section):
     """An input that the batcher fills; callers neither see nor send it."""
 
-    name: Word
+    name: Word = Field(description="Of the model's input.")
     control: Annotated[tuple[Control, ...], MinLen(1)]
 
 
 class InitialState(Section):
     """What a sequence's state is at its start."""
 
-    name: Word
-    data_type: DataType
-    dims: tuple[Dim, ...] = Field(description="Without the batch; a free dimension is -1.")
+    name: Word = Field(description="A word of your own.")
+    data_type: DataType = Field(description="That of the state.")
+    dims: tuple[Dim, ...] = Field(description="Without the batch, and without free dimensions.")
     zero_data: Literal[True] = Field(True, description="Zeros, or empty texts.")
 
 
@@ -99,13 +99,17 @@ class State(Section):
 
     input_name: Word = Field(description="The model reads it here; callers do not see it.")
     output_name: Word = Field(description="The model writes it here; callers do not see it.")
-    data_type: DataType
+    data_type: DataType = Field(description="`TYPE_FP32` and so on.")
     dims: tuple[Dim, ...] = Field(description="Without the batch; a free dimension is -1.")
     initial_state: tuple[InitialState, ...] = Field(
         (), description="Left out: zeros, at the state's first use."
     )
-    use_same_buffer_for_input_output: Flag = False
-    use_growable_memory: Flag = False
+    use_same_buffer_for_input_output: Flag = Field(
+        False, description="The model writes the state where it read it (native backends)."
+    )
+    use_growable_memory: Flag = Field(
+        False, description="A state that grows does so in place (GPU, one buffer)."
+    )
 
     def values(self, **chosen: Any) -> dict[str, Any]:
         found = super().values(exclude={"initial_state"}, **chosen)

@@ -47,16 +47,18 @@ def load_and_ask(server: RunningTriton, values: dict[str, Any]) -> None:
     (folder / "config.pbtxt").write_text(config_text("drawn", config))
     server.load("drawn")
     try:
-        assert answer(server, rows=1) == [[7, 8]]
+        # Only a model with a sequence batcher looks at these.
+        sequence = {"sequence_id": 1, "sequence_start": True, "sequence_end": True}
+        assert answer(server, **sequence if profile.sequence_batching else {}) == [[7, 8]]
     finally:
         server.unload("drawn")
 
 
-def answer(server: RunningTriton, rows: int) -> Any:
-    given = np.array([[7, 8]] * rows, dtype=np.uint8)
+def answer(server: RunningTriton, **sequence: Any) -> Any:
+    given = np.array([[7, 8]], dtype=np.uint8)
     tensor = grpcclient.InferInput("x", given.shape, "UINT8")
     tensor.set_data_from_numpy(given)
-    return server.grpc_client().infer("drawn", [tensor]).as_numpy("y").tolist()
+    return server.grpc_client().infer("drawn", [tensor], **sequence).as_numpy("y").tolist()
 
 
 @settings(max_examples=25, deadline=None)
