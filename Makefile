@@ -23,7 +23,7 @@ QUIETLY := awk -v tty="$$(test -t 1 && echo 1 || true)" ' \
 	END { if (tty) printf "\r\033[K" }'
 
 # Two processes share the tests, whole files at a time; ARGS='-n 0' runs them in one, as --pdb needs.
-SHARED := -n 2 --dist loadgroup
+SHARED := -n 2 --dist loadfile
 
 .PHONY: help serve test test-long check format build clean
 

@@ -17,18 +17,6 @@ settings.register_profile("nereid", deadline=None, suppress_health_check=[Health
 settings.load_profile("nereid")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the work, a file is one piece of it: its fixtures start once.
-
-    What needs the whole running stack is one piece altogether: a second stack costs more than it
-    saves.
-    """
-    for item in items:
-        needs_stack = "serving_stack" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("stack" if needs_stack else str(item.path)))
-
-
 def pytest_sessionfinish() -> None:
     """Leaves nothing behind."""
     shutil.rmtree(HOME, ignore_errors=True)

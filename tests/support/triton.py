@@ -87,7 +87,7 @@ class RunningTriton:
             headers=headers or {},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
                 status, text = answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

@@ -107,6 +107,7 @@ def test_what_no_longer_belongs_leaves_the_backend_directory(tmp_path: Path) -> 
     assert sorted(entry.name for entry in directory.iterdir()) == [
         "onnxruntime",
         "python",
+        "pytorch",
         "traffic",
     ]
     assert not (directory / "onnxruntime" / "old.py").exists()
