@@ -25,12 +25,14 @@ from unfold.decorators import display
 
 from control_plane.console import words
 from control_plane.console.rights import GrantedAdmin
+from control_plane.console.rows_field import SAID_THERE, RowsField
 from control_plane.console.templatetags.console import ago
 from control_plane.domain.violations import (
     ConflictError,
     InvalidInputError,
     NotAllowedError,
     NotFoundError,
+    Violation,
 )
 
 Refusal = InvalidInputError | ConflictError | NotAllowedError | NotFoundError
@@ -291,6 +293,8 @@ def show(form: forms.BaseForm, refusal: Refusal, pointers: Mapping[str, str]) ->
         form.add_error(None, str(refusal))
         return
     for violation in refusal.violations:
+        if _at_its_row(form, violation):
+            continue
         name = pointers.get(violation.pointer, violation.pointer.strip("/"))
         # One entry of a list that is written into one field.
         name = re.sub(r"/[0-9]+\Z", "", name)
@@ -298,3 +302,13 @@ def show(form: forms.BaseForm, refusal: Refusal, pointers: Mapping[str, str]) ->
             form.add_error(name, violation.detail)
         else:
             form.add_error(None, f"{violation.pointer or '/'}: {violation.detail}")
+
+
+def _at_its_row(form: forms.BaseForm, violation: Violation) -> bool:
+    """Puts a violation at the row that it is about, where the form has such a row."""
+    for name, field in form.fields.items():
+        if isinstance(field, RowsField) and field.refuse(violation):
+            if not form.has_error(name):
+                form.add_error(name, SAID_THERE)
+            return True
+    return False

@@ -9,7 +9,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from control_plane import wiring
 from control_plane.console.record_admin import RecordAdmin, change_url
+from control_plane.domain.four_eyes import Ruling
 from control_plane.domain.violations import ConflictError, InvalidInputError, NotFoundError
+from control_plane.endpoints.intent import way_back
 from control_plane.endpoints.models import Endpoint, Revision
 from control_plane.endpoints.preview import preview
 from control_plane.endpoints.rollback import rollback, rollback_target
@@ -18,6 +20,7 @@ from control_plane.endpoints.rollback import rollback, rollback_target
 def rollback_page(pages: RecordAdmin, request: HttpRequest, endpoint: Endpoint) -> HttpResponse:
     """GET shows where it would go back to and what that changes; POST does it.
 
+    Where the target cannot be gone back to, the page says why, and has no button for it.
     `?revision=` names the target; without it, it is the one the service would take.
     """
     asked = request.POST.get("revision") or request.GET.get("revision") or ""
@@ -28,6 +31,9 @@ def rollback_page(pages: RecordAdmin, request: HttpRequest, endpoint: Endpoint) 
         context["target"] = target
         if request.method == "POST":
             return _roll_back(pages, request, endpoint, target)
+        verdict = way_back(endpoint, target)
+        if verdict.ruling is not Ruling.GO:
+            raise ConflictError(verdict.reason)
         context["plan"] = preview(
             name=endpoint.name, document=target.policy, print_config=wiring.print_config
         )

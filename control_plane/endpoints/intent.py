@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 
 from control_plane.audit.services import record
-from control_plane.domain.four_eyes import Move, Ruling, course
+from control_plane.domain.four_eyes import Move, Ruling, Verdict, course
 from control_plane.domain.planning.compiling import compile_plan
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.routing.policy import RoutingPolicy
@@ -206,11 +206,18 @@ def _check_rule(endpoint: Endpoint, restores: Revision | None, approval: Approva
     """What one person may do to the endpoint's traffic alone, or with another's approval."""
     if approval:
         return
-    move = Move.ROLLBACK if restores else Move.POLICY
-    served = restores is None or bool(restores.switched_from or restores.served_from)
-    verdict = course(move, four_eyes=endpoint.four_eyes, served=served)
+    if restores:
+        verdict = way_back(endpoint, restores)
+    else:
+        verdict = course(Move.POLICY, four_eyes=endpoint.four_eyes)
     if verdict.ruling is not Ruling.GO:
         raise ConflictError(f"{endpoint.name}: {verdict.reason}")
+
+
+def way_back(endpoint: Endpoint, revision: Revision) -> Verdict:
+    """Whether one person may take the endpoint to that revision of it."""
+    served = bool(revision.switched_from or revision.served_from)
+    return course(Move.ROLLBACK, four_eyes=endpoint.four_eyes, served=served)
 
 
 def _with_both(reason: str, approval: Approval | None) -> str:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Model as DjangoModel
 from django.db.models import ProtectedError
+from django.db.models.deletion import Collector
 
 from control_plane.domain.registry.states import (
+    IllegalTransitionError,
     Place,
     Transition,
     VersionState,
@@ -98,10 +100,20 @@ def delete_version(*, version_id: UUID, actor: str, serving: ServingPlaces) -> N
             record_version(version, "version.delete", actor, before=essence(version))
             version.delete()
     except ProtectedError as error:
-        uses = _uses(error.protected_objects)
-        raise ConflictError(
-            f"{str_of(version)} is used by {uses}; it can be archived, which keeps it on record"
-        ) from None
+        raise ConflictError(_kept_by(version, error)) from None
+
+
+def why_kept(version: ModelVersion, serving: ServingPlaces) -> str:
+    """Why a version cannot be deleted as things stand, in words; empty where it can."""
+    try:
+        check_unused(str_of(version), "deleted", places_of(version, serving), alias_names(version))
+        # Finds what a deletion would, and deletes nothing.
+        Collector(using=DEFAULT_DB_ALIAS).collect([version])
+    except IllegalTransitionError as refusal:
+        return str(refusal)
+    except ProtectedError as error:
+        return _kept_by(version, error)
+    return ""
 
 
 def locked_version(version_id: UUID) -> ModelVersion:
@@ -138,6 +150,11 @@ def _step(version: ModelVersion, step: Transition, action: str, actor: str) -> N
     version.save(update_fields=["state", "state_reason", "validating_since", "validation_attempts"])
     after = {"state": version.state, "state_reason": version.state_reason}
     record_version(version, action, actor, before=before, after=after, reason=step.reason)
+
+
+def _kept_by(version: ModelVersion, error: ProtectedError) -> str:
+    uses = _uses(error.protected_objects)
+    return f"{str_of(version)} is used by {uses}; it can be archived, which keeps it on record"
 
 
 def _uses(rows: Iterable[DjangoModel]) -> str:

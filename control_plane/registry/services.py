@@ -169,10 +169,15 @@ def delete_model(*, name: str, actor: str) -> None:
             )
             model.delete()
     except ProtectedError:
-        count = ModelVersion.objects.filter(model__name=name).count()
-        raise ConflictError(
-            f"model {name!r} has {count} version{'s' if count != 1 else ''}; delete those first"
-        ) from None
+        raise ConflictError(why_model_kept(name)) from None
+
+
+def why_model_kept(name: str) -> str:
+    """Why a model cannot be deleted as things stand, in words; empty where it can."""
+    count = ModelVersion.objects.filter(model__name=name).count()
+    if not count:
+        return ""
+    return f"model {name!r} has {count} version{'s' if count != 1 else ''}; delete those first"
 
 
 def add_version(

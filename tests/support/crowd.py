@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 MODELS = 70
+GUARDED = "digits-behind-four-eyes"
+"""An endpoint that serves, where there is one: a change of it is asked for."""
+
 LONG = "warehouse-damage-detection-night-shift-eu-central-distilled-int8"[:63].rstrip("-")
 AWAY = "rack-17-node-04-of-the-old-hall-with-a-long-name"
 SIGNATURE = {
@@ -56,6 +59,8 @@ def main() -> None:
     _registry()
     _fleet()
     _people()
+    _change()
+    _webhooks()
 
 
 def _registry() -> None:
@@ -157,11 +162,11 @@ def _fleet() -> None:
 
 
 def _people() -> None:
-    from datetime import UTC, datetime
+    from datetime import UTC
 
     from django.contrib.auth.models import Group, User
 
-    from control_plane.access.models import ApiToken, Grant
+    from control_plane.access.models import ApiToken, Grant, Identity
 
     person, made = User.objects.get_or_create(
         username="maximilian.featherstonehaugh",
@@ -169,12 +174,126 @@ def _people() -> None:
     )
     if not made:
         return
-    Group.objects.get_or_create(name="the people of the warehouses, central Europe")
+    group, _ = Group.objects.get_or_create(name="the people of the warehouses, central Europe")
+    person.groups.add(group)
+    Identity.objects.create(
+        user=person,
+        issuer="https://login.example.com/realms/warehouses-eu-central",
+        subject="f:6c1b2f0e-7d57-4a43-9d0e-0b8f2f6f4b1e:maximilian.featherstonehaugh",
+        roles=["operator"],
+    )
     ApiToken.issue(user=person, name="nightly training of the warehouse models, cluster 3")
     Grant.objects.create(
         user=person, role="operator", kind="endpoint", name=LONG, created_by="admin"
     )
+    Grant.objects.create(group=group, role="publisher", kind="model", name=LONG, created_by="ada")
     ApiToken.objects.filter(user=person).update(last_used_at=datetime(2026, 1, 2, tzinfo=UTC))
+
+
+def _change() -> None:
+    """Through the services: what a change shows is compiled."""
+    from control_plane import wiring
+    from control_plane.endpoints.changes import put_policy
+    from control_plane.endpoints.models import Endpoint
+    from control_plane.endpoints.selectors import waiting_change
+
+    endpoint = Endpoint.objects.filter(name=GUARDED, deleted_at=None).first()
+    if endpoint is None or waiting_change(endpoint):
+        return
+    Endpoint.objects.filter(pk=endpoint.pk).update(four_eyes=True)
+    policy = endpoint.policy
+    first, second = policy["arms"][:2]
+    arms = [{**first, "weight": 60}, {**second, "weight": 40}]
+    put_policy(
+        name=GUARDED,
+        document={**policy, "arms": arms, "sticky": {"key": "header:x-user-id"}},
+        actor="maximilian.featherstonehaugh",
+        queue=wiring.queue(),
+        print_config=wiring.print_config,
+        reason="the candidate was better for a week: see the board of the night shift, page 12",
+    )
+
+
+def _webhooks() -> None:
+    """One that fails and one that was switched off; neither is told of what really happens."""
+    import uuid
+
+    from django.utils import timezone
+
+    from control_plane.webhooks.models import Webhook
+    from control_plane.webhooks.secrets import new_key, seal
+
+    if Webhook.objects.filter(name__startswith="warehouse-").exists():
+        return
+    now = timezone.now()
+    failing = {"failures": 2, "failing_since": now - timedelta(minutes=40)}
+    off = {
+        "enabled": False,
+        "disabled_by": "nereid",
+        "disabled_reason": "no delivery was taken for three days; the last answer was 410 Gone",
+    }
+    for name, state in (("warehouse-night-shift-board", failing), ("warehouse-old-board", off)):
+        key = uuid.uuid4()
+        webhook = Webhook.objects.create(
+            id=key,
+            name=name,
+            url=f"https://hooks.eu-central.example.com/services/T04711/B0815/{name}?shift=night",
+            events=["revision.degraded", "endpoint.policy", "version.rejected"],
+            names=["warehouse-night-shift"],  # nothing is called so
+            secret=seal(key, new_key()),
+            created_by="maximilian.featherstonehaugh",
+            **state,
+        )
+        _deliveries(webhook, now)
+
+
+def _deliveries(webhook: Any, now: datetime) -> None:
+    import uuid
+
+    from control_plane.domain.webhooks import payload
+    from control_plane.domain.webhooks.catalogue import BY_NAME
+    from control_plane.webhooks.models import Attempt, Delivery, State
+
+    stories = (
+        (State.DELIVERED, "", ((200, "", "ok"),)),
+        (
+            State.FAILED,
+            "gave up after 3 attempts; the last one: answered 503",
+            (
+                (None, "the name hooks.eu-central.example.com has no address", ""),
+                (None, "no answer within 10 s", ""),
+                (
+                    503,
+                    "it answered 503, and only 2xx counts as delivered",
+                    "<html><body><h1>503 Service Unavailable</h1></body></html>",
+                ),
+            ),
+        ),
+    )
+    kind = BY_NAME["version.rejected"]
+    for hours, (state, reason, attempts) in enumerate(stories, start=1):
+        identity, at = f"evt_{uuid.uuid4().hex}", now - timedelta(hours=3 * hours)
+        said = {"model": LONG, "version": 2, "actor": "nereid", "reason": REASON}
+        delivery = Delivery.objects.create(
+            webhook=webhook,
+            event_id=identity,
+            event=kind.name,
+            body=payload.document(kind, identity, at, said),
+            state=state,
+            reason=reason,
+            tries=len(attempts),
+            created_at=at,
+            ended_at=at + timedelta(minutes=len(attempts)),
+        )
+        for i, (status, error, answer) in enumerate(attempts):
+            Attempt.objects.create(
+                delivery=delivery,
+                at=at + timedelta(minutes=i),
+                duration_ms=10_000 if not status else 84,
+                status=status,
+                error=error,
+                answer=answer,
+            )
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from control_plane.endpoints.services import create_endpoint, delete_endpoint, u
 
 SHOWN_REVISIONS = 10
 SHOWN_EVENTS = 8
+ON_THE_PAGE = ("try_it", "four_eyes_rule")
 
 
 class EndpointForm(forms.ModelForm):
@@ -181,6 +182,11 @@ class EndpointAdmin(DeletableAdmin):
     def four_eyes_rule(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return four_eyes_page(self, request, self.found(request, object_id, "change"))
 
+    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
+        """Those of the header: what has a place on the page itself is offered there."""
+        found = super().get_actions_detail(request, object_id)
+        return [one for one in found if not one.action_name.endswith(ON_THE_PAGE)]
+
     def remove(self, request: HttpRequest, record: Endpoint) -> str:
         delete_endpoint(
             name=record.name,
@@ -279,7 +285,7 @@ class PlacementAdmin(RecordAdmin):
         return link(placement.server)
 
 
-def _page_context(request: HttpRequest, endpoint: Any, tries: bool) -> dict[str, Any]:
+def _page_context(request: HttpRequest, endpoint: Any, changes: bool) -> dict[str, Any]:
     """What an endpoint's page shows around its form."""
     now = wiring.clock().now()
     traffic = recent_traffic(now)
@@ -297,11 +303,12 @@ def _page_context(request: HttpRequest, endpoint: Any, tries: bool) -> dict[str,
         "waiting_state": "stale" if late else "pending",
         "revisions": revisions,
         "serving": endpoint.serving,
+        "may_change": changes,
     }
     if cards:
         span = span_of(request.GET.get("span"))
         context |= {"drawn": endpoint_charts(cards[0], span, now), "spans": SPANS}
-    if tries:
+    if changes:
         context["trial"] = try_context(endpoint)
     if request.user.has_perm("audit.view_auditevent", endpoint):
         context["events"] = AuditEvent.objects.filter(

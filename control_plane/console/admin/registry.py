@@ -31,12 +31,15 @@ from control_plane.console.record_admin import (
     show,
 )
 from control_plane.console.rights import GrantedAdmin
+from control_plane.console.rows_field import RowsField
+from control_plane.console.word_rows import TAG, tags_in
 from control_plane.domain.registry.service_level import LIMITS, merged_service_level
 from control_plane.domain.violations import InvalidInputError
 from control_plane.registry.models import Artifact, Model, ModelVersion
 from control_plane.registry.services import (
     create_model,
     delete_model,
+    why_model_kept,
 )
 
 _VERSIONS_LISTED = 20
@@ -53,11 +56,8 @@ def service_level(values: Mapping[str, Any]) -> dict[str, Any]:
 class ModelForm(forms.ModelForm):
     """A model's own words; the name is for good."""
 
-    tags = forms.JSONField(
-        required=False,
-        initial=dict,
-        widget=UnfoldAdminTextareaWidget({"rows": 3}),
-        help_text='Words to find it by: {"team": "vision", "stage": "trial"}',
+    tags = RowsField(
+        TAG, tags_in, "Add a tag", help_text="Words to find it by, with a value or without."
     )
 
     class Meta:
@@ -78,12 +78,6 @@ class ModelForm(forms.ModelForm):
         except InvalidInputError as refusal:
             show(self, refusal, POINTERS)
         return values
-
-    def clean_tags(self) -> dict[str, str]:
-        tags = self.cleaned_data["tags"] or {}
-        if not isinstance(tags, dict) or not all(isinstance(v, str) for v in tags.values()):
-            raise forms.ValidationError('tags are an object of words: {"team": "vision"}')
-        return tags
 
 
 @admin.register(Model)
@@ -155,8 +149,11 @@ class ModelAdmin(DeletableAdmin):
         delete_model(name=record.name, actor=request.user.get_username())
         return f"Model {record.name} was deleted."
 
+    def obstacle(self, record: Model) -> str:
+        return why_model_kept(record.name)
+
     def consequences(self, record: Model) -> list[str]:
-        return ["The name becomes free. Only a model without versions can be deleted."]
+        return ["The name becomes free. Its description, owner and tags are gone."]
 
     def page_values(self, request: HttpRequest, record: Any) -> dict[str, Any]:
         return page_context(request, record)

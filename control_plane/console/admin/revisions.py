@@ -16,7 +16,9 @@ from unfold.enums import ActionVariant
 from control_plane.console.record_admin import RecordAdmin, label, link, mono
 from control_plane.console.served_page import served_page
 from control_plane.console.templatetags.console import moment
+from control_plane.domain.four_eyes import Ruling
 from control_plane.endpoints.history import with_end
+from control_plane.endpoints.intent import way_back
 from control_plane.endpoints.models import ChangeRequest, Revision
 
 
@@ -34,7 +36,7 @@ class RevisionAdmin(RecordAdmin):
     fieldsets = (
         (None, {"fields": ("endpoint_link", "number", "state", "error")}),
         ("Who and why", {"fields": ("created_by", "second", "created_at", "why", "leads_back")}),
-        ("Served", {"fields": ("served", "ended")}),
+        ("Served", {"fields": ("served", "ended", "going_there")}),
         ("Traffic", {"fields": ("arms", "version_links")}),
         ("Record", {"fields": ("generation", "whole_digest")}),
     )
@@ -48,6 +50,7 @@ class RevisionAdmin(RecordAdmin):
         "leads_back",
         "served",
         "ended",
+        "going_there",
         "arms",
         "version_links",
         "generation",
@@ -113,6 +116,15 @@ class RevisionAdmin(RecordAdmin):
             return ""
         return moment(revision.served_until) if revision.served_until else "it serves now"
 
+    @display(description="going back here")
+    def going_there(self, revision: Any) -> str:
+        if revision.error:
+            return "not possible: it was never compiled"
+        if revision_state(revision) == "Serving":
+            return "not needed: it serves"
+        verdict = way_back(revision.endpoint, revision)
+        return "possible" if verdict.ruling is Ruling.GO else f"not offered: {verdict.reason}"
+
     def has_go_back_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """For a revision that can be gone back to, where the person may change its endpoint."""
         revision = self.get_object(request, str(object_id)) if object_id else None
@@ -121,6 +133,7 @@ class RevisionAdmin(RecordAdmin):
             and not revision.error
             and revision_state(revision) != "Serving"
             and not revision.endpoint.deleted_at
+            and way_back(revision.endpoint, revision).ruling is Ruling.GO
             and request.user.has_perm("endpoints.change_endpoint", revision.endpoint)
         )
 

@@ -6,40 +6,34 @@ import re
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
-from unfold.widgets import (
-    UnfoldAdminFileFieldWidget,
-    UnfoldAdminIntegerFieldWidget,
-    UnfoldAdminSelectWidget,
-    UnfoldAdminTextareaWidget,
-    UnfoldAdminTextInputWidget,
-)
 
 from control_plane import wiring
-from control_plane.adapters.profiles import DEFAULT_PROFILE, load_profile, profile_names
+from control_plane.adapters.profiles import profile_names
 from control_plane.console import words
 from control_plane.console.archive_page import archive_page, unarchive_page
 from control_plane.console.edit_page import edit_page
 from control_plane.console.record_admin import (
     DeletableAdmin,
+    change_url,
     label,
     link,
 )
 from control_plane.console.rights import GrantedAdmin
 from control_plane.console.version_edit import VersionDraft
+from control_plane.console.version_form import POINTERS, VersionForm
 from control_plane.console.version_page import page_context
 from control_plane.domain.access import PUBLISH_CODE
 from control_plane.domain.registry.frameworks import FRAMEWORKS
-from control_plane.domain.registry.metrics import check_metrics, labelled
-from control_plane.domain.violations import InvalidInputError
-from control_plane.registry.lifecycle import delete_version
+from control_plane.domain.registry.metrics import labelled
+from control_plane.registry.lifecycle import delete_version, why_kept
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
-from control_plane.registry.services import VersionMetadata, add_version
+from control_plane.registry.services import add_version
 
 _METRICS_LISTED = 3
 _ARCHIVED_FROM = (VersionState.READY, VersionState.REJECTED)
@@ -74,82 +68,13 @@ class ProfileFilter(admin.SimpleListFilter):
         return queryset.filter(profile=self.value()) if self.value() else queryset
 
 
-class VersionForm(forms.ModelForm):
-    """What an uploader says of a version."""
-
-    file = forms.FileField(
-        label="Model file",
-        widget=UnfoldAdminFileFieldWidget,
-        help_text="An ONNX file, or a zip or tar of model.onnx and its data. It is checked "
-        "before anything of it is stored.",
-    )
-    framework = forms.ChoiceField(
-        choices=[(name, name) for name in FRAMEWORKS], widget=UnfoldAdminSelectWidget
-    )
-    profile = forms.ChoiceField(
-        label="Serving profile",
-        initial=DEFAULT_PROFILE,
-        choices=lambda: [(n, f"{n}: {load_profile(n).description}") for n in profile_names()],
-        widget=UnfoldAdminSelectWidget,
-    )
-    number = forms.IntegerField(
-        label="Version",
-        required=False,
-        min_value=1,
-        max_value=999_999_999,
-        widget=UnfoldAdminIntegerFieldWidget({"placeholder": "the next one"}),
-        help_text="Leave it empty for the next number.",
-    )
-    sha256 = forms.CharField(
-        label="SHA-256",
-        required=False,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="If you know it: an upload that differs is refused.",
-    )
-    metrics = forms.JSONField(
-        required=False,
-        initial=dict,
-        widget=UnfoldAdminTextareaWidget({"rows": 3}),
-        help_text='Numbers from your evaluation: {"accuracy": 0.971}',
-    )
-    provenance = forms.JSONField(
-        required=False,
-        initial=dict,
-        widget=UnfoldAdminTextareaWidget({"rows": 3}),
-        help_text='Where it comes from: {"git_commit": "…", "run": "…"}',
-    )
-
-    class Meta:
-        model = ModelVersion
-        fields = ("model",)
-
-    def _post_clean(self) -> None:
-        """Fills in no record: the service makes it, and its refusals are in its own words."""
-
-    def clean_metrics(self) -> dict[str, Any]:
-        metrics = self.cleaned_data["metrics"]
-        metrics = {} if metrics is None else metrics
-        try:
-            check_metrics(metrics)
-        except InvalidInputError as refusal:
-            raise forms.ValidationError([v.detail for v in refusal.violations]) from refusal
-        return metrics
-
-    def clean_provenance(self) -> dict[str, Any]:
-        provenance = self.cleaned_data["provenance"]
-        provenance = {} if provenance is None else provenance
-        if not isinstance(provenance, dict):
-            raise forms.ValidationError("provenance is a JSON object")
-        return provenance
-
-
 @admin.register(ModelVersion)
 class ModelVersionAdmin(DeletableAdmin):
     """Versions: immutable once they are uploaded."""
 
     form = VersionForm
     audited_as = "version"
-    pointers: ClassVar = {"/artifact": "file", "/version": "number"}
+    pointers: ClassVar = POINTERS
     list_display = (
         "title",
         "state_label",
@@ -169,10 +94,7 @@ class ModelVersionAdmin(DeletableAdmin):
     ordering = ("model__name", "-number")
     readonly_fields = ("model_link", "created_at", "created_by")
     fieldsets = ((None, {"fields": readonly_fields}),)  # the rest stands above, in its own parts
-    add_fieldsets = (
-        (None, {"fields": ("model", "file", "framework", "profile")}),
-        ("More", {"fields": ("number", "sha256", "metrics", "provenance")}),
-    )
+    add_fieldsets = VersionForm.fieldsets
     change_form_outer_before_template = "console/parts/version_page.html"
     actions_detail = ("edit", "archive", "unarchive")
     empty_icon = "layers"
@@ -234,27 +156,27 @@ class ModelVersionAdmin(DeletableAdmin):
     def model_link(self, version: ModelVersion) -> SafeString | str:
         return link(version.model)
 
-    def write(self, request: HttpRequest, form: forms.ModelForm, change: bool) -> ModelVersion:
+    def write(self, request: HttpRequest, form: Any, change: bool) -> ModelVersion:
         values = form.cleaned_data
         upload = values["file"]
         return add_version(
             model_name=values["model"].name,
             stream=upload,
             filename=upload.name or "",
-            metadata=VersionMetadata(
-                framework=values["framework"],
-                number=values["number"],
-                sha256=values["sha256"] or None,
-                profile=values["profile"],
-                metrics=values["metrics"],
-                provenance=values["provenance"],
-            ),
+            metadata=form.metadata(),
             actor=request.user.get_username(),
             store=wiring.artifact_store(),
             inspector=wiring.inspector(),
             queue=wiring.queue(),
             may_publish_code=request.user.has_perm(PUBLISH_CODE, values["model"]),
         )
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """On to its page, which says how its validation goes."""
+        self.message_user(request, f"{obj} is here, and is being validated.", messages.SUCCESS)
+        return HttpResponseRedirect(change_url(obj))
 
     def page_values(self, request: HttpRequest, record: Any) -> dict[str, Any]:
         return page_context(request, record)
@@ -290,8 +212,11 @@ class ModelVersionAdmin(DeletableAdmin):
         delete_version(version_id=record.id, actor=actor, serving=wiring.serving())
         return f"{name} was deleted."
 
+    def obstacle(self, record: ModelVersion) -> str:
+        return why_kept(record, wiring.serving())
+
     def consequences(self, record: ModelVersion) -> list[str]:
         return [
             "Its number is free again, and its metrics and provenance are gone.",
-            "A version that a revision uses cannot be deleted: the way back would be lost.",
+            "No endpoint uses it: nothing that answers changes, and no way back is lost.",
         ]

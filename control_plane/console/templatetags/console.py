@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from control_plane.console import words
 from control_plane.console.diff import DiffFile, diff_files
 from control_plane.console.markdown import html_of
+from control_plane.console.tensor_rows import INPUT, OUTPUT
 from control_plane.console.word_rows import METRIC, MORE_PROVENANCE, TAG, Row, Rows
 from control_plane.domain.routing.fields import MAX_NUMBER
 
@@ -129,6 +130,16 @@ _ROW_TEXTS: Mapping[tuple[str, ...], tuple[tuple[str, str, int, str], ...]] = {
         ("default", "Data set", 100, ""),
         ("accuracy", "Name of the figure", 100, ""),
         ("0.98", "Figure", 40, "decimal"),
+    ),
+    INPUT: (
+        ("image", "Name of the input", 255, ""),
+        ("FP32", "Datatype", 10, ""),
+        ("-1, 1, 8, 8", "Shape", 200, ""),
+    ),
+    OUTPUT: (
+        ("logits", "Name of the output", 255, ""),
+        ("FP32", "Datatype", 10, ""),
+        ("-1, 10", "Shape", 200, ""),
     ),
     MORE_PROVENANCE: (("dataset", "Field", 100, ""), ("digits-2026", "What it says", 1000, "")),
 }

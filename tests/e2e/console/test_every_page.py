@@ -22,7 +22,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from nereid import Client
-from tests.support.crowd import AWAY, LONG
+from tests.support.crowd import AWAY, GUARDED, LONG
 from tests.support.serving import CHECKOUT, ServingStack
 
 CHECKS = (CHECKOUT / "tests/support/page_checks.js").read_text()
@@ -63,9 +63,12 @@ STORIES = {
     "registry.modelversion": tuple(
         f"q={LONG}&state__exact={state}" for state in ("ready", "rejected", "archived")
     ),
-    "endpoints.endpoint": (f"q={MANY_ARMS}",),
+    "endpoints.endpoint": (f"q={MANY_ARMS}", f"q={GUARDED}"),
     "endpoints.revision": (f"q={MANY_ARMS}",),
     "fleet.server": (f"q={AWAY}",),
+    "webhooks.webhook": ("q=night-shift", "q=old-board"),
+    "webhooks.delivery": tuple(f"state__exact={state}" for state in ("delivered", "failed")),
+    "auth.user": ("q=maximilian",),
 }
 
 
@@ -84,6 +87,9 @@ def crowded(serving_stack: ServingStack) -> ServingStack:
         nereid.ensure_endpoint(MANY_ARMS)
         accepted = nereid.put_policy(MANY_ARMS, many_arms(), etag="*")
         nereid.wait_endpoint(MANY_ARMS, generation=accepted.generation)
+        if nereid.ensure_endpoint(GUARDED):
+            accepted = nereid.put_policy(GUARDED, two_arms(), etag="*")
+            nereid.wait_endpoint(GUARDED, generation=accepted.generation)
     printed = subprocess.run(
         [sys.executable, "-m", "stack", "env"],
         env=serving_stack.environment,
@@ -98,6 +104,15 @@ def crowded(serving_stack: ServingStack) -> ServingStack:
     seed = [sys.executable, "-m", "tests.support.crowd"]
     subprocess.run(seed, env=inside, cwd=CHECKOUT, check=True)
     return serving_stack
+
+
+def two_arms() -> dict[str, Any]:
+    return {
+        "arms": [
+            {"name": "stable", "model": MANY_ARMS, "version": 1, "weight": 90, "primary": True},
+            {"name": "candidate", "model": MANY_ARMS, "version": 2, "weight": 10},
+        ]
+    }
 
 
 def many_arms() -> dict[str, Any]:

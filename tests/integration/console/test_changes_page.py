@@ -217,6 +217,25 @@ def test_an_endpoint_is_made_with_the_rule_and_not_deleted_while_it_has_it(
     assert Endpoint.objects.get(name="safe").deleted_at is None
 
 
+def test_what_never_served_is_no_way_back_for_one_person(
+    watched: Endpoint, change: ChangeRequest, ann: Client, queue: FakeQueue
+) -> None:
+    approve(name="digits", number=1, actor="ada", queue=queue, print_config=print_config)
+    never = Revision.objects.get(number=3)
+    ask = f"{there(watched, 'roll_back')}?revision=3"
+    button = reverse("admin:endpoints_revision_go_back", args=[never.pk])
+    shown = reverse("admin:endpoints_revision_change", args=[never.pk])
+    asked, revision = ann.get(ask).content.decode(), ann.get(shown).content.decode()
+    assert "this revision never served" in asked
+    assert ">Roll back</button>" not in asked
+    assert "not offered: this revision never served" in revision
+    assert button not in revision
+    assert ann.get(button).status_code == 403
+    Revision.objects.filter(pk=never.pk).update(served_from=never.created_at)
+    Endpoint.objects.filter(pk=watched.pk).update(generation=never.generation + 1)
+    assert ">Roll back</button>" in ann.get(ask).content.decode()
+
+
 def test_what_served_when_names_both(change: ChangeRequest, ben: Client, queue: FakeQueue) -> None:
     approve(name="digits", number=1, actor="ben", queue=queue, print_config=print_config)
     now = Revision.objects.get(number=2).served_from

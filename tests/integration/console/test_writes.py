@@ -36,12 +36,11 @@ def upload(model: Model, content: bytes, **more: Any) -> dict[str, Any]:
         "file": SimpleUploadedFile("model.onnx", content),
         "framework": "onnx",
         "profile": "realtime",
-        "metrics": "{}",
-        "provenance": "{}",
         **more,
     }
 
 
+TEAM = {"tag.key": ["team", ""], "tag.value": ["vision", ""]}
 VERSION_ADD = "/console/registry/modelversion/add/"
 
 
@@ -49,7 +48,7 @@ VERSION_ADD = "/console/registry/modelversion/add/"
 def model(admin: Client) -> Model:
     admin.post(
         reverse("admin:registry_model_add"),
-        {"name": "digits", "description": "Pictures", "owner": "", "tags": '{"team": "vision"}'},
+        {"name": "digits", "description": "Pictures", "owner": "", **TEAM},
     )
     return Model.objects.get()
 
@@ -67,15 +66,16 @@ def test_a_model_is_made_by_the_service(admin: Client, model: Model) -> None:
         ({"name": "Digits"}, "name"),
         ({"name": "digits"}, "name"),
         ({"name": ""}, "name"),
-        ({"name": "a", "tags": "[1]"}, "tags"),
-        ({"name": "a", "tags": '{"a": 1}'}, "tags"),
-        ({"name": "a", "tags": "{"}, "tags"),
+        ({"name": "a", "tag.key": "", "tag.value": "vision"}, "tags"),
+        ({"name": "a", "tag.key": ["a", "a"], "tag.value": ["1", "2"]}, "tags"),
+        ({"name": "a", "tag.key": "a", "tag.value": "x" * 201}, "tags"),
+        ({"name": "a", "sla_p99_ms": "-1"}, "sla_p99_ms"),
     ],
 )
 def test_a_bad_model_is_refused_at_its_field(
     admin: Client, model: Model, fields: dict[str, str], field: str
 ) -> None:
-    page = admin.post(reverse("admin:registry_model_add"), {"tags": "{}", **fields})
+    page = admin.post(reverse("admin:registry_model_add"), fields)
     assert page.status_code == 200
     assert field in errors(page)
     assert Model.objects.count() == 1
@@ -86,12 +86,25 @@ def test_a_version_is_uploaded_through_the_service(
     admin: Client, model: Model, queue: FakeQueue, django_capture_on_commit_callbacks: Any
 ) -> None:
     content = (SAMPLES / "v1/model.onnx").read_bytes()
+    said = {
+        "metric.data_set": ["", "holdout"],
+        "metric.name": ["accuracy", "loss"],
+        "metric.value": ["0.9", "0,5"],
+        "tag.key": "stage",
+        "tag.value": "trial",
+        "git_commit": "beef",
+        "provenance.name": "sweep",
+        "provenance.value": "12",
+        "description": "One\r\ntwo",
+    }
     with django_capture_on_commit_callbacks(execute=True) as callbacks:
-        answer = admin.post(VERSION_ADD, upload(model, content, metrics='{"accuracy": 0.9}'))
+        answer = admin.post(VERSION_ADD, upload(model, content, **said))
     assert answer.status_code == 302, errors(answer)
     version = ModelVersion.objects.get()
     assert (version.number, version.state, version.created_by) == (1, "validating", "ada")
-    assert version.metrics == {"accuracy": 0.9}
+    assert version.metrics == {"accuracy": 0.9, "holdout": {"loss": 0.5}}
+    assert (version.tags, version.description) == ({"stage": "trial"}, "One\ntwo")
+    assert version.provenance == {"git_commit": "beef", "sweep": "12"}
     assert [t["name"] for t in version.signature["inputs"]]
     assert wiring.artifact_store().path(version.artifact_id).read_bytes() == content
     assert len(callbacks) == 1, "its validation is asked for once it is committed"
@@ -105,8 +118,13 @@ def test_a_version_is_uploaded_through_the_service(
         ({"number": "0"}, "number"),
         ({"sha256": "beef"}, "sha256"),
         ({"sha256": "0" * 64}, "sha256"),
-        ({"metrics": '{"accuracy": "high"}'}, "metrics"),
-        ({"provenance": "[]"}, "provenance"),
+        ({"metric.data_set": "", "metric.name": "a", "metric.value": "high"}, "metrics"),
+        ({"metric.data_set": "", "metric.name": "a" * 101, "metric.value": "1"}, "metrics"),
+        ({"provenance.name": "author", "provenance.value": "ada"}, "provenance"),
+        ({"git_commit": "of yesterday"}, "git_commit"),
+        ({"input.name": "a", "input.datatype": "FP32", "input.shape": "wide"}, "inputs"),
+        ({"input.name": "a", "input.datatype": "FLOAT", "input.shape": "-1"}, "inputs"),
+        ({"input.name": "a", "input.datatype": "FP32", "input.shape": "-1"}, "outputs"),
         ({"framework": "pickle"}, "framework"),
         ({"profile": "none"}, "profile"),
     ],
@@ -126,6 +144,36 @@ def test_a_bad_upload_is_refused_at_its_field_and_stores_nothing(
     assert files(settings.NEREID_ARTIFACTS) == before
 
 
+def test_what_is_wrong_is_said_at_its_row_and_what_was_written_stays(
+    admin: Client, model: Model
+) -> None:
+    content = (SAMPLES / "v1/model.onnx").read_bytes()
+    said = {
+        "metric.data_set": ["", ""],
+        "metric.name": ["accuracy", "nan"],
+        "metric.value": ["0.9", "NaN"],
+    }
+    page = admin.post(VERSION_ADD, upload(model, content, **said)).content.decode()
+    rows = page.partition('data-rows="metrics"')[2].partition("<template")[0]
+    good, bad, *_ = rows.split("data-row>")[1:]
+    assert 'value="accuracy"' in good
+    assert 'role="alert"' not in good
+    assert 'value="NaN"' in bad
+    assert 'role="alert"' in bad
+
+
+def test_a_signature_that_differs_from_the_file_is_refused(admin: Client, model: Model) -> None:
+    content = (SAMPLES / "v1/model.onnx").read_bytes()
+    said = {
+        f"{side}.{part}": value
+        for side, name in (("input", "picture"), ("output", "logits"))
+        for part, value in (("name", name), ("datatype", "fp32"), ("shape", "[-1, 10]"))
+    }
+    page = admin.post(VERSION_ADD, upload(model, content, **said))
+    assert "picture FP32[-1,10]" in str(errors(page))
+    assert not ModelVersion.objects.exists()
+
+
 def test_a_taken_number_is_a_conflict_above_the_form(digits: Endpoint, admin: Client) -> None:
     content = (SAMPLES / "v1/model.onnx").read_bytes()
     page = admin.post(VERSION_ADD, upload(Model.objects.get(), content, number="2"))
@@ -137,11 +185,15 @@ def test_what_serves_is_not_deleted_and_the_page_says_where(
     digits: Endpoint, admin: Client
 ) -> None:
     version = ModelVersion.objects.get(number=1)
-    page = admin.post(reverse("admin:registry_modelversion_delete", args=[version.pk]))
-    assert page.status_code == 409
-    assert "digits:1 serves in endpoint digits (revision 2" in page.content.decode()
-    page = admin.post(reverse("admin:registry_model_delete", args=[version.model_id]))
-    assert "has 2 versions" in page.content.decode()
+    there = reverse("admin:registry_modelversion_delete", args=[version.pk])
+    for page, status in ((admin.get(there), 200), (admin.post(there), 409)):
+        assert page.status_code == status
+        assert "digits:1 serves in endpoint digits (revision 2" in page.content.decode()
+        assert ">Delete</button>" not in page.content.decode()
+    there = reverse("admin:registry_model_delete", args=[version.model_id])
+    for page in (admin.get(there), admin.post(there)):
+        assert "has 2 versions" in page.content.decode()
+        assert ">Delete</button>" not in page.content.decode()
     assert ModelVersion.objects.count() == 2
 
 

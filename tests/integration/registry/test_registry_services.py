@@ -10,7 +10,7 @@ from control_plane.domain.violations import ConflictError, InvalidInputError, No
 from control_plane.endpoints.models import Endpoint, Revision, RevisionVersion
 from control_plane.endpoints.serving import RevisionPlaces
 from control_plane.registry import services
-from control_plane.registry.lifecycle import delete_version
+from control_plane.registry.lifecycle import delete_version, why_kept
 from control_plane.registry.models import Artifact, Model, ModelVersion
 from control_plane.registry.services import (
     create_model,
@@ -48,6 +48,7 @@ def test_a_version_in_use_says_by_whom_in_few_words() -> None:
         delete_version(version_id=version.id, actor="ada", serving=RevisionPlaces())
     named = "endpoint-28 revision 28, endpoint-29 revision 29, endpoint-30 revision 30 and 27 more"
     assert named in str(refusal.value)
+    assert why_kept(version, RevisionPlaces()) == str(refusal.value)
     assert len(few) < 12, [query["sql"][:80] for query in few]
     assert ModelVersion.objects.exists()
 

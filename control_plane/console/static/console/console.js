@@ -236,7 +236,6 @@
         back?.focus();
       }
     });
-    form.querySelector('[aria-invalid="true"]')?.focus();
   }
 
   // Django's box of two lists names its fields by pictures alone, and makes them after the page.
@@ -246,6 +245,9 @@
     }
   }
   addEventListener("load", () => setTimeout(nameFilters));
+
+  // After Django's own script, which comes when it likes and puts the focus on the first field.
+  addEventListener("load", () => document.querySelector('[data-edit] [aria-invalid="true"]')?.focus());
 
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-policy]").forEach(policy);
