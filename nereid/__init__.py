@@ -17,6 +17,8 @@ from nereid.config import Credentials, Stack, find_stack, resolve
 from nereid.deliveries import Attempt, Delivery, EventType, Webhook, WebhookWithSecret
 from nereid.errors import (
     ChecksumError,
+    ConversionError,
+    DifferentAnswersError,
     FieldError,
     InferenceError,
     NereidError,
@@ -54,8 +56,10 @@ __all__ = [
     "ChangeRequest",
     "ChecksumError",
     "Client",
+    "ConversionError",
     "Credentials",
     "Delivery",
+    "DifferentAnswersError",
     "Endpoint",
     "EventType",
     "FieldError",

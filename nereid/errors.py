@@ -62,6 +62,29 @@ class ChecksumError(NereidError):
     """What the server stored is not what was sent."""
 
 
+class ConversionError(NereidError):
+    """A fitted object cannot be made an ONNX model; the words name the step."""
+
+
+class DifferentAnswersError(ConversionError):
+    """The ONNX model of a fitted object answers otherwise than the object itself."""
+
+    def __init__(
+        self, output: str, row: int, column: int, got: object, expected: object, tolerance: float
+    ) -> None:
+        super().__init__(
+            f"{output}, row {row}, column {column}: the ONNX model says {got!r}, and the original "
+            f"{expected!r} (tolerance {tolerance:g})\nNothing was pushed. Give the sample in the "
+            "precision that it was fitted with, or a wider tolerance where it may be wider, or "
+            "push a Python model (model.py)."
+        )
+        self.output = output
+        self.row = row
+        self.column = column
+        self.got = got
+        self.expected = expected
+
+
 class InferenceError(NereidError):
     """Triton refused a request, or an answer is not what was asked for."""
 

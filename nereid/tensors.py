@@ -112,6 +112,9 @@ def _fit(name: str, value: Any, tensor: Tensor, where: str) -> Array:
         array = np.asarray(value, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise NereidError(f"{where}: {name} does not fit {tensor}: {error}") from error
+    # A column as it comes out of a table: one number a row.
+    if array.ndim == 1 and tuple(tensor.shape) == (-1, 1):
+        array = array[:, None]
     # One example without its batch axis is what people have at hand.
     if array.ndim == len(tensor.shape) - 1 and tensor.shape[0] == -1:
         array = array[None]

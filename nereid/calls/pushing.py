@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypedDict, Unpack
 
 from nereid.calls.asking import part, read
@@ -44,10 +47,26 @@ class Said(TypedDict, total=False):
     """Inputs with the outputs that every server has to give before it serves."""
 
 
+@dataclass(frozen=True)
+class How:
+    """How a version is sent, and what is waited for."""
+
+    git: bool
+    create: bool
+    model_description: str
+    wait: bool
+    timeout: float
+    on_bytes: BytesMoved | None
+    on_progress: Callable[[Version], None] | None
+    in_parts_from: int
+
+
 def push(
     model: str,
-    path: str | Path | None = None,
+    path: str | Path | Any = None,
     *,
+    sample: Any = None,
+    tolerance: float = 1e-4,
     source: str | None = None,
     git: bool = True,
     create: bool = False,
@@ -59,12 +78,15 @@ def push(
     in_parts_from: int = FROM_BYTES,
     **said: Unpack[Said],
 ) -> Steps[Version]:
-    """Add the next version: a file that is uploaded, or a `source` that the server fetches.
+    """Add the next version: a file or a fitted model that is sent, or a `source` to fetch.
 
     The file's digest goes along for the server to check, and is compared with what it stored. A
     large file is sent in parts: after a crash or a broken line the same call goes on where it was.
 
     Args:
+        path: a file, or an object of scikit-learn, XGBoost or LightGBM: it becomes ONNX.
+        sample: with an object: rows as it takes them. The ONNX model has to answer them as it does,
+            no further away than `tolerance * max(1, |value|)`.
         source: in place of a file: `s3://bucket/key`, `file:///…`, `models:/digits@champion`.
         git: say as `git_commit` which commit the working directory stands at, where it is one of
             git and the provenance says none. Never of a source, which was made elsewhere.
@@ -74,26 +96,56 @@ def push(
         said: metrics, tags, description, provenance and what else `Said` has.
 
     Raises:
-        ValueError: neither a file nor a source, or both.
+        ValueError: neither a file, an object nor a source, or two of them.
+        ConversionError, DifferentAnswersError: of an object; nothing was sent.
         ProblemError: the server refused it; a model that this made is not kept.
         ChecksumError: the server stored something else.
         VersionRejectedError, WaitTimeoutError: with `wait`, it did not become ready.
     """
     if (path is None) == (source is None):
-        raise ValueError("push a file, or name a source: one of the two")
+        raise ValueError("push a file or a fitted model, or name a source: one of the two")
+    how = How(git, create, model_description, wait, timeout, on_bytes, on_progress, in_parts_from)
+    if path is not None and not isinstance(path, str | PathLike):
+        return _push_fitted(model, path, sample, tolerance, how, said)
+    if sample is not None:
+        raise ValueError("a sample goes with a fitted model, and a file or source was given")
+    return _push(model, None if path is None else Path(path), source, how, said)
+
+
+def _push_fitted(
+    model: str, fitted: Any, sample: Any, tolerance: float, how: How, said: Said
+) -> Steps[Version]:
+    """The object as an ONNX file, with what its comparison brought: examples and provenance."""
+    from nereid.conversion import converted
+
+    with TemporaryDirectory(prefix="nereid-") as folder:
+        made = yield Work(lambda: converted(fitted, sample, Path(folder), tolerance))
+        told: Said = {
+            **said,
+            "golden": [*(said.get("golden") or ()), *made.golden],
+            "provenance": {**made.provenance, **(said.get("provenance") or {})},
+        }
+        return (yield from _push(model, made.path, None, how, told))
+
+
+def _push(
+    model: str, path: Path | None, source: str | None, how: How, said: Said
+) -> Steps[Version]:
     given = {key: value for key, value in said.items() if value}
     if path is None:
         given["source"] = source
     else:
-        given = yield from _about(Path(path), given, git)
-    new = create and (yield from ensure_model(model, model_description))
+        given = yield from _about(path, given, how.git)
+    new = how.create and (yield from ensure_model(model, how.model_description))
     if path is None:
         sending = read("POST", _versions(model), json=given)
     else:
-        sending = _sent(model, Path(path), given, on_bytes, in_parts_from)
+        sending = _sent(model, path, given, how.on_bytes, how.in_parts_from)
     pushed = yield from _uploaded(model, sending, not_kept=new)
     _check_stored(pushed, given.get("sha256"))
-    return (yield from _checked(model, pushed.number, timeout, on_progress)) if wait else pushed
+    if not how.wait:
+        return pushed
+    return (yield from _checked(model, pushed.number, how.timeout, how.on_progress))
 
 
 def _about(path: Path, said: Mapping[str, Any], git: bool) -> Steps[dict[str, Any]]:
