@@ -10,6 +10,7 @@ import httpx
 
 from nereid import config
 from nereid.calls import access, approvals, fleet, pushing, registry, traffic
+from nereid.calls import profiles as profiles_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import awaited
 from nereid.retries import Retry, attempts
@@ -112,6 +113,13 @@ class AsyncClient:
     diagnosis = awaited(fleet.diagnosis)
     delete_server = awaited(fleet.delete_server)
     audit = awaited(fleet.audit)
+
+    # Serving profiles
+
+    profiles = awaited(profiles_calls.profiles)
+    profile = awaited(profiles_calls.profile)
+    put_profile = awaited(profiles_calls.put_profile)
+    delete_profile = awaited(profiles_calls.delete_profile)
 
     # Tokens, people, and what these may do
 

@@ -10,6 +10,7 @@ import httpx
 
 from nereid import config
 from nereid.calls import access, approvals, fleet, pushing, registry, traffic
+from nereid.calls import profiles as profiles_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import AlsoOfTheClass, blocking
 from nereid.retries import Retry, attempts
@@ -122,6 +123,13 @@ class Client:
     diagnosis = blocking(fleet.diagnosis)
     delete_server = blocking(fleet.delete_server)
     audit = blocking(fleet.audit)
+
+    # Serving profiles
+
+    profiles = blocking(profiles_calls.profiles)
+    profile = blocking(profiles_calls.profile)
+    put_profile = blocking(profiles_calls.put_profile)
+    delete_profile = blocking(profiles_calls.delete_profile)
 
     # Tokens, people, and what these may do
 

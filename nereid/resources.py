@@ -309,6 +309,49 @@ class Finding:
     pointer: str
     fix: str = ""
 
+    @classmethod
+    def all_of(cls, raw: Document) -> tuple[Finding, ...]:
+        """The findings that an answer has."""
+        keys = ("severity", "code", "detail", "pointer", "fix")
+        given = raw.get("findings") or ()
+        return tuple(cls(*(str(one.get(key) or "") for key in keys)) for one in given)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How versions are served; `revision` None: it comes with Nereid, and cannot be changed.
+
+    `etag` is what a later change must present; empty in a list.
+    """
+
+    name: str
+    built_in: bool
+    revision: int | None
+    document: Document
+    findings: tuple[Finding, ...]
+    changed_at: str
+    changed_by: str
+    etag: str
+    raw: Document = field(repr=False, compare=False)
+
+    @property
+    def description(self) -> str:
+        return str(self.document.get("description") or "")
+
+    @classmethod
+    def from_json(cls, raw: Document, etag: str = "") -> Profile:
+        return cls(
+            name=str(raw["name"]),
+            built_in=bool(raw.get("built_in")),
+            revision=raw.get("revision"),
+            document=raw.get("document") or {},
+            findings=Finding.all_of(raw),
+            changed_at=str(raw.get("changed_at") or ""),
+            changed_by=str(raw.get("changed_by") or ""),
+            etag=etag,
+            raw=raw,
+        )
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -332,10 +375,7 @@ class Plan:
                 for change in raw.get("changes") or ()
             ),
             diff=str(raw.get("diff") or ""),
-            findings=tuple(
-                Finding(*texts(finding, "severity", "code", "detail", "pointer", "fix"))
-                for finding in raw.get("findings") or ()
-            ),
+            findings=Finding.all_of(raw),
             loads=tuple(raw.get("loads") or ()),
             unloads=tuple(raw.get("unloads") or ()),
             raw=raw,

@@ -144,7 +144,7 @@ def _refusals(path: str, method: str, operation: dict[str, Any]) -> list[int]:
     if "Tus-Resumable" in named:  # the protocol's own word for a version that is not spoken
         found += [412]
     if match := named.get("If-Match"):
-        found += [412, 428] if match.get("required") else [412]
+        found += [412, 428] if match.get("required") or method == "put" else [412]
     return found
 
 

@@ -13,7 +13,10 @@ _ARMS = [
 ]
 _POLICY = {"arms": _ARMS, "mode": "weighted"}
 _PHYSICAL = ("digits.v1.695b0d", "digits.v2.bb2a8c")
-_SHOWN_ARMS = [arm | {"physical": name} for arm, name in zip(_ARMS, _PHYSICAL, strict=True)]
+_SHOWN_ARMS = [
+    arm | {"physical": name, "profile_revision": None}
+    for arm, name in zip(_ARMS, _PHYSICAL, strict=True)
+]
 _ACCEPTED = {
     "endpoint": "digits",
     "generation": 4,
@@ -77,6 +80,29 @@ EXAMPLES: dict[str, Any] = {
         "switched_from": AT,
         "served_from": AT,
         "served_until": None,
+    },
+    "Profile": {
+        "name": "patient",
+        "built_in": False,
+        "revision": 2,
+        "document": {
+            "description": "Batches of up to 32 rows, for which requests wait up to 1 ms",
+            "max_batch_size": 32,
+            "dynamic_batching": {"max_queue_delay_microseconds": 1000},
+            "instance_group": [{"count": 2}],
+        },
+        "findings": [
+            {
+                "severity": "warning",
+                "code": "instances-over-cores",
+                "detail": "2 instances share 1 cores: they take turns, and each request takes "
+                "longer",
+                "pointer": "/instance_group",
+                "fix": "use at most 1 instances, or fewer threads each",
+            }
+        ],
+        "changed_at": AT,
+        "changed_by": "ada",
     },
     "Plan": _PLAN,
     "ChangeRequest": _CHANGE,

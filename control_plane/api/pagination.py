@@ -11,6 +11,7 @@ from rest_framework.filters import OrderingFilter
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
 from control_plane.domain.violations import InvalidInputError, Violation
 
@@ -101,6 +102,32 @@ class _Pages(CursorPagination):
                 "previous": link,
             },
         }
+
+
+class ListedPagination(_Pages):
+    """A short list that no table has as it is; its cursor is a place in it."""
+
+    ordering = "name"
+
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: Any = None
+    ) -> list[Any] | None:
+        size, text = self.get_page_size(request), request.query_params.get("cursor", "0")
+        if not (text.isascii() and text.isdigit() and int(text[:10]) <= len(queryset)):
+            raise _broken_cursor()
+        self._at, self._size, self._count = int(text[:10]), size, len(queryset)
+        self._address = request.build_absolute_uri()
+        return list(queryset[self._at : self._at + size])
+
+    def get_next_link(self) -> str | None:
+        following = self._at + self._size
+        return self._link(following) if following < self._count else None
+
+    def get_previous_link(self) -> str | None:
+        return self._link(max(0, self._at - self._size)) if self._at else None
+
+    def _link(self, place: int) -> str:
+        return str(replace_query_param(self._address, self.cursor_query_param, place))
 
 
 def _broken_cursor() -> InvalidInputError:

@@ -40,6 +40,10 @@ class RevisionArmSerializer(serializers.Serializer[Any]):
     weight = serializers.FloatField()
     primary = serializers.BooleanField()
     physical = serializers.CharField(allow_null=True)
+    profile_revision = serializers.IntegerField(
+        allow_null=True,
+        help_text="of the serving profile that it was compiled with; null: one that is built in",
+    )
 
 
 class RevisionSerializer(serializers.ModelSerializer[Revision]):

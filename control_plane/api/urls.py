@@ -28,6 +28,7 @@ from control_plane.api.grants_resource import GrantsView, GrantView
 from control_plane.api.health_resource import HealthView
 from control_plane.api.models_resource import ModelsView, ModelView
 from control_plane.api.policy_resource import KillView, PlanView, PolicyView, RollbackView
+from control_plane.api.profiles_resource import ProfilesView, ProfileView
 from control_plane.api.revisions_resource import RevisionsView, RevisionView
 from control_plane.api.servers_resource import ServersView, ServerView
 from control_plane.api.tokens_resource import CurrentTokenView, TokensView, TokenView
@@ -74,6 +75,8 @@ urlpatterns = [
     at(rf"models/{NAME}/versions/{VERSION}/unarchive", UnarchiveView, "unarchive"),
     at(rf"models/{NAME}/aliases", AliasesView, "aliases"),
     at(rf"models/{NAME}/aliases/{ALIAS}", AliasView, "alias"),
+    at(r"profiles", ProfilesView, "profiles"),
+    at(rf"profiles/{NAME}", ProfileView, "profile"),
     at(r"endpoints", EndpointsView, "endpoints"),
     at(rf"endpoints/{NAME}", EndpointView, "endpoint"),
     at(rf"endpoints/{NAME}/policy", PolicyView, "policy"),

@@ -13,7 +13,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from control_plane.adapters.profiles import DEFAULT_PROFILE, load_profile, profile_names
+from control_plane.adapters.profiles import DEFAULT_PROFILE
 from control_plane.console.record_admin import show
 from control_plane.console.rows_field import RowsField
 from control_plane.console.tensor_rows import INPUT, OUTPUT, inputs_in, outputs_in
@@ -24,6 +24,7 @@ from control_plane.domain.signature import Signature, read_signature
 from control_plane.domain.stored_json import pointer_part
 from control_plane.domain.violations import InvalidInputError
 from control_plane.registry.models import ModelVersion
+from control_plane.registry.profiles import KnownProfile, all_profiles
 from control_plane.registry.services import VersionMetadata
 
 FRAMEWORK_WORDS = {
@@ -78,6 +79,11 @@ def _said(name: str) -> forms.CharField:
     return forms.CharField(label=label, required=False, max_length=200, widget=widget)
 
 
+def _described(known: KnownProfile) -> str:
+    said = known.profile.description if known.profile else ""
+    return f"{known.name}: {said}" if said else known.name
+
+
 class VersionForm(forms.ModelForm):
     """What an uploader says of a version."""
 
@@ -94,7 +100,7 @@ class VersionForm(forms.ModelForm):
     profile = forms.ChoiceField(
         label="Serving profile",
         initial=DEFAULT_PROFILE,
-        choices=lambda: [(n, f"{n}: {load_profile(n).description}") for n in profile_names()],
+        choices=lambda: [(p.name, _described(p)) for p in all_profiles() if p.profile],
         widget=UnfoldAdminSelectWidget,
     )
     inputs = RowsField(INPUT, inputs_in, "Add an input")

@@ -33,7 +33,7 @@ class Kind(StrEnum):
 SAYS = {
     Role.VIEWER: "sees models, endpoints, servers and the audit record",
     Role.PUBLISHER: "makes models and pushes versions of them; sees everything",
-    Role.OPERATOR: "moves traffic: endpoints, policies, rollbacks; sees everything",
+    Role.OPERATOR: "moves traffic: endpoints, policies, rollbacks, profiles; sees everything",
     Role.ADMIN: "does everything, and says who else may do what",
 }
 
@@ -52,7 +52,12 @@ _MAY: dict[Role, tuple[str, ...]] = {
         "registry.*_modelversion",
         "registry.*_alias",
     ),
-    Role.OPERATOR: (*_LOOK, "endpoints.*_endpoint", "fleet.change_server"),
+    Role.OPERATOR: (
+        *_LOOK,
+        "endpoints.*_endpoint",
+        "fleet.change_server",
+        "registry.*_profile",
+    ),
     Role.ADMIN: ("*",),
 }
 

@@ -89,11 +89,15 @@ def keep_history(endpoint: Endpoint, now: datetime) -> None:
 def arms_of(revision: Revision | RetiredRevision) -> list[dict[str, object]]:
     """The arms with the physical models behind them; without these where it was not compiled."""
     if isinstance(revision, RetiredRevision):
-        return list(revision.arms)
-    physical = {arm["name"]: arm["physical"] for arm in (revision.plan or {}).get("arms", [])}
+        # Those of before there were profiles that people add say none.
+        return [{"profile_revision": None, **arm} for arm in revision.arms]
+    plan = revision.plan or {}
+    physical = {arm["name"]: arm["physical"] for arm in plan.get("arms", [])}
+    profiles = plan.get("profiles", {})
     return [
         {key: arm.get(key) for key in ("name", "model", "version", "weight", "primary")}
         | {"physical": physical.get(arm["name"])}
+        | {"profile_revision": profiles.get(physical.get(arm["name"]))}
         for arm in revision.policy.get("arms", [])
     ]
 

@@ -19,7 +19,7 @@ from control_plane.endpoints.revisions import register
 from control_plane.endpoints.selectors import endpoints, get_endpoint, latest_plan
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
-from control_plane.registry.selectors import ready_versions, version_spec
+from control_plane.registry.selectors import ready_versions, version_specs
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,14 @@ def draft(endpoint: Endpoint, document: object, *, restores: Revision | None = N
     headers = None if restores else settings.NEREID_FORWARDED_HEADERS
     policy = read_policy(document, headers)
     latest = latest_plan(endpoint)
-    slots_of = _slots_of(restores, latest)
-    return compile_for(endpoint, policy, next_generation(endpoint), latest, slots_of=slots_of)
+    return compile_for(
+        endpoint,
+        policy,
+        next_generation(endpoint),
+        latest,
+        slots_of=_slots_of(restores, latest),
+        profiles_of=restores.compiled if restores else None,
+    )
 
 
 def make_intent(
@@ -170,9 +176,14 @@ def compile_for(
     previous: Plan | None,
     *,
     slots_of: Plan | None = None,
+    profiles_of: Plan | None = None,
     urgent: bool = False,
 ) -> Plan:
     """Compiles the policy with the registry's versions, after the plan before (`compile_plan`).
+
+    Args:
+        profiles_of: a plan whose versions are to have the revisions of their serving profiles
+            that they have there; all others have the newest.
 
     Raises:
         InvalidInputError: a version is missing or not ready, or the arms differ.
@@ -182,7 +193,7 @@ def compile_for(
         endpoint=endpoint.name,
         generation=generation,
         policy=policy,
-        versions={key: version_spec(version) for key, version in found.items()},
+        versions=version_specs(found, profiles_of.profile_revisions if profiles_of else {}),
         previous=previous,
         slots_of=slots_of,
         urgent=urgent,

@@ -57,7 +57,8 @@ def kill(
         ):
             announce(endpoint, queue)
             return endpoint
-        plan = compile_for(endpoint, policy, next_generation(endpoint), held, urgent=True)
+        generation = next_generation(endpoint)
+        plan = compile_for(endpoint, policy, generation, held, profiles_of=held, urgent=True)
         make_intent(
             endpoint,
             plan,

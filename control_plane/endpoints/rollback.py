@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db.models import Q
+
 from control_plane.domain.violations import ConflictError, NotFoundError
 from control_plane.endpoints.intent import set_policy
 from control_plane.endpoints.models import Endpoint, Revision
@@ -73,11 +75,14 @@ def rollback_target(endpoint: Endpoint, number: int | None) -> Revision:
 
 
 def _before(serving: Revision) -> Revision | None:
-    """The newest revision with another policy that served before this one.
+    """The newest revision with another policy, or other profiles, that served before this one.
 
     What was gone back to counts by its own place: going back twice goes back further, and
     never to what was left behind.
     """
     served = serving.endpoint.revisions.exclude(served_from=None)
     earlier = served.filter(number__lt=serving.restores or serving.number)
-    return earlier.exclude(policy=serving.policy).order_by("-number").first()
+    same = Q(policy=serving.policy)
+    if profiles := (serving.plan or {}).get("profiles"):
+        same &= Q(plan__profiles=profiles)
+    return earlier.exclude(same).order_by("-number").first()

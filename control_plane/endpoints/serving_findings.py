@@ -8,13 +8,13 @@ from control_plane.domain.findings import Finding
 from control_plane.domain.planning.plan import Plan, VersionSpec
 from control_plane.domain.serving.lint import Hardware, Subject, lint
 from control_plane.fleet.models import Server
-from control_plane.registry.selectors import ready_versions, version_spec
+from control_plane.registry.selectors import ready_versions, version_specs
 
 
 def serving_findings(plan: Plan) -> list[Finding]:
     """Of every arm, those of one profile once; the places are those of the policy."""
     found = ready_versions(plan.keys)
-    specs = {key: version_spec(version) for key, version in found.items()}
+    specs = version_specs(found, plan.profile_revisions)
     return list(_findings(plan, specs, hardware()))
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from control_plane.adapters.profiles import load_profile
 from control_plane.domain.access import PUBLISH_CODE
 from control_plane.domain.registry.frameworks import GOLDEN_FILE, MAIN_FILES
 from control_plane.domain.registry.golden import parse_golden
@@ -23,6 +22,7 @@ from control_plane.ports.inspection import (
 from control_plane.ports.repository import ArtifactMissingError, ArtifactStore
 from control_plane.registry.artifacts import Intake
 from control_plane.registry.models import ModelVersion
+from control_plane.registry.profiles import usable_profile
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def golden_document(said: Described, signature: Signature) -> bytes:
     """
     if not said.golden:
         return b""
-    rows = load_profile(said.profile).max_batch_size or None
+    rows = usable_profile(said.profile).max_batch_size or None
     parse_golden(said.golden, signature, max_rows=rows)
     return json.dumps(list(said.golden), separators=(",", ":")).encode()
 

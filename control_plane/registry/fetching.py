@@ -35,6 +35,7 @@ from control_plane.ports.sources import (
 from control_plane.registry.artifacts import intake
 from control_plane.registry.contents import Content, code_refusal, take_in
 from control_plane.registry.models import ModelVersion, VersionFile, VersionState
+from control_plane.registry.profiles import hold_profile
 from control_plane.registry.selectors import get_model
 from control_plane.registry.services import (
     VersionMetadata,
@@ -93,6 +94,7 @@ def add_from_source(
     told = settled.tells_framework and not framework_given
     with transaction.atomic():
         locked_model(model_name)
+        hold_profile(metadata.profile)
         version = ModelVersion.objects.create(
             model=model,
             number=next_number(model, metadata.number),

@@ -221,6 +221,48 @@ class Alias(models.Model):
         return f"{self.model.name}@{self.name}"
 
 
+class Profile(models.Model):
+    """A serving profile that somebody added; those that come with Nereid are files."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=63, unique=True, validators=[public_name])
+    newest = models.PositiveIntegerField(help_text="the number of its newest revision")
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(name__regex=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"),
+                name="profile_name_is_public",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProfileRevision(models.Model):
+    """What a profile says from one change to the next; never changed (migration 0013)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="revisions")
+    number = models.PositiveIntegerField()
+    document = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150)
+
+    class Meta:
+        ordering = ("profile__name", "-number")
+        constraints = (
+            models.UniqueConstraint(fields=["profile", "number"], name="profile_revision_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.profile.name} r{self.number}"
+
+
 class Upload(models.Model):
     """An unfinished upload: how much of it has arrived, and until when it may be finished."""
 

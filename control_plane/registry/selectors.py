@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 
-from control_plane.adapters.profiles import load_profile
 from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.registry.aliases import alias_in
 from control_plane.domain.registry.frameworks import UPLOADED_CONFIG, unserved_reason
 from control_plane.domain.signature import Signature
 from control_plane.domain.violations import NotFoundError
 from control_plane.registry.models import Alias, Model, ModelVersion, VersionState
+from control_plane.registry.profiles import KnownProfile, profiles_of
 
 
 def shown_models() -> QuerySet[Model]:
@@ -96,15 +97,27 @@ def ready_versions(wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], M
     }
 
 
-def version_spec(version: ModelVersion) -> VersionSpec:
-    """What planning needs of a ready version; a profile that cannot be read is no failure here."""
-    profile, profile_error = None, ""
-    try:
-        profile = load_profile(version.profile)
-    except KeyError:
+def version_specs(
+    versions: Mapping[tuple[str, int], ModelVersion],
+    revisions: Mapping[tuple[str, int], int] = MappingProxyType({}),
+) -> dict[tuple[str, int], VersionSpec]:
+    """What planning needs of ready versions, their profiles in one query.
+
+    Args:
+        revisions: of the profiles of those that are to be as they were; else it is the newest.
+    """
+    wanted = {key: (version.profile, revisions.get(key)) for key, version in versions.items()}
+    known = profiles_of(wanted.values())
+    return {key: _spec(version, known.get(wanted[key])) for key, version in versions.items()}
+
+
+def _spec(version: ModelVersion, known: KnownProfile | None) -> VersionSpec:
+    """A profile that is not there or cannot be read is no failure here."""
+    profile_error = ""
+    if known is None:
         profile_error = f"there is no serving profile {version.profile!r} any more"
-    except ValueError as error:
-        profile_error = f"its serving profile cannot be read: {error}"
+    elif known.profile is None:
+        profile_error = f"its serving profile cannot be read: {known.error}"
     if version.signature is None:  # the database holds that a ready version has one
         raise ValueError(f"{version} has no signature")
     return VersionSpec(
@@ -113,8 +126,9 @@ def version_spec(version: ModelVersion) -> VersionSpec:
         framework=version.framework,
         sha256=version.artifact_id or "",
         signature=Signature.from_document(version.signature),
-        profile=profile,
+        profile=known.profile if known else None,
         profile_error=profile_error,
+        profile_revision=known.revision if known else None,
         files=_linked(version),
         golden_sha256=version.golden_id or "",
         unserved=unserved_reason(version.framework, version.code),

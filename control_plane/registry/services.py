@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from django.db import IntegrityError, transaction
 from django.db.models import Max, ProtectedError
 
-from control_plane.adapters.profiles import DEFAULT_PROFILE, profile_names
+from control_plane.adapters.profiles import DEFAULT_PROFILE
 from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.registry.frameworks import FRAMEWORKS, always_code
@@ -38,6 +38,7 @@ from control_plane.ports.repository import ArtifactStore
 from control_plane.registry.artifacts import intake
 from control_plane.registry.contents import Content, code_refusal, take_in
 from control_plane.registry.models import Model, ModelVersion, VersionFile
+from control_plane.registry.profiles import hold_profile, no_such_profile, profile_names
 from control_plane.registry.selectors import get_model
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -215,6 +216,7 @@ def add_version(
             # Uploads of one model take their numbers one after the other.
             locked_model(model_name)
             number = next_number(model, metadata.number)
+            hold_profile(metadata.profile)
             files.claim()
             version = _create_version(model, number, content, filename, metadata, actor)
             # Robust: the version stands, and the sweep asks when the broker is back.
@@ -297,8 +299,7 @@ def check_metadata(metadata: VersionMetadata) -> None:
         detail = f"{metadata.framework[:80]!r}: this server takes {', '.join(FRAMEWORKS)}"
         found.append(Violation("/framework", "unsupported", detail))
     if metadata.profile not in profile_names():
-        detail = f"{metadata.profile[:80]!r}: the profiles are {', '.join(profile_names())}"
-        found.append(Violation("/profile", "not_found", detail))
+        found.append(no_such_profile(metadata.profile))
     if metadata.number is not None and not 1 <= metadata.number <= MAX_VERSION:
         detail = f"a version is a number from 1 to {MAX_VERSION}"
         found.append(Violation("/version", "range", detail))

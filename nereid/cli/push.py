@@ -22,7 +22,7 @@ from rich.text import Text
 
 from nereid.cli import render
 from nereid.cli.app import command
-from nereid.cli.completing import model_names
+from nereid.cli.completing import model_names, profile_names
 from nereid.cli.models import show_signatures
 from nereid.cli.session import REFUSED, Session
 from nereid.client import Client
@@ -105,7 +105,13 @@ FrameworkOption = Annotated[
     ),
 ]
 ProfileOption = Annotated[
-    str | None, typer.Option("--profile", help="The serving profile.", rich_help_panel=CHECKED)
+    str | None,
+    typer.Option(
+        "--profile",
+        help="The serving profile.",
+        rich_help_panel=CHECKED,
+        autocompletion=profile_names,
+    ),
 ]
 RunOption = Annotated[
     str | None,

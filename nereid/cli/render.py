@@ -194,7 +194,7 @@ def plan_parts(plan: Plan) -> list[RenderableType]:
             for name in names:
                 moves.add_row(Text(verb, style=style), name)
         parts.extend([moves, Text()])
-    parts.extend(_finding(finding) for finding in plan.findings)
+    parts.extend(found(finding) for finding in plan.findings)
     if not plan.changes:
         return [*parts, Text("Nothing would change.", style="dim")]
     changes = Table.grid(padding=(0, 2))
@@ -210,7 +210,8 @@ def plan_parts(plan: Plan) -> list[RenderableType]:
     return [*parts, changes]
 
 
-def _finding(finding: Finding) -> Text:
+def found(finding: Finding) -> Text:
+    """What the linter, or a look at the change, found."""
     style = BAD if finding.severity == "error" else SERIES[1]
     line = Text.assemble((f"{finding.severity} ", style), (finding.code, "bold"), "  ")
     line.append(finding.detail)

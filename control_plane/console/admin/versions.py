@@ -14,7 +14,6 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from control_plane import wiring
-from control_plane.adapters.profiles import profile_names
 from control_plane.console import words
 from control_plane.console.archive_page import archive_page, unarchive_page
 from control_plane.console.edit_page import edit_page
@@ -33,6 +32,7 @@ from control_plane.domain.registry.frameworks import FRAMEWORKS
 from control_plane.domain.registry.metrics import labelled
 from control_plane.registry.lifecycle import delete_version, why_kept
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
+from control_plane.registry.profiles import profile_names
 from control_plane.registry.services import add_version
 
 _METRICS_LISTED = 3

@@ -92,6 +92,7 @@ def compile_plan(
         slots=slots,
         policy=to_document(policy),
         urgent=urgent,
+        profiles=_profile_revisions(planned, versions),
     )
 
 
@@ -129,6 +130,11 @@ def _links(version: VersionSpec) -> dict[str, str]:
     if version.golden_sha256:
         links[GOLDEN_FILE] = version.golden_sha256
     return links
+
+
+def _profile_revisions(planned: Sequence[PlannedArm], versions: Versions) -> dict[str, int]:
+    given = {p.physical: versions[p.arm.model, p.arm.version].profile_revision for p in planned}
+    return {physical: number for physical, number in given.items() if number is not None}
 
 
 def _models_of(plan: Plan) -> dict[tuple[str, int], ModelDirectory]:

@@ -23,10 +23,11 @@ class VersionSpec:
     """What planning needs of a model version; `sha256` is the artifact's hex digest.
 
     `profile` None cannot be read: `profile_error` says why, and only a model that is loaded
-    already goes on serving. `files` are those of an archive (name -> sha256), `golden_sha256` is
-    the digest of its examples, `parameters` what the backend is told of the model; `unserved`
-    says why no plan can serve it yet. `signature` is what the model has, `callers` what is left
-    of it for callers; `p99_ms` is what was promised of the model.
+    already goes on serving; `profile_revision` None is one that comes with Nereid. `files` are
+    those of an archive (name -> sha256), `golden_sha256` is the digest of its examples,
+    `parameters` what the backend is told of the model; `unserved` says why no plan can serve it
+    yet. `signature` is what the model has, `callers` what is left of it for callers; `p99_ms` is
+    what was promised of the model.
     """
 
     model: str
@@ -36,6 +37,7 @@ class VersionSpec:
     signature: Signature
     profile: ServingProfile | None
     profile_error: str = ""
+    profile_revision: int | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     golden_sha256: str = ""
     unserved: str = ""
@@ -92,6 +94,8 @@ class Plan:
     `slots` is the slot table run by run, `policy` the document it was compiled from (empty in
     plans of before there was more to a policy than its arms). An `urgent` plan is switched to
     as soon as its primary is ready: nothing else has to be, and nothing else is sent requests.
+    `profiles` has the revisions of the serving profiles that physical models were compiled with,
+    where somebody added those.
     """
 
     endpoint: str
@@ -102,6 +106,7 @@ class Plan:
     slots: tuple[Run, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
     urgent: bool = False
+    profiles: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def routing(self) -> RoutingPolicy:
@@ -115,6 +120,15 @@ class Plan:
     def keys(self) -> tuple[Key, ...]:
         """The arms' models and versions, in their places."""
         return tuple((planned.arm.model, planned.arm.version) for planned in self.arms)
+
+    @property
+    def profile_revisions(self) -> dict[Key, int]:
+        """The revisions of serving profiles that the arms were compiled with, as in `profiles`."""
+        return {
+            (p.arm.model, p.arm.version): self.profiles[p.physical]
+            for p in self.arms
+            if p.physical in self.profiles
+        }
 
     @property
     def grants(self) -> frozenset[str]:
@@ -162,6 +176,8 @@ class Plan:
             "slots": [list(run) for run in self.slots],
             "policy": dict(self.policy),
             "urgent": self.urgent,
+            # Left out where there are none: plans that were approved without keep their digest.
+            **({"profiles": dict(self.profiles)} if self.profiles else {}),
         }
 
     @classmethod
@@ -179,6 +195,7 @@ class Plan:
             slots=tuple((index, count) for index, count in document.get("slots", ())),
             policy=document.get("policy", {}),
             urgent=document.get("urgent", False),
+            profiles=document.get("profiles", {}),
         )
 
 

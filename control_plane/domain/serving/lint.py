@@ -21,11 +21,14 @@ THREADS = ("intra_op_thread_count", "INTRA_OP_THREAD_COUNT")
 
 @dataclass(frozen=True)
 class Subject:
-    """A version under a profile. `p99_ms` is what was promised of it; None: nothing."""
+    """A version under a profile. `p99_ms` is what was promised of it; None: nothing.
+
+    Without a signature and a framework it is the profile alone, whatever model it will have.
+    """
 
     profile: ServingProfile
-    signature: Signature
-    framework: str
+    signature: Signature | None = None
+    framework: str = ""
     p99_ms: float | None = None
 
 
@@ -56,7 +59,7 @@ def _batching_without_batches(subject: Subject, _: Hardware) -> Iterator[Finding
             "/max_batch_size",
             "raise max_batch_size above 1, or leave dynamic_batching out",
         )
-    elif not subject.signature.batched:
+    elif subject.signature and not subject.signature.batched:
         fixed = [str(t) for t in (*subject.signature.inputs, *subject.signature.outputs)]
         fixed = [t for t in fixed if "[-1" not in t]
         yield Finding(

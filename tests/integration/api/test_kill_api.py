@@ -11,7 +11,6 @@ from control_plane.adapters import profiles
 from control_plane.api.policy_schema import EXAMPLES
 from control_plane.audit.models import AuditEvent
 from control_plane.endpoints.models import Endpoint, Revision
-from control_plane.registry import selectors
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_endpoints_api import Weights, served
 from tests.integration.api.test_policy_api import router_text
@@ -105,7 +104,7 @@ def lose_profiles(monkeypatch: pytest.MonkeyPatch, root: Path, text: str | None)
     monkeypatch.setattr(profiles, "PROFILES", root)
     if text is not None:
         (root / "realtime.toml").write_text(text)
-    monkeypatch.setattr(selectors, "load_profile", profiles.load_profile.__wrapped__)
+    monkeypatch.setattr(profiles, "load_profile", profiles.load_profile.__wrapped__)
     monkeypatch.setattr(profiles, "profile_names", profiles.profile_names.__wrapped__)
 
 

@@ -16,7 +16,11 @@ NAMES = {"results": [endpoint(name=name) for name in ("digits", "cats", "dogs")]
 
 
 def complete(line: str) -> str:
-    asked = {"_NEREID_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "2"}
+    asked = {
+        "_NEREID_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split()) - 1),
+    }
     return CliRunner().invoke(app, [], prog_name="nereid", env=asked).output
 
 

@@ -1,0 +1,115 @@
+"""A profile that somebody sends: as one from a file, and with nothing that loads code or files.
+
+What lies in `triton_configs/profiles` was reviewed with the code; what comes by a request was not.
+So the backend's parameters are an allow-list here, as they are for uploads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
+from control_plane.domain.registry.uploaded_config import PARAMETERS
+from control_plane.domain.serving.profile import ServingProfile
+from control_plane.domain.stored_json import check_storable, pointer_part
+from control_plane.domain.violations import InvalidInputError, Violation
+
+MAX_PROFILE_BYTES = 64 << 10
+MAX_VALUE = 4096
+"""Characters of a parameter's value."""
+
+_POINTS_AT_A_FILE = {"EXECUTION_ENV_PATH"}
+_PARAMETERS = frozenset().union(*PARAMETERS.values()) - _POINTS_AT_A_FILE
+
+_ACCELERATORS = {
+    "tensorrt": frozenset(
+        {
+            "precision_mode",
+            "max_workspace_size_bytes",
+            "trt_max_partition_iterations",
+            "trt_min_subgraph_size",
+            "trt_builder_optimization_level",
+            "trt_cuda_graph_enable",
+        }
+    ),
+    "openvino": frozenset({"device_type", "precision", "num_of_threads", "num_streams"}),
+    "cuda": frozenset(
+        {
+            "cudnn_conv_algo_search",
+            "cudnn_conv_use_max_workspace",
+            "arena_extend_strategy",
+            "gpu_mem_limit",
+            "do_copy_in_default_stream",
+        }
+    ),
+}
+"""What each accelerator may be told: no caches, tables or libraries, which are files."""
+
+_MAX_VIOLATIONS = 20
+
+
+def read_own_profile(name: str, document: object) -> ServingProfile:
+    """The profile of a request's body.
+
+    Raises:
+        InvalidInputError: the name breaks the rule for names, the document one for profiles, or
+            it has a parameter that is not on the list; a violation for each, with its place.
+    """
+    if not is_public_name(name):
+        detail = f"{name[:80]!r}: a name has {PUBLIC_NAME_RULE}"
+        raise InvalidInputError([Violation("/name", "invalid_name", detail)])
+    if not isinstance(document, Mapping):
+        raise InvalidInputError([Violation("", "type", "a profile is a JSON object")])
+    check_storable(document)
+    size = len(json.dumps(document, ensure_ascii=False).encode())
+    if size > MAX_PROFILE_BYTES:
+        detail = f"{size} bytes as JSON; a profile has at most {MAX_PROFILE_BYTES}"
+        raise InvalidInputError([Violation("", "max_length", detail)])
+    if "name" in document:
+        detail = "'name' is no word of a serving profile's: its name is in the address"
+        raise InvalidInputError([Violation("/name", "unknown", detail)])
+    try:
+        profile = ServingProfile.from_values(name, document)
+    except InvalidInputError as error:
+        raise InvalidInputError(list(error.violations[:_MAX_VIOLATIONS])) from error
+    if found := [*_parameters(profile), *_accelerators(profile)][:_MAX_VIOLATIONS]:
+        raise InvalidInputError(found)
+    return profile
+
+
+def _parameters(profile: ServingProfile) -> Iterator[Violation]:
+    yield from _refused(profile.parameters, _PARAMETERS, "/parameters", "profiles")
+
+
+def _accelerators(profile: ServingProfile) -> Iterator[Violation]:
+    chosen = profile.optimization and profile.optimization.execution_accelerators
+    if not chosen:
+        return
+    for field in ("gpu_execution_accelerator", "cpu_execution_accelerator"):
+        for i, one in enumerate(getattr(chosen, field)):
+            where = f"/optimization/execution_accelerators/{field}/{i}"
+            known = _ACCELERATORS.get(one.name)
+            if known is None:
+                listed = ", ".join(_ACCELERATORS)
+                detail = f"{one.name[:80]!r} is not on the list of accelerators: {listed}"
+                yield Violation(f"{where}/name", "not_allowed", detail)
+            else:
+                yield from _refused(one.parameters, known, f"{where}/parameters", one.name)
+
+
+def _refused(
+    given: Mapping[str, str], known: frozenset[str], where: str, whose: str
+) -> Iterator[Violation]:
+    for name, value in sorted(given.items()):
+        place = f"{where}/{pointer_part(name)}"
+        if name in _POINTS_AT_A_FILE:
+            detail = f"{name} points at a file: it comes with the model that has it"
+            yield Violation(place, "not_allowed", detail)
+        elif name not in known:
+            listed = ", ".join(sorted(known))
+            detail = f"the parameter {name[:80]!r} is not on the list for {whose}: {listed}"
+            yield Violation(place, "not_allowed", detail)
+        elif len(value) > MAX_VALUE:
+            detail = f"{len(value)} characters; a parameter has at most {MAX_VALUE}"
+            yield Violation(place, "max_length", detail)
