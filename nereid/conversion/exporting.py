@@ -15,7 +15,7 @@ from nereid.conversion.table import MATRIX, Array, Table
 from nereid.errors import ConversionError
 
 OPSETS: Mapping[str, int] = {"": 18, "ai.onnx.ml": 3}
-"""The newest that are used: ONNX Runtime reads them since 1.15, NVIDIA's servers since 23.08."""
+"""The newest that are used; not the newest there are, so that older servers read the file, too."""
 
 _TYPES = {"i": "Int64", "b": "Boolean", "O": "String"}
 _INSTALL = "Install what converts: pip install 'nereid[convert]'"

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tritonclient.grpc as grpcclient
 import tritonclient.http as httpclient
+from tritonclient.utils import np_to_triton_dtype
 
 from backends.build import build
 from stack import triton
@@ -32,6 +34,13 @@ def free_ports(count: int) -> list[int]:
     while len(ports) < count:
         ports.add(free_port())
     return list(ports)
+
+
+def tensor(name: str, value: np.ndarray, kind: Any = grpcclient) -> Any:
+    """An input of `kind`, a client's module, with the type and shape that the array has."""
+    given = kind.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
+    given.set_data_from_numpy(value)
+    return given
 
 
 def eventually(holds: Callable[[], Any], *, within_s: float = 10.0, what: str = "") -> Any:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tritonclient.grpc as grpcclient
 from onnx import TensorProto, helper
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+from tritonclient.utils import InferenceServerException
 
 from tests.support import models
-from tests.support.triton import RunningTriton, running_triton
+from tests.support.triton import RunningTriton, running_triton, tensor
 
 NUMPY = {
     "BOOL": np.bool_,
@@ -89,12 +89,6 @@ def server() -> Iterator[RunningTriton]:
 @pytest.fixture(scope="module")
 def client(server: RunningTriton) -> grpcclient.InferenceServerClient:
     return server.grpc_client()
-
-
-def tensor(name: str, value: np.ndarray) -> grpcclient.InferInput:
-    each = grpcclient.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
-    each.set_data_from_numpy(value)
-    return each
 
 
 def test_the_configuration_is_completed_from_the_file(server: RunningTriton) -> None:

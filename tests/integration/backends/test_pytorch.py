@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 import tritonclient.grpc as grpcclient
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+from tritonclient.utils import InferenceServerException
 
 from tests.support import models
-from tests.support.triton import RunningTriton, running_triton
+from tests.support.triton import RunningTriton, running_triton, tensor
 
 NUMPY = {
     "BOOL": np.bool_,
@@ -123,12 +123,6 @@ def server() -> Iterator[RunningTriton]:
 @pytest.fixture(scope="module")
 def client(server: RunningTriton) -> grpcclient.InferenceServerClient:
     return server.grpc_client()
-
-
-def tensor(name: str, value: np.ndarray) -> grpcclient.InferInput:
-    each = grpcclient.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
-    each.set_data_from_numpy(value)
-    return each
 
 
 @pytest.mark.parametrize("model", ["scripted", "exported", "complete"])

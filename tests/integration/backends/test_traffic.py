@@ -14,20 +14,14 @@ import tritonclient.grpc as grpcclient
 import tritonclient.grpc.aio as aioclient
 import tritonclient.http as httpclient
 import tritonclient.utils.shared_memory as shared_memory
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+from tritonclient.utils import InferenceServerException
 
 from tests.integration.backends.conftest import MIRROR_TYPES
 from tests.support import models
-from tests.support.triton import RunningTriton, eventually, running_triton
+from tests.support.triton import RunningTriton, eventually, running_triton, tensor
 
 V1, V2 = "m.v1.aaaaaa", "m.v2.bbbbbb"
 ONES = np.ones((1, 4), np.float32)
-
-
-def tensor(name: str, value: np.ndarray, kind=grpcclient):
-    each = kind.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
-    each.set_data_from_numpy(value)
-    return each
 
 
 def arm_of(answer: grpcclient.InferResult) -> str:
