@@ -6,6 +6,8 @@ sweep to do, not a thousand.
 
 from __future__ import annotations
 
+from typing import Any
+
 SWEEP_S = 2.0
 VALIDATION_SWEEP_S = 30.0
 COLLECT_S = 600.0
@@ -15,55 +17,20 @@ FORGET_S = 3600.0
 LOST_S = 5.0
 DELIVERIES_S = 5.0
 
+
+def _every(seconds: float, task: str) -> dict[str, Any]:
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+
+
 SCHEDULE = {
-    "sweep endpoints": {
-        "task": "reconcile.sweep",
-        "schedule": SWEEP_S,
-        "options": {"expires": SWEEP_S},
-    },
-    "sweep validations": {
-        "task": "registry.sweep",
-        "schedule": VALIDATION_SWEEP_S,
-        "options": {"expires": VALIDATION_SWEEP_S},
-    },
-    "collect artifacts": {
-        "task": "registry.collect",
-        "schedule": COLLECT_S,
-        "options": {"expires": COLLECT_S},
-    },
-    "scrape servers": {
-        "task": "telemetry.scrape",
-        "schedule": SCRAPE_S,
-        "options": {"expires": SCRAPE_S},
-    },
-    "keep partitions": {
-        "task": "telemetry.partitions",
-        "schedule": PARTITIONS_S,
-        "options": {"expires": PARTITIONS_S},
-    },
-    "notice lost servers": {
-        "task": "fleet.lost",
-        "schedule": LOST_S,
-        "options": {"expires": LOST_S},
-    },
-    "sweep deliveries": {
-        "task": "webhooks.sweep",
-        "schedule": DELIVERIES_S,
-        "options": {"expires": DELIVERIES_S},
-    },
-    "forget deliveries": {
-        "task": "webhooks.forget",
-        "schedule": FORGET_S,
-        "options": {"expires": FORGET_S},
-    },
-    "forget sessions": {
-        "task": "access.forget",
-        "schedule": FORGET_S,
-        "options": {"expires": FORGET_S},
-    },
-    "forget kept answers": {
-        "task": "idempotency.forget",
-        "schedule": FORGET_S,
-        "options": {"expires": FORGET_S},
-    },
+    "sweep endpoints": _every(SWEEP_S, "reconcile.sweep"),
+    "sweep validations": _every(VALIDATION_SWEEP_S, "registry.sweep"),
+    "collect artifacts": _every(COLLECT_S, "registry.collect"),
+    "scrape servers": _every(SCRAPE_S, "telemetry.scrape"),
+    "keep partitions": _every(PARTITIONS_S, "telemetry.partitions"),
+    "notice lost servers": _every(LOST_S, "fleet.lost"),
+    "sweep deliveries": _every(DELIVERIES_S, "webhooks.sweep"),
+    "forget deliveries": _every(FORGET_S, "webhooks.forget"),
+    "forget sessions": _every(FORGET_S, "access.forget"),
+    "forget kept answers": _every(FORGET_S, "idempotency.forget"),
 }
