@@ -309,6 +309,8 @@ TRITONSERVER_Error* TRITONBACKEND_RequestIsCancelled(
 TRITONSERVER_Error* TRITONBACKEND_RequestRelease(
     TRITONBACKEND_Request* request, std::uint32_t flags) {
   if (flags != TRITONSERVER_REQUEST_RELEASE_ALL) Violation("released with unknown flags");
+  // The request is what keeps the model, whose thread is not through with it.
+  if (executes && submits > 0) Violation("a request was released while it was handed to its arm");
   std::unique_ptr<Request> outer(Outer(request, __func__));
   const std::shared_ptr<Caller> caller = outer->caller;
   // The inputs go first, then perhaps the router itself, which this request may have kept loaded.

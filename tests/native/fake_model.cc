@@ -24,6 +24,8 @@ __attribute__((weak)) TRITONSERVER_Error* TRITONBACKEND_ModelInstanceFinalize(
 namespace fake {
 
 void* backend_state = nullptr;
+thread_local bool executes = false;
+thread_local int submits = 0;
 
 namespace {
 
@@ -150,6 +152,7 @@ void Model::Enqueue(Request* request) {
 
 void Model::Run() {
   constexpr std::size_t kMost = 4;
+  executes = true;
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
     filled_.wait(lock, [this] { return stopping_ || !queue_.empty(); });

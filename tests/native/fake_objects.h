@@ -15,6 +15,10 @@ constexpr std::uint32_t kAlive = 0xa11ec0de;
 constexpr std::uint32_t kDead = 0xdeadc0de;
 extern std::atomic<std::int64_t> live_objects[static_cast<int>(Kind::kCount)];
 
+// Of this thread: whether it is a model's own, and how deep it is in handing requests to arms.
+extern thread_local bool executes;
+extern thread_local int submits;
+
 struct Object {
   explicit Object(Kind of) : kind(of) { ++live_objects[static_cast<int>(kind)]; }
   ~Object() {

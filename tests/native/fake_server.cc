@@ -353,7 +353,10 @@ TRITONSERVER_Error* TRITONSERVER_ServerInferAsync(
     Violation("an inner request was submitted without its callbacks");
   }
   inner->channel = std::make_shared<Channel>();
-  return SubmitToArm(inner);
+  ++submits;
+  TRITONSERVER_Error* error = SubmitToArm(inner);
+  --submits;
+  return error;
 }
 
 TRITONSERVER_Error* TRITONSERVER_InferenceResponseDelete(
