@@ -254,9 +254,11 @@ def test_servers_are_listed(digits: Api) -> None:
         reason="",
         triton_version="2.51.0",
         held=[],
+        cores=4,
     )
     [server] = digits.get("servers/").json()["results"]
     assert (server["status"], server["triton_version"]) == ("Ready", "2.51.0")
+    assert server["cores"] == 4
     problem(digits.get("servers/none"), 404)
 
 
