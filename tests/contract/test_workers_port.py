@@ -8,7 +8,7 @@ from celery import Celery
 
 from control_plane.adapters.workers import CeleryWorkers
 from control_plane.ports.workers import Workers, WorkersUnknownError
-from stack.broker import free_port
+from stack.ports import free_port
 
 
 def workers(broker: str) -> Workers:

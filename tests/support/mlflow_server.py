@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import psutil
 
-from stack.broker import free_port
+from stack.ports import free_port
 from tests.support.processes import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -25,7 +25,7 @@ from authlib.oidc.core import OpenIDCode
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
-from stack.broker import free_port
+from stack.ports import free_port
 
 CLIENT_ID, CLIENT_SECRET = "nereid", "a-secret-of-tests"
 KEY, OTHER_KEY = (RSAKey.generate_key(2048, {"kid": "1", "use": "sig"}) for _ in range(2))

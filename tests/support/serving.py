@@ -18,7 +18,7 @@ import psutil
 
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.ports.triton import Sample
-from stack.broker import free_port
+from stack.ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PORTS = (

@@ -22,7 +22,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from backends.build import build
 from stack import triton
-from stack.broker import free_port
+from stack.ports import free_port
 
 CONTROL_KEY = "test-control-key"
 SHM_KEY = "test-shm-key"

@@ -5,8 +5,7 @@ import socket
 
 import pytest
 
-from stack.broker import free_port
-from stack.ports import PortError, require_free
+from stack.ports import PortError, free_port, require_free
 
 
 def test_a_taken_port_is_named_with_its_variable_and_holder() -> None:

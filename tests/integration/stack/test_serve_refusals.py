@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.broker import free_port
 from stack.lock import HomeLock
+from stack.ports import free_port
 from stack.settings import CHECKOUT, PORT_VARIABLES
 
 

@@ -28,7 +28,7 @@ from control_plane.webhooks.delivering import LEASE, deliver, sweep
 from control_plane.webhooks.models import Delivery, State, Webhook
 from control_plane.webhooks.services import Wish, create_webhook
 from nereid import webhooks as sdk
-from stack.broker import free_port
+from stack.ports import free_port
 from tests.support.fakes import FakeQueue
 from tests.support.receiver import Receiver
 
