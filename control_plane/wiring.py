@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from uuid import UUID
 
 from celery import Celery
@@ -22,12 +23,14 @@ from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
 from control_plane.adapters.receivers import HttpReceivers
 from control_plane.adapters.repository import DiskRepository
 from control_plane.adapters.sources import FsspecSources
+from control_plane.adapters.triton.backends import observed_backends
 from control_plane.adapters.triton.control import HttpTritonControl
 from control_plane.adapters.triton.inference import HttpTritonInference
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.adapters.workers import CeleryWorkers
 from control_plane.audit.request import request_id
+from control_plane.domain.planning.backends import Backend
 from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.endpoints.serving import PlacedDuties, RevisionPlaces
 from control_plane.fleet.agent import NodeAgent
@@ -185,6 +188,12 @@ def inference_of(address: str) -> TritonInference:
 def triton_control() -> TritonControl:
     """The Triton beside this process."""
     return HttpTritonControl(settings.NEREID_TRITON_URL, settings.NEREID_TRITON_CONTROL_KEY)
+
+
+def backends() -> tuple[Backend, ...] | None:
+    """What the Triton beside this process can run models with; None where it is not known."""
+    place = settings.NEREID_TRITON_BACKENDS
+    return observed_backends(Path(place) if place else None)
 
 
 @cache

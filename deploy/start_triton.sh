@@ -11,6 +11,9 @@ if [ -n "${NEREID_FORWARD_HEADERS:-}" ]; then
     pattern="$pattern|^(?:$(printf %s "$NEREID_FORWARD_HEADERS" | sed 's/ *, */)$|^(?:/g'))\$"
 fi
 
+# The node does not see this container's folders: what they hold is listed for it.
+sh /opt/nereid/list_backends.sh /opt/tritonserver/backends > /run/triton/backends
+
 exec tritonserver \
     --id="$NEREID_NODE_NAME" \
     --model-repository=/var/lib/nereid/model_repository/live \

@@ -50,6 +50,28 @@ class HeldModel:
 
 
 @dataclass(frozen=True)
+class Backend:
+    """What a server runs models with: a library (`native`), or Python code (`python`)."""
+
+    name: str
+    kind: str
+    version: str
+
+    def __str__(self) -> str:
+        version = f" {self.version}" if self.version else ""
+        return f"{self.name}{version}" + (" (Python-based)" if self.kind == "python" else "")
+
+
+def _backends(raw: Any) -> tuple[Backend, ...] | None:
+    if raw is None:
+        return None
+    return tuple(
+        Backend(str(one["name"]), str(one.get("kind") or ""), str(one.get("version") or ""))
+        for one in raw
+    )
+
+
+@dataclass(frozen=True)
 class Server:
     name: str
     status: str
@@ -60,6 +82,7 @@ class Server:
     triton_version: str
     last_seen_at: str
     models: tuple[HeldModel, ...]
+    backends: tuple[Backend, ...] | None  # None: its node does not know
     raw: Document = field(repr=False, compare=False)
 
     @classmethod
@@ -84,6 +107,7 @@ class Server:
                 )
                 for held in raw.get("models") or ()
             ),
+            backends=_backends(raw.get("backends")),
             raw=raw,
         )
 

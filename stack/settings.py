@@ -257,6 +257,10 @@ def ours(
         "NEREID_TRITON_URL": settings.triton_http,
         "NEREID_TRITON_GRPC": settings.triton_grpc,
         "NEREID_TRITON_METRICS": settings.triton_metrics,
+        # Of a server elsewhere only whoever started us can say where its backends are listed.
+        "NEREID_TRITON_BACKENDS": str(settings.node_home / "backends")
+        if settings.embeds_triton
+        else given.get("NEREID_TRITON_BACKENDS", ""),
         "NEREID_TRITON_CONTROL_KEY": keys.control_key,
         "NEREID_TRITON_SHM_KEY": keys.shm_key,
         "NEREID_FORWARD_HEADERS": settings.forward_headers,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import filecmp
 import http.client
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -25,6 +26,12 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 TRAFFIC_LIBRARY = CHECKOUT / "backends" / "traffic" / "build" / "libtriton_traffic.so"
 PYTHON_BASED_BACKENDS = ("onnxruntime", "pytorch")
 SHARED_BY_BACKENDS = "python_based"
+
+RUNTIMES = {"onnxruntime": "onnxruntime", "pytorch": "torch"}
+"""The package that a Python-based backend runs models with."""
+
+VERSION_FILE = "VERSION"
+"""In a backend's folder, for whoever wants to know: the version of what it runs models with."""
 
 CONTROL_HEADER = "nereid-control"
 SHM_HEADER = "nereid-shm"
@@ -187,9 +194,11 @@ def assemble_backend_directory(node_home: Path, *, traffic_library: Path = TRAFF
         if folder.is_symlink():
             folder.unlink()
         folder.mkdir(exist_ok=True)
-        _remove_others(folder, links)
+        _remove_others(folder, [*links, VERSION_FILE])
         for link, target in links.items():
             _place(folder / link, target)
+        if name in RUNTIMES:
+            (folder / VERSION_FILE).write_text(f"{importlib.metadata.version(RUNTIMES[name])}\n")
     return directory
 
 

@@ -99,6 +99,7 @@ class Keeper:
                 triton_version=self._version,
                 held=held,
                 cores=len(os.sched_getaffinity(0)),
+                backends=wiring.backends(),
             )
         except DatabaseError as error:
             logger.warning("no heartbeat: %s", str(error).strip().partition("\n")[0])

@@ -13,10 +13,19 @@ from rest_framework.response import Response
 
 from control_plane import wiring
 from control_plane.api.resource import ResourceView
+from control_plane.domain.planning.backends import BackendKind
 from control_plane.endpoints.models import Placement
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import get_server, server_status
 from control_plane.fleet.services import delete_server
+
+
+class BackendSerializer(serializers.Serializer[Any]):
+    """A backend of a server: `native` is a library, `python` is Python-based."""
+
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(choices=[kind.value for kind in BackendKind])
+    version = serializers.CharField(help_text="Empty where its files do not say it.")
 
 
 class ServerSerializer(serializers.ModelSerializer[Server]):
@@ -25,6 +34,7 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
     status = serializers.SerializerMethodField()
     reason = serializers.SerializerMethodField()
     models = serializers.JSONField(source="held")
+    backends = BackendSerializer(many=True, allow_null=True, help_text="Null: not known.")
     endpoints = serializers.SerializerMethodField()
 
     class Meta:
@@ -40,6 +50,7 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
             "accelerator",
             "cores",
             "triton_version",
+            "backends",
             "last_seen_at",
             "models",
             "endpoints",

@@ -16,7 +16,7 @@ from control_plane.console.rights import visible
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import placement_status
 from control_plane.fleet.models import Server
-from control_plane.fleet.selectors import server_status
+from control_plane.fleet.selectors import backends_of, server_status
 from control_plane.registry.models import ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ def server_context(user: Any, server: Server, now: datetime) -> dict[str, Any]:
         "status": status,
         "reason": reason,
         "held": held,
+        "backends": backends_of(server),
         "held_ready": sum(1 for model in held if model.state == "READY"),
         "host": host,
         "scraped_at": scraped_at,

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from control_plane.audit.services import record
 from control_plane.domain.four_eyes import Move, Ruling, Verdict, course
+from control_plane.domain.planning.backends import check_backends
 from control_plane.domain.planning.compiling import compile_plan
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.routing.policy import RoutingPolicy
@@ -17,6 +18,7 @@ from control_plane.endpoints.models import Endpoint, Revision
 from control_plane.endpoints.policies import read_policy
 from control_plane.endpoints.revisions import register
 from control_plane.endpoints.selectors import endpoints, get_endpoint, latest_plan
+from control_plane.fleet.selectors import equipped_servers
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
 from control_plane.registry.selectors import ready_versions, version_specs
@@ -186,10 +188,11 @@ def compile_for(
             that they have there; all others have the newest.
 
     Raises:
-        InvalidInputError: a version is missing or not ready, or the arms differ.
+        InvalidInputError: a version is missing or not ready, the arms differ, or a server cannot
+            run one of them.
     """
     found = ready_versions((arm.model, arm.version) for arm in policy.arms)
-    return compile_plan(
+    plan = compile_plan(
         endpoint=endpoint.name,
         generation=generation,
         policy=policy,
@@ -198,6 +201,9 @@ def compile_for(
         slots_of=slots_of,
         urgent=urgent,
     )
+    if not urgent:  # which serves with what is loaded
+        check_backends(plan, equipped_servers())
+    return plan
 
 
 def locked(name: str) -> Endpoint:

@@ -20,6 +20,9 @@ class Server(models.Model):
         null=True, blank=True, help_text="that its node may use"
     )
     triton_version = models.CharField(max_length=32, blank=True)
+    backends = models.JSONField(
+        null=True, blank=True, help_text="what it can run models with; empty: not known"
+    )
     ready = models.BooleanField(default=False, help_text="serves everything it should")
     not_ready_reason = models.TextField(blank=True)
     held = models.JSONField(default=list, blank=True, help_text="Triton's repository index")

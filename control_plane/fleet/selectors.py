@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from control_plane.domain.planning.backends import Backend, Equipped
 from control_plane.domain.violations import NotFoundError
 from control_plane.fleet.models import Server
 
@@ -36,3 +37,20 @@ def server_status(server: Server, now: datetime) -> tuple[str, str]:
     if not server.ready:
         return "NotReady", server.not_ready_reason or "bringing its models back"
     return "Ready", "serves everything it should"
+
+
+def backends_of(server: Server) -> tuple[Backend, ...] | None:
+    """What the server can run models with; None where its node does not know."""
+    if server.backends is None:
+        return None
+    return tuple(Backend.from_document(one) for one in server.backends)
+
+
+def equipped_servers() -> list[Equipped]:
+    """The servers whose backends are known; what is away holds no plan up."""
+    found = []
+    for server in Server.objects.filter(lost_at=None):
+        backends = backends_of(server)
+        if backends is not None:
+            found.append(Equipped(server.name, backends))
+    return found

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
+from control_plane.domain.planning.backends import Backend
 from control_plane.domain.violations import (
     ConflictError,
     InvalidInputError,
@@ -120,8 +121,12 @@ def heartbeat(
     triton_version: str,
     held: Sequence[HeldModel],
     cores: int | None = None,
+    backends: Sequence[Backend] | None = None,
 ) -> bool:
-    """Notes what a node says of its Triton; False when no such server is registered."""
+    """Notes what a node says of its Triton; False when no such server is registered.
+
+    `backends` None are not known.
+    """
     found = bool(
         Server.objects.filter(name=name).update(
             last_seen_at=now,
@@ -129,6 +134,7 @@ def heartbeat(
             not_ready_reason=reason,
             triton_version=triton_version,
             cores=cores,
+            backends=None if backends is None else [one.to_document() for one in backends],
             held=[
                 {"name": h.name, "version": h.version, "state": h.state, "reason": h.reason}
                 for h in held

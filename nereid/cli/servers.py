@@ -110,6 +110,9 @@ def _show(session: Session, server: Server) -> None:
     session.out.print(
         Text(f"HTTP {server.http}  gRPC {server.grpc}  metrics {server.metrics}", style="dim")
     )
+    if server.backends is not None:
+        listed = ", ".join(str(one) for one in server.backends) or "none"
+        session.out.print(Text(f"backends {listed}", style="dim"))
     if not server.models:
         session.out.print(Text("holds nothing", style="dim"))
         return

@@ -252,6 +252,10 @@ def test_aliases_name_versions_and_what_serves_is_not_archived(
 
 def test_servers_shows_the_models_that_serve(nereid: Nereid) -> None:
     (server,) = document(nereid("servers", "--json"))["results"]
+    backends = {one["name"]: one for one in server["backends"]}
+    assert backends["onnxruntime"]["kind"] == "python"
+    assert backends["onnxruntime"]["version"]
+    assert backends["traffic"]["kind"] == "native"
     held = {model["name"] for model in server["models"] if model["state"] == "READY"}
     assert ENDPOINT in held
     assert any(name.startswith(f"{MODEL}.v1.") for name in held)

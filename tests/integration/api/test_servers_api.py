@@ -8,6 +8,7 @@ from typing import Any
 
 from control_plane import wiring
 from control_plane.audit.models import AuditEvent
+from control_plane.domain.planning.backends import Backend, BackendKind
 from control_plane.endpoints.models import Endpoint, Placement
 from control_plane.endpoints.reconcile import reconcile
 from control_plane.fleet.models import Server
@@ -33,6 +34,29 @@ def test_a_server_that_lives_stays(digits: Api, reader: Api) -> None:
     assert Server.objects.exists()
     problem(reader.call("delete", "servers/lab-1/"), 403)
     problem(digits.call("delete", "servers/lab-2/"), 404)
+
+
+def test_a_plan_that_a_server_cannot_run_is_refused_early(
+    digits: Api, weights: Callable[..., dict[str, Any]]
+) -> None:
+    lab(seconds_ago=1)
+    backends = [Backend("python", BackendKind.NATIVE, ""), Backend("traffic", BackendKind.NATIVE)]
+    now = wiring.clock().now()
+    said: dict[str, Any] = {"name": "lab-1", "now": now, "ready": True, "reason": ""}
+    heartbeat(**said, triton_version="", held=[], backends=backends)
+    shown = digits.get("servers/lab-1/").json()["backends"]
+    assert shown[0] == {"name": "python", "kind": "native", "version": ""}
+    for answer in (
+        digits.post("endpoints/digits/plan/", weights(100)),
+        digits.put_policy("digits", weights(100)),
+    ):
+        problem(answer, 400)
+        [error] = answer.json()["errors"]
+        assert (error["pointer"], error["code"]) == ("/arms/0/version", "backend")
+        assert "lab-1 has no backend onnxruntime" in error["detail"]
+    # Of one that fell silent nothing is asked.
+    Server.objects.update(lost_at=now)
+    assert digits.put_policy("digits", weights(100)).status_code == 202
 
 
 def test_an_endpoint_of_a_dead_server_can_be_removed(

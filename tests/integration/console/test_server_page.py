@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from control_plane import wiring
+from control_plane.domain.planning.backends import Backend, BackendKind
 from control_plane.endpoints.models import Endpoint, Placement
 from control_plane.fleet.models import Server
 from control_plane.fleet.services import heartbeat
@@ -37,6 +38,7 @@ def server(digits: Endpoint) -> Server:
             HeldModel(physical(1), "1", "READY", ""),
             HeldModel(physical(2), "1", "UNAVAILABLE", "no memory left"),
         ],
+        backends=[Backend("onnxruntime", BackendKind.PYTHON, "1.2.3")],
     )
     return Server.objects.get()
 
@@ -113,3 +115,9 @@ def test_only_who_may_see_servers(server: Server, stranger: Client) -> None:
     assert "nothing that you can see" in text
     assert reverse("admin:endpoints_endpoint_changelist") not in text
     assert Client().get(live_url(server))["HX-Redirect"].startswith("/console/login/")
+
+
+def test_backends_are_shown_or_said_to_be_unknown(server: Server, admin: Client) -> None:
+    assert "Python-based 1.2.3" in admin.get(live_url(server)).content.decode()
+    Server.objects.update(backends=None)
+    assert "NEREID_TRITON_BACKENDS" in admin.get(live_url(server)).content.decode()
