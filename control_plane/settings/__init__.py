@@ -205,8 +205,10 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
+        "BackendKindEnum": ["native", "python"],
         "ChangeStateEnum": "control_plane.endpoints.models.CHANGE_STATES",
         "DeliveryStateEnum": "control_plane.webhooks.models.State",
+        "KindEnum": ["model", "endpoint"],
         "RoleEnum": "control_plane.access.models.ROLES",
         "WebhookStateEnum": "control_plane.webhooks.models.STATES",
     },
