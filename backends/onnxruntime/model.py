@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import ort_session
 import triton_python_backend_utils as pb_utils
+from execution import Execution
 from ort_signature import MismatchError, check, complete, read_signature
-from request_batch import Asked, InputError, RequestError, answer_all
+from request_batch import NUMPY
 from settings import SettingError
 from texts import decoded, encoded
 
@@ -59,23 +60,16 @@ class TritonPythonModel:
             check(config, self.signature)
         except (SettingError, MismatchError) as error:
             raise pb_utils.TritonModelException(str(error)) from None
-        self.batched = config.get("max_batch_size", 0) > 0
         self.inputs = {info.name: info for info in self.signature.inputs}
         self.strings = {
             info.name for info in self.signature.outputs if info.data_type == "TYPE_STRING"
         }
+        self.execution = Execution(
+            config, self.session.run, read=self._input, write=self._output, arrays=NUMPY
+        )
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        asked = [self._read(request) for request in requests]
-        answers = answer_all(self.session.run, asked, batched=self.batched)
-        return [self._respond(answer) for answer in answers]
-
-    def _read(self, request: Any) -> Asked | RequestError:
-        try:
-            inputs = {tensor.name(): self._input(tensor) for tensor in request.inputs()}
-        except RequestError as error:
-            return error
-        return Asked(inputs, tuple(request.requested_output_names()))
+        return self.execution(requests)
 
     def _input(self, tensor: Any) -> np.ndarray:
         value = tensor.as_numpy()
@@ -84,18 +78,11 @@ class TritonPythonModel:
             value = value.reshape(())
         return decoded(info.name, value) if info.data_type == "TYPE_STRING" else value
 
-    def _respond(self, answer: dict[str, np.ndarray] | RequestError) -> Any:
-        if isinstance(answer, RequestError):
-            kind = pb_utils.TritonError
-            code = kind.INVALID_ARG if isinstance(answer, InputError) else kind.INTERNAL
-            return pb_utils.InferenceResponse(error=kind(str(answer), code))
-        tensors = [pb_utils.Tensor(name, self._output(name, answer[name])) for name in answer]
-        return pb_utils.InferenceResponse(output_tensors=tensors)
-
-    def _output(self, name: str, value: np.ndarray) -> np.ndarray:
+    def _output(self, name: str, value: np.ndarray) -> Any:
         if value.ndim == 0:
             value = value.reshape(1)
-        return encoded(value) if name in self.strings else np.ascontiguousarray(value)
+        value = encoded(value) if name in self.strings else np.ascontiguousarray(value)
+        return pb_utils.Tensor(name, value)
 
 
 def _version_folder() -> Path:

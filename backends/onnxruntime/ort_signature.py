@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from sequence_states import sequence_tensors
 
 # ONNX Runtime's name of a type -> the name in config.pbtxt.
 TRITON_TYPES = {
@@ -86,10 +88,18 @@ def complete(config: dict[str, Any], signature: Signature) -> None:
             f"while its max_batch_size is {config['max_batch_size']}"
         )
     batched = config.get("max_batch_size", 0) > 0
+    sequence = sequence_tensors(config)
     if not config.get("input"):
-        config["input"] = [_describe(info, batched) for info in signature.inputs]
+        config["input"] = _described(signature.inputs, sequence.inputs, batched)
     if not config.get("output"):
-        config["output"] = [_describe(info, batched) for info in signature.outputs]
+        config["output"] = _described(signature.outputs, sequence.outputs, batched)
+
+
+def _described(
+    infos: Iterable[TensorInfo], hidden: Collection[str], batched: bool
+) -> list[dict[str, Any]]:
+    """Without what the sequence batcher fills and keeps: callers neither send nor get that."""
+    return [_describe(info, batched) for info in infos if info.name not in hidden]
 
 
 def _describe(info: TensorInfo, batched: bool) -> dict[str, Any]:
@@ -109,7 +119,17 @@ def check(config: Mapping[str, Any], signature: Signature) -> None:
     batched = config.get("max_batch_size", 0) > 0
     _check_side("input", config.get("input", []), signature.inputs, batched)
     _check_side("output", config.get("output", []), signature.outputs, batched)
-    given = {entry["name"] for entry in config.get("input", [])}
+    sequence = sequence_tensors(config)
+    for name, side, infos in (
+        *((name, "input", signature.inputs) for name in sequence.inputs),
+        *((name, "output", signature.outputs) for name in sequence.outputs),
+    ):
+        if name not in {info.name for info in infos}:
+            raise MismatchError(
+                f"the sequence batcher fills or keeps the {side} '{name}', and the model has "
+                f"none of that name, only {sorted(info.name for info in infos)}"
+            )
+    given = {*sequence.inputs, *(entry["name"] for entry in config.get("input", []))}
     missing = [info.name for info in signature.inputs if info.name not in given]
     if missing:
         raise MismatchError(f"the model's inputs {missing} are missing in its configuration")

@@ -39,25 +39,30 @@ class Arrays:
 
     join: Callable[[list[Any]], Any]
     part: Callable[[Any, list[int]], Sequence[Any]]
+    copy: Callable[[Any], Any]
 
 
 def _numpy_part(value: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
     return np.split(value, np.cumsum(sizes)[:-1])
 
 
-NUMPY = Arrays(np.concatenate, _numpy_part)
+NUMPY = Arrays(np.concatenate, _numpy_part, np.array)
 
 
 def answer_all(
-    run: Run, requests: Sequence[Asked | RequestError], *, batched: bool, arrays: Arrays = NUMPY
-) -> list[Tensors | RequestError]:
-    """An answer or an error for each request, in order.
+    run: Run,
+    requests: Sequence[Asked | RequestError | None],
+    *,
+    batched: bool,
+    arrays: Arrays = NUMPY,
+) -> list[Tensors | RequestError | None]:
+    """An answer or an error for each request, in order; None, which asks nothing, stays None.
 
     Requests whose tensors differ only in the batch dimension are run together. When that fails,
     each is run alone, so that only the ones at fault are told so.
     """
-    answers: list[Tensors | RequestError] = [
-        entry if isinstance(entry, RequestError) else RequestError("not run") for entry in requests
+    answers: list[Tensors | RequestError | None] = [
+        RequestError("not run") if isinstance(entry, Asked) else entry for entry in requests
     ]
     groups: dict[tuple, list[int]] = {}
     for index, entry in enumerate(requests):

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 import torch_settings
 import triton_python_backend_utils as pb_utils
+from execution import Execution
 from model_file import model_path
-from request_batch import Arrays, Asked, InputError, RequestError, answer_all
+from request_batch import Arrays
+from sequence_states import sequence_tensors
 from settings import SettingError
 from texts import decoded, encoded
 from torch_program import Program
@@ -36,50 +38,41 @@ class Instance:
                 args["model_instance_kind"], int(args["model_instance_device_id"]), _warn
             )
             self.program = Program(model_path(config, folder), where)
+            sequence = sequence_tensors(config)
             self.program.bind(
-                [entry["name"] for entry in config["input"]],
-                [entry["name"] for entry in config["output"]],
+                [*(entry["name"] for entry in config["input"]), *sequence.inputs],
+                [*(entry["name"] for entry in config["output"]), *sequence.outputs],
             )
         except SettingError as error:
             raise pb_utils.TritonModelException(str(error)) from None
-        self.batched = config.get("max_batch_size", 0) > 0
-        self.inputs = {entry["name"]: entry for entry in config["input"]}
+        self.types = sequence.types | {e["name"]: e["data_type"] for e in config["input"]}
+        # What has no dimensions in the model is a vector of one to Triton, which reshapes batches.
+        batched = config.get("max_batch_size", 0) > 0
+        self.scalars = {
+            entry["name"]
+            for entry in config["input"]
+            if not batched and "reshape" in entry and not entry["reshape"].get("shape")
+        }
+        self.execution = Execution(
+            config, self.program.run, read=self._input, write=_output, arrays=ARRAYS
+        )
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        asked = [self._read(request) for request in requests]
         with self.settings.running():
-            answers = answer_all(self.program.run, asked, batched=self.batched, arrays=ARRAYS)
-            responses = [self._respond(answer) for answer in answers]
+            responses = self.execution(requests)
         if self.settings.clean_cache and self.program.device.type == "cuda":
             torch.cuda.empty_cache()
         return responses
 
-    def _read(self, request: Any) -> Asked | RequestError:
-        try:
-            inputs = {tensor.name(): self._input(tensor) for tensor in request.inputs()}
-        except RequestError as error:
-            return error
-        return Asked(inputs, tuple(request.requested_output_names()))
-
     def _input(self, tensor: Any) -> Any:
-        entry = self.inputs[tensor.name()]
-        if entry["data_type"] == "TYPE_STRING":
-            return decoded(tensor.name(), tensor.as_numpy())
+        name = tensor.name()
+        if self.types[name] == "TYPE_STRING":
+            return decoded(name, tensor.as_numpy())
         # The same memory, on whatever device; and the one way to BF16, which numpy does not have.
         value = torch.from_dlpack(tensor.to_dlpack())
-        if entry["data_type"] == "TYPE_BOOL":
+        if self.types[name] == "TYPE_BOOL":
             value = value.to(torch.bool)
-        # What has no dimensions in the model is a vector of one to Triton, which reshapes batches.
-        scalar = "reshape" in entry and not entry["reshape"].get("shape")
-        return value.reshape(()) if scalar and not self.batched else value
-
-    def _respond(self, answer: dict[str, Any] | RequestError) -> Any:
-        if isinstance(answer, RequestError):
-            kind = pb_utils.TritonError
-            code = kind.INVALID_ARG if isinstance(answer, InputError) else kind.INTERNAL
-            return pb_utils.InferenceResponse(error=kind(str(answer), code))
-        tensors = [_output(name, value) for name, value in answer.items()]
-        return pb_utils.InferenceResponse(output_tensors=tensors)
+        return value.reshape(()) if name in self.scalars else value
 
 
 def _output(name: str, value: Any) -> Any:
@@ -103,4 +96,8 @@ def _part(value: Any, sizes: list[int]) -> Sequence[Any]:
     return torch.split(value, sizes)
 
 
-ARRAYS = Arrays(_join, _part)
+def _copy(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value.detach().clone()
+
+
+ARRAYS = Arrays(_join, _part, _copy)

@@ -84,7 +84,7 @@ def alias_numbers(wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], in
 def ready_versions(wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], ModelVersion]:
     """Those of the wanted (model, number) that are ready to serve, and their files."""
     pairs = set(wanted)
-    rows = ModelVersion.objects.select_related("model").prefetch_related("files")
+    rows = ModelVersion.objects.select_related("model").prefetch_related("files__artifact")
     found = rows.filter(
         model__name__in={model for model, _ in pairs},
         number__in={number for _, number in pairs},
@@ -130,6 +130,7 @@ def _spec(version: ModelVersion, known: KnownProfile | None) -> VersionSpec:
         profile_error=profile_error,
         profile_revision=known.revision if known else None,
         files=_linked(version),
+        sizes={file.path: file.artifact.size for file in version.files.all()},
         golden_sha256=version.golden_id or "",
         unserved=unserved_reason(version.framework, version.code),
         parameters=version.parameters,

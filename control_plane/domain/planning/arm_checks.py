@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from control_plane.domain.planning.model_config import Config, is_decoupled, priorities_of
 from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.routing.policy import Arm, RoutingPolicy
-from control_plane.domain.serving.callers import absent_tensors
+from control_plane.domain.serving.sequence_fit import unfit
 from control_plane.domain.signature import differences
 from control_plane.domain.violations import InvalidInputError, Violation
 
@@ -40,10 +40,10 @@ def check_versions(
         if spec.profile is None and key not in loaded:
             detail = f"{arm.model} version {arm.version}: {spec.profile_error}"
             found.append(Violation(f"/arms/{i}/version", "profile", detail))
-        if spec.profile and (absent := absent_tensors(spec.signature, spec.profile)):
+        if spec.profile and (problems := unfit(spec.signature, spec.profile, spec.sizes)):
             detail = (
-                f"{arm.model} version {arm.version} has {', '.join(absent)}, which the sequence "
-                f"batcher of its profile {spec.profile.name} needs"
+                f"{arm.model} version {arm.version} cannot be served by the sequence batcher of "
+                f"its profile {spec.profile.name}: {'; '.join(problems)}"
             )
             found.append(Violation(f"/arms/{i}/version", "profile", detail))
         if first is None:

@@ -35,6 +35,7 @@ from control_plane.domain.routing.compact import (
 from control_plane.domain.routing.document import allowance_document, to_document
 from control_plane.domain.routing.policy import Allowance, Arm, RoutingPolicy
 from control_plane.domain.routing.slots import Run, next_table, runs
+from control_plane.domain.serving.sequence_fit import initial_files
 from control_plane.domain.violations import InvalidInputError, Violation
 
 
@@ -124,9 +125,16 @@ def physical_directory(version: VersionSpec) -> ModelDirectory:
 
 
 def _links(version: VersionSpec) -> dict[str, str]:
-    """The files that come from the artifact store; the golden examples lie beside the model."""
+    """The files that come from the artifact store.
+
+    Golden examples, and the files that the states of sequences begin with, lie beside the version's
+    folder: there Triton looks for the latter.
+    """
     files = version.files or {version.main_file: version.sha256}
-    links = {f"1/{path}": sha256 for path, sha256 in sorted(files.items())}
+    beside = initial_files(version.profile) if version.profile else ()
+    links = {
+        path if path in beside else f"1/{path}": sha256 for path, sha256 in sorted(files.items())
+    }
     if version.golden_sha256:
         links[GOLDEN_FILE] = version.golden_sha256
     return links

@@ -24,10 +24,10 @@ class VersionSpec:
 
     `profile` None cannot be read: `profile_error` says why, and only a model that is loaded
     already goes on serving; `profile_revision` None is one that comes with Nereid. `files` are
-    those of an archive (name -> sha256), `golden_sha256` is the digest of its examples,
-    `parameters` what the backend is told of the model; `unserved` says why no plan can serve it
-    yet. `signature` is what the model has, `callers` what is left of it for callers; `p99_ms` is
-    what was promised of the model.
+    those of an archive (name -> sha256) and `sizes` their bytes, `golden_sha256` is the digest of
+    its examples, `parameters` what the backend is told of the model; `unserved` says why no plan
+    can serve it yet. `signature` is what the model has, `callers` what is left of it for callers;
+    `p99_ms` is what was promised of the model.
     """
 
     model: str
@@ -39,6 +39,7 @@ class VersionSpec:
     profile_error: str = ""
     profile_revision: int | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
     golden_sha256: str = ""
     unserved: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)

@@ -18,16 +18,3 @@ def callers_signature(signature: Signature, profile: ServingProfile | None) -> S
         inputs=tuple(t for t in signature.inputs if t.name not in filled),
         outputs=tuple(t for t in signature.outputs if t.name not in kept),
     )
-
-
-def absent_tensors(signature: Signature, profile: ServingProfile) -> list[str]:
-    """What the profile's sequence batcher fills or keeps and the model does not have, in words."""
-    batching = profile.sequence_batching
-    if batching is None:
-        return []
-    inputs = {tensor.name for tensor in signature.inputs}
-    outputs = {tensor.name for tensor in signature.outputs}
-    wanted = [("input", given.name, inputs) for given in batching.control_input]
-    for state in batching.state:
-        wanted += [("input", state.input_name, inputs), ("output", state.output_name, outputs)]
-    return [f"no {kind} {name!r}" for kind, name, there in wanted if name not in there]

@@ -131,6 +131,12 @@ def _initial(state: State, where: str) -> Iterator[Violation]:
         if first.data_type != state.data_type:
             detail = f"{first.data_type}, and the state is {state.data_type}"
             yield Violation(f"{where}/initial_state/{i}/data_type", "mismatch", detail)
+        if first.zero_data and first.data_file:
+            detail = "it begins with zeros or with what is in a file: leave one out"
+            yield Violation(f"{where}/initial_state/{i}/data_file", "exclusive", detail)
+        if first.data_file and first.data_type == "TYPE_STRING":
+            detail = "a file holds numbers: texts are empty at first"
+            yield Violation(f"{where}/initial_state/{i}/data_file", "exclusive", detail)
         if -1 in first.dims:
             detail = f"{list(first.dims)}: what a state starts with has no free dimension"
             yield Violation(f"{where}/initial_state/{i}/dims", "range", detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from annotated_types import MinLen
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from control_plane.domain.serving.section import (
     Dim,
@@ -32,6 +32,14 @@ DataType = Literal[
     "TYPE_FP64",
     "TYPE_STRING",
     "TYPE_BF16",
+]
+
+
+INITIAL_STATE = "initial_state"
+"""The folder of a model, and of a version's archive, that the files of first states lie in."""
+
+FileName = Annotated[
+    str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]*$")
 ]
 
 
@@ -91,7 +99,18 @@ class InitialState(Section):
     name: Word = Field(description="A word of your own.")
     data_type: DataType = Field(description="That of the state.")
     dims: tuple[Dim, ...] = Field(description="Without the batch, and without free dimensions.")
-    zero_data: Literal[True] = Field(True, description="Zeros, or empty texts.")
+    zero_data: Literal[True] | None = Field(
+        None, description="Zeros, or empty texts: what it is without a file."
+    )
+    data_file: FileName | None = Field(
+        None,
+        description="The numbers one after the other, in the file of that name in the folder "
+        "`initial_state` of the version's archive.",
+    )
+
+    def values(self, **chosen: Any) -> dict[str, Any]:
+        found = super().values(exclude_defaults=False, exclude={"zero_data", "data_file"}, **chosen)
+        return found | ({"data_file": self.data_file} if self.data_file else {"zero_data": True})
 
 
 class State(Section):
@@ -102,7 +121,7 @@ class State(Section):
     data_type: DataType = Field(description="`TYPE_FP32` and so on.")
     dims: tuple[Dim, ...] = Field(description="Without the batch; a free dimension is -1.")
     initial_state: tuple[InitialState, ...] = Field(
-        (), description="Left out: zeros, at the state's first use."
+        (), description="Left out: zeros, and a free dimension is 1."
     )
     use_same_buffer_for_input_output: Flag = Field(
         False, description="The model writes the state where it read it (native backends)."
@@ -113,8 +132,13 @@ class State(Section):
 
     def values(self, **chosen: Any) -> dict[str, Any]:
         found = super().values(exclude={"initial_state"}, **chosen)
-        first = [one.values(exclude_defaults=False) for one in self.initial_state]
-        return found | ({"initial_state": first} if first else {})
+        return found | {"initial_state": [one.values() for one in self._initial()]}
+
+    def _initial(self) -> tuple[InitialState, ...]:
+        """Never left out: Triton begins a sequence with whatever its memory holds then."""
+        fixed = tuple(abs(size) for size in self.dims)
+        zeros = InitialState(name="zeros", data_type=self.data_type, dims=fixed)
+        return self.initial_state or (zeros,)
 
 
 class SequenceBatching(Section):

@@ -144,6 +144,8 @@ def test_what_cannot_be_is_refused_with_its_place(
 
 CONTROL = {"kind": "CONTROL_SEQUENCE_START", "int32_false_true": [0, 1]}
 STATE = {"input_name": "a", "output_name": "b", "data_type": "TYPE_FP32", "dims": [-1]}
+TEXTS = STATE | {"data_type": "TYPE_STRING"}
+FIRST = {"name": "i", "data_type": "TYPE_FP32", "dims": [2], "data_file": "h0"}
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,21 @@ STATE = {"input_name": "a", "output_name": "b", "data_type": "TYPE_FP32", "dims"
             },
             "/state/0/initial_state/0/dims",
             "no case of",
+        ),
+        (
+            {"state": [STATE | {"initial_state": [FIRST | {"zero_data": True}]}]},
+            "/state/0/initial_state/0/data_file",
+            "leave one out",
+        ),
+        (
+            {"state": [STATE | {"initial_state": [FIRST | {"data_file": "../h0"}]}]},
+            "/state/0/initial_state/0/data_file",
+            "pattern",
+        ),
+        (
+            {"state": [TEXTS | {"initial_state": [FIRST | {"data_type": "TYPE_STRING"}]}]},
+            "/state/0/initial_state/0/data_file",
+            "texts are empty",
         ),
         ({"max_sequence_idle_microseconds": 0}, "/max_sequence_idle_microseconds", "over before"),
     ],

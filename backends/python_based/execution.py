@@ -1,0 +1,76 @@
+"""What an instance does with each batch that Triton hands it, whatever the framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+from request_batch import Arrays, Asked, InputError, RequestError, Run, Tensors, answer_all
+from sequence_states import Turn, states_of, turn_of
+
+
+class Execution:
+    """Requests in, responses out: an answer or an error for each."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        run: Run,
+        *,
+        read: Callable[[Any], Any],
+        write: Callable[[str, Any], Any],
+        arrays: Arrays,
+    ) -> None:
+        """
+        Args:
+            config: the model's configuration, as `initialize` has it.
+            run: one call of the framework.
+            read: Triton's tensor as the framework's; raises RequestError where it cannot be.
+            write: an output, by its name, as Triton's tensor.
+            arrays: how the framework's tensors are joined, parted and copied.
+        """
+        self._run = run
+        self._read = read
+        self._write = write
+        self._arrays = arrays
+        self._batched = config.get("max_batch_size", 0) > 0
+        self._states = states_of(config, arrays.copy)
+        self._kept = self._states.outputs if self._states is not None else ()
+
+    def __call__(self, requests: Sequence[Any]) -> list[Any]:
+        turns = [turn_of(request) for request in requests]
+        asked = [self._asked(request, turn) for request, turn in zip(requests, turns, strict=True)]
+        answers = answer_all(self._run, asked, batched=self._batched, arrays=self._arrays)
+        if self._states is not None:
+            answers = [
+                self._states.leave(turn, answer)
+                for turn, answer in zip(turns, answers, strict=True)
+            ]
+        return [self._respond(answer) for answer in answers]
+
+    def _asked(self, request: Any, turn: Turn) -> Asked | RequestError | None:
+        wanted = tuple(request.requested_output_names())
+        if not wanted and not turn.sequence:
+            return None  # the direct sequence batcher fills the places of its idle sequences so
+        inputs: Tensors = {}
+        problem: RequestError | None = None
+        for tensor in request.inputs():
+            try:
+                inputs[tensor.name()] = self._read(tensor)
+            except RequestError as error:
+                problem = problem or error
+        try:
+            if self._states is not None:
+                inputs = self._states.enter(turn, inputs)
+        except RequestError as error:
+            problem = problem or error
+        return problem or Asked(inputs, (*wanted, *self._kept))
+
+    def _respond(self, answer: Tensors | RequestError | None) -> Any:
+        if isinstance(answer, RequestError):
+            kind = pb_utils.TritonError
+            code = kind.INVALID_ARG if isinstance(answer, InputError) else kind.INTERNAL
+            return pb_utils.InferenceResponse(error=kind(str(answer), code))
+        tensors = [self._write(name, value) for name, value in (answer or {}).items()]
+        return pb_utils.InferenceResponse(output_tensors=tensors)
