@@ -16,6 +16,9 @@ SUFFIXES = {
     ".plan": "tensorrt",
     ".engine": "tensorrt",
     ".py": "python",
+    ".graphdef": "tensorflow",
+    ".xml": "openvino",
+    ".dali": "dali",
 }
 
 

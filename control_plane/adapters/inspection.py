@@ -14,7 +14,7 @@ from typing import Any
 from control_plane.adapters.readers.archive import looks_like
 from control_plane.adapters.sandbox.limits import Limits
 from control_plane.adapters.sandbox.process import run_reader
-from control_plane.domain.registry.frameworks import MAIN_FILES
+from control_plane.domain.registry.frameworks import MAIN_FILES, SAVED_MODEL, is_member_name
 from control_plane.domain.signature import Signature
 from control_plane.ports.inspection import Inspected, InvalidModelError
 
@@ -47,7 +47,7 @@ class SandboxInspector:
         self, path: Path, framework: str, declared: Signature | None = None
     ) -> Iterator[Inspected]:
         with self._folder() as folder:
-            members = self._unpack(path, folder / "members")
+            members = _laid_out(self._unpack(path, folder / "members"), framework)
             main = path if not members else _main(members, framework)
             said = self._run(
                 "read",
@@ -146,6 +146,23 @@ class SandboxInspector:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _laid_out(members: dict[str, Path], framework: str) -> dict[str, Path]:
+    """Members under the names that Triton looks for: a SavedModel may have come without its folder.
+
+    Raises:
+        InvalidModelError: a name would be too long there.
+    """
+    if framework != "tensorflow" or "saved_model.pb" not in members:
+        return members
+    top = {"saved_model.pb", "keras_metadata.pb", "fingerprint.pb"}
+    inside = {name for name in members if "/" in name or name in top}
+    found = {f"{SAVED_MODEL}/{n}" if n in inside else n: path for n, path in members.items()}
+    for name in found:
+        if not is_member_name(name):
+            raise InvalidModelError(f"the archive's member {name[:200]!r}: its name is too long")
+    return found
 
 
 def _main(files: Mapping[str, Path], framework: str) -> Path:

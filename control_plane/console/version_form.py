@@ -31,13 +31,19 @@ FRAMEWORK_WORDS = {
     "onnx": "ONNX: a model.onnx, or an archive with it and its data",
     "pytorch": "PyTorch: TorchScript (.pt) or torch.export (.pt2)",
     "python": "Python: a model.py, or an archive with it and its modules",
+    "tensorrt": "TensorRT: a serialised engine (.plan)",
+    "tensorflow": "TensorFlow: a SavedModel in an archive, or a GraphDef",
+    "openvino": "OpenVINO: an archive with model.xml and model.bin",
+    "vllm": "vLLM: a model.json with the engine's arguments",
+    "dali": "DALI: a serialised pipeline (.dali)",
 }
 """By framework: which files it is. A framework without words would be no choice to anybody."""
 
 NEEDS = (
     "ONNX and torch.export files say what they take and give. TorchScript does not, nor does "
-    "Python without a config.pbtxt in its archive: write their inputs and outputs below. PyTorch "
-    "and Python can carry code, which takes the right to publish code."
+    "Python without a config.pbtxt in its archive, nor what servers of NVIDIA's alone can open "
+    "(TensorRT and all below it): write their inputs and outputs below. All but ONNX and OpenVINO "
+    "can carry code, which takes the right to publish code."
 )
 
 POINTERS = {

@@ -52,5 +52,5 @@ def equipped_servers() -> list[Equipped]:
     for server in Server.objects.filter(lost_at=None):
         backends = backends_of(server)
         if backends is not None:
-            found.append(Equipped(server.name, backends))
+            found.append(Equipped(server.name, backends, server.accelerator))
     return found

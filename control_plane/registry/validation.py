@@ -10,6 +10,7 @@ from django.db.models import F, Q, QuerySet
 
 from control_plane.adapters.inspection import TIMEOUT_S
 from control_plane.audit.services import record
+from control_plane.domain.registry.frameworks import SERVER_ONLY
 from control_plane.domain.signature import Signature
 from control_plane.ports.clock import Clock
 from control_plane.ports.inspection import (
@@ -54,6 +55,8 @@ def validate_version(
             golden_examples(version, store),
         )
         without = f"checked without {' and '.join(unlimited)}" if unlimited else ""
+        if version.framework in SERVER_ONLY:
+            without = f"looked at, and not run: only a server with {version.framework} can do that"
         _conclude(version, VersionState.READY, without)
     except InvalidModelError as error:
         _conclude(version, VersionState.REJECTED, str(error))

@@ -41,7 +41,7 @@ class Said(TypedDict, total=False):
     """Such as `run_id`, `git_commit`, `training_data_digest`, `trained_at`."""
 
     signature: Mapping[str, Any] | None
-    """What it takes and gives, where the file does not say (TorchScript, Python)."""
+    """What it takes and gives, where the file does not say (all but ONNX and torch.export)."""
 
     golden: Sequence[Mapping[str, Any]]
     """Inputs with the outputs that every server has to give before it serves."""

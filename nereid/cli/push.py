@@ -90,7 +90,7 @@ SignatureOption = Annotated[
         "--signature",
         metavar="FILE",
         help='JSON, {"inputs": [{"name", "datatype", "shape"}], "outputs": […]}, where the file '
-        "does not say (TorchScript, Python).",
+        "does not say (all but ONNX and torch.export).",
         exists=True,
         dir_okay=False,
         rich_help_panel=CHECKED,
@@ -100,7 +100,8 @@ FrameworkOption = Annotated[
     str | None,
     typer.Option(
         "--framework",
-        help="onnx, pytorch or python; else told from the file's suffix, or by MLflow.",
+        help="onnx, pytorch, python, tensorrt, tensorflow, openvino, vllm or dali; else told from "
+        "the file's suffix, or by MLflow.",
         rich_help_panel=CHECKED,
     ),
 ]

@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from control_plane.adapters.readers import onnx_reader, python_reader, triton_config
+from control_plane.adapters.readers import (
+    onnx_reader,
+    python_reader,
+    server_only_reader,
+    triton_config,
+)
 from control_plane.adapters.readers.refusal import RefusedError
-from control_plane.domain.registry.frameworks import MAIN_FILES, code_in
+from control_plane.domain.registry.frameworks import MAIN_FILES, SERVER_ONLY, code_in
 from control_plane.domain.signature import Signature, differences
 
 
@@ -35,6 +40,11 @@ def read(
     elif framework == "python":
         signature = python_reader.read_signature(Path(main), given)
         code = [*code_in([name]), *code]
+    elif framework in SERVER_ONLY:
+        signature, kinds, name = server_only_reader.read_signature(
+            Path(main), framework, files, given
+        )
+        code = [*kinds, *code]
     else:
         # PyTorch takes seconds to import: only where it is asked for.
         from control_plane.adapters.readers import torch_reader

@@ -52,6 +52,7 @@ class Equipped:
 
     server: str
     backends: tuple[Backend, ...]
+    accelerator: str = "gpu"
 
 
 def check_backends(plan: Plan, servers: Sequence[Equipped]) -> None:
@@ -106,6 +107,11 @@ def _lack(config: Config, one: Equipped) -> str:
         return (
             f"server {one.server} has no backend python, which runs its Python-based {wanted} "
             f"(it has: {has}). {_remedy('python')}"
+        )
+    if wanted == "tensorrt" and one.accelerator == "cpu":
+        return (
+            f"server {one.server} has no GPU, and a TensorRT engine runs on nothing else. Push "
+            "the model as ONNX as well, and serve that where there is none"
         )
     exported = wanted == "pytorch" and config.get("default_model_filename") == EXPORTED_FILE
     if exported and found.kind == BackendKind.NATIVE:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from control_plane.domain.registry.frameworks import MAIN_FILES
+from control_plane.domain.registry.frameworks import MAIN_FILES, SAVED_MODEL, SERVER_ONLY
 from control_plane.domain.serving.callers import callers_signature
 from control_plane.domain.serving.instances import groups_on
 from control_plane.domain.serving.profile import ServingProfile
@@ -21,8 +21,16 @@ Config = Mapping[str, Any]
 ACCELERATORS = ("cpu", "gpu")
 """The kinds of server a configuration is compiled for; one digest covers them all."""
 
-BACKENDS = {"onnx": "onnxruntime", "pytorch": "pytorch", "python": "python"}
+BACKENDS = {
+    "onnx": "onnxruntime",
+    "pytorch": "pytorch",
+    "python": "python",
+    **{name: name for name in sorted(SERVER_ONLY)},
+}
 """The backend that runs a framework's files."""
+
+WITHOUT_BATCHES = frozenset({"vllm"})
+"""They batch by themselves, and answer a request piece by piece."""
 
 
 def version_config(
@@ -41,11 +49,12 @@ def version_config(
         main_file: the model's own file; empty: the framework's usual one.
         parameters: the version's own, which the profile's go before.
     """
-    max_batch_size = profile.max_batch_size if signature.batched else 0
+    batched = signature.batched and framework not in WITHOUT_BATCHES
+    max_batch_size = profile.max_batch_size if batched else 0
     seen = callers_signature(signature, profile)
     config: dict[str, Any] = {
         "backend": BACKENDS[framework],
-        "default_model_filename": main_file or MAIN_FILES[framework][0],
+        **_file(framework, main_file or MAIN_FILES[framework][0]),
         "max_batch_size": max_batch_size,
         "input": [_tensor(t, max_batch_size > 0, reshape=True) for t in seen.inputs],
         "output": [_tensor(t, max_batch_size > 0, reshape=True) for t in seen.outputs],
@@ -57,7 +66,7 @@ def version_config(
         config["sequence_batching"] = profile.sequence_batching.values()
     if said := {**parameters, **profile.parameters}:
         config["parameters"] = {key: {"string_value": said[key]} for key in sorted(said)}
-    if profile.model_transaction_policy.decoupled:
+    if profile.model_transaction_policy.decoupled or framework in WITHOUT_BATCHES:
         config["model_transaction_policy"] = {"decoupled": True}
     if profile.optimization and (optimization := profile.optimization.values()):
         config["optimization"] = optimization
@@ -68,6 +77,19 @@ def version_config(
     if profile.metric_tags:
         config["metric_tags"] = dict(profile.metric_tags)
     return config
+
+
+def _file(framework: str, main_file: str) -> dict[str, str]:
+    """What a backend is told of the model's file: one that has a single name is told nothing."""
+    if framework == "vllm":
+        return {}
+    if framework != "tensorflow":
+        return {"default_model_filename": main_file}
+    saved = main_file.startswith(f"{SAVED_MODEL}/")
+    return {
+        "platform": "tensorflow_savedmodel" if saved else "tensorflow_graphdef",
+        "default_model_filename": SAVED_MODEL if saved else main_file,
+    }
 
 
 def router_config(

@@ -9,8 +9,19 @@ MAIN_FILES = {
     "onnx": ("model.onnx",),
     "pytorch": ("model.pt", "model.pt2"),
     "python": ("model.py",),
+    "tensorrt": ("model.plan",),
+    "tensorflow": ("model.savedmodel/saved_model.pb", "model.graphdef"),
+    "openvino": ("model.xml",),
+    "vllm": ("model.json",),
+    "dali": ("model.dali",),
 }
 """By framework: the file that is the model, in an archive and in a model's directory."""
+
+SAVED_MODEL = "model.savedmodel"
+"""The folder that is a TensorFlow model, under the name that Triton looks for."""
+
+SERVER_ONLY = frozenset({"tensorrt", "tensorflow", "openvino", "vllm", "dali"})
+"""What only servers with NVIDIA's backend can open: here they are looked at, and not run."""
 
 FRAMEWORKS = tuple(MAIN_FILES)
 
@@ -22,6 +33,18 @@ UPLOADED_CONFIG = "config.pbtxt"
 
 PYTHON, TORCHSCRIPT, EXPORTED = "Python code", "a TorchScript program", "a torch.export program"
 ENVIRONMENT = "an execution environment"
+CODE_OF = {
+    # An engine is machine code for the GPU, and may hold plugins for the host.
+    "tensorrt": "a TensorRT engine",
+    # Its graph may read and write files ("models are code", says TensorFlow's security page).
+    "tensorflow": "a TensorFlow graph",
+    # It names what is downloaded, and may say trust_remote_code.
+    "vllm": "a vLLM configuration",
+    # Its operators read files of the server's.
+    "dali": "a DALI pipeline",
+}
+"""What is code by its nature. OpenVINO's IR is a graph of fixed operators, as ONNX is."""
+
 LIBRARY = "a custom-op library"
 AGENT = "a repository agent"
 
@@ -51,7 +74,7 @@ def is_member_name(name: str) -> bool:
 
 def always_code(framework: str) -> bool:
     """True when every file of that framework can carry code."""
-    return framework in ("pytorch", "python")
+    return framework in ("pytorch", "python") or framework in CODE_OF
 
 
 def code_in(names: Iterable[str]) -> list[str]:

@@ -18,6 +18,11 @@ BACKENDS = {
     "onnx": ("onnxruntime", "onnxruntime_onnx"),
     "pytorch": ("pytorch", "pytorch_libtorch"),
     "python": ("python",),
+    "tensorrt": ("tensorrt", "tensorrt_plan"),
+    "tensorflow": ("tensorflow", "tensorflow_savedmodel", "tensorflow_graphdef"),
+    "openvino": ("openvino",),
+    "vllm": ("vllm",),
+    "dali": ("dali",),
 }
 
 PARAMETERS = {
@@ -42,6 +47,31 @@ PARAMETERS = {
         }
     ),
     "python": frozenset({"EXECUTION_ENV_PATH", "FORCE_CPU_ONLY_INPUT_TENSORS"}),
+    "tensorrt": frozenset({"execution_context_allocation_strategy"}),
+    "tensorflow": frozenset(
+        {
+            "TF_NUM_INTRA_THREADS",
+            "TF_NUM_INTER_THREADS",
+            "TF_USE_PER_SESSION_THREADS",
+            "TF_GRAPH_TAG",
+            "TF_SIGNATURE_DEF",
+            "MAX_SESSION_SHARE_COUNT",
+        }
+    ),
+    # Not CPU_EXTENSION_PATH, which is a library.
+    "openvino": frozenset(
+        {
+            "INFERENCE_NUM_THREADS",
+            "COMPILATION_NUM_THREADS",
+            "HINT_BF16",
+            "NUM_STREAMS",
+            "SKIP_OV_DYNAMIC_BATCHSIZE",
+            "ENABLE_BATCH_PADDING",
+            "RESHAPE_IO_LAYERS",
+        }
+    ),
+    "vllm": frozenset({"REPORT_CUSTOM_METRICS"}),
+    "dali": frozenset({"num_threads"}),
 }
 
 _OWN = re.compile(r"[a-z][a-z0-9_]{0,62}")
