@@ -24,7 +24,7 @@ from stack.triton_leftovers import STUB, clean_leftovers
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TRAFFIC_LIBRARY = CHECKOUT / "backends" / "traffic" / "build" / "libtriton_traffic.so"
-PYTHON_BASED_BACKENDS = ("onnxruntime", "pytorch")
+PYTHON_BASED_BACKENDS = ("cascade", "onnxruntime", "pytorch", "weighted_average")
 SHARED_BY_BACKENDS = "python_based"
 
 RUNTIMES = {"onnxruntime": "onnxruntime", "pytorch": "torch"}

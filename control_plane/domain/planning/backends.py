@@ -13,7 +13,7 @@ from control_plane.domain.violations import InvalidInputError, Violation
 
 EXPORTED_FILE = "model.pt2"
 
-OURS = frozenset({"onnxruntime", "pytorch", "python", "traffic"})
+OURS = frozenset({"cascade", "onnxruntime", "pytorch", "python", "traffic", "weighted_average"})
 """What comes with Nereid, or with every Triton."""
 
 
