@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from nereid import config
-from nereid.calls import access, approvals, fleet, pushing, registry, traffic
+from nereid.calls import access, approvals, fleet, linting, pushing, registry, traffic
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import awaited
@@ -120,6 +120,13 @@ class AsyncClient:
     profile = awaited(profiles_calls.profile)
     put_profile = awaited(profiles_calls.put_profile)
     delete_profile = awaited(profiles_calls.delete_profile)
+
+    # The linter
+
+    lint_models = awaited(linting.lint_models)
+    lint_profile = awaited(linting.lint_profile)
+    lint_version = awaited(linting.lint_version)
+    lint_endpoint = awaited(linting.lint_endpoint)
 
     # Tokens, people, and what these may do
 

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from nereid import config
-from nereid.calls import access, approvals, fleet, pushing, registry, traffic
+from nereid.calls import access, approvals, fleet, linting, pushing, registry, traffic
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import AlsoOfTheClass, blocking
@@ -130,6 +130,13 @@ class Client:
     profile = blocking(profiles_calls.profile)
     put_profile = blocking(profiles_calls.put_profile)
     delete_profile = blocking(profiles_calls.delete_profile)
+
+    # The linter
+
+    lint_models = blocking(linting.lint_models)
+    lint_profile = blocking(linting.lint_profile)
+    lint_version = blocking(linting.lint_version)
+    lint_endpoint = blocking(linting.lint_endpoint)
 
     # Tokens, people, and what these may do
 

@@ -104,6 +104,38 @@ EXAMPLES: dict[str, Any] = {
         "changed_at": AT,
         "changed_by": "ada",
     },
+    "LintResult": {
+        "results": [
+            {
+                "name": "ResNet50",
+                "findings": [
+                    {
+                        "severity": "error",
+                        "code": "preferred-above-max",
+                        "detail": "16 is above max_batch_size, which is 8",
+                        "pointer": "/dynamic_batching/preferred_batch_size/0",
+                        "fix": "raise max_batch_size, or leave the size out: Triton refuses the "
+                        "model",
+                    }
+                ],
+                "becomes": {
+                    "name": "resnet50",
+                    "framework": "onnx",
+                    "main_file": "model.onnx",
+                    "signature": None,
+                    "profile": None,
+                    "model_config": {"version_policy": {"latest": {}}},
+                    "changed": [],
+                    "refused": [
+                        {
+                            "pointer": "/dynamic_batching/preferred_batch_size/0",
+                            "detail": "16 is above max_batch_size, which is 8",
+                        }
+                    ],
+                },
+            }
+        ]
+    },
     "Plan": _PLAN,
     "ChangeRequest": _CHANGE,
     "ChangeDetail": _CHANGE | {"plan": _PLAN},

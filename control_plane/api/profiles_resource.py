@@ -56,7 +56,7 @@ EXAMPLE = OpenApiExample(
 
 
 @extend_schema_field(DOCUMENT)
-class _DocumentField(serializers.JSONField):
+class ProfileDocumentField(serializers.JSONField):
     """A profile as it may be sent again."""
 
 
@@ -66,7 +66,7 @@ class ProfileSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     built_in = serializers.BooleanField(help_text="it comes with Nereid, and is read-only")
     revision = serializers.IntegerField(allow_null=True, help_text="null: built in")
-    document = _DocumentField()
+    document = ProfileDocumentField()
     findings = FindingSerializer(
         many=True, help_text="of the linter, as far as it can tell without a model"
     )

@@ -26,6 +26,7 @@ from control_plane.api.download_resource import DownloadView
 from control_plane.api.endpoints_resource import EndpointsView, EndpointView
 from control_plane.api.grants_resource import GrantsView, GrantView
 from control_plane.api.health_resource import HealthView
+from control_plane.api.lint_resource import LintView, VersionFindingsView
 from control_plane.api.models_resource import ModelsView, ModelView
 from control_plane.api.policy_resource import KillView, PlanView, PolicyView, RollbackView
 from control_plane.api.profiles_resource import ProfilesView, ProfileView
@@ -73,10 +74,12 @@ urlpatterns = [
     at(rf"models/{NAME}/versions/{VERSION}/download", DownloadView, "download"),
     at(rf"models/{NAME}/versions/{VERSION}/archive", ArchiveView, "archive"),
     at(rf"models/{NAME}/versions/{VERSION}/unarchive", UnarchiveView, "unarchive"),
+    at(rf"models/{NAME}/versions/{VERSION}/findings", VersionFindingsView, "findings"),
     at(rf"models/{NAME}/aliases", AliasesView, "aliases"),
     at(rf"models/{NAME}/aliases/{ALIAS}", AliasView, "alias"),
     at(r"profiles", ProfilesView, "profiles"),
     at(rf"profiles/{NAME}", ProfileView, "profile"),
+    at(r"lint", LintView, "lint"),
     at(r"endpoints", EndpointsView, "endpoints"),
     at(rf"endpoints/{NAME}", EndpointView, "endpoint"),
     at(rf"endpoints/{NAME}/policy", PolicyView, "policy"),

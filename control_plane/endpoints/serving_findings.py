@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from control_plane.domain.findings import Finding
 from control_plane.domain.planning.plan import Plan, VersionSpec
 from control_plane.domain.serving.lint import Hardware, Subject, lint
+from control_plane.domain.serving.profile import ServingProfile
+from control_plane.domain.violations import ConflictError
 from control_plane.fleet.models import Server
-from control_plane.registry.selectors import ready_versions, version_specs
+from control_plane.registry.selectors import get_version, ready_versions, version_specs
 
 
 def serving_findings(plan: Plan) -> list[Finding]:
@@ -16,6 +18,23 @@ def serving_findings(plan: Plan) -> list[Finding]:
     found = ready_versions(plan.keys)
     specs = version_specs(found, plan.profile_revisions)
     return list(_findings(plan, specs, hardware()))
+
+
+def version_findings(model: str, number: int | str) -> list[Finding]:
+    """What the linter finds in one version under its profile.
+
+    Raises:
+        NotFoundError: there is no such version.
+        ConflictError: it is not ready, or its profile cannot be read.
+    """
+    version = get_version(model, number)
+    key = (version.model.name, version.number)
+    spec = version_specs(ready_versions([key])).get(key)
+    if spec is None:
+        raise ConflictError(f"{model}:{version.number} is {version.state}: it is not ready")
+    if spec.profile is None:
+        raise ConflictError(spec.profile_error)
+    return lint(subject_of(spec.profile, spec), hardware())
 
 
 def hardware() -> Hardware:
@@ -29,6 +48,12 @@ def hardware() -> Hardware:
     )
 
 
+def subject_of(profile: ServingProfile, spec: VersionSpec) -> Subject:
+    """A version under its profile, as the linter sees it."""
+    warmed = bool(spec.details.model_warmup)
+    return Subject(profile, spec.signature, spec.framework, spec.p99_ms, warmed)
+
+
 def _findings(
     plan: Plan, specs: Mapping[tuple[str, int], VersionSpec], servers: Hardware
 ) -> Iterator[Finding]:
@@ -37,7 +62,7 @@ def _findings(
         spec = specs.get((planned.arm.model, planned.arm.version))
         if spec is None or spec.profile is None:
             continue
-        subject = Subject(spec.profile, spec.signature, spec.framework, spec.p99_ms)
+        subject = subject_of(spec.profile, spec)
         for finding in lint(subject, servers):
             if (key := (spec.profile.name, finding.code)) in said:
                 continue

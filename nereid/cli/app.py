@@ -34,6 +34,7 @@ ORDER = (
     "four-eyes",
     "infer",
     "profiles",
+    "lint",
     "servers",
     "audit",
     "tokens",

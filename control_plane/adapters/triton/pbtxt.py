@@ -1,11 +1,20 @@
-"""Configuration values printed as Triton's text format, through its own protobuf message."""
+"""Configuration values to and from Triton's text format, through its own protobuf message."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
 from control_plane.domain.planning.model_config import Config
+
+MAX_TEXT = 1 << 20
+"""Characters of a configuration that somebody sends."""
+
+
+class UnreadableConfigError(ValueError):
+    """The text is no model configuration; the message says where."""
 
 
 def config_text(name: str, values: Config) -> str:
@@ -16,3 +25,20 @@ def config_text(name: str, values: Config) -> str:
     """
     message = json_format.ParseDict({"name": name, **values}, model_config_pb2.ModelConfig())
     return text_format.MessageToString(message)
+
+
+def config_values(text: str) -> dict[str, Any]:
+    """What a `config.pbtxt` says, as protobuf's JSON has it: defaults left out, 64-bit integers
+    as texts.
+
+    Raises:
+        UnreadableConfigError: it is none, or has a word that this Nereid does not know.
+    """
+    if len(text) > MAX_TEXT:
+        raise UnreadableConfigError(f"it has more than {MAX_TEXT} characters")
+    try:
+        message = text_format.Parse(text, model_config_pb2.ModelConfig())
+        found: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    except (text_format.ParseError, ValueError, RecursionError) as error:
+        raise UnreadableConfigError(str(error)[:500]) from error
+    return found

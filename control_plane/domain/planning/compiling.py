@@ -35,6 +35,7 @@ from control_plane.domain.routing.compact import (
 from control_plane.domain.routing.document import allowance_document, to_document
 from control_plane.domain.routing.policy import Allowance, Arm, RoutingPolicy
 from control_plane.domain.routing.slots import Run, next_table, runs
+from control_plane.domain.serving.details import MODEL_FOLDER
 from control_plane.domain.serving.sequence_fit import initial_files
 from control_plane.domain.violations import InvalidInputError, Violation
 
@@ -115,6 +116,7 @@ def physical_directory(version: VersionSpec) -> ModelDirectory:
             accelerator,
             main_file=version.main_file,
             parameters=version.parameters,
+            details=version.details,
         )
         for accelerator in ACCELERATORS
     }
@@ -131,10 +133,18 @@ def _links(version: VersionSpec) -> dict[str, str]:
     folder: there Triton looks for the latter.
     """
     files = version.files or {version.main_file: version.sha256}
-    beside = initial_files(version.profile) if version.profile else ()
-    links = {
-        path if path in beside else f"1/{path}": sha256 for path, sha256 in sorted(files.items())
-    }
+    at_the_start = initial_files(version.profile) if version.profile else ()
+    links = {}
+    for path, sha256 in sorted(files.items()):
+        # Of what lies beside the versions only what the configuration names: Triton takes other
+        # files there, such as configurations by name, in place of what is compiled here.
+        beside = path.removeprefix(MODEL_FOLDER)
+        if path in at_the_start:
+            links[path] = sha256
+        elif beside == path:
+            links[f"1/{path}"] = sha256
+        elif beside in version.details.files:
+            links[beside] = sha256
     if version.golden_sha256:
         links[GOLDEN_FILE] = version.golden_sha256
     return links

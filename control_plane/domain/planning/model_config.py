@@ -12,6 +12,7 @@ from typing import Any
 
 from control_plane.domain.registry.frameworks import MAIN_FILES, SAVED_MODEL, SERVER_ONLY
 from control_plane.domain.serving.callers import callers_signature
+from control_plane.domain.serving.details import NO_DETAILS, Details, TensorDetails
 from control_plane.domain.serving.instances import groups_on
 from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.signature import Signature, Tensor
@@ -20,6 +21,9 @@ Config = Mapping[str, Any]
 
 ACCELERATORS = ("cpu", "gpu")
 """The kinds of server a configuration is compiled for; one digest covers them all."""
+
+ANY_SERVER = "any"
+"""No kind of server in particular: what is left open is for whichever server loads it."""
 
 BACKENDS = {
     "onnx": "onnxruntime",
@@ -41,25 +45,32 @@ def version_config(
     *,
     main_file: str = "",
     parameters: Mapping[str, str] = MappingProxyType({}),
+    details: Details = NO_DETAILS,
 ) -> Config:
     """Serving values for a version, for NVIDIA's backend of its framework and for ours alike.
 
     Args:
         signature: of the model, with what the sequence batcher fills and keeps.
+        accelerator: the kind of server, or `ANY_SERVER`.
         main_file: the model's own file; empty: the framework's usual one.
         parameters: the version's own, which the profile's go before.
+        details: what is said of the model beside all that.
     """
     batched = signature.batched and framework not in WITHOUT_BATCHES
     max_batch_size = profile.max_batch_size if batched else 0
     seen = callers_signature(signature, profile)
+    asked = callers_signature(signature, profile, details)
     config: dict[str, Any] = {
         "backend": BACKENDS[framework],
         **_file(framework, main_file or MAIN_FILES[framework][0]),
         "max_batch_size": max_batch_size,
-        "input": [_tensor(t, max_batch_size > 0, reshape=True) for t in seen.inputs],
-        "output": [_tensor(t, max_batch_size > 0, reshape=True) for t in seen.outputs],
+        "input": _described(seen.inputs, details.input, max_batch_size > 0, details.filled),
+        "output": _described(seen.outputs, details.output, max_batch_size > 0),
         "instance_group": groups_on(profile.instance_group, accelerator),
     }
+    for name in ("batch_input", "batch_output"):
+        if given := getattr(details, name):
+            config[name] = [one.values(exclude_defaults=False) for one in given]
     if max_batch_size and profile.dynamic_batching:
         config["dynamic_batching"] = profile.dynamic_batching.values()
     if profile.sequence_batching:
@@ -70,8 +81,11 @@ def version_config(
         config["model_transaction_policy"] = {"decoupled": True}
     if profile.optimization and (optimization := profile.optimization.values()):
         config["optimization"] = optimization
-    if profile.model_warmup:
-        config["model_warmup"] = profile.model_warmup.values_for(seen, max_batch_size)
+    if details.model_warmup:
+        requests = [one.values(exclude_none=True) for one in details.model_warmup]
+        config["model_warmup"] = requests
+    elif profile.model_warmup:
+        config["model_warmup"] = profile.model_warmup.values_for(asked, max_batch_size)
     if profile.response_cache and profile.response_cache.enable:
         config["response_cache"] = {"enable": True}
     if profile.metric_tags:
@@ -107,12 +121,17 @@ def router_config(
     max_batch_size = min(config["max_batch_size"] for config in arm_configs)
     batched = max_batch_size > 0
     levels, default = priorities_of(arm_configs[0])
+    # What one arm needs, every caller has to send.
+    optional = set.intersection(*map(_optional, arm_configs))
     config: dict[str, Any] = {
         "backend": "traffic",
         "max_batch_size": max_batch_size,
         # A dimension that an arm reshapes away is the arm's own affair: the router hands
         # on the shape that the caller sent.
-        "input": [_tensor(t, batched, reshape=False) for t in signature.inputs],
+        "input": [
+            _tensor(t, batched, reshape=False) | ({"optional": True} if t.name in optional else {})
+            for t in signature.inputs
+        ],
         "output": [_tensor(t, batched, reshape=False) for t in signature.outputs],
         "version_policy": {"all": {}},
         "instance_group": [{"count": 2 if levels else 1, "kind": "KIND_CPU"}],
@@ -126,6 +145,10 @@ def router_config(
     if any(is_decoupled(one) for one in arm_configs):
         config["model_transaction_policy"] = {"decoupled": True}
     return config
+
+
+def _optional(config: Config) -> set[str]:
+    return {tensor["name"] for tensor in config["input"] if tensor.get("optional")}
 
 
 def is_decoupled(config: Config) -> bool:
@@ -144,6 +167,29 @@ def _priorities(levels: int, default: int) -> dict[str, str]:
     if not levels:
         return {}
     return {"priority_levels": str(levels), "default_priority_level": str(default)}
+
+
+def _described(
+    tensors: Sequence[Tensor],
+    said: Sequence[TensorDetails],
+    batched: bool,
+    hidden: frozenset[str] = frozenset(),
+) -> list[dict[str, Any]]:
+    """The tensors that callers see, each with what else is said of it."""
+    details = {one.name: one for one in said}
+    found = []
+    for tensor in tensors:
+        if tensor.name in hidden:
+            continue
+        values = _tensor(tensor, batched, reshape=True)
+        if one := details.get(tensor.name):
+            values |= one.values(exclude={"name", "dims"})
+            if one.dims is not None:
+                own = tensor.shape[1:] if batched else tensor.shape
+                values |= {"dims": [str(d) for d in one.dims]}
+                values["reshape"] = {"shape": [str(d) for d in own]}
+        found.append(values)
+    return found
 
 
 def _tensor(tensor: Tensor, batched: bool, *, reshape: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.routing.policy import Allowance, Arm, Rescue, RoutingPolicy
 from control_plane.domain.routing.slots import Key, Run, table_of
 from control_plane.domain.serving.callers import callers_signature
+from control_plane.domain.serving.details import NO_DETAILS, Details
 from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.signature import Signature
 
@@ -25,9 +26,9 @@ class VersionSpec:
     `profile` None cannot be read: `profile_error` says why, and only a model that is loaded
     already goes on serving; `profile_revision` None is one that comes with Nereid. `files` are
     those of an archive (name -> sha256) and `sizes` their bytes, `golden_sha256` is the digest of
-    its examples, `parameters` what the backend is told of the model; `unserved` says why no plan
-    can serve it yet. `signature` is what the model has, `callers` what is left of it for callers;
-    `p99_ms` is what was promised of the model.
+    its examples, `parameters` what the backend is told of the model, `details` what else its
+    configuration says of it; `unserved` says why no plan can serve it yet. `signature` is what the
+    model has, `callers` what is left of it for callers; `p99_ms` is what was promised of the model.
     """
 
     model: str
@@ -43,11 +44,12 @@ class VersionSpec:
     golden_sha256: str = ""
     unserved: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    details: Details = NO_DETAILS
     p99_ms: float | None = None
 
     @property
     def callers(self) -> Signature:
-        return callers_signature(self.signature, self.profile)
+        return callers_signature(self.signature, self.profile, self.details)
 
     @property
     def main_file(self) -> str:

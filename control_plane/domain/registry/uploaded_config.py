@@ -74,8 +74,9 @@ PARAMETERS = {
     "dali": frozenset({"num_threads"}),
 }
 
-_OWN = re.compile(r"[a-z][a-z0-9_]{0,62}")
-"""What a Python model may call parameters of its own: Triton's have capitals."""
+_OWN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
+"""What a Python model may call parameters of its own: it is code, and does with them what it likes.
+"""
 
 _KNOWN = frozenset(
     {
@@ -130,6 +131,21 @@ def code_of(values: Mapping[str, Any], framework: str, names: Collection[str]) -
             raise ConfigRefusedError(f"the library {library[:200]!r} is no file of the archive")
         found.append(LIBRARY)
     return (*found, *_parameters(values.get("parameters", {}), framework, names))
+
+
+def parameters_in(
+    values: Mapping[str, Any], framework: str, names: Collection[str]
+) -> dict[str, str]:
+    """The parameters of a model's configuration, checked.
+
+    Args:
+        names: the files that come with the model.
+
+    Raises:
+        ConfigRefusedError: one is not on the list, or names a file that is not there.
+    """
+    list(_parameters(values.get("parameters", {}), framework, names))
+    return parameters_of(values)
 
 
 def parameters_of(values: Mapping[str, Any]) -> dict[str, str]:

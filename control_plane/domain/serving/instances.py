@@ -52,6 +52,7 @@ class SecondaryDevice(Section):
 class InstanceGroup(Section):
     """Copies of the model on one kind of device."""
 
+    name: Word | None = Field(None, description="What the server's log calls it.")
     count: Positive = Field(
         1,
         description="Copies on each device. Each has its own memory and threads: more than the "
@@ -78,16 +79,24 @@ class InstanceGroup(Section):
     rate_limiter: RateLimiter | None = None
 
     def values_on(self, accelerator: str) -> dict[str, Any]:
-        """On a server that has GPUs ("gpu") or none ("cpu"): there, all runs on the CPU."""
+        """On a server that has GPUs ("gpu") or none ("cpu"): there, all runs on the CPU. On "any"
+        the kind stays as it is said."""
+        if accelerator == "any":
+            said = self.values(exclude={"secondary_devices", "count"})
+            return {"count": self.count, **said, **self._secondary()}
         kind = self.kind or ("KIND_GPU" if accelerator == "gpu" else "KIND_CPU")
         if kind == "KIND_GPU" and accelerator != "gpu":
             kind = "KIND_CPU"
         found: dict[str, Any] = {"count": self.count, "kind": kind}
         if kind == "KIND_GPU":
             found |= self.values(include={"gpus"})
-            devices = [one.values(exclude_defaults=False) for one in self.secondary_devices]
-            found |= {"secondary_devices": devices} if devices else {}
-        return found | self.values(include={"profile", "passive", "host_policy", "rate_limiter"})
+            found |= self._secondary()
+        alike = {"name", "profile", "passive", "host_policy", "rate_limiter"}
+        return found | self.values(include=alike)
+
+    def _secondary(self) -> dict[str, Any]:
+        devices = [one.values(exclude_defaults=False) for one in self.secondary_devices]
+        return {"secondary_devices": devices} if devices else {}
 
 
 def groups_on(groups: tuple[InstanceGroup, ...], accelerator: str) -> list[dict[str, Any]]:
@@ -96,6 +105,6 @@ def groups_on(groups: tuple[InstanceGroup, ...], accelerator: str) -> list[dict[
     Where there is no GPU, groups for it give way to those for the CPU if there are any, and
     else run there: the model is served either way.
     """
-    if accelerator != "gpu" and any(group.kind != "KIND_GPU" for group in groups):
+    if accelerator == "cpu" and any(group.kind != "KIND_GPU" for group in groups):
         groups = tuple(group for group in groups if group.kind != "KIND_GPU")
     return [group.values_on(accelerator) for group in groups]

@@ -23,13 +23,15 @@ THREADS = ("intra_op_thread_count", "INTRA_OP_THREAD_COUNT")
 class Subject:
     """A version under a profile. `p99_ms` is what was promised of it; None: nothing.
 
-    Without a signature and a framework it is the profile alone, whatever model it will have.
+    Without a signature and a framework it is the profile alone, whatever model it will have;
+    `warmed`: the model brings warm-up requests of its own.
     """
 
     profile: ServingProfile
     signature: Signature | None = None
     framework: str = ""
     p99_ms: float | None = None
+    warmed: bool = False
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ def _rate_limiter(subject: Subject, hardware: Hardware) -> Iterator[Finding]:
 
 
 def _cold(subject: Subject, hardware: Hardware) -> Iterator[Finding]:
-    slow = subject.framework == "pytorch" or bool(hardware.gpus)
+    slow = (subject.framework == "pytorch" or bool(hardware.gpus)) and not subject.warmed
     if subject.profile.model_warmup or subject.profile.sequence_batching or not slow:
         return
     why = "TorchScript optimises in its first calls" if subject.framework == "pytorch" else ""

@@ -80,7 +80,7 @@ class ServingProfile(Section):
         try:
             profile = cls.model_validate({"name": name, **_lists(values)})
         except ValidationError as error:
-            raise InvalidInputError([_violation(one) for one in error.errors()]) from error
+            raise InvalidInputError([violation_of(one) for one in error.errors()]) from error
         if found := contradictions(profile):
             raise InvalidInputError(found)
         return profile
@@ -120,11 +120,12 @@ def _merged(target: Any, patch: Any) -> Any:
     return merged
 
 
-def _violation(error: Mapping[str, Any]) -> Violation:
-    where = "/" + "/".join(_token(part) for part in error["loc"])
+def violation_of(error: Mapping[str, Any], below: str = "") -> Violation:
+    """What pydantic found, in our words; `below` is where its document lies."""
+    where = f"{below}/" + "/".join(_token(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        detail = f"{error['loc'][-1]!r} is no word of a serving profile's"
-        return Violation(where, "unknown", detail)
+        whose = "the model's configuration" if below else "a serving profile's"
+        return Violation(where, "unknown", f"{error['loc'][-1]!r} is no word of {whose}")
     return Violation(where, str(error["type"]), _sentence(error))
 
 

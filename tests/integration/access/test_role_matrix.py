@@ -59,6 +59,8 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("profile", "GET"): EVERYBODY,
     ("profile", "PUT"): OPERATORS,
     ("profile", "DELETE"): OPERATORS,
+    ("lint", "POST"): EVERYBODY,
+    ("findings", "GET"): EVERYBODY,
     ("endpoints", "GET"): EVERYBODY,
     ("endpoints", "POST"): OPERATORS,
     ("endpoint", "GET"): EVERYBODY,
@@ -102,7 +104,7 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
 }
 OF_MODELS = {
     *("models", "model", "versions", "version", "download", "archive", "unarchive"),
-    *("aliases", "alias", "uploads", "upload", "all_versions"),
+    *("aliases", "alias", "uploads", "upload", "all_versions", "findings"),
 }
 OF_ENDPOINTS = {
     *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),

@@ -1,0 +1,131 @@
+"""What in an ensemble does not fit its members: Triton says it late, and this early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from control_plane.domain.adoption.repository import Directory
+from control_plane.domain.findings import Finding
+
+Config = Mapping[str, Any]
+Found = Iterator[tuple[str, Finding]]
+
+
+def lint_ensembles(directories: Sequence[Directory]) -> Found:
+    """What is found in the ensembles of a repository, each with its directory's name."""
+    known = {one.name: one for one in directories}
+    for directory in directories:
+        if directory.ensemble is None:
+            continue
+        steps = directory.ensemble.get("step", ())
+        if not steps:
+            finding = _error("no-steps", "an ensemble has at least one step", "")
+            yield directory.name, finding
+        for i, step in enumerate(steps):
+            for finding in _step(directory, step, known, f"/ensemble_scheduling/step/{i}"):
+                yield directory.name, finding
+        for finding in (*_flow(directory, steps), *_cycle(directory, known)):
+            yield directory.name, finding
+
+
+def _step(
+    ensemble: Directory, step: Config, known: Mapping[str, Directory], where: str
+) -> Iterator[Finding]:
+    name = str(step.get("model_name", ""))
+    member = known.get(name)
+    if member is None:
+        detail = f"the member {name!r} is no model of this repository"
+        yield _error("unknown-member", detail, f"{where}/model_name")
+        return
+    number = int(step.get("model_version", -1))
+    if number > 0 and number not in member.versions:
+        detail = f"{name} has no version {number}, which the step names"
+        yield _error("unknown-member", detail, f"{where}/model_version")
+    config = member.config or {}
+    rows, theirs = _rows(ensemble.config or {}), _rows(config)
+    if config and rows > theirs and "input" in config:
+        detail = (
+            f"the ensemble takes batches of {rows} rows, and its member {name} "
+            + (f"of {theirs}" if theirs else "none (its max_batch_size is 0)")
+            + ": Triton refuses the ensemble"
+        )
+        yield Finding(
+            "error",
+            "ensemble-batch",
+            detail,
+            "/max_batch_size",
+            f"lower the ensemble's max_batch_size to {theirs}, or raise the member's",
+        )
+    yield from _maps(step, config, name, where)
+
+
+def _maps(step: Config, config: Config, name: str, where: str) -> Iterator[Finding]:
+    """The step's tensors against those that its member says it has."""
+    for side, mapped in (("input", "input_map"), ("output", "output_map")):
+        tensors = {str(t.get("name")): t for t in config.get(side, ())}
+        given = step.get(mapped, {})
+        if not tensors:
+            continue
+        for tensor in sorted(set(given) - set(tensors)):
+            detail = f"{name} has no {side} {tensor!r}; it has {', '.join(sorted(tensors))}"
+            yield _error("ensemble-tensor", detail, f"{where}/{mapped}/{tensor}")
+        if side == "input":
+            needed = {key for key, t in tensors.items() if not t.get("optional")}
+            for tensor in sorted(needed - set(given)):
+                detail = f"nothing is given to {name}'s input {tensor!r}"
+                yield _error("ensemble-tensor", detail, f"{where}/{mapped}")
+
+
+def _flow(ensemble: Directory, steps: Sequence[Config]) -> Iterator[Finding]:
+    """Tensors that nobody makes, that two make, and that nobody reads."""
+    config = ensemble.config or {}
+    given = {str(t.get("name")) for t in config.get("input", ())}
+    wanted = {str(t.get("name")) for t in config.get("output", ())}
+    made: set[str] = set(given)
+    read: set[str] = set(wanted)
+    for i, step in enumerate(steps):
+        for tensor in step.get("output_map", {}).values():
+            if tensor in made:
+                detail = f"the tensor {tensor!r} is made twice"
+                yield _error("ensemble-tensor", detail, f"/ensemble_scheduling/step/{i}/output_map")
+            made.add(tensor)
+        read |= set(step.get("input_map", {}).values())
+    for tensor in sorted(read - made):
+        detail = f"the tensor {tensor!r} is wanted, and neither an input nor made by a step"
+        yield _error("ensemble-tensor", detail, "/ensemble_scheduling")
+    for tensor in sorted(made - read):
+        detail = f"the tensor {tensor!r} is read by nobody"
+        fix = "leave it out of the step's output_map: it is computed and copied for nothing"
+        yield Finding("info", "ensemble-unused", detail, "/ensemble_scheduling", fix)
+
+
+def _cycle(ensemble: Directory, known: Mapping[str, Directory]) -> Iterator[Finding]:
+    """An ensemble that is among its own members, however far below."""
+    seen: set[str] = set()
+    waiting = [ensemble.name]
+    while waiting:
+        directory = known.get(waiting.pop())
+        steps = (directory.ensemble or {}).get("step", ()) if directory else ()
+        for member in {str(step.get("model_name", "")) for step in steps}:
+            if member == ensemble.name:
+                detail = "it is a member of itself"
+                yield _error("ensemble-cycle", detail, "/ensemble_scheduling/step")
+                return
+            if member not in seen:
+                seen.add(member)
+                waiting.append(member)
+
+
+def _rows(config: Config) -> int:
+    return int(config.get("max_batch_size", 0))
+
+
+def _error(code: str, detail: str, where: str) -> Finding:
+    fixes = {
+        "unknown-member": "add the model, or name one that is there",
+        "ensemble-tensor": "mend the maps: each tensor is made once and has its member's name",
+        "ensemble-cycle": "take the step out",
+        "no-steps": "add a step to ensemble_scheduling",
+    }
+    return Finding("error", code, detail, where, fixes[code])

@@ -1,0 +1,66 @@
+"""What the linter answers, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from nereid.resources import Document, Finding
+
+
+@dataclass(frozen=True)
+class Becomes:
+    """What a model of a Triton repository would be here; with `refused` it is not taken."""
+
+    name: str
+    framework: str
+    main_file: str
+    signature: Document | None
+    profile: Document | None
+    model_config: Document
+    changed: tuple[str, ...]
+    refused: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Becomes:
+        return cls(
+            name=str(raw["name"]),
+            framework=str(raw.get("framework") or ""),
+            main_file=str(raw.get("main_file") or ""),
+            signature=raw.get("signature"),
+            profile=raw.get("profile"),
+            model_config=raw.get("model_config") or {},
+            changed=_notes(raw.get("changed")),
+            refused=_notes(raw.get("refused")),
+        )
+
+
+@dataclass(frozen=True)
+class Linted:
+    """What the linter found in one model, profile, version or endpoint."""
+
+    name: str
+    findings: tuple[Finding, ...]
+    becomes: Becomes | None
+    raw: Document = field(repr=False, compare=False)
+
+    @property
+    def errors(self) -> int:
+        return sum(one.severity == "error" for one in self.findings)
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Linted:
+        becomes = raw.get("becomes")
+        return cls(
+            name=str(raw.get("name") or ""),
+            findings=Finding.all_of(raw),
+            becomes=Becomes.from_json(becomes) if becomes else None,
+            raw=raw,
+        )
+
+
+def _notes(raw: Any) -> tuple[str, ...]:
+    return tuple(
+        f"{one.get('pointer') or ''}: {one.get('detail') or ''}".removeprefix(": ")
+        for one in raw or ()
+    )
