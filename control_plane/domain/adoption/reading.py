@@ -43,8 +43,11 @@ _READ = frozenset(
 )
 """The words of a configuration that something is made of, or that are refused by themselves."""
 
-_UNTYPED = ("pytorch", "python")
-"""Frameworks whose files do not say what the model takes and gives."""
+_TYPED = frozenset({"onnx"})
+"""Frameworks whose files say what the model takes and gives."""
+
+_PAIRED = frozenset({"openvino"})
+"""The model's file and one beside it know each other by name."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def read_config(
     if not framework:
         return Reading(refused=tuple(found))
     main_file = _main_file(framework, str(given.get("default_model_filename", "")), files)
-    completed = framework not in _UNTYPED and not (given.get("input") and given.get("output"))
+    completed = framework in _TYPED and not (given.get("input") and given.get("output"))
     document = profile_document(given, backend, completed=completed)
     signature = _signature(given, framework, completed, found)
     profile = _profile(name, document, found)
@@ -117,6 +120,9 @@ def read_config(
     usual = MAIN_FILES[framework]
     if main_file not in usual and "/" in main_file:
         detail = f"{main_file}: the folder has to be called {usual[0].partition('/')[0]}"
+        found.append(Violation("/default_model_filename", "unsupported", detail))
+    elif main_file not in usual and framework in _PAIRED:
+        detail = f"{main_file}: it and the file beside it have to be called {usual[0]}"
         found.append(Violation("/default_model_filename", "unsupported", detail))
     elif main_file not in usual:
         detail = f"the file {main_file} is called {renamed_file(framework, main_file)} here"
@@ -177,7 +183,7 @@ def _signature(
 ) -> Signature | None:
     document = signature_document(values)
     if document is None:
-        if framework in _UNTYPED:
+        if framework not in _TYPED:
             detail = (
                 f"a model of {framework} does not say what it takes and gives: add input and "
                 "output to its config.pbtxt (a running Triton prints them: "
