@@ -64,9 +64,9 @@ class FileArtifactStore:
     def _keep(self, incoming: Path, sha256: str) -> None:
         target = self._path(sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Read-only, because model repositories link to this very file.
+        # Read-only: what a digest names never changes.
         incoming.chmod(0o444)
-        # What is there stays: repositories hold hard links to it, and the content is the same.
+        # What is there stays: the content is the same.
         try:
             target.hardlink_to(incoming)
         except FileExistsError:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import json
 import os
 import shutil
 import uuid
@@ -14,10 +17,14 @@ from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.ports.repository import ArtifactStore, PrefixTakenError
 
 _STAGING = ".staging"
+_DIGESTS = "digests.json"
+_CHUNK = 1 << 20
+_FICLONE = 0x40049409
+"""Linux's request to share the blocks of a file until one of the two is written."""
 
 
 class DiskRepository:
-    """`ports.repository.ModelRepository` that links artifacts and renames whole directories."""
+    """`ports.repository.ModelRepository` that copies artifacts and renames whole directories."""
 
     def __init__(self, root: Path, artifacts: ArtifactStore) -> None:
         self._root = root
@@ -25,15 +32,19 @@ class DiskRepository:
 
     def publish(self, directory: ModelDirectory, accelerator: str) -> None:
         target = self._root / directory.name
+        immutable = is_physical_name(directory.name)
+        if immutable and target.exists():
+            # What is there is left alone to the last time stamp: Triton compares these.
+            if not self._holds(target, directory, accelerator):
+                raise PrefixTakenError(
+                    f"{directory.name} is already published with another content"
+                )
+            return
         staged = self._stage(directory, accelerator)
         try:
             if not target.exists():
                 staged.rename(target)
             elif not _same_content(staged, target):
-                if directory.links:
-                    raise PrefixTakenError(
-                        f"{directory.name} is already published with another content"
-                    )
                 if not _is_router(target):
                     raise PrefixTakenError(
                         f"{target} is there, and Nereid did not make it: move it away, or give "
@@ -42,7 +53,7 @@ class DiskRepository:
                 self._replace(staged, target)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
-        if directory.links:
+        if immutable:
             _sync(self._root)
 
     def remove(self, name: str) -> None:
@@ -76,18 +87,33 @@ class DiskRepository:
             # A model directory is never written again, so it has to be whole after a power
             # cut. A router's is written anew at every change and at every restore: waiting
             # for the disk would only delay the switch.
-            durable = bool(directory.links)
-            _write(staged / "config.pbtxt", config, durable=durable)
-            for path, text in directory.texts.items():
+            durable = is_physical_name(directory.name)
+            for path, text in {**_texts(directory), "config.pbtxt": config}.items():
                 _write(staged / path, text, durable=durable)
             for path, sha256 in directory.links.items():
-                link = staged / path
-                link.parent.mkdir(parents=True, exist_ok=True)
-                _link_or_copy(self._artifacts.path(sha256), link)
+                copy = staged / path
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                _copy(self._artifacts.path(sha256), copy)
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
             raise
         return staged
+
+    def _holds(self, target: Path, directory: ModelDirectory, accelerator: str) -> bool:
+        """Whether a directory that is there is the one that was meant."""
+        wanted = {**_texts(directory)}
+        wanted["config.pbtxt"] = config_text(directory.name, directory.variants[accelerator])
+        there = _files(target)
+        # Directories of before digests were written down are read whole.
+        digests = wanted.pop(_DIGESTS, "")
+        said = there.pop(_DIGESTS).read_text() == digests if _DIGESTS in there else not digests
+        if there.keys() != wanted.keys() | directory.links.keys():
+            return False
+        if any(there[path].read_text(encoding="utf-8") != text for path, text in wanted.items()):
+            return False
+        return said or all(
+            _digest(there[path]) == sha256 for path, sha256 in directory.links.items()
+        )
 
     def _replace(self, staged: Path, target: Path) -> None:
         """Swaps a router's directory for the new one.
@@ -111,18 +137,39 @@ def _write(path: Path, text: str, *, durable: bool) -> None:
             os.fsync(file.fileno())
 
 
-def _link_or_copy(source: Path, link: Path) -> None:
-    try:
-        link.hardlink_to(source)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, link)
+def _texts(directory: ModelDirectory) -> dict[str, str]:
+    """What is written, with the digests of what is copied: nobody reads gigabytes to compare."""
+    texts = dict(directory.texts)
+    if directory.links:
+        texts[_DIGESTS] = json.dumps(dict(sorted(directory.links.items())), indent=1) + "\n"
+    return texts
+
+
+def _copy(source: Path, copy: Path) -> None:
+    """A file of its own, on disk when this returns; its blocks are shared where the disk can.
+
+    No hard link: Triton takes a model for changed when the time of its files' inode is another,
+    which a link made or removed anywhere sets, and loading a pipeline loads such members anew.
+    """
+    with source.open("rb") as given, copy.open("wb") as taken:
+        try:
+            fcntl.ioctl(taken, _FICLONE, given.fileno())
+        except OSError:  # a file system that shares no blocks, or two of them
+            shutil.copyfileobj(given, taken, _CHUNK)
+        taken.flush()
+        os.fsync(taken.fileno())
+    copy.chmod(0o444)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _same_content(one: Path, other: Path) -> bool:
     left, right = _files(one), _files(other)
     return left.keys() == right.keys() and all(
-        left[path].samefile(right[path]) or left[path].read_bytes() == right[path].read_bytes()
-        for path in left
+        left[path].read_bytes() == right[path].read_bytes() for path in left
     )
 
 

@@ -27,11 +27,13 @@ def _batches(before: Plan | None, after: Plan) -> Iterator[Finding]:
     """The router takes what every arm takes, so one small arm narrows all callers at once."""
     if not (refused := refused_batches(before, after)):
         return
-    smallest = min(after.models, key=lambda model: model.max_batch_size)
-    [i] = [i for i, planned in enumerate(after.arms) if planned.physical == smallest.name]
+    directories = {model.name: model for model in after.models}
+    models = [directories[planned.physical] for planned in after.arms]
+    smallest = min(models, key=lambda model: model.max_batch_size)
+    i = models.index(smallest)
     detail = (
         f"{refused}, whichever arm they go to: {after.arms[i].arm.name} takes at most "
-        f"{smallest.max_batch_size} rows. Give that version a serving profile with a larger "
+        f"{smallest.max_batch_size} rows. Give what it serves a serving profile with a larger "
         "max_batch_size, or have callers send smaller batches first"
     )
     yield Finding("error", "smaller_batches", detail, f"/arms/{i}")

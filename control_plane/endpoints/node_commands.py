@@ -14,8 +14,8 @@ from control_plane.fleet.agent import (
     NodeAgent,
     PrepareFailedError,
     StaleCommandError,
-    StillBusyError,
 )
+from control_plane.fleet.retiring import StillBusyError
 from control_plane.ports.clock import Clock
 from control_plane.ports.queue import Queue
 from control_plane.ports.triton import TritonUnreachableError

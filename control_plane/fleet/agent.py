@@ -11,29 +11,19 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from control_plane.domain.names import is_physical_name
 from control_plane.domain.planning.plan import ModelDirectory, Plan
 from control_plane.domain.routing.compact import with_spent_allowances
 from control_plane.fleet.golden import GoldenCheck, GoldenFailedError
 from control_plane.fleet.node_state import EndpointState, NodeState
+from control_plane.fleet.retiring import RETIRE_LOCK, Retiring, StillBusyError
 from control_plane.ports.inference import TritonInference
 from control_plane.ports.repository import ModelRepository, PrefixTakenError
 from control_plane.ports.triton import TritonControl, TritonError, TritonMetrics
 
 logger = logging.getLogger(__name__)
 
-RETIRE_LOCK = ".retire"
-"""No endpoint's name begins with a dot."""
-
 SERVING_ERRORS = (TritonError, LookupError, OSError, PrefixTakenError, GoldenFailedError)
 """Why a model cannot be served: Triton, an artifact, the disk, a collision, a wrong answer."""
-
-_USES = {
-    "nereid_inflight_requests": "arm",
-    "nereid_pinned_sequences": "arm",
-    "nv_inference_pending_request_count": "model",
-}
-"""Gauges that say that a model is in use, and the label that names it."""
 
 
 class StaleCommandError(RuntimeError):
@@ -45,10 +35,6 @@ class StaleCommandError(RuntimeError):
     def __init__(self, message: str, highest: int = 0) -> None:
         super().__init__(message)
         self.highest = highest
-
-
-class StillBusyError(RuntimeError):
-    """A model that nothing needs any more still has requests in flight: come again."""
 
 
 class PrepareFailedError(RuntimeError):
@@ -80,7 +66,7 @@ class NodeAgent:
         accelerator: str,
     ) -> None:
         self._triton = triton
-        self._metrics = metrics
+        self._retiring = Retiring(triton, metrics, repository, state)
         self._golden = GoldenCheck(inference, triton, repository, accelerator)
         self._repository = repository
         self._state = state
@@ -161,7 +147,7 @@ class NodeAgent:
         with self._state.locked(endpoint):
             state = self._fenced(endpoint, generation)
             self._state.write(endpoint, replace(state, highest=generation, preparing=None))
-        self._collect()
+        self._retiring.collect()
         return self._state.read(endpoint).needed
 
     def remove(self, endpoint: str, generation: int) -> None:
@@ -177,7 +163,7 @@ class NodeAgent:
             self._repository.remove(endpoint)
             # The fence stays: a late switch must not bring the endpoint back.
             self._state.write(endpoint, EndpointState(highest=generation))
-        self._collect()
+        self._retiring.collect()
 
     def missing(self) -> list[str]:
         """What Triton should serve and does not, arms before routers.
@@ -353,46 +339,6 @@ class NodeAgent:
             if state.preparing and state.preparing.generation == plan.generation:
                 self._state.write(plan.endpoint, replace(state, preparing=None))
         try:
-            self._collect()
+            self._retiring.collect()
         except (TritonError, OSError, StillBusyError) as error:
             logger.warning("%s: could not clean up a preparation: %s", plan.endpoint, error)
-
-    def _collect(self) -> None:
-        """Unloads and removes the physical models that no endpoint needs.
-
-        Raises:
-            StillBusyError: some have requests in flight; they stay for the next time.
-        """
-        held = self._ready_names() | set(self._repository.names())
-        unneeded = {name for name in held if is_physical_name(name)} - self._needed()
-        busy = self._busy(unneeded)
-        for name in sorted(unneeded - busy):
-            with self._state.locked(RETIRE_LOCK):
-                if name in self._needed():  # a prepare began meanwhile
-                    continue
-                self._triton.unload(name)
-            self._repository.remove(name)
-            logger.info("retired %s", name)
-        if busy:
-            raise StillBusyError(
-                f"requests are in flight, or sequences live, on {', '.join(sorted(busy))}"
-            )
-
-    def _needed(self) -> frozenset[str]:
-        return frozenset().union(*(state.needed for state in self._state.all().values()))
-
-    def _busy(self, names: set[str]) -> set[str]:
-        """Those among `names` with requests in flight or a live sequence.
-
-        An old router instance may still be submitting, so its own counts are asked too; among
-        them are copies for a shadow and attempts that nobody waits for any more.
-        """
-        if not names:
-            return set()
-        return {
-            sample.labels[_USES[sample.name]]
-            for sample in self._metrics.scrape()
-            if sample.name in _USES
-            and sample.value > 0
-            and sample.labels.get(_USES[sample.name]) in names
-        }

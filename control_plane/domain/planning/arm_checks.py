@@ -2,72 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from control_plane.domain.planning.model_config import Config, is_decoupled, priorities_of
 from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.routing.policy import Arm, RoutingPolicy
 from control_plane.domain.serving.sequence_fit import unfit
-from control_plane.domain.signature import differences
+from control_plane.domain.signature import Signature, differences
 from control_plane.domain.violations import InvalidInputError, Violation
 
 Versions = Mapping[tuple[str, int], VersionSpec]
 
 
 def check_versions(
-    policy: RoutingPolicy, versions: Versions, loaded: Collection[tuple[str, int]] = ()
-) -> None:
-    """Every arm names a version that can be served, and all take and give the same tensors.
+    policy: RoutingPolicy,
+    versions: Versions,
+    loaded: Collection[tuple[str, int]] = (),
+    pipelines: Mapping[tuple[str, int], Signature] = MappingProxyType({}),
+    told: Sequence[Violation] = (),
+) -> dict[tuple[str, int], Signature]:
+    """Every arm names what can be served, and all take and give the same tensors.
 
     Args:
-        loaded: the (model, number) that serve already, whatever became of their profiles.
+        loaded: the (name, number) that serve already, whatever became of their profiles.
+        pipelines: what callers meet of the arms that are pipelines and can be served.
+        told: what is wrong with other arms.
+
+    Returns:
+        What callers meet, by the arms' (name, number).
 
     Raises:
         InvalidInputError: with one violation for each arm that does not.
     """
-    found: list[Violation] = []
+    found: list[Violation] = list(told)
+    callers = dict(pipelines)
     first: Arm | None = None
     for i, arm in enumerate(policy.arms):
-        key = (arm.model, arm.version)
-        spec = versions.get(key)
-        if spec is None:
+        if not arm.pipeline and (spec := versions.get(arm.key)) is not None:
+            callers[arm.key] = spec.callers
+            found += _unserved(i, spec, loaded)
+        elif not arm.pipeline:
             detail = f"{arm.model} has no version {arm.version} that is ready to serve"
             found.append(Violation(f"/arms/{i}/version", "not_found", detail))
+        if arm.key not in callers:
             continue
-        if spec.unserved:
-            detail = f"{arm.model} version {arm.version}: {spec.unserved}"
-            found.append(Violation(f"/arms/{i}/version", "unsupported", detail))
-        if spec.profile is None and key not in loaded:
-            detail = f"{arm.model} version {arm.version}: {spec.profile_error}"
-            found.append(Violation(f"/arms/{i}/version", "profile", detail))
-        if spec.profile and (problems := unfit(spec.signature, spec.profile, spec.sizes)):
-            detail = (
-                f"{arm.model} version {arm.version} cannot be served by the sequence batcher of "
-                f"its profile {spec.profile.name}: {'; '.join(problems)}"
-            )
-            found.append(Violation(f"/arms/{i}/version", "profile", detail))
         if first is None:
             first = arm
             continue
-        reference = versions[first.model, first.version].callers
-        if differing := differences(reference, spec.callers):
+        if differing := differences(callers[first.key], callers[arm.key]):
             detail = (
-                f"{arm.model} version {arm.version} differs from {first.model} version "
-                f"{first.version}: {'; '.join(differing)}. Arms of one endpoint take and give "
-                "the same tensors; serve the other on an endpoint of its own"
+                f"{arm} differs from {first}: {'; '.join(differing)}. Arms of one endpoint take "
+                "and give the same tensors; serve the other on an endpoint of its own"
             )
             found.append(Violation(f"/arms/{i}", "signature", detail))
     if found:
-        raise InvalidInputError(found)
+        raise InvalidInputError(sorted(found, key=lambda violation: _arm_index(violation.pointer)))
+    return callers
 
 
-def check_shadows(policy: RoutingPolicy, versions: Versions) -> None:
-    """What a shadow compares is an output of the model, and made of numbers.
+def _arm_index(pointer: str) -> int:
+    return int(pointer.split("/")[2])
+
+
+def _unserved(
+    i: int, spec: VersionSpec, loaded: Collection[tuple[str, int]]
+) -> Iterator[Violation]:
+    where, name = f"/arms/{i}/version", f"{spec.model} version {spec.number}"
+    if spec.unserved:
+        yield Violation(where, "unsupported", f"{name}: {spec.unserved}")
+    if spec.profile is None and (spec.model, spec.number) not in loaded:
+        yield Violation(where, "profile", f"{name}: {spec.profile_error}")
+    if spec.profile and (problems := unfit(spec.signature, spec.profile, spec.sizes)):
+        detail = (
+            f"{name} cannot be served by the sequence batcher of its profile "
+            f"{spec.profile.name}: {'; '.join(problems)}"
+        )
+        yield Violation(where, "profile", detail)
+
+
+def check_shadows(policy: RoutingPolicy, signature: Signature) -> None:
+    """What a shadow compares is an output that callers get, and made of numbers.
 
     Raises:
         InvalidInputError: with one violation for each shadow that cannot compare.
     """
-    signature = versions[policy.primary.model, policy.primary.version].callers
     outputs = {tensor.name: tensor.datatype for tensor in signature.outputs}
     found: list[Violation] = []
     for i, shadow in enumerate(policy.shadows):

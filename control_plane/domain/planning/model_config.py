@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from control_plane.domain.pipelines.members import Key, WiredStep, Wiring
 from control_plane.domain.registry.frameworks import MAIN_FILES, SAVED_MODEL, SERVER_ONLY
 from control_plane.domain.serving.callers import callers_signature
 from control_plane.domain.serving.details import NO_DETAILS, Details, TensorDetails
@@ -122,7 +123,7 @@ def router_config(
     batched = max_batch_size > 0
     levels, default = priorities_of(arm_configs[0])
     # What one arm needs, every caller has to send.
-    optional = set.intersection(*map(_optional, arm_configs))
+    optional = frozenset.intersection(*map(optional_inputs, arm_configs))
     config: dict[str, Any] = {
         "backend": "traffic",
         "max_batch_size": max_batch_size,
@@ -147,8 +148,42 @@ def router_config(
     return config
 
 
-def _optional(config: Config) -> set[str]:
-    return {tensor["name"] for tensor in config["input"] if tensor.get("optional")}
+def optional_inputs(config: Config) -> frozenset[str]:
+    """The inputs that callers may leave out."""
+    return frozenset(tensor["name"] for tensor in config["input"] if tensor.get("optional"))
+
+
+def ensemble_config(
+    wiring: Wiring, steps: Sequence[WiredStep], physical: Mapping[Key, str]
+) -> Config:
+    """A pipeline's values: a Triton ensemble whose members are pinned.
+
+    Args:
+        steps: of the wiring, written out: each runs a version.
+        physical: by (model, number), the physical names of the members.
+    """
+    batched = wiring.max_batch_size > 0
+    config: dict[str, Any] = {
+        "platform": "ensemble",
+        "max_batch_size": wiring.max_batch_size,
+        # What a member reshapes away is its own affair, as with the router.
+        "input": [_tensor(t, batched, reshape=False) for t in wiring.signature.inputs],
+        "output": [_tensor(t, batched, reshape=False) for t in wiring.signature.outputs],
+        "ensemble_scheduling": {
+            "step": [
+                {
+                    "model_name": physical[step.runs.key],
+                    "model_version": "1",
+                    "input_map": dict(step.inputs),
+                    "output_map": dict(step.outputs),
+                }
+                for step in steps
+            ]
+        },
+    }
+    if wiring.decoupled:
+        config["model_transaction_policy"] = {"decoupled": True}
+    return config
 
 
 def is_decoupled(config: Config) -> bool:

@@ -91,6 +91,16 @@ class PlannedArm:
 
 
 @dataclass(frozen=True)
+class PlannedStep:
+    """A step of a pipeline, within others or not, with the physical model that runs it."""
+
+    step: str
+    model: str
+    version: int
+    physical: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that serves one endpoint at one generation; immutable, with its digest.
 
@@ -98,7 +108,8 @@ class Plan:
     plans of before there was more to a policy than its arms). An `urgent` plan is switched to
     as soon as its primary is ready: nothing else has to be, and nothing else is sent requests.
     `profiles` has the revisions of the serving profiles that physical models were compiled with,
-    where somebody added those.
+    where somebody added those; `pipelines` the steps of those physical models that are pipelines.
+    `models` stand in the order in which they can be loaded: a pipeline after its members.
     """
 
     endpoint: str
@@ -110,6 +121,7 @@ class Plan:
     policy: Mapping[str, Any] = field(default_factory=dict)
     urgent: bool = False
     profiles: Mapping[str, int] = field(default_factory=dict)
+    pipelines: Mapping[str, tuple[PlannedStep, ...]] = field(default_factory=dict)
 
     @property
     def routing(self) -> RoutingPolicy:
@@ -121,16 +133,27 @@ class Plan:
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """The arms' models and versions, in their places."""
-        return tuple((planned.arm.model, planned.arm.version) for planned in self.arms)
+        """What the arms serve, by name and number, in their places."""
+        return tuple(planned.arm.key for planned in self.arms)
+
+    @property
+    def versions(self) -> dict[Key, str]:
+        """Every version that is served, as an arm or as a step of one: its physical model."""
+        arms = {p.arm.key: p.physical for p in self.arms if not p.arm.pipeline}
+        steps = {
+            (step.model, step.version): step.physical
+            for steps in self.pipelines.values()
+            for step in steps
+        }
+        return arms | steps
 
     @property
     def profile_revisions(self) -> dict[Key, int]:
-        """The revisions of serving profiles that the arms were compiled with, as in `profiles`."""
+        """The revisions of serving profiles that versions were compiled with, as in `profiles`."""
         return {
-            (p.arm.model, p.arm.version): self.profiles[p.physical]
-            for p in self.arms
-            if p.physical in self.profiles
+            key: self.profiles[physical]
+            for key, physical in self.versions.items()
+            if physical in self.profiles
         }
 
     @property
@@ -155,7 +178,8 @@ class Plan:
         """The physical models that have to be ready before the router is switched."""
         if not self.urgent:
             return self.physical_names
-        return frozenset(p.physical for p in self.arms if p.arm.primary)
+        primary = next(p.physical for p in self.arms if p.arm.primary)
+        return frozenset((primary, *(s.physical for s in self.pipelines.get(primary, ()))))
 
     @property
     def physical_names(self) -> frozenset[str]:
@@ -171,9 +195,7 @@ class Plan:
         return {
             "endpoint": self.endpoint,
             "generation": self.generation,
-            "arms": [
-                {**asdict(p.arm), "physical": p.physical, "grant": p.grant} for p in self.arms
-            ],
+            "arms": [_arm_document(p) for p in self.arms],
             "models": [_directory_document(m) for m in self.models],
             "router": _directory_document(self.router),
             "slots": [list(run) for run in self.slots],
@@ -181,6 +203,7 @@ class Plan:
             "urgent": self.urgent,
             # Left out where there are none: plans that were approved without keep their digest.
             **({"profiles": dict(self.profiles)} if self.profiles else {}),
+            **({"pipelines": _steps_document(self.pipelines)} if self.pipelines else {}),
         }
 
     @classmethod
@@ -199,6 +222,10 @@ class Plan:
             policy=document.get("policy", {}),
             urgent=document.get("urgent", False),
             profiles=document.get("profiles", {}),
+            pipelines={
+                physical: tuple(PlannedStep(**step) for step in steps)
+                for physical, steps in document.get("pipelines", {}).items()
+            },
         )
 
 
@@ -206,6 +233,19 @@ def digest_of(document: object) -> str:
     """Hex sha256 of a JSON document, whatever the order of its keys."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _arm_document(planned: PlannedArm) -> dict[str, Any]:
+    document = {**asdict(planned.arm), "physical": planned.physical, "grant": planned.grant}
+    if not planned.arm.pipeline:
+        del document["pipeline"]
+    return document
+
+
+def _steps_document(
+    pipelines: Mapping[str, tuple[PlannedStep, ...]],
+) -> dict[str, list[dict[str, Any]]]:
+    return {physical: [asdict(step) for step in steps] for physical, steps in pipelines.items()}
 
 
 def _planned_arm(document: Mapping[str, Any]) -> PlannedArm:

@@ -139,8 +139,8 @@ def arm_document(arm: Arm) -> dict[str, Any]:
     """An arm as it stands in a document; what it has not been given is left out."""
     document: dict[str, Any] = {
         "name": arm.name,
-        "model": arm.model,
-        "version": arm.version,
+        "pipeline" if arm.pipeline else "model": arm.model,
+        arm.number_field: arm.version,
         "weight": percent(arm.weight),
         "primary": arm.primary,
         "cost": arm.cost,

@@ -63,8 +63,9 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Arm:
-    """One way a request can go: a model version with its share of the traffic.
+    """One way a request can go: a model version, or a pipeline, with its share of the traffic.
 
+    With `pipeline`, `model` and `version` are a pipeline's name and the number of its revision.
     `weight` is in parts per 10,000; exactly one arm of a policy is `primary`. `cost` is in
     whatever unit the arms share, `accuracy` within 0 and 1, `timeout` in microseconds.
     `overflow` names the arm that takes what is beyond `max_in_flight`: None refuses it.
@@ -83,6 +84,22 @@ class Arm:
     overflow: str | None = OVERFLOW_TO_PRIMARY
     timeout: int | None = None
     allowance: Allowance | None = None
+    pipeline: bool = False
+
+    def __str__(self) -> str:
+        if self.pipeline:
+            return f"pipeline {self.model} revision {self.version}"
+        return f"{self.model} version {self.version}"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Name and number: models and pipelines share one namespace."""
+        return self.model, self.version
+
+    @property
+    def number_field(self) -> str:
+        """The field of the document that says the number."""
+        return "revision" if self.pipeline else "version"
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ _FIELDS = {
     "name",
     "model",
     "version",
+    "pipeline",
+    "revision",
     "weight",
     "primary",
     "cost",
@@ -96,17 +98,13 @@ def read_arms(document: Fields, adaptive: bool) -> tuple[Arm, ...]:
 
 
 def _arm(raw: Fields, even: bool) -> Arm:
-    model = _name(raw, "model")
-    version = raw.get("version")
-    if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= MAX_VERSION:
-        detail = f"a version is a whole number from 1 to {MAX_VERSION}, or an alias: '@champion'"
-        raw.note("version", "invalid", detail)
-        version = 0
+    model, version, pipeline = _served(raw)
     name = _name(raw, "name", default=default_arm_name(model, version))
     return Arm(
         name=name,
         model=model,
         version=version,
+        pipeline=pipeline,
         weight=raw.percent("weight", "a weight", default=0 if even else None),
         primary=raw.flag("primary", False),
         cost=raw.number("cost") or 0.0,
@@ -117,6 +115,26 @@ def _arm(raw: Fields, even: bool) -> Arm:
         timeout=raw.duration("timeout", MILLISECOND, 3600 * SECOND),
         allowance=_allowance(raw),
     )
+
+
+def _served(raw: Fields) -> tuple[str, int, bool]:
+    """The name and number of a version, or of a pipeline's revision."""
+    pipeline = raw.get("pipeline") is not None
+    if pipeline and raw.get("model") is not None:
+        detail = "an arm serves either a model's version or a pipeline's revision, not both"
+        raw.note("pipeline", "invalid", detail)
+    kind, field, other = (
+        ("pipeline", "revision", "version") if pipeline else ("model", "version", "revision")
+    )
+    if raw.get(other) is not None:
+        raw.note(other, "unknown", f"an arm that serves a {kind} has a {field}, no {other}")
+    name, number = _name(raw, kind), raw.get(field)
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAX_VERSION:
+        or_alias = "" if pipeline else ", or an alias: '@champion'"
+        detail = f"a {field} is a whole number from 1 to {MAX_VERSION}{or_alias}"
+        raw.note(field, "invalid", detail)
+        number = 0
+    return name, number, pipeline
 
 
 def _name(raw: Fields, field: str, default: str | None = None) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from control_plane.domain.planning.compiling import compile_plan, physical_directory
+from control_plane.domain.planning.compiled_version import physical_directory
+from control_plane.domain.planning.compiling import compile_plan
 from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.serving.profile import ServingProfile

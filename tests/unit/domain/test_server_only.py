@@ -9,7 +9,7 @@ import pytest
 
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.domain.planning.backends import Backend, BackendKind, Equipped, lacks
-from control_plane.domain.planning.compiling import physical_directory
+from control_plane.domain.planning.compiled_version import physical_directory
 from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.domain.registry.frameworks import (
     FRAMEWORKS,

@@ -13,20 +13,23 @@ from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.repository import DiskRepository
 from control_plane.domain.planning.compiling import compile_plan
 from control_plane.domain.planning.plan import Plan
+from control_plane.domain.signature import Signature, Tensor
 from control_plane.fleet.agent import (
     AlreadyPreparingError,
     ArmsNotReadyError,
     NodeAgent,
     PrepareFailedError,
     StaleCommandError,
-    StillBusyError,
 )
 from control_plane.fleet.node_state import NodeState
+from control_plane.fleet.retiring import StillBusyError
 from control_plane.ports.inference import TensorData
+from control_plane.ports.repository import PrefixTakenError
 from control_plane.ports.triton import TritonUnreachableError
 from tests.support.fakes import FakeTriton
-from tests.support.plans import plan, policy, version
+from tests.support.plans import pipeline, pipeline_plan, plan, policy, version
 
+STEP = Signature((Tensor("x", "FP32", (-1, 4)),), (Tensor("y", "FP32", (-1, 4)),))
 ONE = plan(1, (1, 10_000))
 BOTH = plan(2, (1, 9000), (2, 1000))
 TWO = plan(3, (2, 10_000))
@@ -201,21 +204,29 @@ def test_what_cannot_be_restored_is_told_and_the_rest_is(node: Node) -> None:
     assert "digits" not in node.held()
 
 
-def test_publishing_twice_changes_nothing_and_links_the_artifact(node: Node) -> None:
+def test_publishing_twice_changes_nothing_and_shares_no_file(node: Node) -> None:
     model = ONE.models[0]
     node.repository.publish(model, "cpu")
     path = node.root / "repository" / model.name / "1/model.onnx"
-    assert path.stat().st_nlink == 2
-    before = path.parent.parent.stat().st_mtime_ns
+    assert path.stat().st_nlink == 1, "another link would change the time that Triton looks at"
+    before = [(p, p.stat().st_ctime_ns) for p in path.parent.parent.rglob("*")]
     node.repository.publish(model, "cpu")
-    assert path.parent.parent.stat().st_mtime_ns == before
+    assert [(p, p.stat().st_ctime_ns) for p in path.parent.parent.rglob("*")] == before
+
+
+def test_a_directory_of_before_is_read_whole(node: Node) -> None:
+    model = ONE.models[0]
+    node.repository.publish(model, "cpu")
+    folder = node.root / "repository" / model.name
+    (folder / "digests.json").unlink()
+    node.repository.publish(model, "cpu")
+    (folder / "1/model.onnx").chmod(0o644)
+    (folder / "1/model.onnx").write_bytes(b"something else")
+    with pytest.raises(PrefixTakenError):
+        node.repository.publish(model, "cpu")
 
 
 def test_two_contents_under_one_physical_name_are_refused(node: Node) -> None:
-    from dataclasses import replace
-
-    from control_plane.ports.repository import PrefixTakenError
-
     model = ONE.models[0]
     node.repository.publish(model, "cpu")
     collision = replace(model, links={"1/model.onnx": TWO.models[0].links["1/model.onnx"]})
@@ -423,3 +434,55 @@ def test_a_triton_that_is_gone_says_nothing_of_the_examples(node: Node) -> None:
         node.agent.prepare(with_golden(node, 2))
     error = failure.value
     assert isinstance(error.__cause__ or error, TritonUnreachableError), "it is tried again"
+
+
+def pipelines() -> tuple[Plan, Plan, Plan]:
+    """Two pipelines that share their first member, and the second of them once more."""
+    versions = {("digits", number): version(number, signature=STEP) for number in (1, 2, 3)}
+    one = pipeline_plan(1, pipeline(("digits", 1), ("digits", 2)), versions=versions)
+    second = pipeline(("digits", 1), ("digits", 3), number=2)
+    two, three = (pipeline_plan(n, second, versions=versions) for n in (2, 3))
+    return one, two, three
+
+
+def test_members_are_loaded_before_their_pipeline_and_after_a_restart_too(node: Node) -> None:
+    one, *_ = pipelines()
+    roll(node, one)
+    names = [model.name for model in one.models]
+    assert node.triton.loads == [*names, "line"]
+    assert names[-1].startswith("line.v1."), "the pipeline is the last"
+    node.triton.crash()
+    node.triton.loads.clear()
+    assert node.again().restore() == []
+    assert node.triton.loads == [*names, "line"]
+
+
+def test_members_stay_as_long_as_their_pipeline_is_in_use(node: Node) -> None:
+    one, two, three = pipelines()
+    roll(node, one, two, three)
+    first, second, ensemble = (model.name for model in one.models)
+    node.triton.occupy(ensemble)
+    with pytest.raises(StillBusyError):
+        node.agent.retire("line", 3)
+    assert {first, second, ensemble} <= node.held(), "its second step may still be asked"
+    node.triton.release(ensemble)
+    node.agent.retire("line", 3)
+    assert node.held() == {*two.physical_names, "line"}
+
+
+def test_a_pipeline_is_unloaded_before_its_members(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, *_ = pipelines()
+    roll(node, one)
+    unloads: list[str] = []
+    unload = node.triton.unload
+    monkeypatch.setattr(node.triton, "unload", lambda name: (unloads.append(name), unload(name)))
+    node.agent.remove("line", 2)
+    assert unloads[:2] == ["line", one.models[-1].name]
+    assert len(unloads) == 4
+
+
+def test_a_killed_endpoint_needs_the_members_of_its_primary(node: Node) -> None:
+    one, *_ = pipelines()
+    assert replace(one, urgent=True).required == one.physical_names

@@ -1,0 +1,1 @@
+"""Pipelines: steps that hand tensors on to each other, checked before anything is written."""

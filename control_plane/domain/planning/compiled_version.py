@@ -1,0 +1,63 @@
+"""A model version -> the immutable directory that serves it."""
+
+from __future__ import annotations
+
+from control_plane.domain.names import physical_name
+from control_plane.domain.planning.model_config import ACCELERATORS, version_config
+from control_plane.domain.planning.plan import ModelDirectory, VersionSpec, digest_of
+from control_plane.domain.registry.frameworks import GOLDEN_FILE
+from control_plane.domain.serving.details import MODEL_FOLDER
+from control_plane.domain.serving.sequence_fit import initial_files
+from control_plane.domain.violations import InvalidInputError, Violation
+
+
+def physical_directory(version: VersionSpec) -> ModelDirectory:
+    """The immutable directory of one version under one serving configuration.
+
+    The digest leaves the name out and covers the variants of every kind of server, so a
+    physical name means the same everywhere (DESIGN section 1).
+    """
+    if version.profile is None:
+        raise ValueError(version.profile_error)
+    if version.unserved:
+        raise InvalidInputError([Violation("/version", "unsupported", version.unserved)])
+    variants = {
+        accelerator: version_config(
+            version.framework,
+            version.signature,
+            version.profile,
+            accelerator,
+            main_file=version.main_file,
+            parameters=version.parameters,
+            details=version.details,
+        )
+        for accelerator in ACCELERATORS
+    }
+    links = _links(version)
+    digest = digest_of({"variants": variants, "links": links})
+    name = physical_name(version.model, version.number, digest)
+    return ModelDirectory(name=name, variants=variants, links=links, texts={})
+
+
+def _links(version: VersionSpec) -> dict[str, str]:
+    """The files that come from the artifact store.
+
+    Golden examples, and the files that the states of sequences begin with, lie beside the version's
+    folder: there Triton looks for the latter.
+    """
+    files = version.files or {version.main_file: version.sha256}
+    at_the_start = initial_files(version.profile) if version.profile else ()
+    links = {}
+    for path, sha256 in sorted(files.items()):
+        # Of what lies beside the versions only what the configuration names: Triton takes other
+        # files there, such as configurations by name, in place of what is compiled here.
+        beside = path.removeprefix(MODEL_FOLDER)
+        if path in at_the_start:
+            links[path] = sha256
+        elif beside == path:
+            links[f"1/{path}"] = sha256
+        elif beside in version.details.files:
+            links[beside] = sha256
+    if version.golden_sha256:
+        links[GOLDEN_FILE] = version.golden_sha256
+    return links
