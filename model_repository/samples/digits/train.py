@@ -2,9 +2,10 @@
 
     python model_repository/samples/digits/train.py
 
-Writes ``v1/`` and ``v2/`` (``model.onnx`` and ``metrics.json``) and ``images.json`` beside this
-file. Same packages, same CPU family: same bytes. Everything it writes is committed, so serving
-the sample needs neither scikit-learn nor torch.
+Writes ``v1/`` and ``v2/`` (``model.onnx`` and ``metrics.json``; version 2 as TorchScript and as a
+torch.export program, too) and ``images.json`` beside this file. Same packages, same CPU family:
+same bytes. Everything it writes is committed, so serving the sample needs neither scikit-learn nor
+torch.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import logging
 import time
 import warnings
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,6 +164,33 @@ def export(model: nn.Module, target: Path) -> None:
     target.write_bytes(exported.SerializeToString(deterministic=True))
 
 
+def export_torch(model: nn.Module, folder: Path) -> None:
+    """The same network as `model.pt` (TorchScript) and `model.pt2` (torch.export)."""
+    example = torch.zeros(2, 1, 8, 8)
+    with warnings.catch_warnings():  # deprecated by PyTorch, and what many teams have
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced = torch.jit.trace(model, example)
+        traced.save(str(folder / "model.pt"))
+    program = torch.export.export(
+        model, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=1024)},)
+    )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of the machine it was made on
+    torch.export.save(program, str(folder / "model.pt2"))
+    for name in ("model.pt", "model.pt2"):
+        rewrite(folder / name)
+
+
+def rewrite(path: Path) -> None:
+    """The same archive without what tells of this machine: debug records, and when it was made."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in sorted(archive.namelist())}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            if not name.endswith(".debug_pkl"):
+                archive.writestr(zipfile.ZipInfo(name), content)
+
+
 def answers(model_file: Path, images: np.ndarray) -> np.ndarray:
     """What the exported file says, since that file, not the torch module, will be served."""
     session = onnxruntime.InferenceSession(model_file, providers=["CPUExecutionProvider"])
@@ -261,6 +290,8 @@ def main() -> None:
             seconds = time.perf_counter() - started
             folder = out / f"v{recipe.version}"
             export(model, folder / "model.onnx")
+            if recipe.version == 2:
+                export_torch(model, folder)
             logits = answers(folder / "model.onnx", data.test_images)
             scores.append(logits)
             report = {"architecture": recipe.name, **metrics(recipe, data, logits, seconds)}
