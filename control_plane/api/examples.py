@@ -38,6 +38,17 @@ _PLAN = {
     "findings": [],
     "loads": ["digits.v2.bb2a8c"],
     "unloads": [],
+    "serving": [
+        {
+            "arm": "candidate",
+            "physical": "digits.v2.bb2a8c",
+            "profile": "realtime",
+            "revision": None,
+            "of_version": {},
+            "of_arm": {"max_batch_size": 16},
+            "effective": {"max_batch_size": 16, "dynamic_batching": {}},
+        }
+    ],
 }
 _CHANGE = {
     "endpoint": "digits",

@@ -78,6 +78,20 @@ class FindingSerializer(serializers.Serializer[Any]):
     fix = serializers.CharField(help_text="what to do; empty where the detail says it")
 
 
+class ServingSerializer(serializers.Serializer[Any]):
+    """How an arm is served: a profile, and what is laid over it."""
+
+    arm = serializers.CharField()
+    physical = serializers.CharField()
+    profile = serializers.CharField()
+    revision = serializers.IntegerField(
+        allow_null=True, help_text="of the profile; null: it comes with Nereid"
+    )
+    of_version = serializers.JSONField(help_text="the version's overrides")
+    of_arm = serializers.JSONField(help_text="the arm's, which are laid over those")
+    effective = serializers.JSONField(help_text="what comes out, and is compiled")
+
+
 class PlanSerializer(serializers.Serializer[Any]):
     """What a policy would change."""
 
@@ -86,6 +100,7 @@ class PlanSerializer(serializers.Serializer[Any]):
     findings = FindingSerializer(many=True)
     loads = serializers.ListField(child=serializers.CharField())
     unloads = serializers.ListField(child=serializers.CharField())
+    serving = ServingSerializer(many=True, required=False)
 
 
 class RollbackRequest(serializers.Serializer[Any]):

@@ -108,6 +108,12 @@ ARM = _object(
         },
         "timeout": _duration("how long one attempt may take; by default as the caller says"),
         "allowance": ALLOWANCE,
+        "overrides": {
+            "type": "object",
+            "description": "what this arm says otherwise than the version's serving profile, in "
+            "the same words: tables are merged, lists replaced, null takes a value away",
+            "example": {"max_batch_size": 16},
+        },
     },
     required=("model", "version"),
 )

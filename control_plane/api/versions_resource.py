@@ -78,6 +78,7 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
             "tags",
             "framework",
             "profile",
+            "overrides",
             "artifact",
             "source",
             "signature",
@@ -111,6 +112,10 @@ class VersionMetadataSerializer(serializers.Serializer[Any]):
     version = WholeNumberField(required=False, allow_null=True, default=None)
     sha256 = TextField(required=False, allow_null=True, default=None)
     profile = TextField(default="realtime")
+    overrides = serializers.JSONField(
+        default=dict,
+        help_text="what this version says otherwise than its serving profile, in the same words",
+    )
     description = TextField(required=False, allow_blank=True, default="")
     tags = TagsField(default=dict)
     metrics = MetricsField(default=dict)

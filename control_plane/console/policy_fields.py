@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import QueryDict
 
-from control_plane.console.policy_text import FRACTION, NUMBER, TEXT, WHOLE, Kind
+from control_plane.console.policy_text import FRACTION, NUMBER, OBJECT, TEXT, WHOLE, Kind
 
 PARTS: Mapping[str, Mapping[str, Kind]] = {
     "objective": {
@@ -40,6 +40,7 @@ ARM: Mapping[str, Kind] = {
     "capacity": WHOLE,
     "max_in_flight": WHOLE,
     "timeout": TEXT,
+    "overrides": OBJECT,
 }
 ALLOWANCE: Mapping[str, Kind] = {
     "attempts": WHOLE,
@@ -54,7 +55,10 @@ SWITCH = "on"
 """The name, and the value, of the field that switches a part on."""
 
 ARM_NAMES = ("name", "version", "overflow", *ARM, *ALLOWANCE)
-LIMITS = ("max_in_flight", "overflow", "timeout", "cost", "accuracy", "capacity", *ALLOWANCE)
+LIMITS = (
+    *("max_in_flight", "overflow", "timeout", "cost", "accuracy", "capacity", "overrides"),
+    *ALLOWANCE,
+)
 """Fields of an arm that are folded away."""
 
 RULE_NAMES = ("arm",)

@@ -49,6 +49,10 @@ def _show_at_arm(draft: PolicyDraft, at: list[str], violation: Violation) -> Non
         return  # derived from the version, which has a violation of its own
     if field == "allowance":
         field = at[2] if len(at) > 2 and at[2] in ALLOWANCE else "attempts"
+    if field == "overrides" and len(at) > 2:
+        detail = f"{'.'.join(at[2:])}: {violation.detail}"
+        row.note(field, detail)
+        return
     # One select names model and version, so what is wrong with either is shown there.
     field = "version" if field == "model" else field
     unchosen = field == "version" and not row.version

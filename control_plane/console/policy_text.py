@@ -87,6 +87,21 @@ def _percent_text(fraction: Any) -> str:
     return decimal_text(float(Decimal(str(fraction)) * 100))
 
 
+def _object(text: str) -> Any:
+    """JSON, or the text as it is: the domain says that it is no object."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _object_text(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+OBJECT = Kind(_object, _object_text)
+"""Typed as JSON: what has no field of its own."""
+
 TEXT = Kind(str, decimal_text)
 """Durations, times and percents: the document takes them as texts."""
 

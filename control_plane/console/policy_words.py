@@ -87,6 +87,8 @@ def limits_in_words(arm: Arm, policy: RoutingPolicy) -> str:
         )
     said += [f"{name} {document[name]}" for name in ("timeout", "capacity") if name in document]
     said += [f"{name} {document[name]:g}" for name in ("cost", "accuracy") if document.get(name)]
+    if arm.overrides:
+        said.append(f"serving overridden: {', '.join(arm.overrides)}")
     if arm.allowance:
         bounds = document["allowance"]
         words = [

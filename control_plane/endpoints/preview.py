@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from control_plane.domain.findings import Finding
 from control_plane.domain.planning.changes import Change, changes, loads, unified_diff, unloads
+from control_plane.domain.planning.effective import ArmServing
 from control_plane.domain.planning.plan import Plan
 from control_plane.endpoints.findings import findings
 from control_plane.endpoints.intent import draft
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import get_endpoint, serving_plan
-from control_plane.endpoints.serving_findings import serving_findings
+from control_plane.endpoints.serving_findings import arms_serving, serving_findings
 from control_plane.ports.config_printer import ConfigPrinter
 
 
@@ -24,6 +25,7 @@ class Preview:
     findings: list[Finding]
     loads: list[str]
     unloads: list[str]
+    serving: list[ArmServing]
 
 
 def preview(*, name: str, document: object, print_config: ConfigPrinter) -> Preview:
@@ -46,4 +48,5 @@ def effect(endpoint: Endpoint, after: Plan, print_config: ConfigPrinter) -> Prev
         findings=[*findings(before, after), *serving_findings(after)],
         loads=loads(before, after),
         unloads=unloads(before, after),
+        serving=arms_serving(after),
     )

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from control_plane.domain.findings import Finding
+from control_plane.domain.planning.effective import (
+    ArmServing,
+    effective_versions,
+    serving_of,
+)
 from control_plane.domain.planning.plan import Plan, VersionSpec
 from control_plane.domain.serving.lint import Hardware, Subject, lint
 from control_plane.domain.serving.profile import ServingProfile
@@ -15,8 +20,7 @@ from control_plane.registry.selectors import get_version, ready_versions, versio
 
 def serving_findings(plan: Plan) -> list[Finding]:
     """Of every arm, those of one profile once; the places are those of the policy."""
-    found = ready_versions(plan.keys)
-    specs = version_specs(found, plan.profile_revisions)
+    specs = effective_versions(plan.routing, specs_of(plan), plan.keys)
     return list(_findings(plan, specs, hardware()))
 
 
@@ -35,6 +39,16 @@ def version_findings(model: str, number: int | str) -> list[Finding]:
     if spec.profile is None:
         raise ConflictError(spec.profile_error)
     return lint(subject_of(spec.profile, spec), hardware())
+
+
+def arms_serving(plan: Plan) -> list[ArmServing]:
+    """How each arm of the plan is served, and what that was made of."""
+    return serving_of(plan, specs_of(plan))
+
+
+def specs_of(plan: Plan) -> dict[tuple[str, int], VersionSpec]:
+    """The plan's versions with the serving profiles that it was compiled with."""
+    return version_specs(ready_versions(plan.keys), plan.profile_revisions)
 
 
 def hardware() -> Hardware:
@@ -57,14 +71,16 @@ def subject_of(profile: ServingProfile, spec: VersionSpec) -> Subject:
 def _findings(
     plan: Plan, specs: Mapping[tuple[str, int], VersionSpec], servers: Hardware
 ) -> Iterator[Finding]:
-    said: set[tuple[str, str]] = set()
+    said: set[tuple[str, str, str]] = set()
     for i, planned in enumerate(plan.arms):
         spec = specs.get((planned.arm.model, planned.arm.version))
         if spec is None or spec.profile is None:
             continue
         subject = subject_of(spec.profile, spec)
         for finding in lint(subject, servers):
-            if (key := (spec.profile.name, finding.code)) in said:
+            # Arms that say otherwise than their profile are told each for itself.
+            own = planned.arm.name if spec.overrides or planned.arm.overrides else ""
+            if (key := (spec.profile.name, own, finding.code)) in said:
                 continue
             said.add(key)
             where = f"{planned.arm.name}, profile {spec.profile.name} {finding.pointer}"

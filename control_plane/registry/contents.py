@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Protocol
 from control_plane.domain.access import PUBLISH_CODE
 from control_plane.domain.registry.frameworks import GOLDEN_FILE, MAIN_FILES
 from control_plane.domain.registry.golden import parse_golden
+from control_plane.domain.serving.overriding import overridden
 from control_plane.domain.signature import Signature
 from control_plane.domain.violations import InvalidInputError, NotAllowedError, Violation
 from control_plane.ports.inspection import (
@@ -46,6 +47,8 @@ class Described(Protocol):
     def sha256(self) -> str | None: ...
     @property
     def profile(self) -> str: ...
+    @property
+    def overrides(self) -> Mapping[str, Any]: ...
     @property
     def signature(self) -> Signature | None: ...
     @property
@@ -98,7 +101,8 @@ def golden_document(said: Described, signature: Signature) -> bytes:
     """
     if not said.golden:
         return b""
-    rows = usable_profile(said.profile).max_batch_size or None
+    profile = overridden(usable_profile(said.profile), said.overrides, "/overrides")
+    rows = profile.max_batch_size or None
     parse_golden(said.golden, signature, max_rows=rows)
     return json.dumps(list(said.golden), separators=(",", ":")).encode()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -101,6 +102,7 @@ def add_from_source(
             framework="" if told else metadata.framework,
             filename=plain_filename(filename or ("" if settled.tells_framework else source)),
             profile=metadata.profile,
+            overrides=dict(metadata.overrides),
             state=VersionState.UPLOADING,
             state_reason="waiting for a worker to fetch it",
             source=settled.source,
@@ -190,6 +192,7 @@ class _Pending:
     framework: str
     sha256: str | None
     profile: str
+    overrides: Mapping[str, Any]
     signature: Signature | None
     golden: tuple[Any, ...]
     may_publish_code: bool
@@ -203,6 +206,7 @@ class _Pending:
             framework=version.framework,
             sha256=said.get("sha256"),
             profile=version.profile,
+            overrides=version.overrides,
             signature=Signature.from_document(signature) if signature else None,
             golden=tuple(said.get("golden") or ()),
             may_publish_code=bool(said.get("may_publish_code")),

@@ -101,6 +101,9 @@ class ModelVersion(models.Model):
     )
     filename = models.CharField(max_length=255)
     profile = models.CharField(max_length=63)
+    overrides = models.JSONField(
+        default=dict, blank=True, help_text="laid over its serving profile, in the same words"
+    )
     state = models.CharField(max_length=16, choices=STATES, default=VersionState.VALIDATING)
     state_reason = models.TextField(blank=True)
     validating_since = models.DateTimeField(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 
 from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.registry.aliases import alias_in
 from control_plane.domain.registry.frameworks import UPLOADED_CONFIG, unserved_reason
+from control_plane.domain.serving.overriding import overridden
+from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.signature import Signature
-from control_plane.domain.violations import NotFoundError
+from control_plane.domain.violations import InvalidInputError, NotFoundError
 from control_plane.registry.models import Alias, Model, ModelVersion, VersionState
 from control_plane.registry.profiles import KnownProfile, profiles_of
 
@@ -113,11 +116,7 @@ def version_specs(
 
 def _spec(version: ModelVersion, known: KnownProfile | None) -> VersionSpec:
     """A profile that is not there or cannot be read is no failure here."""
-    profile_error = ""
-    if known is None:
-        profile_error = f"there is no serving profile {version.profile!r} any more"
-    elif known.profile is None:
-        profile_error = f"its serving profile cannot be read: {known.error}"
+    profile, profile_error = _effective(version, known)
     if version.signature is None:  # the database holds that a ready version has one
         raise ValueError(f"{version} has no signature")
     return VersionSpec(
@@ -126,7 +125,7 @@ def _spec(version: ModelVersion, known: KnownProfile | None) -> VersionSpec:
         framework=version.framework,
         sha256=version.artifact_id or "",
         signature=Signature.from_document(version.signature),
-        profile=known.profile if known else None,
+        profile=profile,
         profile_error=profile_error,
         profile_revision=known.revision if known else None,
         files=_linked(version),
@@ -135,7 +134,32 @@ def _spec(version: ModelVersion, known: KnownProfile | None) -> VersionSpec:
         unserved=unserved_reason(version.framework, version.code),
         parameters=version.parameters,
         p99_ms=version.model.sla_p99_ms,
+        overrides=version.overrides,
     )
+
+
+def _effective(
+    version: ModelVersion, known: KnownProfile | None
+) -> tuple[ServingProfile | None, str]:
+    """The profile with the version's overrides laid over it, or why there is none."""
+    if known is None:
+        return None, f"there is no serving profile {version.profile!r} any more"
+    if known.profile is None:
+        return None, f"its serving profile cannot be read: {known.error}"
+    try:
+        return overridden(known.profile, version.overrides), ""
+    except InvalidInputError as error:
+        # The profile was changed since they were written.
+        revision = "" if known.revision is None else f" at revision {known.revision}"
+        detail = f"its overrides do not fit its serving profile {known.name}{revision}: {error}"
+        return None, detail
+
+
+def effective_document(version: ModelVersion) -> Mapping[str, Any] | None:
+    """How the version is served by its profile of today and its overrides; None: not at all."""
+    wanted = (version.profile, None)
+    profile, _ = _effective(version, profiles_of([wanted]).get(wanted))
+    return None if profile is None else profile.to_document()
 
 
 def _linked(version: ModelVersion) -> dict[str, str]:

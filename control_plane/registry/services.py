@@ -19,6 +19,7 @@ from control_plane.domain.registry.metrics import check_metrics
 from control_plane.domain.registry.provenance import check_provenance
 from control_plane.domain.registry.service_level import merged_service_level
 from control_plane.domain.routing.policy import MAX_VERSION
+from control_plane.domain.serving.overriding import overridden
 from control_plane.domain.signature import Signature
 from control_plane.domain.stored_json import (
     check_storable,
@@ -38,7 +39,12 @@ from control_plane.ports.repository import ArtifactStore
 from control_plane.registry.artifacts import intake
 from control_plane.registry.contents import Content, code_refusal, take_in
 from control_plane.registry.models import Model, ModelVersion, VersionFile
-from control_plane.registry.profiles import hold_profile, no_such_profile, profile_names
+from control_plane.registry.profiles import (
+    hold_profile,
+    no_such_profile,
+    profile_names,
+    usable_profile,
+)
 from control_plane.registry.selectors import get_model
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -55,6 +61,7 @@ class VersionMetadata:
     number: int | None = None
     sha256: str | None = None
     profile: str = DEFAULT_PROFILE
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -239,6 +246,7 @@ def _create_version(
         artifact_id=content.sha256,
         filename=plain_filename(filename),
         profile=metadata.profile,
+        overrides=dict(metadata.overrides),
         signature=content.signature.to_document(),
         code=list(content.code),
         parameters=dict(content.parameters),
@@ -279,12 +287,13 @@ def record_version(
     )
 
 
-def essence(version: ModelVersion) -> dict[str, str]:
+def essence(version: ModelVersion) -> dict[str, Any]:
     """What the audit record keeps of a version that comes or goes."""
     return {
         "sha256": version.artifact_id or "",
         "framework": version.framework,
         "profile": version.profile,
+        **({"overrides": version.overrides} if version.overrides else {}),
     }
 
 
@@ -307,6 +316,7 @@ def check_metadata(metadata: VersionMetadata) -> None:
         found.append(Violation("/sha256", "invalid", "a sha256 has 64 hex digits"))
     if found:
         raise InvalidInputError(found)
+    overridden(usable_profile(metadata.profile), metadata.overrides, "/overrides")
     check_metrics(metadata.metrics)
     check_provenance(metadata.provenance)
     check_texts({"description": metadata.description, "tags": metadata.tags})

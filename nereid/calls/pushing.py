@@ -29,6 +29,9 @@ class Said(TypedDict, total=False):
     """Else told from the file's suffix, or by MLflow."""
 
     profile: str | None
+    overrides: Mapping[str, Any]
+    """What it says otherwise than its serving profile, in the same words."""
+
     version: int | None
     """The number to take, else the next."""
 

@@ -29,6 +29,7 @@ from nereid.client import Client
 from nereid.drawing import SERIES
 from nereid.errors import NereidError, ProblemError
 from nereid.golden import read_golden
+from nereid.overrides import overrides_of
 from nereid.resources import Version
 
 FILE_TIMEOUT_S, SOURCE_TIMEOUT_S = 120.0, 3600.0
@@ -114,6 +115,16 @@ ProfileOption = Annotated[
         autocompletion=profile_names,
     ),
 ]
+OverrideOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--override",
+        metavar="WORD=VALUE",
+        help="What the version says otherwise than its serving profile, such as "
+        "max_batch_size=16; repeatable.",
+        rich_help_panel=CHECKED,
+    ),
+]
 RunOption = Annotated[
     str | None,
     typer.Option("--run-id", help="The run that trained it.", rich_help_panel=ORIGIN),
@@ -169,6 +180,7 @@ def push(
     signature: SignatureOption = None,
     framework: FrameworkOption = None,
     profile: ProfileOption = None,
+    override: OverrideOption = None,
     run_id: RunOption = None,
     provenance: ProvenanceOption = None,
     git: GitOption = True,
@@ -195,6 +207,7 @@ def push(
         "signature": _object(signature) if signature else None,
         "framework": framework,
         "profile": profile,
+        "overrides": overrides_of(override or ()),
         "git": git,
     }
     with session.client() as client:

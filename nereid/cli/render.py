@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -194,6 +195,7 @@ def plan_parts(plan: Plan) -> list[RenderableType]:
             for name in names:
                 moves.add_row(Text(verb, style=style), name)
         parts.extend([moves, Text()])
+    parts.extend(_overridden(one) for one in plan.raw.get("serving") or () if _own(one))
     parts.extend(found(finding) for finding in plan.findings)
     if not plan.changes:
         return [*parts, Text("Nothing would change.", style="dim")]
@@ -208,6 +210,22 @@ def plan_parts(plan: Plan) -> list[RenderableType]:
             change.detail,
         )
     return [*parts, changes]
+
+
+def _own(serving: Mapping[str, Any]) -> dict[str, Any]:
+    """Both kinds of overrides of an arm, those that are there."""
+    said = {"version": serving.get("of_version"), "arm": serving.get("of_arm")}
+    return {whose: overrides for whose, overrides in said.items() if overrides}
+
+
+def _overridden(serving: Mapping[str, Any]) -> Text:
+    """How an arm with overrides is served: the profile, what is laid over it, what comes out."""
+    line = Text.assemble((str(serving["arm"]), "bold"), f"  profile {serving['profile']}")
+    for whose, overrides in _own(serving).items():
+        line.append(f"\n  overrides of the {whose}: {json.dumps(overrides, ensure_ascii=False)}")
+    effective = json.dumps(serving["effective"], ensure_ascii=False)
+    line.append(f"\n  effective: {effective}\n", style="dim")
+    return line
 
 
 def found(finding: Finding) -> Text:

@@ -19,6 +19,7 @@ from nereid.cli.following import follow, follow_change
 from nereid.cli.session import REFUSED, Session
 from nereid.client import Client
 from nereid.errors import NereidError, ProblemError
+from nereid.overrides import of_arm, with_overrides
 from nereid.policy import PolicySyntaxError, alias_in, numbered, policy_document
 from nereid.resources import Policy
 
@@ -49,6 +50,19 @@ PolicyOption = Annotated[
         help="A whole policy as JSON, in place of arms; - reads standard input.",
     ),
 ]
+OverrideOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--override",
+        metavar="ARM:WORD=VALUE",
+        help="What an arm says otherwise than its serving profile, such as "
+        "digits:2:max_batch_size=16; repeatable. null takes a value away.",
+    ),
+]
+NoOverridesOption = Annotated[
+    list[str] | None,
+    typer.Option("--no-overrides", metavar="ARM", help="An arm that is to have none."),
+]
 WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it serves.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="For the audit.")]
@@ -66,25 +80,40 @@ class Wanted:
     arms: Sequence[str]
     primary: str | None
     whole: Mapping[str, Any] | None
+    overrides: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    no_overrides: Sequence[str] = ()
 
     @classmethod
-    def of(cls, arms: Sequence[str], primary: str | None, file: str | None) -> Wanted:
+    def of(
+        cls,
+        arms: Sequence[str],
+        primary: str | None,
+        file: str | None,
+        overrides: Sequence[str] = (),
+        no_overrides: Sequence[str] = (),
+    ) -> Wanted:
         """Checks what can be checked without asking anybody.
 
         Raises:
             PolicySyntaxError: it cannot be read, or says two things at once.
         """
+        said = [of_arm(text) for text in overrides]
         if file is None:
             policy_document(arms, primary=primary)
-            return cls(arms, primary, None)
+            return cls(arms, primary, None, said, no_overrides)
         if arms or primary:
             raise PolicySyntaxError(
                 "--policy is a whole policy: name no arms and no --primary beside it"
             )
-        return cls((), None, _read_policy(file))
+        return cls((), None, _read_policy(file), said, no_overrides)
 
     def on(self, standing: Policy, client: Client) -> Mapping[str, Any]:
         """The document to send; aliases are numbers from here on, as in what the server keeps."""
+        given = [(_with_number(arm, client), said) for arm, said in self.overrides]
+        dropped = [_with_number(arm, client) for arm in self.no_overrides]
+        return with_overrides(self._document(standing, client), given, dropped)
+
+    def _document(self, standing: Policy, client: Client) -> Mapping[str, Any]:
         if self.whole is not None:
             return self.whole
         arms = [_with_number(arm, client) for arm in self.arms]
@@ -125,6 +154,7 @@ def _read_policy(file: str) -> Mapping[str, Any]:
     "nereid deploy digits digits@champion=90 digits@challenger=10",
     "nereid deploy digits digits:1 digits:2=0.5 --primary digits:1",
     "nereid deploy digits --policy policy.json",
+    "nereid deploy digits digits:1 digits:2=1 --override digits:2:max_batch_size=16",
 )
 def deploy(
     session: Session,
@@ -132,6 +162,8 @@ def deploy(
     arms: ArmsArgument = None,
     primary: PrimaryOption = None,
     policy: PolicyOption = None,
+    override: OverrideOption = None,
+    no_overrides: NoOverridesOption = None,
     create: Annotated[
         bool, typer.Option("--create", help="Create the endpoint when it does not exist.")
     ] = False,
@@ -152,7 +184,9 @@ def deploy(
     whole one. Waits until the split serves; exits 1 when it cannot, with the old one still
     serving. Where the endpoint has the four-eyes rule it exits 3: a second person is waited for.
     """
-    wanted = Wanted.of(arms or (), primary, policy)  # wrong usage is told before anything is asked
+    wanted = Wanted.of(
+        arms or (), primary, policy, override or (), no_overrides or ()
+    )  # wrong usage is told before anything is asked
     with session.client() as client:
         standing, made = _standing_policy(session, client, endpoint, create)
         try:
@@ -207,13 +241,15 @@ def plan(
     arms: ArmsArgument = None,
     primary: PrimaryOption = None,
     policy: PolicyOption = None,
+    override: OverrideOption = None,
+    no_overrides: NoOverridesOption = None,
 ) -> None:
     """Show what `deploy` with the same arguments would do, and do nothing.
 
     Exits 1 when the plan has a finding of severity error: `deploy` would be taken, and callers
     who are served now would be refused.
     """
-    wanted = Wanted.of(arms or (), primary, policy)
+    wanted = Wanted.of(arms or (), primary, policy, override or (), no_overrides or ())
     with session.client() as client:
         standing = client.policy(endpoint)
         try:

@@ -132,6 +132,12 @@ def _arm(
         "capacity": _counts,
         "max_in_flight": _counts,
         "timeout": _durations,
+        "overrides": st.sampled_from(
+            [
+                {"metric_tags": {"lane": "a\n ü"}},
+                {"model_warmup": None, "dynamic_batching": {"max_queue_delay_microseconds": 7}},
+            ]
+        ),
         "overflow": overflow,
     }
     if not primary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -65,6 +66,12 @@ def size(count: int) -> str:
 def markdown(text: str) -> SafeString:
     """Markdown as HTML that can do nothing."""
     return html_of(text)
+
+
+@register.filter
+def json_text(value: Any) -> str:
+    """A document as people read it."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 @register.filter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +12,10 @@ from control_plane.domain.routing.document import arm_document
 from control_plane.domain.routing.policy import Arm, RoutingPolicy, percent
 from control_plane.domain.routing.words import parts_in_words
 
-LIMITS = ("cost", "accuracy", "capacity", "max_in_flight", "overflow", "timeout", "allowance")
+LIMITS = (
+    *("cost", "accuracy", "capacity", "max_in_flight", "overflow", "timeout", "allowance"),
+    "overrides",
+)
 """What an arm may be given beside its share."""
 
 
@@ -117,6 +121,8 @@ def _limits(arm: Arm) -> dict[str, str]:
             found[name] = value or "refused"
         elif name == "allowance":
             found[name] = " and ".join(f"{key} {bound}" for key, bound in value.items())
+        elif name == "overrides":
+            found[name] = json.dumps(value, ensure_ascii=False)
         elif name in LIMITS and (name != "cost" or value):
             found[name] = f"{value:g}" if isinstance(value, float) else str(value)
     return found

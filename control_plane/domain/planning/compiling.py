@@ -19,6 +19,7 @@ from control_plane.domain.planning.arm_targets import (
     target_of,
     targets_of,
 )
+from control_plane.domain.planning.effective import effective_versions
 from control_plane.domain.planning.model_config import ACCELERATORS, router_config
 from control_plane.domain.planning.pipelines import Parts, PipelineSpec
 from control_plane.domain.planning.plan import ModelDirectory, Plan, PlannedArm, digest_of
@@ -61,15 +62,19 @@ def compile_plan(
             primary alone; what else the arms agree on or not is not in the way.
 
     Raises:
-        InvalidInputError: an arm names what is not there or cannot be served, the arms differ in
-            what they take or give, or a shadow compares what cannot be compared.
+        InvalidInputError: an arm names what is not there or cannot be served, its overrides do not
+            fit its serving profile, the arms differ in what they take or give, or a shadow
+            compares what cannot be compared.
     """
     loaded = targets_of(previous) if previous and urgent else {}
+    # The overrides are the arms' own: a pipeline's step meets the version as it is.
+    own = effective_versions(policy, versions, loaded)
     parts = Parts(versions, pipelines)
     ready, signatures, told = pipeline_arms(policy, parts, loaded)
-    callers = check_versions(policy, versions, loaded, signatures, told)
+    callers = check_versions(policy, own, loaded, signatures, told)
     check_shadows(policy, callers[policy.primary.key])
-    targets = [target_of(arm, parts, {**loaded, **ready}) for arm in policy.arms]
+    given = Parts(own, pipelines)
+    targets = [target_of(arm, given, {**loaded, **ready}) for arm in policy.arms]
     models = [target.directory for target in targets]
     if not urgent:
         check_configs(policy, [model.variants[ACCELERATORS[0]] for model in models])

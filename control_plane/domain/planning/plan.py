@@ -29,6 +29,7 @@ class VersionSpec:
     its examples, `parameters` what the backend is told of the model, `details` what else its
     configuration says of it; `unserved` says why no plan can serve it yet. `signature` is what the
     model has, `callers` what is left of it for callers; `p99_ms` is what was promised of the model.
+    The version's `overrides` are in `profile` already.
     """
 
     model: str
@@ -46,6 +47,7 @@ class VersionSpec:
     parameters: Mapping[str, str] = field(default_factory=dict)
     details: Details = NO_DETAILS
     p99_ms: float | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def callers(self) -> Signature:
@@ -239,6 +241,9 @@ def _arm_document(planned: PlannedArm) -> dict[str, Any]:
     document = {**asdict(planned.arm), "physical": planned.physical, "grant": planned.grant}
     if not planned.arm.pipeline:
         del document["pipeline"]
+    if planned.arm.overrides is None:
+        # Plans that were approved before arms could have any keep their digest.
+        del document["overrides"]
     return document
 
 

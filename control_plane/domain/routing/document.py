@@ -152,6 +152,7 @@ def arm_document(arm: Arm) -> dict[str, Any]:
             ("max_in_flight", arm.max_in_flight),
             ("timeout", None if arm.timeout is None else duration_text(arm.timeout)),
             ("allowance", arm.allowance and allowance_document(arm.allowance)),
+            ("overrides", arm.overrides and dict(arm.overrides)),
         ]
     )
     # What overflows to the primary by default goes to whichever arm is the primary: a name

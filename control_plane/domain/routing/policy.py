@@ -7,8 +7,10 @@ rescue are on, everything else is off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 SLOTS = 10_000
 """Weights are parts of this many slots: a percent with two decimals, exactly."""
@@ -69,7 +71,7 @@ class Arm:
     `weight` is in parts per 10,000; exactly one arm of a policy is `primary`. `cost` is in
     whatever unit the arms share, `accuracy` within 0 and 1, `timeout` in microseconds.
     `overflow` names the arm that takes what is beyond `max_in_flight`: None refuses it.
-    `capacity` None is worked out from the serving profile.
+    `capacity` None is worked out from the serving profile, and `overrides` are laid over that.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Arm:
     timeout: int | None = None
     allowance: Allowance | None = None
     pipeline: bool = False
+    overrides: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __str__(self) -> str:
         if self.pipeline:

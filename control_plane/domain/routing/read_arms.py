@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.routing.fields import Fields, shown
@@ -46,6 +48,7 @@ _FIELDS = {
     "overflow",
     "timeout",
     "allowance",
+    "overrides",
 }
 
 
@@ -114,6 +117,7 @@ def _arm(raw: Fields, even: bool) -> Arm:
         overflow=_overflow(raw),
         timeout=raw.duration("timeout", MILLISECOND, 3600 * SECOND),
         allowance=_allowance(raw),
+        overrides=_overrides(raw, pipeline),
     )
 
 
@@ -135,6 +139,22 @@ def _served(raw: Fields) -> tuple[str, int, bool]:
         raw.note(field, "invalid", detail)
         number = 0
     return name, number, pipeline
+
+
+def _overrides(raw: Fields, pipeline: bool) -> Mapping[str, Any] | None:
+    """Whether they fit the version's serving profile is seen when the policy is compiled."""
+    value = raw.get("overrides")
+    if value is None:
+        return None
+    if pipeline:
+        detail = "a pipeline has no serving profile: its steps' versions have theirs"
+        raw.note("overrides", "pipeline", detail)
+        return None
+    if not isinstance(value, Mapping):
+        detail = f"{shown(value)}: overrides are an object in the words of a serving profile"
+        raw.note("overrides", "type", detail)
+        return None
+    return dict(value) or None
 
 
 def _name(raw: Fields, field: str, default: str | None = None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.registry.uploaded_config import PARAMETERS
@@ -73,13 +74,24 @@ def read_own_profile(name: str, document: object) -> ServingProfile:
         profile = ServingProfile.from_values(name, document)
     except InvalidInputError as error:
         raise InvalidInputError(list(error.violations[:_MAX_VIOLATIONS])) from error
-    if found := [*_parameters(profile), *_accelerators(profile)][:_MAX_VIOLATIONS]:
+    if found := list(forbidden(profile))[:_MAX_VIOLATIONS]:
         raise InvalidInputError(found)
     return profile
 
 
-def _parameters(profile: ServingProfile) -> Iterator[Violation]:
-    yield from _refused(profile.parameters, _PARAMETERS, "/parameters", "profiles")
+def forbidden(
+    profile: ServingProfile, said: Mapping[str, Any] | None = None
+) -> Iterator[Violation]:
+    """What a request may not set.
+
+    Args:
+        said: the part of the document that came by a request; None: all of it.
+    """
+    document: Mapping[str, Any] = profile.to_document() if said is None else said
+    given = {k: v for k, v in profile.parameters.items() if k in document.get("parameters", ())}
+    yield from _refused(given, _PARAMETERS, "/parameters", "profiles")
+    if "execution_accelerators" in (document.get("optimization") or ()):
+        yield from _accelerators(profile)
 
 
 def _accelerators(profile: ServingProfile) -> Iterator[Violation]:

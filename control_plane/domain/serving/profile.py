@@ -85,15 +85,6 @@ class ServingProfile(Section):
             raise InvalidInputError(found)
         return profile
 
-    def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
-        """This profile where `overrides` say nothing else (RFC 7396: null takes a value away).
-
-        Raises:
-            InvalidInputError: what comes out is no profile.
-        """
-        merged = _merged(self.to_document(), overrides)
-        return type(self).from_values(self.name, merged)
-
     def to_document(self) -> dict[str, Any]:
         """What `from_values` reads, without what is left at its default."""
         return self.model_dump(mode="json", exclude_defaults=True, by_alias=True)
@@ -106,18 +97,6 @@ def _lists(values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(found.get("instance_group"), Mapping):
         found["instance_group"] = [found["instance_group"]]
     return found
-
-
-def _merged(target: Any, patch: Any) -> Any:
-    if not isinstance(patch, Mapping):
-        return patch
-    merged = dict(target) if isinstance(target, Mapping) else {}
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = _merged(merged.get(key), value)
-    return merged
 
 
 def violation_of(error: Mapping[str, Any], below: str = "") -> Violation:

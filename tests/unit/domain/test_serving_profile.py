@@ -228,16 +228,6 @@ def test_a_server_without_a_gpu_runs_the_groups_for_the_cpu_alone() -> None:
     assert on_cpu == [{"count": 2, "kind": "KIND_CPU"}]
 
 
-def test_overrides_go_before_a_profile_and_null_takes_away() -> None:
-    values = {"max_batch_size": 8, "dynamic_batching": {"max_queue_delay_microseconds": 100}}
-    profile = ServingProfile.from_values("p", values)
-    wider = profile.with_overrides({"max_batch_size": 16})
-    assert (wider.max_batch_size, wider.dynamic_batching) == (16, profile.dynamic_batching)
-    assert profile.with_overrides({"dynamic_batching": None}).dynamic_batching is None
-    with pytest.raises(InvalidInputError, match="no word"):
-        profile.with_overrides({"max_batch": 16})
-
-
 def test_the_versions_own_parameters_give_way_to_the_profiles() -> None:
     profile = ServingProfile.from_values("p", {"parameters": {"intra_op_thread_count": "2"}})
     config = version_config(
