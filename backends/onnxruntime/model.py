@@ -8,14 +8,16 @@ standard library, numpy and onnxruntime, and nothing of this repository.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ort_bfloat16
 import ort_session
 import triton_python_backend_utils as pb_utils
 from execution import Execution
+from ort_providers import providers
 from ort_signature import MismatchError, check, complete, read_signature
 from request_batch import NUMPY
 from settings import SettingError
@@ -37,6 +39,7 @@ class TritonPythonModel:
         try:
             path = ort_session.model_path(config, _version_folder())
             options = ort_session.session_options(config, lambda _: None)
+            ort_session.register_custom_ops(options, config, _version_folder())
             session = ort_session.open_session(path, options, ["CPUExecutionProvider"])
             # as_dict() is the configuration itself; the setters know no reshape.
             complete(config, read_signature(session))
@@ -48,32 +51,45 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"]) / args["model_version"]
         try:
-            where = ort_session.providers(
+            where = providers(
                 config, args["model_instance_kind"], int(args["model_instance_device_id"]), _warn
             )
-            self.session = ort_session.open_session(
-                ort_session.model_path(config, folder),
-                ort_session.session_options(config, _warn),
-                where,
-            )
+            options = ort_session.session_options(config, _warn)
+            ort_session.register_custom_ops(options, config, folder)
+            path = ort_session.model_path(config, folder)
+            self.session = ort_session.open_session(path, options, where)
+            self.run_options = ort_session.run_options(config)
             self.signature = read_signature(self.session)
             check(config, self.signature)
+            ort_bfloat16.check(self.signature)
         except (SettingError, MismatchError) as error:
             raise pb_utils.TritonModelException(str(error)) from None
-        self.inputs = {info.name: info for info in self.signature.inputs}
-        self.strings = {
-            info.name for info in self.signature.outputs if info.data_type == "TYPE_STRING"
-        }
+        self.inputs = {info.name: info for info in self.signature.takes}
+        self.output_types = {info.name: info.data_type for info in self.signature.outputs}
+        tensors = (*self.signature.takes, *self.signature.outputs)
+        mixed = any(info.data_type == "TYPE_BF16" for info in tensors)
         self.execution = Execution(
-            config, self.session.run, read=self._input, write=self._output, arrays=NUMPY
+            config,
+            self._run_with_halves if mixed else self._run,
+            read=self._input,
+            write=self._output,
+            arrays=NUMPY,
         )
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         return self.execution(requests)
 
+    def _run(self, wanted: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        return self.session.run(wanted, inputs, self.run_options)
+
+    def _run_with_halves(
+        self, wanted: Sequence[str], inputs: Mapping[str, np.ndarray]
+    ) -> list[np.ndarray]:
+        return ort_bfloat16.run(self.session, wanted, inputs, self.signature, self.run_options)
+
     def _input(self, tensor: Any) -> np.ndarray:
-        value = tensor.as_numpy()
         info = self.inputs[tensor.name()]
+        value = ort_bfloat16.read(tensor) if info.data_type == "TYPE_BF16" else tensor.as_numpy()
         if not info.dims and value.shape == (1,):
             value = value.reshape(())
         return decoded(info.name, value) if info.data_type == "TYPE_STRING" else value
@@ -81,8 +97,12 @@ class TritonPythonModel:
     def _output(self, name: str, value: np.ndarray) -> Any:
         if value.ndim == 0:
             value = value.reshape(1)
-        value = encoded(value) if name in self.strings else np.ascontiguousarray(value)
-        return pb_utils.Tensor(name, value)
+        kind = self.output_types[name]
+        if kind == "TYPE_BF16":
+            return ort_bfloat16.write(name, value)
+        return pb_utils.Tensor(
+            name, encoded(value) if kind == "TYPE_STRING" else np.ascontiguousarray(value)
+        )
 
 
 def _version_folder() -> Path:

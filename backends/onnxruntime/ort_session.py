@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
+from ort_providers import CUDA_PARAMETERS
 from settings import PYTHON_BACKEND, SettingError, boolean, integer, parameters
 
 # `optimization { graph { level } }`: what NVIDIA's backend makes of each value; else everything.
@@ -17,14 +18,8 @@ _GRAPH_LEVELS = {
 }
 _INTEGERS = ("intra_op_thread_count", "inter_op_thread_count", "execution_mode")
 _BOOLEANS = ("enable_mem_arena", "enable_mem_pattern")
-# NVIDIA's parameters for its CUDA provider, passed on to the one here by the same names.
-_CUDA = (
-    "cudnn_conv_algo_search",
-    "gpu_mem_limit",
-    "arena_extend_strategy",
-    "do_copy_in_default_stream",
-)
 _SPINNING = "session.intra_op.allow_spinning"
+_SHRINKAGE = "memory.enable_memory_arena_shrinkage"
 # Handed to ONNX Runtime as they are: its own names of session settings.
 _ENTRIES = ("session.", "optimization.", "memory.", "ep.")
 
@@ -46,7 +41,7 @@ def session_options(
     given = parameters(config)
     numbers = {key: integer(key, given[key]) for key in _INTEGERS if key in given}
     switches = {key: boolean(key, given[key]) for key in _BOOLEANS if key in given}
-    known = {*_INTEGERS, *_BOOLEANS, *_CUDA, *PYTHON_BACKEND}
+    known = {*_INTEGERS, *_BOOLEANS, *CUDA_PARAMETERS, *PYTHON_BACKEND}
     unknown = sorted(key for key in given if key not in known and not key.startswith(_ENTRIES))
     if unknown:
         warn(f"these parameters have no meaning here and are ignored: {', '.join(unknown)}")
@@ -70,29 +65,37 @@ def session_options(
     # take the cores from the other models.
     options.add_session_config_entry(_SPINNING, given.get(_SPINNING, "0"))
     for key, value in given.items():
-        if key.startswith(_ENTRIES) and key != _SPINNING:
+        if key.startswith(_ENTRIES) and key not in (_SPINNING, _SHRINKAGE):
             options.add_session_config_entry(key, value)
     return options
 
 
-def providers(
-    config: Mapping[str, Any], kind: str, device_id: int, warn: Callable[[str], None]
-) -> list[Any]:
-    """Where the model runs: the instance's GPU if this ONNX Runtime can use one, else the CPU."""
-    accelerators = config.get("optimization", {}).get("execution_accelerators", {})
-    if any(accelerators.values()):
-        raise SettingError(
-            "execution_accelerators need NVIDIA's native backend: "
-            "this server runs the Python-based one"
-        )
-    if kind != "GPU":
-        return ["CPUExecutionProvider"]
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        warn("an instance on a GPU is asked for, but this ONNX Runtime has no CUDA: using the CPU")
-        return ["CPUExecutionProvider"]
-    given = parameters(config)
-    settings = {"device_id": device_id} | {key: given[key] for key in _CUDA if key in given}
-    return [("CUDAExecutionProvider", settings), "CPUExecutionProvider"]
+def register_custom_ops(
+    options: onnxruntime.SessionOptions, config: Mapping[str, Any], version_folder: Path
+) -> None:
+    """Loads the libraries with operators of the model's own, by path or from its version's folder.
+
+    Raises:
+        SettingError: one is not there, or ONNX Runtime cannot load it.
+    """
+    for name in config.get("model_operations", {}).get("op_library_filename", ()):
+        path = version_folder / name  # an absolute one stays as it is
+        try:
+            options.register_custom_ops_library(str(path))
+        except Exception as error:  # ONNX Runtime's errors share no class of their own
+            raise SettingError(
+                f"the custom-op library '{name}' cannot be loaded: {error}"
+            ) from error
+
+
+def run_options(config: Mapping[str, Any]) -> onnxruntime.RunOptions | None:
+    """What is said at every run: which arenas give memory back after it. None: nothing."""
+    devices = parameters(config).get(_SHRINKAGE)
+    if not devices:
+        return None
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry(_SHRINKAGE, devices)
+    return options
 
 
 def open_session(

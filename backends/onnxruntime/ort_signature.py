@@ -20,6 +20,7 @@ TRITON_TYPES = {
     "tensor(int32)": "TYPE_INT32",
     "tensor(int64)": "TYPE_INT64",
     "tensor(float16)": "TYPE_FP16",
+    "tensor(bfloat16)": "TYPE_BF16",
     "tensor(float)": "TYPE_FP32",
     "tensor(double)": "TYPE_FP64",
     "tensor(string)": "TYPE_STRING",
@@ -44,8 +45,16 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Signature:
+    """`defaults` are inputs with a value of the model's own: a request may leave them out."""
+
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+    defaults: tuple[TensorInfo, ...] = ()
+
+    @property
+    def takes(self) -> tuple[TensorInfo, ...]:
+        """Whatever may be sent."""
+        return (*self.inputs, *self.defaults)
 
     @property
     def can_batch(self) -> bool:
@@ -58,6 +67,12 @@ def read_signature(session: Any) -> Signature:
     return Signature(
         tuple(_tensor_info(value) for value in session.get_inputs()),
         tuple(_tensor_info(value) for value in session.get_outputs()),
+        # Of initializers that callers could name, the types that Triton does not have stay ours.
+        tuple(
+            _tensor_info(value)
+            for value in session.get_overridable_initializers()
+            if value.type in TRITON_TYPES
+        ),
     )
 
 
@@ -117,11 +132,11 @@ def _describe(info: TensorInfo, batched: bool) -> dict[str, Any]:
 def check(config: Mapping[str, Any], signature: Signature) -> None:
     """Refuse a configuration that names tensors, types or shapes that the model does not have."""
     batched = config.get("max_batch_size", 0) > 0
-    _check_side("input", config.get("input", []), signature.inputs, batched)
+    _check_side("input", config.get("input", []), signature.takes, batched)
     _check_side("output", config.get("output", []), signature.outputs, batched)
     sequence = sequence_tensors(config)
     for name, side, infos in (
-        *((name, "input", signature.inputs) for name in sequence.inputs),
+        *((name, "input", signature.takes) for name in sequence.inputs),
         *((name, "output", signature.outputs) for name in sequence.outputs),
     ):
         if name not in {info.name for info in infos}:

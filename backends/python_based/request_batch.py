@@ -58,8 +58,9 @@ def answer_all(
 ) -> list[Tensors | RequestError | None]:
     """An answer or an error for each request, in order; None, which asks nothing, stays None.
 
-    Requests whose tensors differ only in the batch dimension are run together. When that fails,
-    each is run alone, so that only the ones at fault are told so.
+    Requests that carry the same inputs, different in the batch dimension only, are run together:
+    those that leave an optional one out are another batch. When that fails, each is run alone, so
+    that only the ones at fault are told so.
     """
     answers: list[Tensors | RequestError | None] = [
         RequestError("not run") if isinstance(entry, Asked) else entry for entry in requests
@@ -67,8 +68,8 @@ def answer_all(
     groups: dict[tuple, list[int]] = {}
     for index, entry in enumerate(requests):
         if isinstance(entry, Asked):
-            # Without a batch dimension nothing may be joined: a group for each.
-            key = _shape_key(entry.inputs) if batched else (index,)
+            # Without a batch dimension, or a tensor that has it, nothing may be joined.
+            key = _shape_key(entry.inputs) if batched and entry.inputs else (index,)
             groups.setdefault(key, []).append(index)
     for members in groups.values():
         asked = [requests[index] for index in members]
@@ -106,7 +107,7 @@ def _run_together(run: Run, group: Sequence[Asked], batched: bool, arrays: Array
             name: arrays.join([asked.inputs[name] for asked in group]) for name in group[0].inputs
         }
     outputs = dict(zip(wanted, run(wanted, inputs), strict=True))
-    if not batched:
+    if not batched or not group[0].inputs:  # without any there is no batch to keep
         return [outputs]
     sizes = [_batch_size(asked.inputs) for asked in group]
     for name, value in outputs.items():

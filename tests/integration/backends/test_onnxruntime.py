@@ -31,6 +31,13 @@ NUMPY = {
 }
 
 
+BATCHES = """
+backend: "onnxruntime"
+max_batch_size: 16
+dynamic_batching { max_queue_delay_microseconds: 200000 preferred_batch_size: [8] }
+"""
+
+
 def identities(path) -> None:
     """Every type in and out again, with a batch dimension and a second one that varies."""
     infos = {
@@ -59,11 +66,47 @@ def reciprocal_rows(path) -> None:
     )
 
 
+def halves(path) -> None:
+    """BF16 in and out, as itself and as FP32, with an FP32 beside it."""
+    half, wide = TensorProto.BFLOAT16, TensorProto.FLOAT
+    models.save_onnx(
+        path,
+        [
+            helper.make_node("Identity", ["x"], ["y"]),
+            helper.make_node("Cast", ["x"], ["cast"], to=wide),
+            helper.make_node("Add", ["cast", "plus"], ["wide"]),
+        ],
+        [
+            helper.make_tensor_value_info("x", half, ["batch", 2]),
+            helper.make_tensor_value_info("plus", wide, ["batch", 1]),
+        ],
+        [
+            helper.make_tensor_value_info("y", half, ["batch", 2]),
+            helper.make_tensor_value_info("wide", wide, ["batch", 2]),
+        ],
+    )
+
+
+def scaled(path) -> None:
+    """y = x * factor, where a factor of 3 is the model's own."""
+    models.save_onnx(
+        path,
+        [helper.make_node("Mul", ["x", "factor"], ["y"])],
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2]),
+            helper.make_tensor_value_info("factor", TensorProto.FLOAT, ["rows", 1]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2])],
+        [helper.make_tensor("factor", TensorProto.FLOAT, [1, 1], [3.0])],
+    )
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningTriton]:
     with running_triton("ort") as running:
         repository = running.repository
-        models.multiplier_model(repository, "double", 2.0)
+        shrinks = 'key: "memory.enable_memory_arena_shrinkage" value { string_value: "cpu:0" }'
+        models.multiplier_model(repository, "double", 2.0, f"parameters {{ {shrinks} }}")
         identities(
             models.model_directory(repository, "identities", 'backend: "onnxruntime"')
             / "model.onnx"
@@ -81,7 +124,14 @@ def server() -> Iterator[RunningTriton]:
             )
             / "rows.onnx"
         )
-        for name in ("double", "identities", "rows"):
+        halves(models.model_directory(repository, "halves", BATCHES) / "model.onnx")
+        optional = """
+        input { name: "x" data_type: TYPE_FP32 dims: [2] }
+        input { name: "factor" data_type: TYPE_FP32 dims: [1] optional: true }
+        output { name: "y" data_type: TYPE_FP32 dims: [2] }
+        """
+        scaled(models.model_directory(repository, "scaled", BATCHES + optional) / "model.onnx")
+        for name in ("double", "identities", "rows", "halves", "scaled"):
             running.load(name)
         yield running
 
@@ -145,21 +195,25 @@ def test_only_requested_outputs_are_computed_and_returned(client) -> None:
 
 def infer_all_at_once(client, rows: list[list[int]]) -> list[np.ndarray | InferenceServerException]:
     """Every list as a request of its own, in flight together; the answers in order."""
-    answers: list = [None] * len(rows)
+    asked = [[tensor("at", np.array(row, np.int64).reshape(-1, 1))] for row in rows]
+    return all_at_once(client, "rows", asked, "row")
+
+
+def all_at_once(client, model: str, asked: list[list], output: str) -> list:
+    answers: list = [None] * len(asked)
     finished = threading.Semaphore(0)
 
     def keep(index: int, result, error) -> None:
-        answers[index] = error if error is not None else result.as_numpy("row")
+        answers[index] = error if error is not None else result.as_numpy(output)
         finished.release()
 
-    for index, row in enumerate(rows):
-        at = np.array(row, np.int64).reshape(-1, 1)
+    for index, tensors in enumerate(asked):
         client.async_infer(
-            "rows",
-            [tensor("at", at)],
+            model,
+            tensors,
             callback=lambda result, error, index=index: keep(index, result, error),
         )
-    for _ in rows:
+    for _ in asked:
         assert finished.acquire(timeout=30)
     return answers
 
@@ -185,6 +239,37 @@ def test_one_bad_request_does_not_fail_its_batch_mates(client) -> None:
     assert failed == [False, True, False, True, False]
     assert np.array_equal(answers[2], np.array([[20, 21]], np.float32))
     assert "99" in answers[1].message()
+
+
+def test_bf16_comes_back_as_it_went_in_alone_and_in_a_batch(client) -> None:
+    """Its client sends and gets it as FP32, of which it is the upper half."""
+    numbers = [np.array([[1.5, -2.0]], np.float32), np.array([[0.25, 3e38], [7, -0.0]], np.float32)]
+    asked = []
+    for each in numbers:
+        x = grpcclient.InferInput("x", list(each.shape), "BF16")
+        x.set_data_from_numpy(each)
+        asked.append([x, tensor("plus", np.zeros((len(each), 1), np.float32))])
+    cut = [(each.view(np.uint32) & 0xFFFF0000).view(np.float32) for each in numbers]
+    answer = client.infer("halves", asked[0])
+    assert np.array_equal(answer.as_numpy("y"), cut[0])
+    assert np.array_equal(answer.as_numpy("wide"), cut[0])
+    for output in ("y", "wide"):
+        for got, expected in zip(all_at_once(client, "halves", asked, output), cut, strict=True):
+            assert np.array_equal(got, expected)
+
+
+def test_requests_that_leave_an_optional_input_out_have_the_models_own_value(client) -> None:
+    """Those with and those without it are batches of their own."""
+    ones = tensor("x", np.ones((1, 2), np.float32))
+    five = tensor("factor", np.full((1, 1), 5, np.float32))
+    wrong = tensor("factor", np.full((1, 2), 5, np.float32))
+    before = statistics(client, "scaled")
+    answers = all_at_once(client, "scaled", [[ones], [ones], [ones, five], [ones, five]], "y")
+    assert [answer[0, 0] for answer in answers] == [3, 3, 5, 5]
+    after = statistics(client, "scaled")
+    assert after.execution_count - before.execution_count < 4
+    with pytest.raises(InferenceServerException, match="factor"):
+        client.infer("scaled", [ones, wrong])
 
 
 def test_text_that_is_not_utf8_is_the_callers_mistake(client) -> None:
@@ -216,6 +301,12 @@ def test_text_that_is_not_utf8_is_the_callers_mistake(client) -> None:
             ' output [{ name: "y" data_type: TYPE_FP32 dims: [4] }]',
             "has shape",
         ),
+        (
+            "optimization { execution_accelerators "
+            '{ cpu_execution_accelerator { name: "openvino" } } }',
+            "needs ONNX Runtime with OpenVINOExecutionProvider",
+        ),
+        ('model_operations { op_library_filename: "no.so" }', "library 'no.so' cannot be loaded"),
     ],
 )
 def test_a_contradiction_fails_the_load_and_says_why(
@@ -240,6 +331,7 @@ def test_official_parameters_are_taken_and_unknown_ones_named(server: RunningTri
         "execution_mode": "1",
         "enable_mem_arena": "0",
         "enable_mem_pattern": "false",
+        "session.dynamic_block_base": "4",
         "no_such_thing": "1",
     }
     lines = [
