@@ -20,6 +20,7 @@ SUFFIXES = {
     ".xml": "openvino",
     ".dali": "dali",
 }
+TRANSFORMS = ("transform.yaml", "transform.yml", "transform.json")
 
 
 def sha256_of(path: Path) -> str:
@@ -28,7 +29,9 @@ def sha256_of(path: Path) -> str:
 
 
 def framework_of(path: Path) -> str | None:
-    """The framework that a file's suffix stands for, or None when it stands for none."""
+    """The framework that a file's name or suffix stands for, or None when it stands for none."""
+    if path.name.lower().endswith(TRANSFORMS):
+        return "transform"
     return SUFFIXES.get(path.suffix.lower())
 
 

@@ -24,7 +24,7 @@ from stack.triton_leftovers import STUB, clean_leftovers
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TRAFFIC_LIBRARY = CHECKOUT / "backends" / "traffic" / "build" / "libtriton_traffic.so"
-PYTHON_BASED_BACKENDS = ("cascade", "onnxruntime", "pytorch", "weighted_average")
+PYTHON_BASED_BACKENDS = ("cascade", "onnxruntime", "pytorch", "transform", "weighted_average")
 SHARED_BY_BACKENDS = "python_based"
 
 RUNTIMES = {"onnxruntime": "onnxruntime", "pytorch": "torch"}
@@ -180,12 +180,11 @@ def assemble_backend_directory(node_home: Path, *, traffic_library: Path = TRAFF
         "traffic": {"libtriton_traffic.so": traffic_library},
     }
     for name in PYTHON_BASED_BACKENDS:
-        sources = [
-            source
-            for folder in (SHARED_BY_BACKENDS, name)
-            for source in sorted((CHECKOUT / "backends" / folder).glob("*.py"))
-        ]
-        wanted[name] = {source.name: source for source in sources}
+        wanted[name] = {
+            str(source.relative_to(folder)): source
+            for folder in (CHECKOUT / "backends" / SHARED_BY_BACKENDS, CHECKOUT / "backends" / name)
+            for source in sorted(folder.rglob("*.py"))
+        }
     directory = node_home / "backends"
     directory.mkdir(parents=True, exist_ok=True)
     _remove_others(directory, wanted)
@@ -196,6 +195,7 @@ def assemble_backend_directory(node_home: Path, *, traffic_library: Path = TRAFF
         folder.mkdir(exist_ok=True)
         _remove_others(folder, [*links, VERSION_FILE])
         for link, target in links.items():
+            (folder / link).parent.mkdir(exist_ok=True)
             _place(folder / link, target)
         if name in RUNTIMES:
             (folder / VERSION_FILE).write_text(f"{importlib.metadata.version(RUNTIMES[name])}\n")
@@ -203,10 +203,16 @@ def assemble_backend_directory(node_home: Path, *, traffic_library: Path = TRAFF
 
 
 def _remove_others(directory: Path, keep: Iterable[str]) -> None:
+    """Leaves the names given; of one with a folder in it (`ops/dates.py`) what it names there."""
+    kept: dict[str, list[str]] = {}
+    for name in keep:
+        top, _, inner = name.partition("/")
+        kept.setdefault(top, []).extend([inner] if inner else [])
     for entry in directory.iterdir():
-        if entry.name in keep:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
+        if entry.name in kept:
+            if kept[entry.name] and entry.is_dir():
+                _remove_others(entry, kept[entry.name])
+        elif entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
             entry.unlink()

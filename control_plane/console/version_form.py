@@ -31,6 +31,7 @@ FRAMEWORK_WORDS = {
     "onnx": "ONNX: a model.onnx, or an archive with it and its data",
     "pytorch": "PyTorch: TorchScript (.pt) or torch.export (.pt2)",
     "python": "Python: a model.py, or an archive with it and its modules",
+    "transform": "Transform: a transform.yaml, or an archive with it and its files",
     "tensorrt": "TensorRT: a serialised engine (.plan)",
     "tensorflow": "TensorFlow: a SavedModel in an archive, or a GraphDef",
     "openvino": "OpenVINO: an archive with model.xml and model.bin",
@@ -40,10 +41,10 @@ FRAMEWORK_WORDS = {
 """By framework: which files it is. A framework without words would be no choice to anybody."""
 
 NEEDS = (
-    "ONNX and torch.export files say what they take and give. TorchScript does not, nor does "
-    "Python without a config.pbtxt in its archive, nor what servers of NVIDIA's alone can open "
-    "(TensorRT and all below it): write their inputs and outputs below. All but ONNX and OpenVINO "
-    "can carry code, which takes the right to publish code."
+    "ONNX and torch.export files and transforms say what they take and give. TorchScript does not, "
+    "nor does Python without a config.pbtxt in its archive, nor what servers of NVIDIA's alone can "
+    "open (TensorRT and all below it): write their inputs and outputs below. All but ONNX, "
+    "transforms and OpenVINO can carry code, which takes the right to publish code."
 )
 
 POINTERS = {

@@ -101,8 +101,8 @@ FrameworkOption = Annotated[
     str | None,
     typer.Option(
         "--framework",
-        help="onnx, pytorch, python, tensorrt, tensorflow, openvino, vllm or dali; else told from "
-        "the file's suffix, or by MLflow.",
+        help="onnx, pytorch, python, transform, tensorrt, tensorflow, openvino, vllm or dali; else "
+        "told from the file's name, or by MLflow.",
         rich_help_panel=CHECKED,
     ),
 ]

@@ -38,7 +38,7 @@ def load(
     if framework == "python":
         python_reader.read_signature(path, signature)  # it runs in Triton only
         return {}
-    run = _onnx(path, libraries) if framework == "onnx" else _torch(path, known)
+    run = _runtime(path, framework, libraries, known)
     examples = parse_golden(golden, known)
     problem = first_difference(
         examples,
@@ -50,6 +50,24 @@ def load(
     if problem:
         raise RefusedError(problem)
     return {}
+
+
+def _runtime(path: Path, framework: str, libraries: Sequence[str], known: Signature) -> Run:
+    if framework == "onnx":
+        return _onnx(path, libraries)
+    return _transform(path) if framework == "transform" else _torch(path, known)
+
+
+def _transform(path: Path) -> Run:
+    from control_plane.adapters.readers import transform_reader
+
+    beside = {
+        str(file.relative_to(path.parent)): file
+        for file in path.parent.rglob("*")
+        if file.is_file()
+    }
+    transform = transform_reader.open_transform(path, beside)
+    return lambda inputs: transform_reader.run(transform, inputs)
 
 
 def _onnx(path: Path, libraries: Sequence[str]) -> Run:

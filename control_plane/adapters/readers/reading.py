@@ -40,6 +40,12 @@ def read(
     elif framework == "python":
         signature = python_reader.read_signature(Path(main), given)
         code = [*code_in([name]), *code]
+    elif framework == "transform":
+        from control_plane.adapters.readers import transform_reader
+
+        signature, name = transform_reader.read_signature(
+            Path(main), {n: Path(p) for n, p in files.items()}
+        )
     elif framework in SERVER_ONLY:
         signature, kinds, name = server_only_reader.read_signature(
             Path(main), framework, files, given

@@ -30,6 +30,7 @@ BACKENDS = {
     "onnx": "onnxruntime",
     "pytorch": "pytorch",
     "python": "python",
+    "transform": "transform",
     **{name: name for name in sorted(SERVER_ONLY)},
 }
 """The backend that runs a framework's files."""
@@ -67,7 +68,7 @@ def version_config(
         "max_batch_size": max_batch_size,
         "input": _described(seen.inputs, details.input, max_batch_size > 0, details.filled),
         "output": _described(seen.outputs, details.output, max_batch_size > 0),
-        "instance_group": groups_on(profile.instance_group, accelerator),
+        "instance_group": groups_on(profile.instance_group, _where(framework, accelerator)),
     }
     for name in ("batch_input", "batch_output"):
         if given := getattr(details, name):
@@ -105,6 +106,11 @@ def _file(framework: str, main_file: str) -> dict[str, str]:
         "platform": "tensorflow_savedmodel" if saved else "tensorflow_graphdef",
         "default_model_filename": SAVED_MODEL if saved else main_file,
     }
+
+
+def _where(framework: str, accelerator: str) -> str:
+    """A transform computes nothing that a GPU would do, and would only take its memory."""
+    return "cpu" if framework == "transform" else accelerator
 
 
 def router_config(

@@ -9,6 +9,7 @@ MAIN_FILES = {
     "onnx": ("model.onnx",),
     "pytorch": ("model.pt", "model.pt2"),
     "python": ("model.py",),
+    "transform": ("transform.yaml", "transform.json"),
     "tensorrt": ("model.plan",),
     "tensorflow": ("model.savedmodel/saved_model.pb", "model.graphdef"),
     "openvino": ("model.xml",),

@@ -18,6 +18,7 @@ BACKENDS = {
     "onnx": ("onnxruntime", "onnxruntime_onnx"),
     "pytorch": ("pytorch", "pytorch_libtorch"),
     "python": ("python",),
+    "transform": ("transform",),
     "tensorrt": ("tensorrt", "tensorrt_plan"),
     "tensorflow": ("tensorflow", "tensorflow_savedmodel", "tensorflow_graphdef"),
     "openvino": ("openvino",),
@@ -47,6 +48,7 @@ PARAMETERS = {
         }
     ),
     "python": frozenset({"EXECUTION_ENV_PATH", "FORCE_CPU_ONLY_INPUT_TENSORS"}),
+    "transform": frozenset(),
     "tensorrt": frozenset({"execution_context_allocation_strategy"}),
     "tensorflow": frozenset(
         {

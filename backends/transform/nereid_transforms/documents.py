@@ -1,0 +1,227 @@
+"""JSON: what applications send and read."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge, Le, Len
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from .op import (
+    ANY,
+    Array,
+    Flag,
+    Given,
+    Op,
+    Types,
+    Values,
+    Whole,
+    integers,
+    need_single,
+    objects,
+    texts_of,
+)
+from .shapes import Datatype
+from .spec import Dim
+from .tensor_type import FLOATS, INTEGERS, MAX_RANK, TensorType, numpy_of
+
+_MISSING = object()
+
+
+class JsonField(BaseModel):
+    """A value of a document, and the tensor that it becomes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Annotated[str, StringConstraints(max_length=1000, pattern="^(/.*)?$")] | None = Field(
+        None, description="A JSON pointer, `/customer/age`; left out: the field's own name."
+    )
+    datatype: Datatype = "FP32"
+    dims: Annotated[tuple[Dim, ...], Len(1, MAX_RANK)] = Field(
+        (1,), description="Of the list that it is; [1]: a single value, in a list or not."
+    )
+    default: Any = Field(
+        None, description="For what is missing or null; left out: that is refused. `.nan` for NaN."
+    )
+
+    @model_validator(mode="after")
+    def _default_fits(self) -> JsonField:
+        if 0 in self.dims:
+            raise ValueError("a dimension is -1 or above 0")
+        if self.default is not None:
+            _element(self.default, self.datatype, "the default")
+        if self.default is not None and -1 in self.dims:
+            raise ValueError("a default needs dims that do not vary")
+        return self
+
+
+class ParseJson(Op):
+    """A JSON document becomes a tensor for each of its fields.
+
+    A field that is missing, or null, has its default; without one the request is refused, and so
+    it is where a value is of another type. Numbers without a fraction go for integers.
+    """
+
+    shapes = "BYTES[1] → for each field its datatype and dims"
+    gives = (ANY,)
+
+    fields: Annotated[dict[str, JsonField], Len(1, 1024)] = Field(
+        description="By name, which the step's `outputs` take: path, datatype, dims, default."
+    )
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The ports of what it gives."""
+        return tuple(self.fields)
+
+    def infer(self, types: Types) -> Types:
+        need_single(types["input"], ["BYTES"])
+        return {name: TensorType(field.datatype, field.dims) for name, field in self.fields.items()}
+
+    def run(self, values: Values) -> Given:
+        documents = [_document(text) for text in texts_of(values["input"])]
+        found: dict[str, Array | list[Array]] = {}
+        for name, field in self.fields.items():
+            path = f"/{name}" if field.path is None else field.path
+            rows = [_row(_at(document, path), field, path or "/") for document in documents]
+            found[name] = rows
+        return found
+
+
+def _document(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("a document is nested too deep") from None
+    except ValueError as error:
+        raise ValueError(f"a text is no JSON: {str(error)[:200]}") from None
+
+
+def _at(document: Any, pointer: str) -> Any:
+    """What a JSON pointer (RFC 6901) leads to."""
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(document, dict) and key in document:
+            document = document[key]
+        elif isinstance(document, list) and key.isdecimal() and int(key) < len(document):
+            document = document[int(key)]
+        else:
+            return _MISSING
+    return _MISSING if document is None else document
+
+
+def _row(value: Any, field: JsonField, path: str) -> Array:
+    """One row of the field's tensor."""
+    if value is _MISSING:
+        if field.default is None:
+            raise ValueError(f"{path} is missing, and there is no default for it")
+        elements = [_element(field.default, field.datatype, path)] * math.prod(field.dims)
+        return _array(elements, field.dims, field.datatype)
+    if field.dims == (1,) and not isinstance(value, list):
+        value = [value]
+    shape: list[int] = []
+    nested = value
+    while isinstance(nested, list) and len(shape) < len(field.dims):
+        shape.append(len(nested))
+        nested = nested[0] if nested else None
+    elements = []
+    if not _flatten(value, shape, elements):
+        raise ValueError(f"{path} is a list whose rows are not alike")
+    if len(shape) != len(field.dims) or any(
+        wanted not in (-1, size) for size, wanted in zip(shape, field.dims, strict=True)
+    ):
+        raise ValueError(f"{path} has the shape {shape}, and {list(field.dims)} is asked for")
+    known = [
+        field.default if each is None and field.default is not None else each for each in elements
+    ]
+    return _array([_element(each, field.datatype, path) for each in known], shape, field.datatype)
+
+
+def _flatten(nested: Any, shape: Sequence[int], elements: list[Any]) -> bool:
+    if not shape:
+        elements.append(nested)
+        return True
+    if not isinstance(nested, list) or len(nested) != shape[0]:
+        return False
+    return all(_flatten(part, shape[1:], elements) for part in nested)
+
+
+def _element(value: Any, datatype: str, where: str) -> Any:
+    """The value as it goes into the tensor.
+
+    Raises:
+        ValueError: it is of another type.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if datatype == "BYTES" and isinstance(value, str):
+        return value
+    if datatype == "BOOL" and isinstance(value, bool):
+        return value
+    if datatype in FLOATS and number:
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{where} is a number beyond what {datatype} holds") from None
+    if datatype in INTEGERS and number and math.isfinite(value) and value == int(value):
+        return int(value)
+    shown = json.dumps(value, default=str)
+    shown = shown if len(shown) <= 60 else f"{shown[:59]}…"
+    raise ValueError(f"{where} is {shown}, which is no {datatype}")
+
+
+def _array(elements: list[Any], shape: Sequence[int], datatype: str) -> Array:
+    if datatype == "BYTES":
+        return objects(elements, shape)
+    if datatype in INTEGERS:
+        return integers(elements, datatype).reshape(shape)
+    with np.errstate(over="ignore"):
+        return np.array(elements, numpy_of(datatype)).reshape(shape)
+
+
+class BuildJson(Op):
+    """Tensors become a JSON document, each under the name by which the step takes it.
+
+    A row of one value is written as that value alone; NaN and the infinities are null.
+    """
+
+    takes = (ANY,)
+    shapes = "any number of any → BYTES[1]"
+
+    lists: Flag = Field(False, description="Rows of one value are lists as well.")
+    decimals: Annotated[Whole, Ge(0), Le(17)] | None = Field(
+        None, description="Numbers are rounded to so many; left out: all there are."
+    )
+
+    def infer(self, types: Types) -> Types:
+        return {"output": TensorType("BYTES", (1,))}
+
+    def run(self, values: Values) -> dict[str, Array]:
+        columns = {port: self._plain(value) for port, value in values.items()}
+        count = len(next(iter(values.values())))
+        texts = [
+            json.dumps({port: rows[i] for port, rows in columns.items()}, ensure_ascii=False)
+            for i in range(count)
+        ]
+        return {"output": objects(texts, (count, 1))}
+
+    def _plain(self, value: Array) -> list[Any]:
+        """A plain value for each row."""
+        if value.dtype == object:
+            value = objects(texts_of(value), value.shape)
+        elif value.dtype.kind == "f":
+            if self.decimals is not None:
+                value = value.astype(np.float64).round(self.decimals)
+            held = value.astype(object)
+            held[~np.isfinite(value)] = None
+            value = held
+        rows: list[Any] = value.tolist()
+        if value.shape[1:] == (1,) and not self.lists:
+            return [row[0] for row in rows]
+        return rows
+
+
+OPS: dict[str, type[Op]] = {"parse_json": ParseJson, "build_json": BuildJson}
