@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
 import tarfile
 import warnings
 from collections.abc import Callable
@@ -14,7 +17,7 @@ import torch
 import tritonclient.grpc as grpcclient
 
 from nereid import Client, policy_document
-from tests.support.serving import ServingStack
+from tests.support.serving import CHECKOUT, ServingStack
 
 X = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], np.float32)
 
@@ -114,3 +117,31 @@ def test_a_model_is_pushed_deployed_and_asked(
         client.close()
         assert np.array_equal(answer.as_numpy(output), expected)
         nereid.delete_endpoint(name)
+
+
+def test_a_transform_goes_from_its_file_to_labels_by_the_command(
+    serving_stack: ServingStack, tmp_path: Path
+) -> None:
+    def nereid(*arguments: str | Path) -> str:
+        process = subprocess.run(
+            [sys.executable, "-m", "nereid", *map(str, arguments)],
+            cwd=CHECKOUT,
+            env={**serving_stack.environment, "XDG_CONFIG_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert process.returncode == 0, process.stderr
+        return process.stdout
+
+    # Its name says what it is, and its steps what it takes and gives.
+    file = CHECKOUT / "model_repository" / "samples" / "digits" / "top3.transform.yaml"
+    version = json.loads(nereid("push", "top3", file, "--create", "--json"))
+    assert (version["framework"], version["code"]) == ("transform", [])
+    assert [t["name"] for t in version["signature"]["outputs"]] == ["digit", "probability"]
+    nereid("deploy", "top3", "top3:1=100", "--create")
+    (tmp_path / "logits.json").write_text(json.dumps([[0, 0, 0, 0, 2, 0, 0, 3, 0, 1]]))
+    answer = json.loads(nereid("infer", "top3", "--input", tmp_path / "logits.json", "--json"))
+    assert answer["outputs"]["digit"] == [["7", "4", "9"]]
+    with Client(serving_stack.api, serving_stack.token) as client:
+        client.delete_endpoint("top3")

@@ -136,6 +136,5 @@ def _python() -> list[Path]:
     checkout = Path(__file__).resolve().parents[3]
     prefixes = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
     ours = [checkout / "control_plane" / part for part in ("adapters", "domain", "ports")]
-    ours += [checkout / "control_plane" / "__init__.py"]
-    ours += [checkout / "backends" / part for part in ("__init__.py", "transform")]
+    ours += [checkout / "control_plane" / "__init__.py", checkout / "backends"]
     return [*map(Path, (*_SYSTEM, *prefixes)), *ours]

@@ -103,12 +103,16 @@ def test_what_no_longer_belongs_leaves_the_backend_directory(tmp_path: Path) -> 
     directory = triton.assemble_backend_directory(tmp_path)
     (directory / "old").mkdir()
     (directory / "onnxruntime" / "old.py").touch()
+    (directory / "transform" / "nereid_transforms" / "old.py").touch()
     triton.assemble_backend_directory(tmp_path)
+    assert not list(directory.rglob("old*"))
+    assert (directory / "transform" / "nereid_transforms" / "transform.py").exists()
     assert sorted(entry.name for entry in directory.iterdir()) == [
         "onnxruntime",
         "python",
         "pytorch",
         "traffic",
+        "transform",
     ]
     assert not (directory / "onnxruntime" / "old.py").exists()
 
