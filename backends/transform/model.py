@@ -8,17 +8,17 @@ texts, and nothing of this repository but what lies in its own folder.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from execution import Execution
 from nereid_transforms.files import Files
 from nereid_transforms.spec import NAMES, SpecError
-from nereid_transforms.tensor_type import TensorType
 from nereid_transforms.transform import RowError, Transform
-from request_batch import Asked, InputError, RequestError, answer_all
+from request_batch import NUMPY, InputError
 from settings import PYTHON_BACKEND, SettingError, parameters
 from texts import encoded
 from transform_config import check, complete
@@ -51,47 +51,28 @@ class TritonPythonModel:
             pb_utils.Logger.log_warn(
                 f"transform: these parameters have no meaning here: {', '.join(unknown)}"
             )
+        self.execution = Execution(
+            config, self._run, read=self._input, write=self._output, arrays=NUMPY
+        )
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        asked = [self._read(request) for request in requests]
-        # A transform's first dimension is that of the batch, whether or not Triton makes any.
-        answers = answer_all(self._run, asked, batched=True)
-        return [self._respond(answer) for answer in answers]
+        return self.execution(requests)
 
-    def _read(self, request: Any) -> Asked | RequestError:
-        try:
-            inputs = {
-                tensor.name(): _row_shaped(tensor, self.transform.inputs[tensor.name()])
-                for tensor in request.inputs()
-            }
-        except (UnicodeError, ValueError) as error:
-            return InputError(str(error))
-        return Asked(inputs, tuple(request.requested_output_names()))
-
-    def _run(self, wanted: Sequence[str], inputs: Any) -> list[np.ndarray]:
+    def _run(self, wanted: Sequence[str], inputs: Mapping[str, Any]) -> list[np.ndarray]:
         try:
             return self.transform.run(wanted, inputs)
         except RowError as error:
             raise InputError(str(error)) from None
 
-    def _respond(self, answer: dict[str, np.ndarray] | RequestError) -> Any:
-        if isinstance(answer, RequestError):
-            kind = pb_utils.TritonError
-            code = kind.INVALID_ARG if isinstance(answer, InputError) else kind.INTERNAL
-            return pb_utils.InferenceResponse(error=kind(str(answer), code))
-        tensors = [pb_utils.Tensor(name, self._output(name, answer[name])) for name in answer]
-        return pb_utils.InferenceResponse(output_tensors=tensors)
+    def _input(self, tensor: Any) -> np.ndarray:
+        value: np.ndarray = tensor.as_numpy()
+        # Where Triton reshapes nothing, a row of one value comes as a vector of one.
+        single = not self.transform.inputs[tensor.name()].dims and value.ndim == 2
+        return value.reshape(len(value)) if single else value
 
-    def _output(self, name: str, value: np.ndarray) -> np.ndarray:
-        if self.transform.outputs[name].datatype == "BYTES":
-            return encoded(value)
-        return np.ascontiguousarray(value)
-
-
-def _row_shaped(tensor: Any, kind: TensorType) -> np.ndarray:
-    value: np.ndarray = tensor.as_numpy()
-    # Without batches Triton reshapes nothing: a row of one value comes as a vector of one.
-    return value.reshape(len(value)) if not kind.dims and value.ndim == 2 else value
+    def _output(self, name: str, value: np.ndarray) -> Any:
+        is_text = self.transform.outputs[name].datatype == "BYTES"
+        return pb_utils.Tensor(name, encoded(value) if is_text else np.ascontiguousarray(value))
 
 
 def _opened(config: dict[str, Any], folder: Path) -> Transform:

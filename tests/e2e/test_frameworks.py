@@ -142,6 +142,6 @@ def test_a_transform_goes_from_its_file_to_labels_by_the_command(
     nereid("deploy", "top3", "top3:1=100", "--create")
     (tmp_path / "logits.json").write_text(json.dumps([[0, 0, 0, 0, 2, 0, 0, 3, 0, 1]]))
     answer = json.loads(nereid("infer", "top3", "--input", tmp_path / "logits.json", "--json"))
-    assert answer["outputs"]["digit"] == [["7", "4", "9"]]
+    assert answer["outputs"]["digit"] == ["7", "4", "9"]
     with Client(serving_stack.api, serving_stack.token) as client:
         client.delete_endpoint("top3")

@@ -70,6 +70,8 @@ class Transform:
             RowError: a value cannot be transformed.
         """
         values: dict[str, Batch] = {name: self._checked(name, inputs) for name in self.inputs}
+        if len(sizes := {len(value) for value in values.values()}) != 1:
+            raise RowError(f"the inputs disagree on how many rows there are: {sorted(sizes)}")
         needed = self._needed(wanted)
         for step in self.steps:
             if needed.intersection(step.gives.values()):

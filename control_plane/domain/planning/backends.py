@@ -13,7 +13,9 @@ from control_plane.domain.violations import InvalidInputError, Violation
 
 EXPORTED_FILE = "model.pt2"
 
-OURS = frozenset({"cascade", "onnxruntime", "pytorch", "python", "traffic", "weighted_average"})
+OURS = frozenset(
+    {"cascade", "onnxruntime", "pytorch", "python", "traffic", "transform", "weighted_average"}
+)
 """What comes with Nereid, or with every Triton."""
 
 

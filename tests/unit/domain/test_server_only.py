@@ -88,7 +88,11 @@ def test_where_nobody_has_the_backend_the_refusal_says_what_carries_it() -> None
 
 
 def test_what_can_carry_code_needs_the_permission() -> None:
-    assert {name for name in FRAMEWORKS if not always_code(name)} == {"onnx", "openvino"}
+    assert {name for name in FRAMEWORKS if not always_code(name)} == {
+        "onnx",
+        "openvino",
+        "transform",
+    }
 
 
 def test_every_framework_is_known_everywhere() -> None:

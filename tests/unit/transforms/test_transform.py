@@ -168,6 +168,9 @@ def test_what_is_no_transform_is_refused_with_its_place(text: str | bytes, says:
 
 
 def test_inputs_of_another_type_are_refused() -> None:
+    two = read(SUM)
+    with pytest.raises(RowError, match=r"disagree on how many rows there are: \[1, 3\]"):
+        two.run(["y"], {"x": np.zeros((1, 2), np.float32), "z": np.zeros((3, 2), np.float32)})
     with pytest.raises(RowError, match="the input 'png' is missing"):
         read(DIGITS).run(["file"], {})
     with pytest.raises(RowError, match=r"'png' is float32\[1\], and BYTES\[1\] is asked for"):
@@ -193,6 +196,11 @@ class Halved(BaseModel):
         return {"output": values["input"] / self.by}
 
 
+SUM = """
+inputs: [{name: x, datatype: FP32, dims: [2]}, {name: z, datatype: FP32, dims: [2]}]
+steps: [{op: add, inputs: [x, z], outputs: y}]
+outputs: [y]
+"""
 OWN = """
 inputs: [{name: x, datatype: FP32, dims: [2]}]
 steps: [{op: halved, inputs: x, outputs: y, options: {by: 4}}]
