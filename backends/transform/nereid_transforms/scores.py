@@ -42,9 +42,10 @@ class Softmax(Map):
     def run_one(self, value: Array) -> Array:
         axis = self.axis if self.axis < 0 else self.axis + 1
         kind = np.float64 if value.dtype == np.float64 else np.float32
-        scaled = value.astype(kind) / kind(self.temperature)
-        # The largest becomes 0, so that none grows beyond what a float holds.
-        raised = np.exp(scaled - scaled.max(axis=axis, keepdims=True))
+        # The largest becomes 0, so that none grows beyond what a float holds; before they are
+        # scaled, so that large ones lose nothing.
+        below = value.astype(kind) - value.max(axis=axis, keepdims=True).astype(kind)
+        raised = np.exp(below / kind(self.temperature))
         return np.asarray(raised / raised.sum(axis=axis, keepdims=True))
 
 
