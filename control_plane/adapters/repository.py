@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from control_plane.adapters.triton.pbtxt import config_text
+from control_plane.adapters.warmup_files import warmup_files, warmup_paths
 from control_plane.domain.names import is_physical_name
 from control_plane.domain.planning.plan import ModelDirectory
+from control_plane.domain.registry.frameworks import GOLDEN_FILE
 from control_plane.ports.repository import ArtifactStore, PrefixTakenError
 
 _STAGING = ".staging"
@@ -94,6 +96,11 @@ class DiskRepository:
                 copy = staged / path
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 _copy(self._artifacts.path(sha256), copy)
+            if golden := directory.links.get(GOLDEN_FILE):
+                examples = self._artifacts.path(golden).read_bytes()
+                for path, data in warmup_files(directory.variants[accelerator], examples).items():
+                    if path not in directory.links:
+                        _write(staged / path, data, durable=durable)
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
             raise
@@ -107,7 +114,9 @@ class DiskRepository:
         # Directories of before digests were written down are read whole.
         digests = wanted.pop(_DIGESTS, "")
         said = there.pop(_DIGESTS).read_text() == digests if _DIGESTS in there else not digests
-        if there.keys() != wanted.keys() | directory.links.keys():
+        # These follow from the configuration and the examples, which are compared.
+        warming = warmup_paths(directory.variants[accelerator])
+        if there.keys() != wanted.keys() | directory.links.keys() | warming:
             return False
         if any(there[path].read_text(encoding="utf-8") != text for path, text in wanted.items()):
             return False
@@ -128,10 +137,10 @@ class DiskRepository:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _write(path: Path, text: str, *, durable: bool) -> None:
+def _write(path: Path, content: str | bytes, *, durable: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with path.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         if durable:
             file.flush()
             os.fsync(file.fileno())

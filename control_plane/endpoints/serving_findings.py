@@ -65,7 +65,8 @@ def hardware() -> Hardware:
 def subject_of(profile: ServingProfile, spec: VersionSpec) -> Subject:
     """A version under its profile, as the linter sees it."""
     warmed = bool(spec.details.model_warmup)
-    return Subject(profile, spec.signature, spec.framework, spec.p99_ms, warmed)
+    examples = len(spec.golden_shapes)
+    return Subject(profile, spec.signature, spec.framework, spec.p99_ms, warmed, examples)
 
 
 def _findings(

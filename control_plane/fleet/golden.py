@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from control_plane.adapters.tensors import data_of, values_of
@@ -20,11 +21,18 @@ from control_plane.domain.signature import Signature
 from control_plane.ports.inference import (
     InferenceRefusedError,
     NoAnswerError,
+    Scalar,
     TensorData,
     TritonInference,
 )
 from control_plane.ports.repository import ModelRepository
 from control_plane.ports.triton import TritonControl, TritonUnreachableError
+
+_SEQUENCE: Mapping[str, Scalar] = {
+    "sequence_id": "nereid-golden",
+    "sequence_start": True,
+    "sequence_end": True,
+}
 
 
 class GoldenFailedError(RuntimeError):
@@ -61,11 +69,17 @@ class GoldenCheck:
             raise GoldenFailedError(f"{model.name} has examples, and its configuration no tensors")
         document = json.loads(self._repository.read(model.name, GOLDEN_FILE))
         examples = parse_golden(document, Signature.from_document(known))
+        # To a model of sequences each example is one of its own, begun and ended.
+        parameters = _SEQUENCE if "sequence_batching" in config else {}
         batched = int(config["max_batch_size"]) > 0
+
+        def answer(example: GoldenExample) -> Outputs:
+            sent = [_sent(tensor, batched) for tensor in example.inputs]
+            given = self._inference.infer(model.name, sent, parameters=parameters)
+            return {tensor.name: (tensor.shape, values_of(tensor)) for tensor in given.outputs}
+
         try:
-            problem = first_difference(
-                examples, lambda example: _answer(model.name, example, batched, self._inference)
-            )
+            problem = first_difference(examples, answer)
         except InferenceRefusedError as error:
             raise GoldenFailedError(f"{model.name} refuses a golden example: {error}") from error
         except NoAnswerError as error:
@@ -74,13 +88,6 @@ class GoldenCheck:
             raise GoldenFailedError(f"{model.name}, a golden example: {error}") from error
         if problem:
             raise GoldenFailedError(f"{model.name}: {problem}")
-
-
-def _answer(
-    name: str, example: GoldenExample, batched: bool, inference: TritonInference
-) -> Outputs:
-    answer = inference.infer(name, [_sent(tensor, batched) for tensor in example.inputs])
-    return {tensor.name: (tensor.shape, values_of(tensor)) for tensor in answer.outputs}
 
 
 def _sent(tensor: GoldenTensor, batched: bool) -> TensorData:

@@ -11,7 +11,9 @@ from typing import Any, BinaryIO, Protocol
 from control_plane.domain.access import PUBLISH_CODE
 from control_plane.domain.registry.frameworks import GOLDEN_FILE, MAIN_FILES
 from control_plane.domain.registry.golden import parse_golden
+from control_plane.domain.serving.callers import callers_signature
 from control_plane.domain.serving.overriding import overridden
+from control_plane.domain.serving.warmup import Shapes
 from control_plane.domain.signature import Signature
 from control_plane.domain.violations import InvalidInputError, NotAllowedError, Violation
 from control_plane.ports.inspection import (
@@ -24,6 +26,7 @@ from control_plane.ports.repository import ArtifactMissingError, ArtifactStore
 from control_plane.registry.artifacts import Intake
 from control_plane.registry.models import ModelVersion
 from control_plane.registry.profiles import usable_profile
+from control_plane.registry.selectors import effective_profile
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Content:
     files: Mapping[str, str]
     code: tuple[str, ...]
     golden_sha256: str | None
+    golden_shapes: Sequence[Shapes]
     parameters: Mapping[str, str]
 
 
@@ -79,7 +83,7 @@ def take_in(
                 raise InvalidModelError(
                     f"the archive holds a {GOLDEN_FILE}: examples go into the metadata's `golden`"
                 )
-            golden = golden_document(said, found.signature)
+            golden, shapes = golden_document(said, found.signature)
             members = files.add_all(found.files)
             signature, code, parameters = found.signature, found.code, found.parameters
     except SandboxUnavailableError:
@@ -90,21 +94,30 @@ def take_in(
     if members == {MAIN_FILES[said.framework][0]: sha256}:
         members = {}
     golden_sha256 = files.add_bytes(golden) if golden else None
-    return Content(sha256, signature, members, code, golden_sha256, parameters)
+    return Content(sha256, signature, members, code, golden_sha256, shapes, parameters)
 
 
-def golden_document(said: Described, signature: Signature) -> bytes:
-    """The examples as every server reads them; nothing where there are none.
+def golden_document(said: Described, signature: Signature) -> tuple[bytes, list[Shapes]]:
+    """The examples as every server reads them, and their inputs' shapes; nothing of none.
+
+    They are what callers send and get: states and controls of sequences are not in them.
 
     Raises:
-        InvalidInputError: they do not fit what the model takes and gives.
+        InvalidInputError: they do not fit what the model takes and gives, or it streams.
     """
     if not said.golden:
-        return b""
+        return b"", []
     profile = overridden(usable_profile(said.profile), said.overrides, "/overrides")
-    rows = profile.max_batch_size or None
-    parse_golden(said.golden, signature, max_rows=rows)
-    return json.dumps(list(said.golden), separators=(",", ":")).encode()
+    if profile.model_transaction_policy.decoupled:
+        detail = (
+            f"its serving profile {profile.name} has any number of answers to a request, and an "
+            "example says one: leave the examples out"
+        )
+        raise InvalidInputError([Violation("/golden", "exclusive", detail)])
+    callers = callers_signature(signature, profile)
+    examples = parse_golden(said.golden, callers, max_rows=profile.max_batch_size or None)
+    shapes: list[Shapes] = [{t.name: t.shape for t in one.inputs} for one in examples]
+    return json.dumps(list(said.golden), separators=(",", ":")).encode(), shapes
 
 
 def code_refusal(what: str) -> NotAllowedError:
@@ -131,9 +144,15 @@ def placed_files(version: ModelVersion, store: ArtifactStore) -> dict[str, Path]
 def golden_examples(version: ModelVersion, store: ArtifactStore) -> tuple[Mapping[str, Any], ...]:
     """The version's golden examples, as they were sent.
 
+    None of a model whose requests form sequences: what the batcher fills and keeps is there on a
+    server alone, and each one asks them before it serves.
+
     Raises:
         ArtifactMissingError: they are not in the store.
     """
     if version.golden_id is None:
+        return ()
+    profile = effective_profile(version)
+    if profile and profile.sequence_batching:
         return ()
     return tuple(json.loads(store.path(version.golden_id).read_bytes()))

@@ -292,6 +292,7 @@ def _arrived(
         code=list(content.code),
         parameters=dict(content.parameters),
         golden_id=content.golden_sha256,
+        golden_shapes=list(content.golden_shapes),
         metrics=present.metrics or dict(found.told.metrics),
         provenance=provenance,
         state=VersionState.VALIDATING,

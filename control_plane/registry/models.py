@@ -126,6 +126,9 @@ class ModelVersion(models.Model):
         editable=False,
         help_text="the examples that every server runs before it serves",
     )
+    golden_shapes = models.JSONField(
+        default=list, blank=True, editable=False, help_text="of the inputs of each example"
+    )
     description = models.TextField(blank=True, help_text="Markdown")
     tags = models.JSONField(default=dict, blank=True)
     metrics = models.JSONField(default=dict, blank=True)

@@ -131,6 +131,7 @@ def _spec(version: ModelVersion, known: KnownProfile | None) -> VersionSpec:
         files=_linked(version),
         sizes={file.path: file.artifact.size for file in version.files.all()},
         golden_sha256=version.golden_id or "",
+        golden_shapes=version.golden_shapes,
         unserved=unserved_reason(version.framework, version.code),
         parameters=version.parameters,
         p99_ms=version.model.sla_p99_ms,
@@ -157,9 +158,14 @@ def _effective(
 
 def effective_document(version: ModelVersion) -> Mapping[str, Any] | None:
     """How the version is served by its profile of today and its overrides; None: not at all."""
-    wanted = (version.profile, None)
-    profile, _ = _effective(version, profiles_of([wanted]).get(wanted))
+    profile = effective_profile(version)
     return None if profile is None else profile.to_document()
+
+
+def effective_profile(version: ModelVersion) -> ServingProfile | None:
+    """The profile of today with the version's overrides; None where there is none of them."""
+    wanted = (version.profile, None)
+    return _effective(version, profiles_of([wanted]).get(wanted))[0]
 
 
 def _linked(version: ModelVersion) -> dict[str, str]:

@@ -253,6 +253,7 @@ def _create_version(
         description=metadata.description,
         tags=dict(metadata.tags),
         golden_id=content.golden_sha256,
+        golden_shapes=list(content.golden_shapes),
         metrics=dict(metadata.metrics),
         provenance=dict(metadata.provenance),
         created_by=actor,

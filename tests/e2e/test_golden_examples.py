@@ -25,7 +25,10 @@ def example(**wrong: float) -> dict[str, object]:
 
 def test_every_server_answers_them_before_it_serves(serving_stack: ServingStack) -> None:
     with Client(serving_stack.api, serving_stack.token) as nereid:
-        version = nereid.push("golden", MODEL, create=True, golden=[example()], wait=True)
+        nereid.put_profile("warmed", {"max_batch_size": 8, "model_warmup": {"batch_sizes": [8]}})
+        version = nereid.push(
+            "golden", MODEL, create=True, golden=[example()], profile="warmed", wait=True
+        )
         assert version.state == "ready"
         nereid.ensure_endpoint("golden")
         policy = policy_document(["golden:1=100"])
@@ -36,6 +39,8 @@ def test_every_server_answers_them_before_it_serves(serving_stack: ServingStack)
         repository = Path(serving_stack.home) / "model_repository" / "live"
         published = repository / arm["physical"] / "golden.json"
         assert json.loads(published.read_text()) == [example()]
+        assert (published.parent / "warmup" / "golden-0-0").read_bytes() == bytes(4 * 8 * 8)
+        assert 'input_data_file: "golden-0-0"' in (published.parent / "config.pbtxt").read_text()
         with pytest.raises(VersionRejectedError, match=r"golden example 1 of 1: logits\[0, 3\] is"):
             nereid.push("golden", MODEL, golden=[example(by=0.5)], wait=True)
         nereid.delete_endpoint("golden")

@@ -30,6 +30,7 @@ def physical_directory(version: VersionSpec) -> ModelDirectory:
             main_file=version.main_file,
             parameters=version.parameters,
             details=version.details,
+            golden=version.golden_shapes,
         )
         for accelerator in ACCELERATORS
     }

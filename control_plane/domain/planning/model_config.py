@@ -16,6 +16,7 @@ from control_plane.domain.serving.callers import callers_signature
 from control_plane.domain.serving.details import NO_DETAILS, Details, TensorDetails
 from control_plane.domain.serving.instances import groups_on
 from control_plane.domain.serving.profile import ServingProfile
+from control_plane.domain.serving.warmup import Shapes
 from control_plane.domain.signature import Signature, Tensor
 
 Config = Mapping[str, Any]
@@ -48,6 +49,7 @@ def version_config(
     main_file: str = "",
     parameters: Mapping[str, str] = MappingProxyType({}),
     details: Details = NO_DETAILS,
+    golden: Sequence[Shapes] = (),
 ) -> Config:
     """Serving values for a version, for NVIDIA's backend of its framework and for ours alike.
 
@@ -57,6 +59,7 @@ def version_config(
         main_file: the model's own file; empty: the framework's usual one.
         parameters: the version's own, which the profile's go before.
         details: what is said of the model beside all that.
+        golden: the shapes of the version's examples, which a warm-up may take its data from.
     """
     batched = signature.batched and framework not in WITHOUT_BATCHES
     max_batch_size = profile.max_batch_size if batched else 0
@@ -87,7 +90,11 @@ def version_config(
         requests = [one.values(exclude_none=True) for one in details.model_warmup]
         config["model_warmup"] = requests
     elif profile.model_warmup:
-        config["model_warmup"] = profile.model_warmup.values_for(asked, max_batch_size)
+        sent = {tensor.name for tensor in asked.inputs} | details.filled
+        hidden = [tensor for tensor in signature.inputs if tensor.name not in sent]
+        config["model_warmup"] = profile.model_warmup.values_for(
+            asked, max_batch_size, filled=hidden, golden=golden
+        )
     if profile.response_cache and profile.response_cache.enable:
         config["response_cache"] = {"enable": True}
     if profile.metric_tags:

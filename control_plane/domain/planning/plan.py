@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from control_plane.domain.routing.slots import Key, Run, table_of
 from control_plane.domain.serving.callers import callers_signature
 from control_plane.domain.serving.details import NO_DETAILS, Details
 from control_plane.domain.serving.profile import ServingProfile
+from control_plane.domain.serving.warmup import Shapes
 from control_plane.domain.signature import Signature
 
 
@@ -26,10 +27,11 @@ class VersionSpec:
     `profile` None cannot be read: `profile_error` says why, and only a model that is loaded
     already goes on serving; `profile_revision` None is one that comes with Nereid. `files` are
     those of an archive (name -> sha256) and `sizes` their bytes, `golden_sha256` is the digest of
-    its examples, `parameters` what the backend is told of the model, `details` what else its
-    configuration says of it; `unserved` says why no plan can serve it yet. `signature` is what the
-    model has, `callers` what is left of it for callers; `p99_ms` is what was promised of the model.
-    The version's `overrides` are in `profile` already.
+    its examples and `golden_shapes` the shapes of their inputs, `parameters` what the backend is
+    told of the model, `details` what else its configuration says of it; `unserved` says why no plan
+    can serve it yet. `signature` is what the model has, `callers` what is left of it for callers;
+    `p99_ms` is what was promised of the model. The version's `overrides` are
+    in `profile` already.
     """
 
     model: str
@@ -43,6 +45,7 @@ class VersionSpec:
     files: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     golden_sha256: str = ""
+    golden_shapes: Sequence[Shapes] = ()
     unserved: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     details: Details = NO_DETAILS

@@ -34,6 +34,12 @@ PARAMETERS = {
             "execution_mode",
             "enable_mem_arena",
             "enable_mem_pattern",
+            "memory.enable_memory_arena_shrinkage",
+            "cudnn_conv_algo_search",
+            "cudnn_conv_use_max_workspace",
+            "gpu_mem_limit",
+            "arena_extend_strategy",
+            "do_copy_in_default_stream",
         }
     ),
     "pytorch": frozenset(

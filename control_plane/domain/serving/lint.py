@@ -21,7 +21,8 @@ THREADS = ("intra_op_thread_count", "INTRA_OP_THREAD_COUNT")
 
 @dataclass(frozen=True)
 class Subject:
-    """A version under a profile. `p99_ms` is what was promised of it; None: nothing.
+    """A version under a profile. `p99_ms` is what was promised of it; None: nothing. `examples`
+    is how many golden ones it has that a warm-up can take; None: not known.
 
     Without a signature and a framework it is the profile alone, whatever model it will have;
     `warmed`: the model brings warm-up requests of its own.
@@ -32,6 +33,7 @@ class Subject:
     framework: str = ""
     p99_ms: float | None = None
     warmed: bool = False
+    examples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -228,8 +230,29 @@ def _cold(subject: Subject, hardware: Hardware) -> Iterator[Finding]:
         "cold-start",
         f"the first requests after each load are slow: {why or 'GPU kernels are set up in them'}",
         "/model_warmup",
-        'add model_warmup, e.g. {"data": "random", "batch_sizes": [1], "count": 3}',
+        'add model_warmup, e.g. {"batch_sizes": [1], "count": 3}'
+        + ("" if subject.examples != 0 else ", and push versions with golden examples"),
     )
+
+
+def _warm_with_zeros(subject: Subject, _: Hardware) -> Iterator[Finding]:
+    warmup = subject.profile.model_warmup
+    if warmup is None or warmup.data != "golden" or subject.examples != 0 or subject.warmed:
+        return
+    free = [
+        tensor
+        for tensor in (subject.signature.inputs if subject.signature else ())
+        if -1 in tensor.shape[1:] or tensor.datatype == "BYTES"
+    ]
+    if free:
+        yield Finding(
+            "info",
+            "warmup-without-examples",
+            f"the version has no golden example, so it is warmed up with zeros: {free[0]} as "
+            "callers send it may still be slow at first",
+            "/model_warmup/data",
+            "push the version with golden examples",
+        )
 
 
 def _lonely_sequences(subject: Subject, _: Hardware) -> Iterator[Finding]:
@@ -258,6 +281,7 @@ RULES: tuple[Callable[[Subject, Hardware], Iterator[Finding]], ...] = (
     _groups_without_gpu,
     _rate_limiter,
     _cold,
+    _warm_with_zeros,
     _cache,
 )
 
