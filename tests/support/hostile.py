@@ -221,6 +221,39 @@ def _kinds() -> Iterator[Hostile]:
 
 
 @_family
+def _transforms() -> Iterator[Hostile]:
+    good = b"""
+inputs: [{name: x, datatype: FP32, dims: [4]}]
+steps: [{op: clip, inputs: x, outputs: y, options: {min: 0}}]
+outputs: [y]
+"""
+    laughs = b"a: &a [x, x]\n" + b"".join(
+        b"%c: &%c [*%c, *%c]\n" % (i, i, i - 1, i - 1) for i in range(ord("b"), ord("z"))
+    )
+    for name, content, word in (
+        ("prose", b"I am a transform, trust me", "inputs, steps and outputs"),
+        ("laughs", laughs, "aliases"),
+        ("tag", b"inputs: !!python/object/apply:os.system [id]", "neither YAML nor JSON"),
+        ("deep", b"[" * 100_000, "nested too deep"),
+        ("op", good.replace(b"clip", b"os.system"), "step 1 (os.system): there is no op"),
+        ("file", good.replace(b"{min: 0}", b"{file: /etc/passwd}"), "step 1 (clip) options"),
+        ("types", good.replace(b"FP32", b"BYTES"), "the tensor 'x' is BYTES[4]"),
+    ):
+        yield Hostile(f"{name}.transform.yaml", content, word, "transform")
+    archive = zip_of({"transform.yaml": good, "ops.py": b"1"})
+    yield Hostile("scripted-transform.zip", archive, "a transform is data", "transform")
+    said = b"{file: tokenizer.json, max_length: 4}"
+    tokens = good.replace(b"FP32, dims: [4]", b"BYTES, dims: [1]").replace(b"clip", b"tokenize")
+    archive = zip_of(
+        {
+            "transform.yaml": tokens.replace(b"{min: 0}", said),
+            "tokenizer.json": b'{"version": "1.0", "model": {"type": "BPE"}}',
+        }
+    )
+    yield Hostile("tokenizer.zip", archive, "is no tokenizer", "transform")
+
+
+@_family
 def _bombs() -> Iterator[Hostile]:
     zeros = bytes(96 << 20)
     bomb = zip_of({"model.onnx": zeros}, method=zipfile.ZIP_DEFLATED)

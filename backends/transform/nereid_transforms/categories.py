@@ -81,7 +81,9 @@ class HashBucket(Map):
 
     shapes = "BYTES or any integers → INT64, same dims"
 
-    buckets: Annotated[Whole, Ge(1), Le((1 << 31) - 1)]
+    buckets: Annotated[Whole, Ge(1), Le((1 << 31) - 1)] = Field(
+        description="How many numbers there are, from 0."
+    )
     salt: Annotated[str, Len(0, 64)] = Field("", description="Another one makes other pairs meet.")
 
     def infer_one(self, given: TensorType) -> TensorType:
@@ -107,7 +109,9 @@ class OneHot(Map):
 
     shapes = "any integers [..., 1] → FP32[..., classes]; [..., n] → FP32[..., n, classes]"
 
-    classes: Annotated[Whole, Ge(1), Le(MAX_CLASSES)]
+    classes: Annotated[Whole, Ge(1), Le(MAX_CLASSES)] = Field(
+        description="How many there are, from 0."
+    )
     unknown: Literal["error", "zeros"] = Field(
         "error", description="What is below 0 or not below `classes`: `zeros` is a row without 1."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,7 @@ Moments = np.ndarray
 """datetime64[s] in the time of the zone."""
 
 _UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_UTC = timezone(timedelta(0))  # servers with Python 3.10 have no datetime.UTC
 _EPOCH = datetime(1970, 1, 1)
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
 # Years 1 to 9999, as Python and ISO 8601 have them.
@@ -124,14 +125,14 @@ class DateFeatures(Map):
         if ((seconds < _FIRST_S) | (seconds > _LAST_S)).any():
             wrong = int(value.reshape(-1)[(seconds < _FIRST_S) | (seconds > _LAST_S)][0])
             raise ValueError(f"{wrong} {self.unit} since 1970 is beyond the years 1 to 9999")
-        if zone is not UTC:
+        if zone is not _UTC:
             seconds = seconds + np.array([_offset(each, zone) for each in seconds.tolist()])
         return seconds.astype("datetime64[s]")
 
 
 def _zone(name: str) -> tzinfo:
     if name == "UTC":
-        return UTC
+        return _UTC
     if not re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", name):
         raise ValueError(f"{name[:80]!r} names no time zone, as Europe/Berlin does")
     try:
@@ -156,7 +157,7 @@ def _local(text: str, zone: tzinfo) -> int:
 
 def _offset(seconds: int, zone: tzinfo) -> int:
     try:
-        moment = datetime.fromtimestamp(seconds, UTC).astimezone(zone)
+        moment = datetime.fromtimestamp(seconds, _UTC).astimezone(zone)
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"{seconds} s since 1970 is beyond the years 1 to 9999") from None
     offset = moment.utcoffset() or timedelta()

@@ -40,13 +40,21 @@ class JsonField(BaseModel):
     path: Annotated[str, StringConstraints(max_length=1000, pattern="^(/.*)?$")] | None = Field(
         None, description="A JSON pointer, `/customer/age`; left out: the field's own name."
     )
-    datatype: Datatype = "FP32"
+    datatype: Datatype = Field("FP32", description="KServe v2's name.")
     dims: Annotated[tuple[Dim, ...], Len(1, MAX_RANK)] = Field(
         (1,), description="Of the list that it is; [1]: a single value, in a list or not."
     )
     default: Any = Field(
-        None, description="For what is missing or null; left out: that is refused. `.nan` for NaN."
+        None,
+        description="For what is missing or null; left out: that is refused. Floats have `NaN`.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_a_number(cls, value: Any) -> Any:
+        # JSON has no way to write it, and YAML only `.nan`.
+        floats = isinstance(value, dict) and value.get("datatype", "FP32") in FLOATS
+        return {**value, "default": math.nan} if floats and value.get("default") == "NaN" else value
 
     @model_validator(mode="after")
     def _default_fits(self) -> JsonField:

@@ -156,8 +156,8 @@ class CenterCrop(Map):
 
     shapes = "any [height, width, channels] → the same type"
 
-    height: Side
-    width: Side
+    height: Side = Field(description="In pixels.")
+    width: Side = Field(description="In pixels.")
 
     def infer_one(self, given: TensorType) -> TensorType:
         _need_room(given, self.height, self.width)
@@ -174,10 +174,10 @@ class Crop(Map):
 
     shapes = "any [height, width, channels] → the same type"
 
-    top: Offset
-    left: Offset
-    height: Side
-    width: Side
+    top: Offset = Field(description="The first row, from 0.")
+    left: Offset = Field(description="The first column, from 0.")
+    height: Side = Field(description="In pixels.")
+    width: Side = Field(description="In pixels.")
 
     def infer_one(self, given: TensorType) -> TensorType:
         _need_room(given, self.top + self.height, self.left + self.width)

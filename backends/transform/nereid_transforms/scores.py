@@ -109,7 +109,7 @@ class TopK(_Labelled):
         "and labels BYTES[..., k]"
     )
 
-    k: Annotated[Whole, Ge(1)] = Field(description="At most as many as there are classes.")
+    k: Annotated[Whole, Ge(1)] = Field(description="As many as there are classes at most.")
 
     def infer(self, types: Types) -> Types:
         given = types["input"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -36,7 +38,7 @@ class Tokenize(Op):
     pad_id: Annotated[Whole, Ge(0)] | None = Field(
         None, description="Left out: the one in the tokenizer's padding, else 0."
     )
-    pad_side: Literal["right", "left"] = "right"
+    pad_side: Literal["right", "left"] = Field("right", description="Where rows are filled up.")
     datatype: Literal["INT64", "INT32"] = Field("INT64", description="Of all three.")
     _tokenizer: Any = PrivateAttr(None)
     _pad_id: int = PrivateAttr(0)
@@ -50,12 +52,9 @@ class Tokenize(Op):
     def open(self, files: Files) -> None:
         from tokenizers import Tokenizer
 
-        try:
-            tokenizer = Tokenizer.from_file(str(files.path(self.file)))
-        except ValueError:
-            raise
-        except Exception as error:  # of the library's own, and of no class of its own
-            raise ValueError(f"the file {self.file!r} is no tokenizer: {error}") from None
+        path = str(files.path(self.file))
+        with _reasons(f"the file {self.file!r} is no tokenizer"):
+            tokenizer = Tokenizer.from_file(path)
         own = tokenizer.padding or {}
         self._pad_id = own.get("pad_id", 0) if self.pad_id is None else self.pad_id
         tokenizer.no_padding()
@@ -79,7 +78,8 @@ class Tokenize(Op):
     def run(self, values: Values) -> Given:
         texts = [texts_of(value) for value in values.values()]
         pairs = texts[0] if len(texts) == 1 else list(zip(*texts, strict=True))
-        found = self._tokenizer.encode_batch(pairs, add_special_tokens=self.special_tokens)
+        with _reasons("it cannot be tokenized"):
+            found = self._tokenizer.encode_batch(pairs, add_special_tokens=self.special_tokens)
         longest = max((len(each.ids) for each in found), default=0)
         if self.max_length is not None and longest > self.max_length:
             raise ValueError(f"a text has {longest} tokens, and {self.max_length} are taken")
@@ -100,6 +100,17 @@ class Tokenize(Op):
                 if self.pad_side == "left":
                     row[:] = np.roll(row, len(row) - len(tokens))
         return found
+
+
+@contextlib.contextmanager
+def _reasons(what: str) -> Iterator[None]:
+    """The library's errors share no class, and its panics are not even exceptions of Python's."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:
+        raise ValueError(f"{what}: {str(error)[:500]}") from None
 
 
 OPS: dict[str, type[Op]] = {"tokenize": Tokenize}

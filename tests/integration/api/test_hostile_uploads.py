@@ -99,6 +99,19 @@ def test_with_the_permission_it_is_taken(api: Api, tmp_path: Path) -> None:
     assert response.json()["code"] == ["Python code"]
 
 
+def test_a_transform_is_data_and_needs_no_permission_for_code(
+    api: Api, publisher: Api, tmp_path: Path
+) -> None:
+    api.post("models/", {"name": "target"})
+    sample = Path("model_repository/samples/digits/top3.transform.yaml")
+    file = Hostile("top3.transform.yaml", sample.read_bytes(), "", "transform")
+    response = send(publisher, tmp_path, file)
+    assert response.status_code == 202, response.content
+    assert response.json()["code"] == []
+    [given] = response.json()["signature"]["inputs"]
+    assert given == {"name": "logits", "datatype": "FP32", "shape": [-1, 10]}
+
+
 def test_metadata_that_lies_about_the_file(api: Api, tmp_path: Path) -> None:
     api.post("models/", {"name": "target"})
     content = good_onnx().SerializeToString()

@@ -76,8 +76,9 @@ def test_what_is_no_json_is_refused(text: str | bytes) -> None:
         ran("parse_json", {"fields": {"age": {"datatype": "INT64"}}}, texts(text), outputs=["age"])
 
 
-def test_what_is_missing_may_be_nan_and_a_part_of_a_list() -> None:
-    fields = {"x": {"dims": [3], "default": math.nan}}
+@pytest.mark.parametrize("default", [math.nan, "NaN"])
+def test_what_is_missing_may_be_nan_and_a_part_of_a_list(default: object) -> None:
+    fields = {"x": {"dims": [3], "default": default}}
     [x] = ran("parse_json", {"fields": fields}, texts('{"x": [1, null, 3]}', "{}"), outputs=["x"])
     assert np.array_equal(x, [[1, np.nan, 3], [np.nan] * 3], equal_nan=True)
 
