@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -20,6 +20,7 @@ from nereid.client import Client
 from nereid.config import Stack, origin
 from nereid.errors import InferenceError, NereidError, UnreachableError
 from nereid.resources import Tensor
+from nereid.streaming import streamed
 
 Wire = Literal["grpc", "http"]
 Array = npt.NDArray[Any]
@@ -37,6 +38,23 @@ class Answer:
     @property
     def arm_title(self) -> str:
         return arm_title(self.arm) if self.arm else "the model itself"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A request's place in a sequence: of which one, and whether it is its first or last."""
+
+    sequence: int | str
+    start: bool = False
+    end: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """As NVIDIA's clients take it."""
+        return {
+            "sequence_id": self.sequence,
+            "sequence_start": self.start,
+            "sequence_end": self.end,
+        }
 
 
 @dataclass(frozen=True)
@@ -82,8 +100,22 @@ class _Transport(Protocol):
     def metadata(self, name: str, version: str) -> ModelFacts: ...
 
     def infer(
-        self, name: str, version: str, inputs: Mapping[str, Array], headers: Mapping[str, str]
+        self,
+        name: str,
+        version: str,
+        inputs: Mapping[str, Array],
+        headers: Mapping[str, str],
+        options: Mapping[str, Any],
     ) -> Answer: ...
+
+    def stream(
+        self,
+        name: str,
+        version: str,
+        inputs: Mapping[str, Array],
+        headers: Mapping[str, str],
+        options: Mapping[str, Any],
+    ) -> Iterator[Answer]: ...
 
     def close(self) -> None: ...
 
@@ -125,9 +157,35 @@ class Predictor:
         *,
         version: str = "",
         headers: Mapping[str, str] | None = None,
+        turn: Turn | None = None,
     ) -> Answer:
-        """One request. The latency is the caller's: everything between call and answer."""
-        return self._transport.infer(name, version, inputs, headers or {})
+        """One request. The latency is the caller's: everything between call and answer.
+
+        `turn` is for models that keep a state: requests of a sequence are sent one after the other,
+        the first with `start`, the last with `end`.
+        """
+        options = turn.options() if turn else {}
+        return self._transport.infer(name, version, inputs, headers or {}, options)
+
+    def stream(
+        self,
+        name: str,
+        inputs: Mapping[str, Array],
+        *,
+        version: str = "",
+        headers: Mapping[str, str] | None = None,
+        turn: Turn | None = None,
+    ) -> Iterator[Answer]:
+        """One request, and each of its answers as it comes: for models that stream, over gRPC.
+
+        Other models answer once. Latencies are from the request on. Whoever stops in between
+        cancels the rest.
+
+        Raises:
+            InferenceError: the model fails; the answers before stand.
+        """
+        options = turn.options() if turn else {}
+        return self._transport.stream(name, version, inputs, headers or {}, options)
 
 
 class _Grpc:
@@ -155,25 +213,47 @@ class _Grpc:
         return _facts(facts)
 
     def infer(
-        self, name: str, version: str, inputs: Mapping[str, Array], headers: Mapping[str, str]
+        self,
+        name: str,
+        version: str,
+        inputs: Mapping[str, Array],
+        headers: Mapping[str, str],
+        options: Mapping[str, Any],
     ) -> Answer:
-        tensors = []
-        for key, array in inputs.items():
-            tensor = self._api.InferInput(key, list(array.shape), _datatype(array))
-            tensor.set_data_from_numpy(array)
-            tensors.append(tensor)
+        tensors = _tensors(self._api, inputs)
         started = time.perf_counter()
         try:
             result = self._client.infer(
-                name, tensors, version, headers=dict(headers), client_timeout=TIMEOUT_S
+                name, tensors, version, headers=dict(headers), client_timeout=TIMEOUT_S, **options
             )
         except self._api.InferenceServerException as error:
             raise _failure(error, self._address) from error
-        latency = time.perf_counter() - started
-        response = result.get_response()
-        arm = response.parameters[ARM_PARAMETER].string_param or None
-        names = [output.name for output in response.outputs]
-        return Answer(_arrays(names, result), arm, latency)
+        return _grpc_answer(result, time.perf_counter() - started)
+
+    def stream(
+        self,
+        name: str,
+        version: str,
+        inputs: Mapping[str, Array],
+        headers: Mapping[str, str],
+        options: Mapping[str, Any],
+    ) -> Iterator[Answer]:
+        answers = streamed(
+            self._client,
+            name,
+            _tensors(self._api, inputs),
+            version=version,
+            headers=headers,
+            options=options,
+            patience_s=TIMEOUT_S,
+        )
+        try:
+            for result, latency in answers:
+                yield _grpc_answer(result, latency)
+        except self._api.InferenceServerException as error:
+            raise _failure(error, self._address) from error
+        finally:
+            answers.close()
 
     def close(self) -> None:
         self._client.close()
@@ -202,16 +282,17 @@ class _Http:
             raise _unreachable(self._address, str(error)) from error
 
     def infer(
-        self, name: str, version: str, inputs: Mapping[str, Array], headers: Mapping[str, str]
+        self,
+        name: str,
+        version: str,
+        inputs: Mapping[str, Array],
+        headers: Mapping[str, str],
+        options: Mapping[str, Any],
     ) -> Answer:
-        tensors = []
-        for key, array in inputs.items():
-            tensor = self._api.InferInput(key, list(array.shape), _datatype(array))
-            tensor.set_data_from_numpy(array)
-            tensors.append(tensor)
+        tensors = _tensors(self._api, inputs)
         started = time.perf_counter()
         try:
-            result = self._client.infer(name, tensors, version, headers=dict(headers))
+            result = self._client.infer(name, tensors, version, headers=dict(headers), **options)
         except self._api.InferenceServerException as error:
             raise _failure(error, self._address) from error
         except OSError as error:
@@ -222,8 +303,34 @@ class _Http:
         names = [output["name"] for output in response.get("outputs") or ()]
         return Answer(_arrays(names, result), arm, latency)
 
+    def stream(
+        self,
+        name: str,
+        version: str,
+        inputs: Mapping[str, Array],
+        headers: Mapping[str, str],
+        options: Mapping[str, Any],
+    ) -> Iterator[Answer]:
+        raise InferenceError("answers that come one by one need gRPC: HTTP has one answer")
+
     def close(self) -> None:
         self._client.close()
+
+
+def _tensors(api: Any, inputs: Mapping[str, Array]) -> list[Any]:
+    tensors = []
+    for key, array in inputs.items():
+        tensor = api.InferInput(key, list(array.shape), _datatype(array))
+        tensor.set_data_from_numpy(array)
+        tensors.append(tensor)
+    return tensors
+
+
+def _grpc_answer(result: Any, latency: float) -> Answer:
+    response = result.get_response()
+    arm = response.parameters[ARM_PARAMETER].string_param or None
+    names = [output.name for output in response.outputs]
+    return Answer(_arrays(names, result), arm, latency)
 
 
 def _arrays(names: Sequence[str], result: Any) -> dict[str, Array]:

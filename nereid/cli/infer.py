@@ -14,11 +14,11 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from nereid.cli import render
 from nereid.cli.app import command
+from nereid.cli.series import answer_document, follow, series, shown_tensors
 from nereid.cli.session import REFUSED, Session
 from nereid.drawing import SERIES, bar, prediction_card, softmax
 from nereid.errors import InferenceError, NereidError, NotConfiguredError
@@ -33,7 +33,6 @@ class Wire(StrEnum):
 
 
 WIRE_NAMES = {Wire.GRPC: "gRPC", Wire.HTTP: "HTTP"}
-SHOWN_VALUES = 64
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,8 @@ class Tally:
     "nereid infer digits --sample digits --index 10 --protocol http",
     "nereid infer digits --sample digits --count 100",
     "nereid infer my-model --input example.json",
+    "nereid infer words --input prompt.json --stream",
+    "nereid infer running-score --input series.json --sequence 7",
 )
 def infer(
     session: Session,
@@ -97,6 +98,19 @@ def infer(
             "--input", "-f", exists=True, dir_okay=False, help="JSON, .npy or .npz to send."
         ),
     ] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Show each answer as it comes (gRPC).")
+    ] = False,
+    sequence: Annotated[
+        str | None,
+        typer.Option(
+            "--sequence", metavar="ID", help="Send the input's rows one by one, as this sequence."
+        ),
+    ] = None,
+    goes_on: Annotated[
+        bool, typer.Option("--continue", help="The sequence was begun before.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="The sequence goes on after this.")] = False,
     count: Annotated[
         int, typer.Option("--count", "-n", min=1, help="Send so many, and count the arms.")
     ] = 1,
@@ -114,10 +128,20 @@ def infer(
 ) -> None:
     """Ask a model, and see what it answers, which arm answered, and how fast.
 
-    With --count, shows how many requests each arm answered. Exits 1 when a request fails.
+    With --count, shows how many requests each arm answered. With --stream, answers are shown as
+    they come; with --sequence, each row of the input is a request, and each sees what the model
+    kept of those before. Exits 1 when a request fails.
     """
     if (sample is None) == (file is None):
         raise typer.BadParameter("say what to send: either --sample NAME or --input FILE")
+    if (stream or sequence) and (file is None or count > 1):
+        raise typer.BadParameter("--stream and --sequence go with --input, and not with --count")
+    if (goes_on or keep) and not sequence:
+        raise typer.BadParameter(
+            "--continue and --keep are about a sequence: name it by --sequence"
+        )
+    if stream and protocol is Wire.HTTP:
+        raise typer.BadParameter("--stream needs gRPC: over HTTP a request has one answer")
     headers = dict(_header(text) for text in header or ())
     address = _address(session, protocol, url)
     with Predictor(address, protocol.value) as predictor:
@@ -136,6 +160,11 @@ def infer(
         elif file is not None:
             facts = predictor.metadata(endpoint, version)
             question = Question(load_inputs(file, facts.inputs))
+            if stream or sequence:
+                turns = series(question.inputs, facts, sequence, goes_on=goes_on, keep=keep)
+                asking = {"version": version, "headers": headers}
+                follow(session, predictor, endpoint, turns, asking, stream=stream)
+                return
             if count > 1:
                 _many(session, _same(question), ask, count, None)
                 return
@@ -251,7 +280,7 @@ def _show_sample(
     winner = int(probabilities.argmax())
     milliseconds = answer.latency_s * 1000
     if session.as_json:
-        document = _document(endpoint, answer)
+        document = answer_document(endpoint, answer)
         document["label"] = sample.classes[winner]
         document["truth"] = sample.classes[image.label]
         document["probabilities"] = {
@@ -274,36 +303,11 @@ def _show_sample(
 
 def _show_tensors(session: Session, endpoint: str, answer: Answer, how: str) -> None:
     if session.as_json:
-        session.emit(_document(endpoint, answer))
+        session.emit(answer_document(endpoint, answer))
         return
-    grid = Table.grid(padding=(0, 2))
-    for name, array in answer.outputs.items():
-        shape = "x".join(str(size) for size in array.shape)
-        values = np.array2string(
-            array, precision=4, suppress_small=True, threshold=SHOWN_VALUES, max_line_width=80
-        )
-        grid.add_row(Text(name, style="bold"), Text(f"{array.dtype} {shape}", "dim"), values)
-    session.out.print(grid)
+    session.out.print(shown_tensors(answer))
     latency = f"{how} · {answer.latency_s * 1000:.1f} ms"
     session.out.print(Text(f"answered by {answer.arm_title}  {answer.arm or ''}  {latency}", "dim"))
-
-
-def _document(endpoint: str, answer: Answer) -> dict[str, Any]:
-    return {
-        "endpoint": endpoint,
-        "arm": answer.arm,
-        "latency_ms": round(answer.latency_s * 1000, 3),
-        "outputs": {name: _plain(array) for name, array in answer.outputs.items()},
-    }
-
-
-def _plain(array: Array) -> Any:
-    if array.dtype == np.object_:
-        return [
-            value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-            for value in array.reshape(-1)
-        ]
-    return array.tolist()
 
 
 def _header(text: str) -> tuple[str, str]:

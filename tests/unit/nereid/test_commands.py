@@ -72,6 +72,10 @@ def test_every_command_has_help_with_examples(
         ["infer", "digits", "--sample", "digits", "--protocol", "smoke"],
         ["infer", "digits", "--sample", "digits", "--count", "0"],
         ["infer", "digits", "--sample", "digits", "--header", "x-user-id"],
+        ["infer", "digits", "--sample", "digits", "--stream"],
+        ["infer", "digits", "--input", __file__, "--stream", "--protocol", "http"],
+        ["infer", "digits", "--input", __file__, "--sequence", "1", "--count", "2"],
+        ["infer", "digits", "--input", __file__, "--keep"],
         ["models", "--wrong"],
     ],
 )
