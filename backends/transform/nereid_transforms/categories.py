@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Ge, Le, Len
 from pydantic import Field, PrivateAttr
 
-from .files import MAX_ENTRIES, Files, InFile, Words
+from .files import Files, InFile, Vocabulary
 from .op import Array, Map, Op, PortError, Whole, need, texts_of
 from .tensor_type import INTEGERS, TensorType
 
@@ -25,9 +25,7 @@ class Category(Map):
 
     shapes = "BYTES or any integers → INT64, same dims"
 
-    vocabulary: Annotated[tuple[Whole, ...], Len(1, MAX_ENTRIES)] | Words = Field(
-        description="Texts or whole numbers, or `{file: words.txt}`."
-    )
+    vocabulary: Vocabulary = Field(description="Texts or whole numbers, or `{file: words.txt}`.")
     unknown: Literal["bucket", "error"] = Field(
         "bucket", description="`error` refuses the request in place of counting it."
     )

@@ -5,18 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Len
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Strict,
+    StringConstraints,
+)
 
 MAX_TEXT_BYTES = 16 << 20
 MAX_FILE_BYTES = 256 << 20
 MAX_ENTRIES = 1 << 20
 
 _PART = "[A-Za-z0-9_][A-Za-z0-9._+-]*"
-FileName = Annotated[str, StringConstraints(max_length=200, pattern=f"^{_PART}(/{_PART}){{0,7}}$")]
 
+
+def _checked_name(name: str) -> str:
+    if len(name) > 200 or not re.fullmatch(f"{_PART}(/{_PART}){{0,7}}", name):
+        raise ValueError(f"{name[:80]!r} names no file that an archive may hold")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_checked_name)]
 Word = Annotated[str, StringConstraints(max_length=10_000)]
 
 
@@ -28,8 +42,30 @@ class InFile(BaseModel):
     file: FileName
 
 
-Words = Annotated[tuple[Word, ...], Len(1, MAX_ENTRIES)] | InFile
+def texts_or_file(value: Any) -> Any:
+    """A list of texts, or the file that holds one; says what else it is."""
+    if isinstance(value, Mapping) and value.keys() == {"file"}:
+        return InFile(file=_checked_name(str(value["file"])))
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("a list with an entry or more, or a file with one: {file: NAME}")
+    for place, each in enumerate(value, 1):
+        if not isinstance(each, str):
+            raise ValueError(f"entry {place} is {each!r} and no text: write it in quotes")
+    return value
+
+
+def numbers_texts_or_file(value: Any) -> Any:
+    """The same, where a list may be of whole numbers as well."""
+    whole = isinstance(value, list | tuple) and value and all(type(each) is int for each in value)
+    return value if whole else texts_or_file(value)
+
+
+_TextList = Annotated[tuple[Word, ...], Len(1, MAX_ENTRIES)]
+_NumberList = Annotated[tuple[Annotated[int, Strict()], ...], Len(1, MAX_ENTRIES)]
+Words = Annotated[_TextList | InFile, BeforeValidator(texts_or_file)]
 """Written out, or in a file."""
+
+Vocabulary = Annotated[_NumberList | _TextList | InFile, BeforeValidator(numbers_texts_or_file)]
 
 
 class Files:

@@ -6,7 +6,7 @@ import io
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Le, Len
+from annotated_types import Ge, Le
 from pydantic import Field, model_validator
 
 from .op import (
@@ -14,6 +14,7 @@ from .op import (
     Map,
     Number,
     Numbers,
+    NumbersAbove0,
     Op,
     PortError,
     Whole,
@@ -25,6 +26,8 @@ from .tensor_type import NUMBERS, TensorType
 
 MAX_SIDE = 16_384
 DEFAULT_MAX_PIXELS = 4096 * 4096
+MAX_BATCH_PIXELS = 1 << 28
+"""Of all images of a batch, which are in memory at once: 800 MB in colours."""
 
 Side = Annotated[Whole, Ge(1), Le(MAX_SIDE)]
 Offset = Annotated[Whole, Ge(0), Le(MAX_SIDE)]
@@ -36,7 +39,7 @@ class DecodeImage(Map):
     """A PNG or JPEG file becomes pixels.
 
     The size is looked at before anything is unpacked, so a small file cannot take the memory of a
-    large picture. Transparency is dropped, palettes are looked up, 16 bits become 8.
+    large picture; all images of a request have 268,435,456 pixels at most. Transparency is dropped, palettes are looked up, 16 bits become 8.
     """
 
     shapes = "BYTES[1] → UINT8[height, width, channels]"
@@ -53,26 +56,36 @@ class DecodeImage(Map):
         return TensorType("UINT8", (self.height or -1, self.width or -1, _CHANNELS[self.mode]))
 
     def run_one(self, value: Array) -> list[Array]:
-        return [self._decoded(content) for content in value.reshape(-1)]
+        images: list[Array] = []
+        left = MAX_BATCH_PIXELS
+        for content in value.reshape(-1):
+            images.append(self._decoded(content, left))
+            left -= images[-1].shape[0] * images[-1].shape[1]
+        return images
 
-    def _decoded(self, content: bytes | str) -> Array:
+    def _decoded(self, content: bytes | str, left: int) -> Array:
         from PIL import Image, UnidentifiedImageError
 
         data = content.encode() if isinstance(content, str) else content
         try:
             with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-                self._check_size(*image.size)
+                self._check_size(*image.size, left)
                 return _pixels(image, self.mode)
         except UnidentifiedImageError:
             raise ValueError(f"{len(data)} bytes that are neither a PNG nor a JPEG file") from None
         except (Image.DecompressionBombError, OSError, SyntaxError, EOFError) as error:
             raise ValueError(f"the image cannot be decoded: {error}") from None
 
-    def _check_size(self, width: int, height: int) -> None:
+    def _check_size(self, width: int, height: int, left: int) -> None:
         if width * height > self.max_pixels:
             raise ValueError(
                 f"an image of {width} x {height} has more than the {self.max_pixels} pixels that "
                 "are taken"
+            )
+        if width * height > left:
+            raise ValueError(
+                f"the images of one request have more than {MAX_BATCH_PIXELS} pixels: send fewer "
+                "at a time"
             )
         if width != (self.width or width) or height != (self.height or height):
             raise ValueError(
@@ -213,9 +226,7 @@ class Normalize(Map):
     shapes = "any numbers → FP32 (FP64 stays FP64), same dims"
 
     mean: Numbers = Field(description="One value, or one for each channel.")
-    std: Annotated[tuple[Annotated[Number, Field(gt=0)], ...], Len(1, 1 << 16)] = Field(
-        description="The same, above 0."
-    )
+    std: NumbersAbove0 = Field(description="The same, above 0.")
     scale: Number = Field(1.0, description="1/255 brings bytes to 0 … 1.")
     axis: Whole = Field(-1, description="Where the channels are; 0 for channels first.")
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
-from annotated_types import Len
 from pydantic import Field, model_validator
 
 from .op import (
@@ -14,6 +11,7 @@ from .op import (
     Map,
     Number,
     Numbers,
+    NumbersAbove0,
     Op,
     PortError,
     Types,
@@ -23,8 +21,6 @@ from .op import (
 )
 from .tensor_type import FLOATS, NUMBERS, TensorType, fits
 
-Above0 = Annotated[Number, Field(gt=0)]
-
 
 class StandardScale(Map):
     """`(x - mean) / std`, by column: scikit-learn's StandardScaler."""
@@ -32,9 +28,7 @@ class StandardScale(Map):
     shapes = "any numbers [..., n] → FP32 (FP64 stays FP64), same dims"
 
     mean: Numbers = Field(description="Of the training data: one value, or one a column.")
-    std: Annotated[tuple[Above0, ...], Len(1, 1 << 16)] = Field(
-        description="The same; 1 for a column that never varies."
-    )
+    std: NumbersAbove0 = Field(description="The same; 1 for a column that never varies.")
 
     def infer_one(self, given: TensorType) -> TensorType:
         return _scaled(given, mean=self.mean, std=self.std)
@@ -128,19 +122,15 @@ class FillMissing(Map):
 
     shapes = "FP16, FP32 or FP64 [..., n] → the same type and dims"
 
-    value: Number | Numbers = Field(description="One value, or one a column.")
+    value: Numbers = Field(description="One value, or one a column.")
 
     def infer_one(self, given: TensorType) -> TensorType:
         need(given, FLOATS)
-        need_per_column(self._values, given, "value")
+        need_per_column(self.value, given, "value")
         return given
 
     def run_one(self, value: Array) -> Array:
-        return np.where(np.isnan(value), np.array(self._values, value.dtype), value)
-
-    @property
-    def _values(self) -> tuple[float, ...]:
-        return self.value if isinstance(self.value, tuple) else (self.value,)
+        return np.where(np.isnan(value), np.array(self.value, value.dtype), value)
 
 
 class Arithmetic(Op):
@@ -152,7 +142,7 @@ class Arithmetic(Op):
     takes = ("input", "other?")
     shapes = "numbers, and numbers of the same type → the same type"
 
-    value: Number | Numbers | None = Field(
+    value: Numbers | None = Field(
         None, description="In place of a second tensor: one value, or one a column."
     )
 
@@ -162,29 +152,27 @@ class Arithmetic(Op):
         if (other is None) == (self.value is None):
             raise ValueError("it takes a second tensor, or the option value: one of the two")
         if other is None:
-            need_per_column(self._values, given, "value")
-            for value in self._values:
-                _need_exact(value, given, "value")
-            return {"output": given}
+            return {"output": self._with_constants(given)}
         if other.datatype != given.datatype:
             raise PortError("other", f"the first tensor is {given.datatype}: cast one of them")
         return {"output": TensorType(given.datatype, _together(given, other))}
+
+    def _with_constants(self, given: TensorType) -> TensorType:
+        constants = self.value or ()
+        need_per_column(constants, given, "value")
+        for value in constants:
+            _need_exact(value, given, "value")
+        return given
 
     def run(self, values: Values) -> dict[str, Array]:
         value = values["input"]
         other = values.get("other")
         if other is None:
-            other = np.array(self._values, value.dtype)
+            other = np.array(self.value, value.dtype)
         elif other.ndim != value.ndim:
             raise ValueError(f"rows of {value.ndim - 1} and of {other.ndim - 1} dimensions")
         with np.errstate(all="ignore"):
             return {"output": self._computed(value, other)}
-
-    @property
-    def _values(self) -> tuple[float, ...]:
-        if self.value is None:
-            return ()
-        return self.value if isinstance(self.value, tuple) else (self.value,)
 
     def _computed(self, value: Array, other: Array) -> Array:
         raise NotImplementedError

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 from annotated_types import Len
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 from .files import Files
 from .tensor_type import TensorType, numpy_of
@@ -24,8 +24,26 @@ ANY = "*"
 
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict()]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Numbers = Annotated[tuple[Number, ...], Len(1, 1 << 16)]
+
+
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"a number, not {str(value).lower()}")
+    return value
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, int | float | str) else value
+
+
+Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_truth)]
+Above0 = Annotated[Number, Field(gt=0)]
+
+_OneOrMore = BeforeValidator(_listed)
+Numbers = Annotated[tuple[Number, ...], Len(1, 1 << 16), _OneOrMore]
+"""One number, or a list of them."""
+
+NumbersAbove0 = Annotated[tuple[Above0, ...], Len(1, 1 << 16), _OneOrMore]
 
 
 class PortError(ValueError):

@@ -135,25 +135,21 @@ class Threshold(Map):
 
     shapes = "any numbers [..., n] → BOOL, or BYTES where there are labels, same dims"
 
-    at: Number | Numbers = Field(description="One value, or one a column.")
+    at: Numbers = Field(description="One value, or one a column.")
     labels: Annotated[tuple[Word, ...], Len(2, 2)] | None = Field(
         None, description="Two texts in place of false and true."
     )
 
     def infer_one(self, given: TensorType) -> TensorType:
         need(given, NUMBERS)
-        need_per_column(self._at, given, "at")
+        need_per_column(self.at, given, "at")
         return TensorType("BYTES" if self.labels else "BOOL", given.dims)
 
     def run_one(self, value: Array) -> Array:
-        reached = np.asarray(value >= np.array(self._at))
+        reached = np.asarray(value >= np.array(self.at))
         if self.labels is None:
             return reached
         return np.array(self.labels, object)[reached.astype(np.int64)]
-
-    @property
-    def _at(self) -> tuple[float, ...]:
-        return self.at if isinstance(self.at, tuple) else (self.at,)
 
 
 OPS: dict[str, type[Op]] = {

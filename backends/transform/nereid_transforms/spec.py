@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NoReturn
 
 import yaml
 from annotated_types import Ge, Le, Len
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic import model_validator as checks
 
 from .tensor_type import DATATYPES, MAX_RANK
@@ -18,6 +26,16 @@ MAX_BYTES = 4 << 20
 MAX_STEPS = 256
 MAX_TENSORS = 256
 _MAX_PROBLEMS = 10
+_WORDS = (
+    ("Tuple", "The list"),
+    ("tuple", "list"),
+    ("dictionary", "mapping"),
+    (" after validation, not 0", ""),
+    ("String", "The text"),
+    ("string", "text"),
+)
+"""What pydantic calls things, and what people do."""
+
 _ALTERNATIVES = ("str", "int", "float", "InFile")
 
 
@@ -25,10 +43,30 @@ class SpecError(ValueError):
     """The transform cannot be; the message names the step or tensor, and what to do."""
 
 
-TensorName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\s,]+$")]
+_NAME = re.compile(r"[^\s,]{1,255}")
+TensorName = Annotated[str, StringConstraints(pattern=f"^{_NAME.pattern}$")]
 OpName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Dim = Annotated[int, Ge(-1), Le((1 << 31) - 1)]
-Ports = TensorName | tuple[TensorName, ...] | dict[str, TensorName]
+
+
+def _ports(value: Any) -> Any:
+    """Says in one sentence what is wrong, where a union would say it for each of its parts."""
+    named: list[Any] = []
+    if isinstance(value, str):
+        named = [value]
+    elif isinstance(value, list | tuple):
+        named = list(value)
+    elif isinstance(value, Mapping):
+        named = [*value, *value.values()]
+    else:
+        raise ValueError("a tensor's name, a list of names, or a mapping of the op's names to them")
+    for name in named:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} names no tensor: 1 to 255 characters without spaces")
+    return value
+
+
+Ports = Annotated[str | tuple[str, ...] | dict[str, str], BeforeValidator(_ports)]
 
 
 class Section(BaseModel):
@@ -113,8 +151,20 @@ def is_json(content: bytes) -> bool:
 
 def problems(error: ValidationError, document: Mapping[str, Any], within: str = "") -> str:
     """What pydantic found, with the places in the words of the file."""
-    found = {f"{_place(each, document, within)}{_sentence(each)}": None for each in error.errors()}
+    found = {
+        f"{_place(each, document, within)}{_sentence(each)}": None
+        for each in error.errors()
+        if not _follows(each, error.errors())
+    }
     return "; ".join(list(found)[:_MAX_PROBLEMS])
+
+
+def _follows(one: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> bool:
+    """True where a list counts as too short because of what is wrong with an entry."""
+    place = one["loc"]
+    return one["type"] == "too_short" and any(
+        other["loc"][: len(place)] == place and len(other["loc"]) > len(place) for other in others
+    )
 
 
 class _Loader(yaml.SafeLoader):
@@ -198,4 +248,6 @@ def _sentence(error: Mapping[str, Any]) -> str:
     shown = shown if len(shown) <= 60 else f"{shown[:59]}…"
     if error["type"] == "value_error":
         return message
+    for theirs, ours in _WORDS:
+        message = message.replace(theirs, ours)
     return f"{message[:1].lower()}{message[1:]}, not {shown}"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
+from backends.transform.nereid_transforms import images
 from backends.transform.nereid_transforms.spec import SpecError
 from backends.transform.nereid_transforms.transform import RowError
 from tests.support.transforms import png, ran, step, texts
@@ -77,6 +78,14 @@ def bomb(side: int) -> bytes:
 def test_what_is_no_image_or_too_large_is_refused(content: bytes, options: dict, says: str) -> None:
     with pytest.raises(RowError, match=says):
         ran("decode_image", options, texts(content))
+
+
+def test_images_of_one_batch_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_BATCH_PIXELS", 40)
+    small = png(np.zeros((4, 5), np.uint8))
+    assert len(ran("decode_image", {}, texts(small, small))) == 2
+    with pytest.raises(RowError, match="have more than 40 pixels: send fewer at a time"):
+        ran("decode_image", {}, texts(small, small, small))
 
 
 @given(PIXELS, st.sampled_from(["nearest", "box", "bilinear", "bicubic", "lanczos"]))

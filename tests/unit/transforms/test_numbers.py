@@ -145,7 +145,8 @@ def test_what_a_type_cannot_hold_is_refused(to: str, given: np.ndarray, says: st
         ("fill_missing", {"value": 0}, {"x": ("INT64", [1])}, "takes FP16 or FP32 or FP64"),
         ("add", {}, {"input": ("FP32", [1])}, "or the option value: one of the two"),
         ("add", {}, {"input": ("FP32", [2]), "other": ("FP32", [3])}, "dims are alike, or 1"),
-        ("add", {"value": "x"}, {"input": ("FP32", [1])}, "options value: "),
+        ("add", {"value": "x"}, {"input": ("FP32", [1])}, "options value.0: "),
+        ("add", {"value": True}, {"input": ("FP32", [1])}, "a number, not true"),
         ("normalize", {"mean": [0], "std": [1], "axis": 1}, {"x": ("FP32", [3])}, "no axis 1"),
     ],
 )
