@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from graphlib import TopologicalSorter
 
 from control_plane.domain.names import is_physical_name
+from control_plane.domain.planning.pattern_config import handed_on
 from control_plane.fleet.node_state import NodeState
 from control_plane.ports.repository import ModelRepository
 from control_plane.ports.triton import TritonControl, TritonError, TritonMetrics
@@ -52,10 +54,9 @@ class Retiring:
         held = ready | set(self._repository.names())
         unneeded = {name for name in held if is_physical_name(name)} - self._needed()
         members = self._members(unneeded & ready)
-        busy = self._busy(unneeded)
         # A request in the first step of a pipeline has nothing in flight on the second yet.
-        busy |= {name for pipeline in busy for name in members.get(pipeline, ())} & unneeded
-        for name in sorted(unneeded - busy, key=lambda name: (name not in members, name)):
+        busy = _with_members(self._busy(unneeded), members) & unneeded
+        for name in _pipelines_first(unneeded - busy, members):
             with self._state.locked(RETIRE_LOCK):
                 if name in self._needed():  # a prepare began meanwhile
                     continue
@@ -75,11 +76,11 @@ class Retiring:
         found = {}
         for name in names:
             try:
-                scheduling = self._triton.config(name).get("ensemble_scheduling", {})
+                members = handed_on(self._triton.config(name))
             except TritonError:  # unloaded meanwhile by another command
                 continue
-            if steps := scheduling.get("step"):
-                found[name] = frozenset(step["model_name"] for step in steps)
+            if members:
+                found[name] = members
         return found
 
     def _busy(self, names: set[str]) -> set[str]:
@@ -97,3 +98,21 @@ class Retiring:
             and sample.value > 0
             and sample.labels.get(_USES[sample.name]) in names
         }
+
+
+def _with_members(names: set[str], members: Mapping[str, frozenset[str]]) -> set[str]:
+    """These and all that they hand requests on to, at any depth."""
+    found: set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += members.get(name, ())
+    return found
+
+
+def _pipelines_first(names: set[str], members: Mapping[str, frozenset[str]]) -> list[str]:
+    """Each before all that it hands requests on to."""
+    needs = {name: members.get(name, frozenset()) & names for name in sorted(names)}
+    return list(TopologicalSorter(needs).static_order())[::-1]

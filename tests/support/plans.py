@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from control_plane.adapters.profiles import load_profile
@@ -76,9 +76,16 @@ def pipeline(*steps: tuple[str, int], number: int = 1, name: str = "line") -> Pi
 
 
 def pipeline_plan(
-    generation: int, *specs: PipelineSpec, versions: Mapping[Key, VersionSpec], **more: Any
+    generation: int,
+    *specs: PipelineSpec,
+    versions: Mapping[Key, VersionSpec],
+    inner: Sequence[PipelineSpec] = (),
+    **more: Any,
 ) -> Plan:
-    """A plan whose arms are pipelines, the first the primary with all of the traffic."""
+    """A plan whose arms are pipelines, the first the primary with all of the traffic.
+
+    `inner` are those that steps of theirs run.
+    """
     arms = tuple(
         Arm(f"r{s.number}", s.name, s.number, 0 if i else 10_000, primary=not i, pipeline=True)
         for i, s in enumerate(specs)
@@ -88,6 +95,6 @@ def pipeline_plan(
         generation=generation,
         policy=RoutingPolicy(arms),
         versions=versions,
-        pipelines={(s.name, s.number): s for s in specs},
+        pipelines={(s.name, s.number): s for s in (*specs, *inner)},
         **more,
     )

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
+from control_plane.domain.pipelines.patterns import (
+    Confidence,
+    PipelineKind,
+    Scale,
+    Score,
+    pattern_violations,
+)
 from control_plane.domain.registry.aliases import alias_in
 from control_plane.domain.routing.fields import Fields, shown
 from control_plane.domain.routing.policy import MAX_VERSION
@@ -23,18 +29,14 @@ MAX_STEPS = 64
 
 MAX_DESCRIPTION = 500
 
-_FIELDS = {"kind", "description", "steps", "inputs", "outputs"}
+_FIELDS = {"kind", "description", "steps", "inputs", "outputs", "confidence", "scale"}
+_CONFIDENCE_FIELDS = {"output", "score"}
 _STEP_FIELDS = {"name", "model", "version", "pipeline", "revision", "inputs", "outputs"}
+_STEP_FIELDS |= {"at_least", "weight"}
 _MAX_VIOLATIONS = 20
 
 Aliases = Mapping[tuple[str, str], int]
 """(model, alias) -> the number of the version that bears it."""
-
-
-class PipelineKind(StrEnum):
-    """How the steps are run; the graph as it is written is what Triton calls an ensemble."""
-
-    ENSEMBLE = "ensemble"
 
 
 @dataclass(frozen=True)
@@ -65,30 +67,42 @@ class Runs:
 class Step:
     """One step; `inputs` and `outputs` map its own tensors to the pipeline's, as written.
 
-    What is left out is the pipeline's tensor of the same name.
+    What is left out is the pipeline's tensor of the same name. `at_least` is the confidence from
+    which on a step of a cascade is believed, `weight` how much one of a weighted average counts.
     """
 
     name: str
     runs: Runs
     inputs: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
+    at_least: float | None = None
+    weight: float | None = None
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline as it was written; `inputs` and `outputs` None are found from the steps."""
+    """A pipeline as it was written; `inputs` and `outputs` None are found from the steps.
+
+    A cascade has a `confidence`, a weighted average a `scale`.
+    """
 
     steps: tuple[Step, ...]
     inputs: tuple[str, ...] | None = None
     outputs: tuple[str, ...] | None = None
     description: str = ""
     kind: PipelineKind = PipelineKind.ENSEMBLE
+    confidence: Confidence | None = None
+    scale: Scale | None = None
 
     def to_document(self) -> dict[str, Any]:
         """What `read_pipeline` reads back, without what was left out."""
         document: dict[str, Any] = {"kind": self.kind.value}
         if self.description:
             document["description"] = self.description
+        if self.confidence:
+            document["confidence"] = self.confidence.to_document()
+        if self.scale:
+            document["scale"] = self.scale.value
         for side, names in (("inputs", self.inputs), ("outputs", self.outputs)):
             if names is not None:
                 document[side] = list(names)
@@ -127,8 +141,11 @@ def read_pipeline(name: str, document: object, aliases: Aliases = MappingProxyTy
         outputs=_tensors(fields, "outputs"),
         description=fields.text("description") or "",
         kind=fields.choice("kind", PipelineKind.ENSEMBLE),
+        confidence=_confidence(fields, found),
+        scale=fields.choice("scale", Scale.AS_IS) if fields.get("scale") is not None else None,
     )
     found += _named_twice(pipeline)
+    found += pattern_violations(pipeline)
     if found:
         raise InvalidInputError(found[:_MAX_VIOLATIONS])
     return pipeline
@@ -152,7 +169,26 @@ def _step(raw: object, where: str, found: list[Violation], aliases: Aliases) -> 
     if not isinstance(name, str) or not is_public_name(name):
         fields.note("name", "invalid_name", f"{shown(name)}: {PUBLIC_NAME_RULE}")
         name = ""
-    return Step(name, runs, _map(fields, "inputs"), _map(fields, "outputs"))
+    return Step(
+        name,
+        runs,
+        _map(fields, "inputs"),
+        _map(fields, "outputs"),
+        at_least=fields.number("at_least", 0, 1),
+        weight=fields.number("weight", 0),
+    )
+
+
+def _confidence(fields: Fields, found: list[Violation]) -> Confidence | None:
+    raw = fields.get("confidence")
+    if raw is None:
+        return None
+    inner = Fields(raw, f"{fields.where}/confidence", found, "a confidence", _CONFIDENCE_FIELDS)
+    output = inner.get("output")
+    if not _is_tensor_name(output):
+        inner.note("output", "type", _NAME_RULE)
+        output = ""
+    return Confidence(output, inner.choice("score", Score.SOFTMAX))
 
 
 def _runs(fields: Fields, aliases: Aliases) -> Runs:
@@ -243,4 +279,7 @@ def _step_document(step: Step) -> dict[str, Any]:
         document["inputs"] = dict(step.inputs)
     if step.outputs:
         document["outputs"] = dict(step.outputs)
+    for name, value in (("at_least", step.at_least), ("weight", step.weight)):
+        if value is not None:
+            document[name] = value
     return document

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from control_plane.domain.pipelines.members import Key, WiredStep, Wiring
+from control_plane.domain.pipelines.patterns import PipelineKind
 from control_plane.domain.violations import InvalidInputError, Violation
 
 MAX_FLAT_STEPS = 256
@@ -19,7 +20,7 @@ INSIDE = "/"
 
 
 def flattened(wiring: Wiring, inner: Mapping[Key, Wiring]) -> tuple[WiredStep, ...]:
-    """Steps that run versions alone, each after those it takes from.
+    """Steps that run versions, cascades or averages, each after those it takes from.
 
     A step of an inner pipeline is named `<outer>/<inner>`, and so are tensors that stay inside.
     What only served an output that nobody takes is left out.
@@ -46,10 +47,11 @@ def flattened(wiring: Wiring, inner: Mapping[Key, Wiring]) -> tuple[WiredStep, .
 
 def _written_out(wiring: Wiring, inner: Mapping[Key, Wiring]) -> Iterator[WiredStep]:
     for step in wiring.steps:
-        if not step.runs.pipeline:
+        within = inner[step.runs.key] if step.runs.pipeline else None
+        # What runs its steps by itself is a model of its own, as a version is.
+        if within is None or within.kind != PipelineKind.ENSEMBLE:
             yield step
             continue
-        within = inner[step.runs.key]
         for one in _written_out(within, inner):
             yield WiredStep(
                 name=f"{step.name}{INSIDE}{one.name}",

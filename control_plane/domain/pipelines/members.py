@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from control_plane.domain.findings import Finding
 from control_plane.domain.pipelines.document import Runs
+from control_plane.domain.pipelines.patterns import PipelineKind
 from control_plane.domain.signature import Signature, Tensor
 
 Shape = tuple[int, ...]
@@ -19,7 +20,7 @@ class Member:
 
     `max_batch_size` 0 takes no batches: its shapes are then whole as they are. A `whole` one
     cannot be handed a batch as part of its shapes either, even where these look like it.
-    `optional` inputs may be left out.
+    `optional` inputs may be left out. One with `sequences` wants to know whose request each is.
     """
 
     signature: Signature
@@ -27,6 +28,7 @@ class Member:
     decoupled: bool = False
     whole: bool = False
     optional: frozenset[str] = frozenset()
+    sequences: bool = False
 
     def seen(self, tensor: Tensor) -> Shape:
         """The whole shape as Triton compares it: there are no tensors without dimensions."""
@@ -58,6 +60,7 @@ class Wiring:
     max_batch_size: int
     decoupled: bool
     findings: tuple[Finding, ...] = ()
+    kind: PipelineKind = PipelineKind.ENSEMBLE
 
     @property
     def as_member(self) -> Member:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from control_plane.domain.findings import Finding
 from control_plane.domain.pipelines.document import Pipeline
 from control_plane.domain.pipelines.graph import Graph, Port, graph_of
+from control_plane.domain.pipelines.joining import join
 from control_plane.domain.pipelines.members import (
     Key,
     Member,
@@ -19,6 +20,7 @@ from control_plane.domain.pipelines.members import (
     Wiring,
     agreed_shape,
 )
+from control_plane.domain.pipelines.patterns import PipelineKind
 from control_plane.domain.signature import Signature, Tensor
 from control_plane.domain.stored_json import pointer_part
 from control_plane.domain.violations import InvalidInputError, Violation
@@ -37,6 +39,8 @@ def wire(pipeline: Pipeline, members: Mapping[Key, Member]) -> Wiring:
     found = list(_absent(pipeline, members))
     if found:
         raise InvalidInputError(found)
+    if pipeline.kind != PipelineKind.ENSEMBLE:
+        return join(pipeline, members)
     graph = graph_of(pipeline, members, found)
     if found:
         raise InvalidInputError(found)

@@ -143,10 +143,11 @@ def router_config(
         # A dimension that an arm reshapes away is the arm's own affair: the router hands
         # on the shape that the caller sent.
         "input": [
-            _tensor(t, batched, reshape=False) | ({"optional": True} if t.name in optional else {})
+            tensor_values(t, batched, reshape=False)
+            | ({"optional": True} if t.name in optional else {})
             for t in signature.inputs
         ],
-        "output": [_tensor(t, batched, reshape=False) for t in signature.outputs],
+        "output": [tensor_values(t, batched, reshape=False) for t in signature.outputs],
         "version_policy": {"all": {}},
         "instance_group": [{"count": 2 if levels else 1, "kind": "KIND_CPU"}],
         "parameters": {
@@ -180,8 +181,8 @@ def ensemble_config(
         "platform": "ensemble",
         "max_batch_size": wiring.max_batch_size,
         # What a member reshapes away is its own affair, as with the router.
-        "input": [_tensor(t, batched, reshape=False) for t in wiring.signature.inputs],
-        "output": [_tensor(t, batched, reshape=False) for t in wiring.signature.outputs],
+        "input": [tensor_values(t, batched, reshape=False) for t in wiring.signature.inputs],
+        "output": [tensor_values(t, batched, reshape=False) for t in wiring.signature.outputs],
         "ensemble_scheduling": {
             "step": [
                 {
@@ -229,7 +230,7 @@ def _described(
     for tensor in tensors:
         if tensor.name in hidden:
             continue
-        values = _tensor(tensor, batched, reshape=True)
+        values = tensor_values(tensor, batched, reshape=True)
         if one := details.get(tensor.name):
             values |= one.values(exclude={"name", "dims"})
             if one.dims is not None:
@@ -240,7 +241,7 @@ def _described(
     return found
 
 
-def _tensor(tensor: Tensor, batched: bool, *, reshape: bool) -> dict[str, Any]:
+def tensor_values(tensor: Tensor, batched: bool, *, reshape: bool) -> dict[str, Any]:
     """A tensor's values; the batch dimension is left out, as Triton wants it."""
     dims = list(tensor.shape[1:] if batched else tensor.shape)
     data_type = "TYPE_STRING" if tensor.datatype == "BYTES" else f"TYPE_{tensor.datatype}"

@@ -1,15 +1,16 @@
-"""A pipeline's revision -> the ensemble that serves it and the members that it is pinned to."""
+"""A pipeline's revision -> the model that serves it and the members that it is pinned to."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from control_plane.domain.names import physical_name
 from control_plane.domain.pipelines.document import Pipeline, Runs
-from control_plane.domain.pipelines.flattening import flattened
+from control_plane.domain.pipelines.flattening import INSIDE, flattened
 from control_plane.domain.pipelines.members import Key, Member, WiredStep, Wiring
+from control_plane.domain.pipelines.patterns import PipelineKind
 from control_plane.domain.pipelines.wiring import wire
 from control_plane.domain.planning.compiled_version import physical_directory
 from control_plane.domain.planning.model_config import (
@@ -18,6 +19,7 @@ from control_plane.domain.planning.model_config import (
     is_decoupled,
     optional_inputs,
 )
+from control_plane.domain.planning.pattern_config import pattern_config
 from control_plane.domain.planning.plan import (
     ModelDirectory,
     PlannedStep,
@@ -50,7 +52,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class CompiledPipeline:
-    """The ensemble's directory, and its members' in front of which it cannot be loaded."""
+    """The pipeline's directory, and its members' in front of which it cannot be loaded."""
 
     directory: ModelDirectory
     members: tuple[ModelDirectory, ...]
@@ -66,6 +68,7 @@ def member_of(spec: VersionSpec) -> Member:
         max_batch_size=int(config["max_batch_size"]),
         decoupled=is_decoupled(config),
         optional=optional_inputs(config),
+        sequences="sequence_batching" in config,
     )
 
 
@@ -113,11 +116,13 @@ def checked(pipeline: Pipeline, parts: Parts) -> tuple[Wiring, tuple[WiredStep, 
     """
     inner = wirings_of(pipeline, parts)
     wiring = wired(pipeline, parts, inner)
+    if pipeline.kind != PipelineKind.ENSEMBLE:
+        return wiring, wiring.steps
     return wiring, flattened(wiring, inner)
 
 
 def compile_pipeline(spec: PipelineSpec, parts: Parts) -> CompiledPipeline:
-    """The ensemble of a revision, pinned to physical members.
+    """The model that serves a revision, pinned to physical members.
 
     The digest covers the members' names, so what any of them becomes makes it another ensemble.
 
@@ -125,10 +130,13 @@ def compile_pipeline(spec: PipelineSpec, parts: Parts) -> CompiledPipeline:
         InvalidInputError: it cannot be served; the pointers are those of the pipeline's document.
     """
     wiring, steps = checked(spec.pipeline, parts)
-    members = {step.runs.key: physical_directory(parts.versions[step.runs.key]) for step in steps}
-    physical = {key: directory.name for key, directory in members.items()}
-    config = ensemble_config(wiring, steps, physical)
-    planned = tuple(_planned(step.name, step.runs, physical) for step in steps)
+    served = {step.runs.key: _served(step.runs, parts) for step in steps}
+    physical = {key: one.directory.name for key, one in served.items()}
+    if spec.pipeline.kind == PipelineKind.ENSEMBLE:
+        config = ensemble_config(wiring, steps, physical)
+    else:
+        config = pattern_config(spec.pipeline, wiring, physical)
+    planned = tuple(one for step in steps for one in _planned(step, served[step.runs.key]))
     variants = dict.fromkeys(ACCELERATORS, config)
     digest = digest_of({"variants": variants, "links": {}})
     directory = ModelDirectory(
@@ -137,11 +145,31 @@ def compile_pipeline(spec: PipelineSpec, parts: Parts) -> CompiledPipeline:
         links={},
         texts={STEPS_FILE: _steps_text(planned)},
     )
+    members = {one.name: one for part in served.values() for one in (*part.members, part.directory)}
     return CompiledPipeline(directory, tuple(members.values()), planned, wiring)
 
 
-def _planned(step: str, runs: Runs, physical: Mapping[Key, str]) -> PlannedStep:
-    return PlannedStep(step, runs.name, runs.number, physical[runs.key])
+@dataclass(frozen=True)
+class _Served:
+    """What runs a step, with what that needs in turn."""
+
+    directory: ModelDirectory
+    members: tuple[ModelDirectory, ...] = ()
+    steps: tuple[PlannedStep, ...] = ()
+
+
+def _served(runs: Runs, parts: Parts) -> _Served:
+    if not runs.pipeline:
+        return _Served(physical_directory(parts.versions[runs.key]))
+    inner = compile_pipeline(parts.pipelines[runs.key], parts)
+    return _Served(inner.directory, inner.members, inner.steps)
+
+
+def _planned(step: WiredStep, served: _Served) -> Iterator[PlannedStep]:
+    runs = step.runs
+    yield PlannedStep(step.name, runs.name, runs.number, served.directory.name, runs.pipeline)
+    for one in served.steps:
+        yield replace(one, step=f"{step.name}{INSIDE}{one.step}")
 
 
 def _steps_text(steps: tuple[PlannedStep, ...]) -> str:

@@ -97,12 +97,22 @@ class PlannedArm:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step of a pipeline, within others or not, with the physical model that runs it."""
+    """A step of a pipeline, within others or not, with the physical model that runs it.
+
+    What a `pipeline` of a kind of its own runs (a cascade) follows as steps of its own.
+    """
 
     step: str
     model: str
     version: int
     physical: str
+    pipeline: bool = False
+
+    def to_document(self) -> dict[str, Any]:
+        document = asdict(self)
+        if not self.pipeline:
+            del document["pipeline"]
+        return document
 
 
 @dataclass(frozen=True)
@@ -149,6 +159,7 @@ class Plan:
             (step.model, step.version): step.physical
             for steps in self.pipelines.values()
             for step in steps
+            if not step.pipeline
         }
         return arms | steps
 
@@ -253,7 +264,9 @@ def _arm_document(planned: PlannedArm) -> dict[str, Any]:
 def _steps_document(
     pipelines: Mapping[str, tuple[PlannedStep, ...]],
 ) -> dict[str, list[dict[str, Any]]]:
-    return {physical: [asdict(step) for step in steps] for physical, steps in pipelines.items()}
+    return {
+        physical: [step.to_document() for step in steps] for physical, steps in pipelines.items()
+    }
 
 
 def _planned_arm(document: Mapping[str, Any]) -> PlannedArm:

@@ -6,6 +6,7 @@ import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from control_plane.adapters.triton.control import HttpTritonControl
 from control_plane.adapters.triton.inference import HttpTritonInference
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
+from control_plane.domain.pipelines.document import read_pipeline
 from control_plane.domain.pipelines.members import Key, Member
 from control_plane.domain.planning.model_config import ensemble_config
+from control_plane.domain.planning.pipelines import PipelineSpec
 from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.signature import Signature, Tensor
 from control_plane.fleet.agent import NodeAgent
@@ -118,8 +121,8 @@ class Line:
     def loads_of(self, number: int) -> int:
         return self.server.log.read_text().count(f"successfully loaded 'times.v{number}.")
 
-    def answer(self) -> list[list[float]]:
-        given = tensor("x", np.ones((2, 4), np.float32))
+    def answer(self, x: Any = ((1, 1, 1, 1), (1, 1, 1, 1))) -> list[list[float]]:
+        given = tensor("x", np.array(x, np.float32))
         answer: list[list[float]] = (
             self.server.grpc_client().infer("line", [given]).as_numpy("y").tolist()
         )
@@ -155,3 +158,42 @@ def test_members_are_pinned_and_loaded_once(server: RunningTriton, line: Line) -
     assert held == {"v2", "v5"}, "the pipeline of before is gone, and only its own member with it"
     line.agent.remove("line", 4)
     assert not list(server.repository.glob("*.v*"))
+
+
+def test_a_cascade_is_a_step_like_any_other(server: RunningTriton, line: Line) -> None:
+    """Rows are multiplied by 2, or by 3 where that gives less than 0.9; and all of them by 5."""
+    for number in (2, 3, 5):
+        line.add(number)
+    cascade = {
+        "kind": "cascade",
+        "confidence": {"output": "y", "score": "probability"},
+        "steps": [
+            {"name": "cheap", "model": "times", "version": 2, "at_least": 0.9},
+            {"name": "dear", "model": "times", "version": 3},
+        ],
+    }
+    graph = {
+        "outputs": ["y", "cascade_step"],
+        "steps": [
+            {"pipeline": "sure", "revision": 1, "outputs": {"y": "between"}},
+            {"model": "times", "version": 5, "inputs": {"x": "between"}},
+        ],
+    }
+    sure, outer = (
+        PipelineSpec(name, 1, read_pipeline(name, document))
+        for name, document in (("sure", cascade), ("line", graph))
+    )
+    plan = pipeline_plan(1, outer, versions=line.versions, inner=[sure])
+    order = [model.name.rsplit(".", 1)[0] for model in plan.models]
+    assert order == ["times.v2", "times.v3", "sure.v1", "times.v5", "line.v1"]
+    assert set(plan.versions) == {("times", number) for number in (2, 3, 5)}
+    line.agent.prepare(plan)
+    line.agent.switch(plan)
+    assert line.answer([[0.5, 0, 0, 0], [0.2, 0, 0, 0]]) == [[5, 0, 0, 0], [3, 0, 0, 0]]
+    again = pipeline_plan(2, pipeline(("times", 5)), versions=line.versions)
+    line.agent.prepare(again)
+    line.agent.switch(again)
+    line.agent.retire("line", 2)
+    held = {folder.name.rsplit(".", 1)[0] for folder in server.repository.glob("*.v*")}
+    assert held == {"line.v1", "times.v5"}
+    line.agent.remove("line", 3)
