@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
+from control_plane.domain.pipelines.members import Key
 from control_plane.domain.planning.arm_checks import (
     Versions,
     check_configs,
@@ -67,14 +68,7 @@ def compile_plan(
             compares what cannot be compared.
     """
     loaded = targets_of(previous) if previous and urgent else {}
-    # The overrides are the arms' own: a pipeline's step meets the version as it is.
-    own = effective_versions(policy, versions, loaded)
-    parts = Parts(versions, pipelines)
-    ready, signatures, told = pipeline_arms(policy, parts, loaded)
-    callers = check_versions(policy, own, loaded, signatures, told)
-    check_shadows(policy, callers[policy.primary.key])
-    given = Parts(own, pipelines)
-    targets = [target_of(arm, given, {**loaded, **ready}) for arm in policy.arms]
+    targets, signature = _answering(policy, Parts(versions, pipelines), loaded)
     models = [target.directory for target in targets]
     if not urgent:
         check_configs(policy, [model.variants[ACCELERATORS[0]] for model in models])
@@ -87,7 +81,6 @@ def compile_plan(
     texts = _texts(endpoint, generation, policy, planned, targets, slots)
     # An arm that gets nothing narrows nothing: callers of an urgent plan meet the primary alone.
     used = [models[policy.index(policy.primary.name)]] if urgent else models
-    signature = callers[policy.primary.key]
     plan = Plan(
         endpoint=endpoint,
         generation=generation,
@@ -100,6 +93,22 @@ def compile_plan(
         pipelines={t.directory.name: t.steps for t in targets if t.steps},
     )
     return replace(plan, profiles=_profile_revisions(plan, versions))
+
+
+def _answering(
+    policy: RoutingPolicy, parts: Parts, loaded: Mapping[Key, ArmTarget]
+) -> tuple[list[ArmTarget], Signature]:
+    """What answers for each arm, and what callers of the endpoint meet.
+
+    The overrides are the arms' own: a pipeline's step meets the version as it is.
+    """
+    own = effective_versions(policy, parts.versions, loaded)
+    ready, signatures, told = pipeline_arms(policy, parts, loaded)
+    callers = check_versions(policy, own, loaded, signatures, told)
+    signature = callers[policy.primary.key]
+    check_shadows(policy, signature)
+    given = Parts(own, parts.pipelines)
+    return [target_of(arm, given, {**loaded, **ready}) for arm in policy.arms], signature
 
 
 def _profile_revisions(plan: Plan, versions: Versions) -> dict[str, int]:

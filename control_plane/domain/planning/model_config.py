@@ -64,7 +64,6 @@ def version_config(
     batched = signature.batched and framework not in WITHOUT_BATCHES
     max_batch_size = profile.max_batch_size if batched else 0
     seen = callers_signature(signature, profile)
-    asked = callers_signature(signature, profile, details)
     config: dict[str, Any] = {
         "backend": BACKENDS[framework],
         **_file(framework, main_file or MAIN_FILES[framework][0]),
@@ -86,20 +85,31 @@ def version_config(
         config["model_transaction_policy"] = {"decoupled": True}
     if profile.optimization and (optimization := profile.optimization.values()):
         config["optimization"] = optimization
-    if details.model_warmup:
-        requests = [one.values(exclude_none=True) for one in details.model_warmup]
+    if requests := _warmup(signature, profile, details, max_batch_size, golden):
         config["model_warmup"] = requests
-    elif profile.model_warmup:
-        sent = {tensor.name for tensor in asked.inputs} | details.filled
-        hidden = [tensor for tensor in signature.inputs if tensor.name not in sent]
-        config["model_warmup"] = profile.model_warmup.values_for(
-            asked, max_batch_size, filled=hidden, golden=golden
-        )
     if profile.response_cache and profile.response_cache.enable:
         config["response_cache"] = {"enable": True}
     if profile.metric_tags:
         config["metric_tags"] = dict(profile.metric_tags)
     return config
+
+
+def _warmup(
+    signature: Signature,
+    profile: ServingProfile,
+    details: Details,
+    max_batch_size: int,
+    golden: Sequence[Shapes],
+) -> list[dict[str, Any]]:
+    """What each instance is sent before callers come: the model's own, or what the profile says."""
+    if details.model_warmup:
+        return [one.values(exclude_none=True) for one in details.model_warmup]
+    if not profile.model_warmup:
+        return []
+    asked = callers_signature(signature, profile, details)
+    sent = {tensor.name for tensor in asked.inputs} | details.filled
+    hidden = [tensor for tensor in signature.inputs if tensor.name not in sent]
+    return profile.model_warmup.values_for(asked, max_batch_size, filled=hidden, golden=golden)
 
 
 def _file(framework: str, main_file: str) -> dict[str, str]:
