@@ -39,7 +39,8 @@ class DecodeImage(Map):
     """A PNG or JPEG file becomes pixels.
 
     The size is looked at before anything is unpacked, so a small file cannot take the memory of a
-    large picture; all images of a request have 268,435,456 pixels at most. Transparency is dropped, palettes are looked up, 16 bits become 8.
+    large picture; all images of a request have 268,435,456 pixels at most. Transparency is dropped,
+    palettes are looked up, 16 bits become 8.
     """
 
     shapes = "BYTES[1] → UINT8[height, width, channels]"
