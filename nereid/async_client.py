@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from nereid import config
-from nereid.calls import access, approvals, fleet, linting, pushing, registry, traffic
+from nereid.calls import access, approvals, fleet, importing, linting, pushing, registry, traffic
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import awaited
@@ -120,6 +120,11 @@ class AsyncClient:
     profile = awaited(profiles_calls.profile)
     put_profile = awaited(profiles_calls.put_profile)
     delete_profile = awaited(profiles_calls.delete_profile)
+
+    # Triton repositories
+
+    plan_import = awaited(importing.plan_import)
+    import_model = awaited(importing.import_model)
 
     # The linter
 

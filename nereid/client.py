@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from nereid import config
-from nereid.calls import access, approvals, fleet, linting, pushing, registry, traffic
+from nereid.calls import access, approvals, fleet, importing, linting, pushing, registry, traffic
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import AlsoOfTheClass, blocking
@@ -130,6 +130,11 @@ class Client:
     profile = blocking(profiles_calls.profile)
     put_profile = blocking(profiles_calls.put_profile)
     delete_profile = blocking(profiles_calls.delete_profile)
+
+    # Triton repositories
+
+    plan_import = blocking(importing.plan_import)
+    import_model = blocking(importing.import_model)
 
     # The linter
 

@@ -15,6 +15,8 @@ class Becomes:
     name: str
     framework: str
     main_file: str
+    placed_as: str
+    code: bool
     signature: Document | None
     profile: Document | None
     model_config: Document
@@ -27,6 +29,8 @@ class Becomes:
             name=str(raw["name"]),
             framework=str(raw.get("framework") or ""),
             main_file=str(raw.get("main_file") or ""),
+            placed_as=str(raw.get("placed_as") or ""),
+            code=bool(raw.get("code")),
             signature=raw.get("signature"),
             profile=raw.get("profile"),
             model_config=raw.get("model_config") or {},

@@ -133,6 +133,8 @@ EXAMPLES: dict[str, Any] = {
                     "name": "resnet50",
                     "framework": "onnx",
                     "main_file": "model.onnx",
+                    "placed_as": "model.onnx",
+                    "code": False,
                     "signature": None,
                     "profile": None,
                     "model_config": {"version_policy": {"latest": {}}},

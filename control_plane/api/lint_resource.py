@@ -17,11 +17,12 @@ from control_plane.api.policy_resource import FindingSerializer
 from control_plane.api.profiles_resource import ProfileDocumentField
 from control_plane.api.resource import ResourceView, read_body
 from control_plane.domain.access import Kind
-from control_plane.domain.adoption.reading import Reading
+from control_plane.domain.adoption.reading import Reading, renamed_file
 from control_plane.domain.adoption.repository import Directory, readings
 from control_plane.domain.adoption.repository_lint import Promise, lint_repository
 from control_plane.domain.findings import Finding
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
+from control_plane.domain.registry.frameworks import MAIN_FILES, always_code
 from control_plane.domain.serving.lint import Hardware, Subject, lint
 from control_plane.domain.serving.own_profile import read_own_profile
 from control_plane.domain.violations import InvalidInputError, Violation
@@ -103,7 +104,9 @@ class BecomesSerializer(serializers.Serializer[Any]):
 
     name = serializers.CharField()
     framework = serializers.CharField(help_text="empty: none that is served; ensemble: a pipeline")
-    main_file = serializers.CharField()
+    main_file = serializers.CharField(help_text="in a version's folder")
+    placed_as = serializers.CharField(help_text="what it is called here")
+    code = serializers.BooleanField(help_text="its versions can carry code, which takes a right")
     signature = serializers.JSONField(allow_null=True, help_text="null: its file says it")
     profile = ProfileDocumentField(allow_null=True)
     model_config = serializers.JSONField(help_text="what goes with each version")
@@ -249,6 +252,13 @@ def _renamed(given: Mapping[str, str], directories: list[Directory]) -> Mapping[
     return given
 
 
+def _placed_as(reading: Reading) -> str:
+    usual = MAIN_FILES.get(reading.framework, ())
+    if reading.main_file in usual or not usual:
+        return reading.main_file
+    return renamed_file(reading.framework, reading.main_file)
+
+
 def _becomes(name: str, reading: Reading) -> dict[str, Any]:
     parameters = {key: {"string_value": value} for key, value in reading.parameters.items()}
     config = reading.details.to_document()
@@ -256,6 +266,8 @@ def _becomes(name: str, reading: Reading) -> dict[str, Any]:
         "name": name,
         "framework": reading.framework,
         "main_file": reading.main_file,
+        "placed_as": _placed_as(reading),
+        "code": always_code(reading.framework),
         "signature": reading.signature.to_document() if reading.signature else None,
         "profile": reading.profile.to_document() if reading.profile else None,
         "model_config": config | ({"parameters": parameters} if parameters else {}),

@@ -36,6 +36,16 @@ PROVENANCE = {
 }
 
 
+MODEL_CONFIG = {
+    "type": "object",
+    "additionalProperties": True,
+    "description": "What Triton's model configuration says of the model itself, in its words: of "
+    "inputs and outputs beside type and shape, batch_input, batch_output, model_warmup, "
+    "version_policy, parameters (docs/adoption.md)",
+    "example": {"output": [{"name": "logits", "label_filename": "labels.txt"}]},
+}
+
+
 class _DocumentField(serializers.Field[Any, Any, Any, Any]):
     """A JSON object as it is; what the domain finds wrong with it stands at its place."""
 
@@ -136,3 +146,8 @@ def nested(check: Callable[[], object]) -> None:
 
 def _plain(part: str) -> str:
     return part.replace("~1", "/").replace("~0", "~")
+
+
+@extend_schema_field(MODEL_CONFIG)
+class ModelConfigField(serializers.JSONField):
+    """What a configuration says of the model itself; the registry checks it."""

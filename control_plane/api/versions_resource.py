@@ -23,7 +23,12 @@ from control_plane.api.conditions import IF_MATCH, EditableView
 from control_plane.api.fields import TextField, WholeNumberField
 from control_plane.api.pagination import AllowedOrdering, NumberPagination
 from control_plane.api.parsers import StrictJSONParser, parse_json
-from control_plane.api.registry_fields import MetricsField, ProvenanceField, TagsField
+from control_plane.api.registry_fields import (
+    MetricsField,
+    ModelConfigField,
+    ProvenanceField,
+    TagsField,
+)
 from control_plane.api.registry_filters import DeclaredFilters, VersionFilter
 from control_plane.api.resource import OnlyVisible, ResourceView, link, read_body, read_object
 from control_plane.domain.access import PUBLISH_CODE, Kind, Target
@@ -59,6 +64,7 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
     serves_in = PlaceSerializer(source="places", many=True)
     metrics = MetricsField()
     provenance = ProvenanceField()
+    model_config = ModelConfigField()
     artifact = serializers.SerializerMethodField()
     golden = serializers.CharField(
         source="golden_id", allow_null=True, help_text="sha256 of its golden examples"
@@ -82,6 +88,8 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
             "artifact",
             "source",
             "signature",
+            "model_config",
+            "parameters",
             "code",
             "golden",
             "metrics",
@@ -126,6 +134,7 @@ class VersionMetadataSerializer(serializers.Serializer[Any]):
         default=None,
         help_text="what it takes and gives, where the file does not say",
     )
+    model_config = ModelConfigField(default=dict)
     golden = serializers.ListField(
         child=serializers.JSONField(),
         default=list,

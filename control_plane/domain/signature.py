@@ -92,6 +92,38 @@ def differences(one: Signature, other: Signature) -> list[str]:
     return found
 
 
+def narrowed(whole: Signature, said: Signature) -> tuple[Signature, list[str]]:
+    """The signature with what was said of it, and what does not fit, in words.
+
+    Less may be said than the model can: a size where its own varies, and not every output.
+    """
+    inputs, problems = _narrowed(whole.inputs, said.inputs, "input")
+    left_out = [t for t in whole.inputs if t.name not in {tensor.name for tensor in said.inputs}]
+    problems += [f"input {tensor} is missing" for tensor in left_out]
+    outputs, more = _narrowed(whole.outputs, said.outputs, "output")
+    return Signature(inputs, outputs), problems + more
+
+
+def _narrowed(
+    whole: tuple[Tensor, ...], said: tuple[Tensor, ...], kind: str
+) -> tuple[tuple[Tensor, ...], list[str]]:
+    theirs = {tensor.name: tensor for tensor in said}
+    known = {tensor.name: tensor for tensor in whole}
+    problems = [f"{kind} {t} is new" for name, t in theirs.items() if name not in known]
+    found = []
+    for name, tensor in known.items():
+        if name not in theirs:
+            continue
+        one = theirs[name]
+        fits = len(one.shape) == len(tensor.shape) and all(
+            own in (-1, size) for own, size in zip(tensor.shape, one.shape, strict=True)
+        )
+        if one.datatype != tensor.datatype or not fits:
+            problems.append(f"{kind} is {tensor}, not {one}")
+        found.append(one)
+    return tuple(found), problems
+
+
 def read_signature(document: object, where: str = "/signature") -> Signature:
     """A signature that a person wrote: `{"inputs": [{name, datatype, shape}], "outputs": […]}`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -12,6 +12,7 @@ from control_plane.domain.access import PUBLISH_CODE
 from control_plane.domain.registry.frameworks import GOLDEN_FILE, MAIN_FILES
 from control_plane.domain.registry.golden import parse_golden
 from control_plane.domain.serving.callers import callers_signature
+from control_plane.domain.serving.details import MODEL_FOLDER, Details, beside_problem
 from control_plane.domain.serving.overriding import overridden
 from control_plane.domain.serving.warmup import Shapes
 from control_plane.domain.signature import Signature
@@ -24,6 +25,7 @@ from control_plane.ports.inspection import (
 )
 from control_plane.ports.repository import ArtifactMissingError, ArtifactStore
 from control_plane.registry.artifacts import Intake
+from control_plane.registry.model_config import read_model_config
 from control_plane.registry.models import ModelVersion
 from control_plane.registry.profiles import usable_profile
 from control_plane.registry.selectors import effective_profile
@@ -40,6 +42,7 @@ class Content:
     golden_sha256: str | None
     golden_shapes: Sequence[Shapes]
     parameters: Mapping[str, str]
+    model_config: Mapping[str, Any]
 
 
 class Described(Protocol):
@@ -57,6 +60,8 @@ class Described(Protocol):
     def signature(self) -> Signature | None: ...
     @property
     def golden(self) -> Sequence[Any]: ...
+    @property
+    def model_config(self) -> Mapping[str, Any]: ...
 
 
 def take_in(
@@ -83,9 +88,18 @@ def take_in(
                 raise InvalidModelError(
                     f"the archive holds a {GOLDEN_FILE}: examples go into the metadata's `golden`"
                 )
-            golden, shapes = golden_document(said, found.signature)
+            _check_beside(found.files)
+            own = read_model_config(
+                said.model_config, said.framework, signature=found.signature, files=found.files
+            )
+            if own.code and not may_publish_code:
+                raise code_refusal(" and ".join(own.code))
+            details = Details.model_validate(own.document)
+            golden, shapes = golden_document(said, found.signature, details)
             members = files.add_all(found.files)
-            signature, code, parameters = found.signature, found.code, found.parameters
+            signature = found.signature
+            code = tuple(dict.fromkeys([*found.code, *own.code]))
+            parameters = {**found.parameters, **own.parameters}
     except SandboxUnavailableError:
         raise
     except (InvalidModelError, InspectionFailedError) as error:
@@ -94,10 +108,20 @@ def take_in(
     if members == {MAIN_FILES[said.framework][0]: sha256}:
         members = {}
     golden_sha256 = files.add_bytes(golden) if golden else None
-    return Content(sha256, signature, members, code, golden_sha256, shapes, parameters)
+    return Content(
+        sha256, signature, members, code, golden_sha256, shapes, parameters, own.document
+    )
 
 
-def golden_document(said: Described, signature: Signature) -> tuple[bytes, list[Shapes]]:
+def _check_beside(names: Iterable[str]) -> None:
+    for name in names:
+        if name.startswith(MODEL_FOLDER) and (why := beside_problem(name[len(MODEL_FOLDER) :])):
+            raise InvalidModelError(f"the archive's member {name!r}: {why}")
+
+
+def golden_document(
+    said: Described, signature: Signature, details: Details
+) -> tuple[bytes, list[Shapes]]:
     """The examples as every server reads them, and their inputs' shapes; nothing of none.
 
     They are what callers send and get: states and controls of sequences are not in them.
@@ -114,7 +138,7 @@ def golden_document(said: Described, signature: Signature) -> tuple[bytes, list[
             "example says one: leave the examples out"
         )
         raise InvalidInputError([Violation("/golden", "exclusive", detail)])
-    callers = callers_signature(signature, profile)
+    callers = callers_signature(signature, profile, details)
     examples = parse_golden(said.golden, callers, max_rows=profile.max_batch_size or None)
     shapes: list[Shapes] = [{t.name: t.shape for t in one.inputs} for one in examples]
     return json.dumps(list(said.golden), separators=(",", ":")).encode(), shapes

@@ -195,6 +195,7 @@ class _Pending:
     overrides: Mapping[str, Any]
     signature: Signature | None
     golden: tuple[Any, ...]
+    model_config: Mapping[str, Any]
     may_publish_code: bool
     filename: str = ""
 
@@ -209,6 +210,7 @@ class _Pending:
             overrides=version.overrides,
             signature=Signature.from_document(signature) if signature else None,
             golden=tuple(said.get("golden") or ()),
+            model_config=said.get("model_config") or {},
             may_publish_code=bool(said.get("may_publish_code")),
             filename=str(said.get("filename") or ""),
         )
@@ -223,6 +225,7 @@ class _Pending:
             "sha256": metadata.sha256,
             "signature": metadata.signature.to_document() if metadata.signature else None,
             "golden": list(metadata.golden),
+            "model_config": dict(metadata.model_config),
             "may_publish_code": may_publish_code,
         }
 
@@ -291,6 +294,7 @@ def _arrived(
         signature=content.signature.to_document(),
         code=list(content.code),
         parameters=dict(content.parameters),
+        model_config=dict(content.model_config),
         golden_id=content.golden_sha256,
         golden_shapes=list(content.golden_shapes),
         metrics=present.metrics or dict(found.told.metrics),

@@ -117,6 +117,12 @@ class ModelVersion(models.Model):
     parameters = models.JSONField(
         default=dict, blank=True, editable=False, help_text="what the backend is told of it"
     )
+    model_config = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text="what its configuration says of it beside signature and serving profile",
+    )
     golden = models.ForeignKey(
         Artifact,
         on_delete=models.PROTECT,

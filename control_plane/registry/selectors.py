@@ -11,6 +11,7 @@ from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.registry.aliases import alias_in
 from control_plane.domain.registry.frameworks import UPLOADED_CONFIG, unserved_reason
+from control_plane.domain.serving.details import Details
 from control_plane.domain.serving.overriding import overridden
 from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.signature import Signature
@@ -134,6 +135,7 @@ def _spec(version: ModelVersion, known: KnownProfile | None) -> VersionSpec:
         golden_shapes=version.golden_shapes,
         unserved=unserved_reason(version.framework, version.code),
         parameters=version.parameters,
+        details=Details.model_validate(version.model_config),
         p99_ms=version.model.sla_p99_ms,
         overrides=version.overrides,
     )

@@ -38,6 +38,7 @@ from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore
 from control_plane.registry.artifacts import intake
 from control_plane.registry.contents import Content, code_refusal, take_in
+from control_plane.registry.model_config import read_model_config
 from control_plane.registry.models import Model, ModelVersion, VersionFile
 from control_plane.registry.profiles import (
     hold_profile,
@@ -54,7 +55,8 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 class VersionMetadata:
     """What an uploader says of a version; `number` None takes the next one.
 
-    `signature` is for files that do not say what they take and give, `golden` examples of it.
+    `signature` is for files that do not say what they take and give, `golden` examples of it,
+    `model_config` what Triton's configuration has to say of it beside its serving profile.
     """
 
     framework: str = "onnx"
@@ -68,6 +70,7 @@ class VersionMetadata:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     signature: Signature | None = None
     golden: Sequence[Any] = ()
+    model_config: Mapping[str, Any] = field(default_factory=dict)
 
 
 def create_model(
@@ -250,6 +253,7 @@ def _create_version(
         signature=content.signature.to_document(),
         code=list(content.code),
         parameters=dict(content.parameters),
+        model_config=dict(content.model_config),
         description=metadata.description,
         tags=dict(metadata.tags),
         golden_id=content.golden_sha256,
@@ -318,6 +322,7 @@ def check_metadata(metadata: VersionMetadata) -> None:
     if found:
         raise InvalidInputError(found)
     overridden(usable_profile(metadata.profile), metadata.overrides, "/overrides")
+    read_model_config(metadata.model_config, metadata.framework)
     check_metrics(metadata.metrics)
     check_provenance(metadata.provenance)
     check_texts({"description": metadata.description, "tags": metadata.tags})

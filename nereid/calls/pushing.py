@@ -46,6 +46,9 @@ class Said(TypedDict, total=False):
     signature: Mapping[str, Any] | None
     """What it takes and gives, where the file does not say (all but ONNX and torch.export)."""
 
+    model_config: Mapping[str, Any] | None
+    """What Triton's configuration says of the model beside its serving profile."""
+
     golden: Sequence[Mapping[str, Any]]
     """Inputs with the outputs that every server has to give before it serves."""
 

@@ -35,6 +35,7 @@ ORDER = (
     "infer",
     "profiles",
     "lint",
+    "import",
     "servers",
     "audit",
     "tokens",

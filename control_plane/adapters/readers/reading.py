@@ -13,7 +13,7 @@ from control_plane.adapters.readers import (
 )
 from control_plane.adapters.readers.refusal import RefusedError
 from control_plane.domain.registry.frameworks import MAIN_FILES, SERVER_ONLY, code_in
-from control_plane.domain.signature import Signature, differences
+from control_plane.domain.signature import Signature, differences, narrowed
 
 
 def read(
@@ -58,13 +58,23 @@ def read(
         signature, kind, name = torch_reader.read_signature(Path(main), given)
         code = [kind, *code]
     if given:
-        _agree(given, signature, "the file")
+        signature = _narrowed(given, signature)
     return {
         "signature": signature,
         "code": list(dict.fromkeys(code)),
         "name": name,
         "parameters": said.parameters,
     }
+
+
+def _narrowed(said: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """What was said of the file, which may be less than it can."""
+    signature, problems = narrowed(Signature.from_document(found), Signature.from_document(said))
+    if problems:
+        raise RefusedError(
+            f"the file takes or gives something else than was said: {'; '.join(problems)}"
+        )
+    return signature.to_document()
 
 
 def _agree(said: dict[str, Any], found: dict[str, Any], where: str) -> None:

@@ -12,8 +12,12 @@ Config = Mapping[str, Any]
 Found = Iterator[tuple[str, Finding]]
 
 
-def lint_ensembles(directories: Sequence[Directory]) -> Found:
-    """What is found in the ensembles of a repository, each with its directory's name."""
+def lint_ensembles(directories: Sequence[Directory], rows: Mapping[str, int]) -> Found:
+    """What is found in the ensembles of a repository, each with its directory's name.
+
+    Args:
+        rows: by directory, the most that a batch holds, where that is known.
+    """
     known = {one.name: one for one in directories}
     for directory in directories:
         if directory.ensemble is None:
@@ -23,14 +27,18 @@ def lint_ensembles(directories: Sequence[Directory]) -> Found:
             finding = _error("no-steps", "an ensemble has at least one step", "")
             yield directory.name, finding
         for i, step in enumerate(steps):
-            for finding in _step(directory, step, known, f"/ensemble_scheduling/step/{i}"):
+            for finding in _step(directory, step, known, rows, f"/ensemble_scheduling/step/{i}"):
                 yield directory.name, finding
         for finding in (*_flow(directory, steps), *_cycle(directory, known)):
             yield directory.name, finding
 
 
 def _step(
-    ensemble: Directory, step: Config, known: Mapping[str, Directory], where: str
+    ensemble: Directory,
+    step: Config,
+    known: Mapping[str, Directory],
+    most: Mapping[str, int],
+    where: str,
 ) -> Iterator[Finding]:
     name = str(step.get("model_name", ""))
     member = known.get(name)
@@ -43,8 +51,8 @@ def _step(
         detail = f"{name} has no version {number}, which the step names"
         yield _error("unknown-member", detail, f"{where}/model_version")
     config = member.config or {}
-    rows, theirs = _rows(ensemble.config or {}), _rows(config)
-    if config and rows > theirs and "input" in config:
+    rows, theirs = _rows(ensemble.config or {}), most.get(name, _rows(config))
+    if rows > theirs and (name in most or member.ensemble is not None):
         detail = (
             f"the ensemble takes batches of {rows} rows, and its member {name} "
             + (f"of {theirs}" if theirs else "none (its max_batch_size is 0)")

@@ -9,6 +9,7 @@ from typing import Any
 from control_plane.domain.adoption.names import suggested_name
 from control_plane.domain.adoption.reading import Reading, read_config
 from control_plane.domain.registry.frameworks import MEMBER_RULE, is_member_name
+from control_plane.domain.serving.details import beside_problem
 from control_plane.domain.violations import Violation
 
 
@@ -87,3 +88,6 @@ def _misnamed(directory: Directory) -> Iterator[Violation]:
         if wrong is not None:
             detail = f"the file {wrong[:200]!r} cannot come along: a name has {MEMBER_RULE}"
             yield Violation(f"/files{where}", "invalid_name", detail)
+    for name in directory.files:
+        if why := beside_problem(name):
+            yield Violation("/files", "invalid_name", why)

@@ -80,7 +80,12 @@ def lint_repository(
     found = {
         one.name: lint_directory(one, read[one.name][1], promise, hardware) for one in directories
     }
-    for name, finding in lint_ensembles(directories):
+    rows = {
+        name: reading.profile.max_batch_size
+        for name, (_, reading) in read.items()
+        if reading.profile
+    }
+    for name, finding in lint_ensembles(directories, rows):
         found[name].append(finding)
     order = ("error", "warning", "info")
     return {

@@ -100,8 +100,9 @@ def signature_document(values: Mapping[str, Any]) -> dict[str, Any] | None:
     for given in values.get("batch_input", ()):
         datatype = datatype_of(given.get("data_type", ""))
         known = {one["name"] for one in inputs}
+        shape = [-1, -1] if given.get("kind") == "BATCH_ITEM_SHAPE" else [-1]
         inputs += [
-            {"name": name, "datatype": datatype, "shape": [-1]}
+            {"name": name, "datatype": datatype, "shape": shape}
             for name in given.get("target_name", ())
             if name not in known
         ]

@@ -6,7 +6,7 @@ from control_plane.domain.names import physical_name
 from control_plane.domain.planning.model_config import ACCELERATORS, version_config
 from control_plane.domain.planning.plan import ModelDirectory, VersionSpec, digest_of
 from control_plane.domain.registry.frameworks import GOLDEN_FILE
-from control_plane.domain.serving.details import MODEL_FOLDER
+from control_plane.domain.serving.details import MODEL_FOLDER, VARIANTS
 from control_plane.domain.serving.sequence_fit import initial_files
 from control_plane.domain.violations import InvalidInputError, Violation
 
@@ -50,14 +50,14 @@ def _links(version: VersionSpec) -> dict[str, str]:
     at_the_start = initial_files(version.profile) if version.profile else ()
     links = {}
     for path, sha256 in sorted(files.items()):
-        # Of what lies beside the versions only what the configuration names: Triton takes other
-        # files there, such as configurations by name, in place of what is compiled here.
+        # Configurations by name are left out: a server that was started with one of these names
+        # would take it in place of what is compiled here.
         beside = path.removeprefix(MODEL_FOLDER)
         if path in at_the_start:
             links[path] = sha256
         elif beside == path:
             links[f"1/{path}"] = sha256
-        elif beside in version.details.files:
+        elif not beside.startswith(VARIANTS):
             links[beside] = sha256
     if version.golden_sha256:
         links[GOLDEN_FILE] = version.golden_sha256

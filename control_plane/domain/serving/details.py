@@ -13,7 +13,12 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Len, MinLen
 from pydantic import AfterValidator, Field, Strict, StringConstraints, ValidationError
 
-from control_plane.domain.registry.frameworks import MEMBER_RULE, is_member_name
+from control_plane.domain.registry.frameworks import (
+    GOLDEN_FILE,
+    MEMBER_RULE,
+    UPLOADED_CONFIG,
+    is_member_name,
+)
 from control_plane.domain.serving.profile import violation_of
 from control_plane.domain.serving.section import Dim, Flag, Natural, Positive, Section, Word
 from control_plane.domain.serving.sequences import DataType
@@ -22,8 +27,24 @@ from control_plane.domain.violations import InvalidInputError, Violation
 MODEL_FOLDER = "__model__/"
 """In an archive: what lies beside the versions in Triton's model directory, and not in one."""
 
+VARIANTS = "configs/"
+"""Beside the versions: whole configurations by name, which Triton takes on demand."""
+
 MAX_DETAILS_BYTES = 64 << 10
 _MAX_VIOLATIONS = 20
+
+
+def beside_problem(name: str) -> str:
+    """Why a file cannot lie beside a model's versions, in words; empty where it can.
+
+    Args:
+        name: its path in Triton's model directory.
+    """
+    if name in (UPLOADED_CONFIG, GOLDEN_FILE):
+        return f"{name} beside the versions is Nereid's own"
+    if name.partition("/")[0].isdecimal():
+        return f"{name} would lie in a version's folder"
+    return ""
 
 
 def _a_member(name: str) -> str:

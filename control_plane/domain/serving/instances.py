@@ -41,6 +41,12 @@ class RateLimiter(Section):
         "0 counts as 1.",
     )
 
+    def values(self, **chosen: Any) -> dict[str, Any]:
+        # A count that is left out is 0 to Triton, and then nothing is limited.
+        taken = [{"count": one.count, **one.values()} for one in self.resources]
+        found = super().values(exclude={"resources"}, **chosen)
+        return found | ({"resources": taken} if taken else {})
+
 
 class SecondaryDevice(Section):
     """A device beside the first, as NVIDIA's DLA cores are."""
@@ -82,8 +88,8 @@ class InstanceGroup(Section):
         """On a server that has GPUs ("gpu") or none ("cpu"): there, all runs on the CPU. On "any"
         the kind stays as it is said."""
         if accelerator == "any":
-            said = self.values(exclude={"secondary_devices", "count"})
-            return {"count": self.count, **said, **self._secondary()}
+            said = self.values(exclude={"secondary_devices", "count", "rate_limiter"})
+            return {"count": self.count, **said, **self._secondary(), **self._limits()}
         kind = self.kind or ("KIND_GPU" if accelerator == "gpu" else "KIND_CPU")
         if kind == "KIND_GPU" and accelerator != "gpu":
             kind = "KIND_CPU"
@@ -91,8 +97,11 @@ class InstanceGroup(Section):
         if kind == "KIND_GPU":
             found |= self.values(include={"gpus"})
             found |= self._secondary()
-        alike = {"name", "profile", "passive", "host_policy", "rate_limiter"}
-        return found | self.values(include=alike)
+        alike = {"name", "profile", "passive", "host_policy"}
+        return found | self.values(include=alike) | self._limits()
+
+    def _limits(self) -> dict[str, Any]:
+        return {"rate_limiter": self.rate_limiter.values()} if self.rate_limiter else {}
 
     def _secondary(self) -> dict[str, Any]:
         devices = [one.values(exclude_defaults=False) for one in self.secondary_devices]

@@ -1,0 +1,216 @@
+"""What becomes of other people's configurations, and that nothing of one is lost in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from control_plane.adapters.triton.pbtxt import config_text, config_values
+from control_plane.domain.adoption.comparing import differences, normalised
+from control_plane.domain.adoption.names import suggested_name
+from control_plane.domain.adoption.reading import Reading, read_config
+from control_plane.domain.names import is_public_name
+from control_plane.domain.planning.model_config import ANY_SERVER, version_config
+from control_plane.domain.serving.profile import ServingProfile
+from tests.support.plans import DIGITS
+from tests.support.profiles import profiles
+from tests.support.repositories import NATIVE_FILES, REPOSITORIES
+
+TENSORS = """
+input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
+output { name: "y" data_type: TYPE_FP32 dims: [ 2 ] }
+"""
+ONNX = 'backend: "onnxruntime" max_batch_size: 8' + TENSORS
+METRICS = "model_metrics { metric_control { metric_identifier { family: 'f' } } }"
+ON_CPU = "cpu_execution_accelerator"
+FILES = {
+    "scaler": ("scaler.onnx",),
+    "Greeter.v2": ("model.py",),
+    "counter": ("model.py",),
+    "stream": ("model.py",),
+    **NATIVE_FILES,
+}
+CONFIGS = [
+    path
+    for path in sorted(REPOSITORIES.glob("*/*/config.pbtxt"))
+    if path.parent.name not in ("inner", "outer")
+]
+
+
+def beside(folder: Path) -> list[str]:
+    made = ["warmup/four.bin"] if folder.name == "scaler" else []
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return made + [str(path.relative_to(folder)) for path in found]
+
+
+def compiled(reading: Reading) -> dict[str, Any]:
+    assert not reading.refused
+    assert reading.profile is not None
+    assert reading.signature is not None
+    values = version_config(
+        reading.framework,
+        reading.signature,
+        reading.profile,
+        ANY_SERVER,
+        parameters=reading.parameters,
+        details=reading.details,
+    )
+    # What Nereid compiles goes through the text that Triton reads.
+    return config_values(config_text("m", values))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.parent.name)
+def test_what_would_be_served_means_what_stands_there(path: Path) -> None:
+    theirs = config_values(path.read_text())
+    folder = path.parent
+    reading = read_config("m", theirs, FILES[folder.name], beside(folder))
+    ours = compiled(reading)
+    policy = reading.details.to_document()["version_policy"]
+    left = differences(theirs, {**ours, "version_policy": policy})
+    assert [one for one in left if one.pointer != "/default_model_filename"] == []
+
+
+@given(profiles())
+@settings(max_examples=60)
+def test_any_profile_that_is_compiled_is_read_as_what_it_was(values: dict[str, Any]) -> None:
+    values = {k: v for k, v in values.items() if k != "description"}
+    wanted = version_config("onnx", DIGITS, ServingProfile.from_values("p", values), ANY_SERVER)
+    theirs = config_values(config_text("m", wanted))
+    reading = read_config("m", theirs, ("model.onnx",))
+    assert reading.changed == ()
+    assert differences(theirs, compiled(reading)) == []
+
+
+@given(profiles(), profiles())
+@settings(max_examples=60)
+def test_two_configurations_mean_the_same_when_they_normalise_alike(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    left, right = (
+        version_config("onnx", DIGITS, ServingProfile.from_values("p", values), ANY_SERVER)
+        for values in (one, other)
+    )
+    assert (differences(left, right) == []) == (normalised(left) == normalised(right))
+    assert differences(left, left) == []
+    assert normalised(normalised(left)) == normalised(left)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("", "instance_group { kind: KIND_AUTO }"),
+        ("", "instance_group { count: 2 }"),
+        ("", "version_policy { latest { num_versions: 1 } }"),
+        ("", 'default_model_filename: "model.onnx"'),
+        ("", "response_cache { enable: false }"),
+        ("max_batch_size: 0", ""),
+        (
+            "sequence_batching { }",
+            "sequence_batching { direct { } max_sequence_idle_microseconds: 1000000 }",
+        ),
+        ("dynamic_batching { }", "dynamic_batching { max_queue_delay_microseconds: 0 }"),
+    ],
+)
+def test_what_triton_fills_in_is_no_difference(one: str, other: str) -> None:
+    texts = (f'backend: "onnxruntime" {text}' for text in (one, other))
+    left, right = (config_values(text) for text in texts)
+    assert differences(left, right) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "pointer"),
+    [
+        ("", "dynamic_batching { }", "/dynamic_batching"),
+        ("", "instance_group { count: 1 }", "/instance_group/0/count"),
+        ("", "optimization { input_pinned_memory { } }", "/optimization"),
+        ("", "version_policy { all { } }", "/version_policy/all"),
+        ("max_batch_size: 4", "max_batch_size: 8", "/max_batch_size"),
+        (
+            'parameters { key: "a" value { string_value: "1" } }',
+            'parameters { key: "a" value { string_value: "01" } }',
+            "/parameters/a/string_value",
+        ),
+        (
+            "sequence_batching { direct { } }",
+            "sequence_batching { oldest { } }",
+            "/sequence_batching/direct",
+        ),
+        (
+            TENSORS,
+            TENSORS.replace("dims: [ 4 ]", "dims: [ 4 ] optional: true"),
+            "/input/0/optional",
+        ),
+        (
+            TENSORS,
+            TENSORS.replace("dims: [ 4 ]", "dims: [ 4 ] reshape { shape: [ ] }"),
+            "/input/0/reshape",
+        ),
+    ],
+)
+def test_what_means_something_else_is_a_difference(one: str, other: str, pointer: str) -> None:
+    texts = (f'backend: "onnxruntime" {text}' for text in (one, other))
+    left, right = (config_values(text) for text in texts)
+    assert pointer in [difference.pointer for difference in differences(left, right)]
+
+
+@pytest.mark.parametrize(
+    ("text", "pointer"),
+    [
+        (ONNX + METRICS, "/model_metrics"),
+        (ONNX + "model_operations { op_library_filename: 'l.so' }", "/model_operations"),
+        (ONNX + "model_repository_agents { agents { name: 'a' } }", "/model_repository_agents"),
+        (ONNX + "cc_model_filenames { key: '7.5' value: 'a' }", "/cc_model_filenames"),
+        (ONNX + "parameters { key: 'own' value { string_value: '1' } }", "/parameters"),
+        (ONNX + "runtime: 'own.so'", "/runtime"),
+        (ONNX + f"optimization {{ execution_accelerators {{ {ON_CPU} {{ name: 'x' }} }} }}",
+         f"/optimization/execution_accelerators/{ON_CPU}/0/name"),
+        (ONNX.replace("onnxruntime", "mine"), "/backend"),
+        ('backend: "python"', "/input"),
+        ("", "/backend"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_kept_is_refused_by_its_name(text: str, pointer: str) -> None:
+    files = ("model.onnx",) if text else ("weights.bin",)
+    refused = read_config("m", config_values(text), files).refused
+    assert pointer in [violation.pointer for violation in refused]
+
+
+def test_without_a_configuration_a_model_is_served_as_triton_completes_it() -> None:
+    reading = read_config("m", None, ("model.onnx",))
+    assert reading.profile is not None
+    assert reading.profile.max_batch_size == 4
+    assert reading.profile.dynamic_batching is not None
+    assert {note.pointer for note in reading.changed} == {"/max_batch_size", "/dynamic_batching"}
+    assert reading.signature is None
+
+
+def test_a_file_of_another_name_is_told() -> None:
+    reading = read_config(
+        "m", config_values(ONNX + 'default_model_filename: "net.onnx"'), ("net.onnx",)
+    )
+    assert (reading.main_file, reading.refused) == ("net.onnx", ())
+    assert [note.detail for note in reading.changed] == [
+        "the file net.onnx is called model.onnx here"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "expected"),
+    [
+        ("resnet-50", (), "resnet-50"),
+        ("ResNet 50 (v2)", (), "resnet-50-v2"),
+        ("_x_", (), "x"),
+        ("Ä", (), "model"),
+        ("A.B", ("a-b", "a-b-2"), "a-b-3"),
+        ("N" * 80, (), "n" * 63),
+        ("N" * 80, ("n" * 63,), "n" * 61 + "-2"),
+    ],
+)
+def test_a_name_that_is_none_here_gets_one(
+    name: str, taken: tuple[str, ...], expected: str
+) -> None:
+    assert suggested_name(name, taken) == expected
+    assert is_public_name(expected)
