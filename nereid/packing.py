@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import Any
 
 from nereid.upload import sha256_of
 
@@ -51,7 +51,7 @@ class Packed:
                 self._write(target)
             yield path
 
-    def _write(self, target: IO[bytes]) -> None:
+    def _write(self, target: Any) -> None:
         with tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as archive:
             for name, path in sorted(self.files.items()):
                 member = tarfile.TarInfo(name)

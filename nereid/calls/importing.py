@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def plan_import(
     for source, result in zip(found, linted, strict=True):
         if only and source.name not in only:
             continue
-        plan = yield Work(lambda s=source, r=result: planned_model(s, r))
+        plan = yield Work(partial(planned_model, source, result))
         plans.append((yield from _compared(plan)))
     return plans
 
@@ -138,7 +139,7 @@ def _variants(plan: PlannedModel) -> Steps[dict[str, Any]]:
     }
     if not texts:
         return {}
-    described = [
+    described: list[dict[str, Any]] = [
         {"name": name, "config": path.read_text(), "versions": None, "files": []}
         for name, path in texts.items()
     ]

@@ -82,8 +82,9 @@ PARAMETERS = {
     "dali": frozenset({"num_threads"}),
 }
 
-_OWN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
+_OWN = re.compile(r"(?!(?:LD|DYLD)_)[A-Za-z][A-Za-z0-9_.-]{0,62}")
 """What a Python model may call parameters of its own: it is code, and does with them what it likes.
+Words of the dynamic loader are none that a model needs.
 """
 
 _KNOWN = frozenset(
