@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import numpy as np
 from annotated_types import Ge, Le, Len
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from .op import (
     ANY,
@@ -32,13 +32,25 @@ from .tensor_type import FLOATS, INTEGERS, MAX_RANK, TensorType, numpy_of
 _MISSING = object()
 
 
+def _pointer(path: str) -> str:
+    if len(path) > 1000 or (path and not path.startswith("/")):
+        raise ValueError(f"{path[:80]!r} is no JSON pointer: those begin with /, as /customer/age")
+    return path
+
+
+Pointer = Annotated[str, AfterValidator(_pointer)]
+
+
 class JsonField(BaseModel):
     """A value of a document, and the tensor that it becomes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: Annotated[str, StringConstraints(max_length=1000, pattern="^(/.*)?$")] | None = Field(
+    path: Pointer | None = Field(
         None, description="A JSON pointer, `/customer/age`; left out: the field's own name."
+    )
+    paths: Annotated[tuple[Pointer, ...], Len(1, 1 << 16)] | None = Field(
+        None, description="In place of one: a row has the value of each, the columns of a table."
     )
     datatype: Datatype = Field("FP32", description="KServe v2's name.")
     dims: Annotated[tuple[Dim, ...], Len(1, MAX_RANK)] = Field(
@@ -62,9 +74,27 @@ class JsonField(BaseModel):
             raise ValueError("a dimension is -1 or above 0")
         if self.default is not None:
             _element(self.default, self.datatype, "the default")
+        if self.paths is not None and (self.path is not None or self.dims != (1,)):
+            raise ValueError("paths say how long a row is: they go without path and dims")
         if self.default is not None and -1 in self.dims:
             raise ValueError("a default needs dims that do not vary")
         return self
+
+    @property
+    def type(self) -> TensorType:
+        """What it becomes."""
+        return TensorType(self.datatype, (len(self.paths),) if self.paths else self.dims)
+
+    def row(self, document: Any, name: str) -> Array:
+        """Its part of a document.
+
+        Raises:
+            ValueError: it is missing, or something else.
+        """
+        if self.paths is None:
+            path = f"/{name}" if self.path is None else self.path
+            return _row(_at(document, path), self, path or "/")
+        return np.concatenate([_row(_at(document, path), self, path) for path in self.paths])
 
 
 class ParseJson(Op):
@@ -78,7 +108,7 @@ class ParseJson(Op):
     gives = (ANY,)
 
     fields: Annotated[dict[str, JsonField], Len(1, 1024)] = Field(
-        description="By name, which the step's `outputs` take: path, datatype, dims, default."
+        description="By name, which the step's `outputs` take."
     )
 
     @property
@@ -88,25 +118,27 @@ class ParseJson(Op):
 
     def infer(self, types: Types) -> Types:
         need_single(types["input"], ["BYTES"])
-        return {name: TensorType(field.datatype, field.dims) for name, field in self.fields.items()}
+        return {name: field.type for name, field in self.fields.items()}
 
     def run(self, values: Values) -> Given:
         documents = [_document(text) for text in texts_of(values["input"])]
-        found: dict[str, Array | list[Array]] = {}
-        for name, field in self.fields.items():
-            path = f"/{name}" if field.path is None else field.path
-            rows = [_row(_at(document, path), field, path or "/") for document in documents]
-            found[name] = rows
-        return found
+        return {
+            name: [field.row(document, name) for document in documents]
+            for name, field in self.fields.items()
+        }
 
 
 def _document(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_number)
     except RecursionError:
         raise ValueError("a document is nested too deep") from None
     except ValueError as error:
         raise ValueError(f"a text is no JSON: {str(error)[:200]}") from None
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number there")
 
 
 def _at(document: Any, pointer: str) -> Any:

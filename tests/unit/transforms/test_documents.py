@@ -70,10 +70,17 @@ def test_a_document_that_does_not_fit_is_refused(change: dict, says: str) -> Non
         parsed(DOCUMENT | change)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, b"\xff", '{"age": 1e999}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"age": NaN}', "[" * 100_000, b"\xff", '{"age": 1e999}']
+)
 def test_what_is_no_json_is_refused(text: str | bytes) -> None:
     with pytest.raises(RowError):
         ran("parse_json", {"fields": {"age": {"datatype": "INT64"}}}, texts(text), outputs=["age"])
+
+
+def test_nan_is_no_word_of_json() -> None:
+    with pytest.raises(RowError, match="a text is no JSON: NaN is no number there"):
+        ran("parse_json", {"fields": {"age": {}}}, texts('{"age": NaN}'), outputs=["age"])
 
 
 @pytest.mark.parametrize("default", [math.nan, "NaN"])
@@ -81,6 +88,17 @@ def test_what_is_missing_may_be_nan_and_a_part_of_a_list(default: object) -> Non
     fields = {"x": {"dims": [3], "default": default}}
     [x] = ran("parse_json", {"fields": fields}, texts('{"x": [1, null, 3]}', "{}"), outputs=["x"])
     assert np.array_equal(x, [[1, np.nan, 3], [np.nan] * 3], equal_nan=True)
+
+
+def test_columns_of_a_table_come_from_a_path_each() -> None:
+    fields = {"x": {"paths": ["/b", "/a/0", "/c"], "datatype": "INT64", "default": 7}}
+    [x] = ran(
+        "parse_json", {"fields": fields}, texts('{"a": [1], "b": 2}', '{"a": [3]}'), outputs=["x"]
+    )
+    assert x.tolist() == [[2, 1, 7], [7, 3, 7]]
+    del fields["x"]["default"]
+    with pytest.raises(RowError, match="/b is missing"):
+        ran("parse_json", {"fields": fields}, texts('{"a": [3]}'), outputs=["x"])
 
 
 @given(
@@ -200,8 +218,14 @@ def test_a_number_beyond_all_calendars_is_refused() -> None:
         ("date_features", {"features": ["year"], "zone": "Mars"}, ("BYTES", [1]), "'Mars'"),
         ("date_features", {"features": ["year"], "zone": "../etc"}, ("BYTES", [1]), "no time zone"),
         ("parse_json", {"fields": {"x": {"default": "a"}}}, ("BYTES", [1]), "which is no FP32"),
-        ("parse_json", {"fields": {"x": {"path": "a"}}}, ("BYTES", [1]), "fields.x.path: "),
+        ("parse_json", {"fields": {"x": {"path": "a"}}}, ("BYTES", [1]), "'a' is no JSON pointer"),
         ("parse_json", {"fields": {"x": {"dims": [-1], "default": 1}}}, ("BYTES", [1]), "not vary"),
+        (
+            "parse_json",
+            {"fields": {"x": {"paths": ["/a"], "dims": [2]}}},
+            ("BYTES", [1]),
+            "go without",
+        ),
         ("parse_json", {"fields": {}}, ("BYTES", [1]), "options fields: "),
         ("parse_json", {"fields": {"x": {}}}, ("BYTES", [2]), "one value a row"),
     ],
