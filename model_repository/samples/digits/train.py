@@ -3,9 +3,9 @@
     python model_repository/samples/digits/train.py
 
 Writes ``v1/`` and ``v2/`` (``model.onnx`` and ``metrics.json``; version 2 as TorchScript and as a
-torch.export program, too) and ``images.json`` beside this file. Same packages, same CPU family:
-same bytes. Everything it writes is committed, so serving the sample needs neither scikit-learn nor
-torch.
+torch.export program, too), ``images.json``, ``seven.json`` and ``seven.png`` beside this file. Same
+packages, same CPU family: same bytes. Everything it writes is committed, so serving the sample
+needs neither scikit-learn nor torch.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sklearn.datasets import load_digits
@@ -34,6 +35,7 @@ SEED = 20
 HELD_OUT = 500
 BRIGHTEST = 16  # the data set stores 17 grey levels, 0..16
 OPSET = 18
+PIXEL = 20  # of the picture, for one of the data set's
 
 console = Console()
 
@@ -182,12 +184,12 @@ def export_torch(model: nn.Module, folder: Path) -> None:
 
 
 def rewrite(path: Path) -> None:
-    """The same archive without what tells of this machine: debug records, and when it was made."""
+    """The same archive without what tells of this machine and this run: paths, times, an id."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in sorted(archive.namelist())}
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in parts.items():
-            if not name.endswith(".debug_pkl"):
+            if not name.endswith((".debug_pkl", "/serialization_id")):
                 archive.writestr(zipfile.ZipInfo(name), content)
 
 
@@ -266,6 +268,16 @@ def images_document(images: list[dict[str, Any]]) -> str:
     return f'{json.dumps(head)[:-1]}, "images": [\n{body}\n]}}\n'
 
 
+def write_first(image: dict[str, Any], out: Path) -> None:
+    """The first image as callers send it: the tensor of the model, and a picture's file."""
+    pixels = np.array(image["pixels"]) / BRIGHTEST
+    document = {"image": [[pixels.tolist()]]}
+    (out / "seven.json").write_text(json.dumps(document) + "\n")
+    levels = np.rint(pixels * 255).astype(np.uint8)
+    large = levels.repeat(PIXEL, axis=0).repeat(PIXEL, axis=1)
+    Image.fromarray(large).save(out / "seven.png", optimize=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train and export the digits sample.")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent)
@@ -296,7 +308,9 @@ def main() -> None:
             scores.append(logits)
             report = {"architecture": recipe.name, **metrics(recipe, data, logits, seconds)}
             (folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
-    (out / "images.json").write_text(images_document(demo_images(data, scores)))
+    images = demo_images(data, scores)
+    (out / "images.json").write_text(images_document(images))
+    write_first(images[0], out)
 
 
 if __name__ == "__main__":
