@@ -4,8 +4,8 @@
 
 A handwritten digit was scanned badly, 4 by 4 pixels; the pen's tablet says how much ink each row
 and each column of the full 8 by 8 got. Either alone tells less than both: `metrics.json` has the
-three accuracies. Also writes `three.png` and `three.json`, one held-out digit. Serving the sample
-needs neither scikit-learn nor torch.
+three accuracies. Also writes `scans.json` (held-out digits), and `three.png` and `three.json`, one
+of them. Serving the sample needs neither scikit-learn nor torch.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 SEED = 20
 HELD_OUT = 500
 EPOCHS = 60
+SHOWN = 6
 PIXEL = 40  # of the picture, for one of the scan
 BRIGHTEST = 16
 OPSET = 18
@@ -137,15 +138,26 @@ def main() -> None:
 
 
 def show(held_out: dict[str, np.ndarray], model: Joined) -> None:
-    """The first held-out 3 that is told right, as callers send it: a picture's file, and JSON."""
+    """Held-out digits that are told right; one of them as callers send it, a picture and JSON."""
     with torch.no_grad():
         logits = model(torch.from_numpy(held_out["scan"]), torch.from_numpy(held_out["ink"]))
-    right = (logits.argmax(dim=1).numpy() == 3) & (held_out["label"] == 3)
-    i = int(np.flatnonzero(right)[0])
-    pixels = np.rint(held_out["scan"][i, 0] * 255).astype(np.uint8)
+    right = np.flatnonzero(logits.argmax(dim=1).numpy() == held_out["label"])
+    scans = []
+    for digit in range(SHOWN):
+        i = next(i for i in right if held_out["label"][i] == digit)
+        scans.append(
+            {
+                "row": int(held_out["row"][i]),
+                "label": digit,
+                "pixels": np.rint(held_out["scan"][i, 0] * 255).astype(int).tolist(),
+                "ink": [round(float(value), 6) for value in held_out["ink"][i]],
+            }
+        )
+    write("scans.json", scans)
+    pixels = np.array(scans[3]["pixels"], np.uint8)
     large = pixels.repeat(PIXEL, axis=0).repeat(PIXEL, axis=1)
     Image.fromarray(large).save(HERE / "three.png", optimize=True)
-    write("three.json", {"ink": [round(float(value), 6) for value in held_out["ink"][i]]})
+    write("three.json", {"ink": scans[3]["ink"]})
 
 
 def write(name: str, document: Any) -> None:

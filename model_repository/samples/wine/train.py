@@ -2,9 +2,9 @@
 
     python model_repository/samples/wine/train.py
 
-Writes `model.onnx`, `metrics.json`, `features.transform.yaml` (raw JSON to scaled columns, with the
-mean and deviation of each) and `requests.json` (held-out wines) beside this file. Everything it
-writes is committed: serving the sample needs none of the packages that it is made with.
+Writes `model.onnx`, `metrics.json`, `scale.json` (mean and deviation of each column, for the
+transform before it) and `requests.json` (held-out wines) beside this file. Everything it writes is
+committed: serving the sample needs none of the packages that it is made with.
 """
 
 from __future__ import annotations
@@ -54,7 +54,14 @@ def main() -> None:
         },
     )
     names = [name.replace("/", "_") for name in wine.feature_names]
-    (HERE / "features.transform.yaml").write_text(features(names, scaler))
+    write(
+        "scale.json",
+        {
+            "columns": names,
+            "mean": [round(float(value), 6) for value in scaler.mean_],
+            "deviation": [round(float(value), 6) for value in scaler.scale_],
+        },
+    )
     shown = [int(np.flatnonzero(wine.target[test] == kind % 3)[kind // 3]) for kind in range(SHOWN)]
     write(
         "requests.json",
@@ -69,35 +76,6 @@ def main() -> None:
     )
     right = int((chances.argmax(axis=1) == wine.target[test]).sum())
     print(f"boosted trees: {right} of {HELD_OUT} held-out wines")
-
-
-def features(names: list[str], scaler: StandardScaler) -> str:
-    """The transform before the model: a field of the JSON for each column, scaled as trained."""
-    fields = "\n".join(f"        {name}: {{datatype: FP32}}" for name in names)
-    numbers = {
-        "mean": [round(float(value), 6) for value in scaler.mean_],
-        "std": [round(float(value), 6) for value in scaler.scale_],
-    }
-    return f"""# From what an application sends to the columns of the model; written by train.py.
-description: A wine as JSON becomes the 13 scaled columns of the model.
-inputs:
-  - {{name: wine, datatype: BYTES, dims: [1]}}
-steps:
-  - op: parse_json
-    inputs: wine
-    outputs: [{", ".join(names)}]
-    options:
-      fields:
-{fields}
-  - {{op: concat, inputs: [{", ".join(names)}], outputs: columns}}
-  - op: standard_scale
-    inputs: columns
-    outputs: x
-    options:
-      mean: {numbers["mean"]}
-      std: {numbers["std"]}
-outputs: [x]
-"""
 
 
 def write(name: str, document: Any) -> None:
