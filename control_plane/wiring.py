@@ -21,6 +21,7 @@ from control_plane.adapters.oidc import OidcProvider
 from control_plane.adapters.partial_files import PartialFiles
 from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
 from control_plane.adapters.receivers import HttpReceivers
+from control_plane.adapters.remotes import GrpcRemoteModels
 from control_plane.adapters.repository import DiskRepository
 from control_plane.adapters.sources import FsspecSources
 from control_plane.adapters.triton.backends import observed_backends
@@ -41,6 +42,7 @@ from control_plane.ports.inference import TritonInference
 from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.queue import Queue
 from control_plane.ports.receivers import Receivers
+from control_plane.ports.remotes import RemoteModels
 from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import ServerDuties, ServingPlaces
 from control_plane.ports.sources import Sources
@@ -116,6 +118,11 @@ def mlflow_server() -> MlflowServer | None:
     return MlflowServer(
         named.uri, token=named.token, username=named.username, password=named.password
     )
+
+
+def remotes() -> RemoteModels:
+    """Processes of people's own, whose models may be adopted."""
+    return GrpcRemoteModels()
 
 
 def upload_quota() -> Quota:

@@ -24,7 +24,14 @@ from stack.triton_leftovers import STUB, clean_leftovers
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TRAFFIC_LIBRARY = CHECKOUT / "backends" / "traffic" / "build" / "libtriton_traffic.so"
-PYTHON_BASED_BACKENDS = ("cascade", "onnxruntime", "pytorch", "transform", "weighted_average")
+PYTHON_BASED_BACKENDS = (
+    "cascade",
+    "onnxruntime",
+    "pytorch",
+    "remote",
+    "transform",
+    "weighted_average",
+)
 SHARED_BY_BACKENDS = "python_based"
 
 RUNTIMES = {"onnxruntime": "onnxruntime", "pytorch": "torch"}

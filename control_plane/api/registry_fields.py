@@ -151,3 +151,13 @@ def _plain(part: str) -> str:
 @extend_schema_field(MODEL_CONFIG)
 class ModelConfigField(serializers.JSONField):
     """What a configuration says of the model itself; the registry checks it."""
+
+
+class PlaceSerializer(serializers.Serializer[Any]):
+    """One endpoint that a version serves in."""
+
+    endpoint = serializers.CharField()
+    revision = serializers.IntegerField()
+    arm = serializers.CharField()
+    share = serializers.FloatField(help_text="percent")
+    live = serializers.BooleanField(help_text="false: the revision is on its way")

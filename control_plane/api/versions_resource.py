@@ -26,14 +26,17 @@ from control_plane.api.parsers import StrictJSONParser, parse_json
 from control_plane.api.registry_fields import (
     MetricsField,
     ModelConfigField,
+    PlaceSerializer,
     ProvenanceField,
     TagsField,
 )
 from control_plane.api.registry_filters import DeclaredFilters, VersionFilter
 from control_plane.api.resource import OnlyVisible, ResourceView, link, read_body, read_object
 from control_plane.domain.access import PUBLISH_CODE, Kind, Target
+from control_plane.domain.registry.frameworks import REMOTE
 from control_plane.domain.signature import read_signature
 from control_plane.domain.violations import InvalidInputError, Violation
+from control_plane.registry.adopting import adopt
 from control_plane.registry.fetching import add_from_source
 from control_plane.registry.lifecycle import delete_version, locked_version
 from control_plane.registry.models import ModelVersion, Upload
@@ -43,16 +46,6 @@ from control_plane.registry.uploads import finished_upload
 from control_plane.registry.version_edits import update_version
 
 DEFAULT_FRAMEWORK = "onnx"
-
-
-class PlaceSerializer(serializers.Serializer[Any]):
-    """One endpoint that a version serves in."""
-
-    endpoint = serializers.CharField()
-    revision = serializers.IntegerField()
-    arm = serializers.CharField()
-    share = serializers.FloatField(help_text="percent")
-    live = serializers.BooleanField(help_text="false: the revision is on its way")
 
 
 class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
@@ -154,7 +147,8 @@ class VersionFromSource(VersionMetadataSerializer):
     source = TextField(
         max_length=1024,
         help_text="`upload:<id>`, `file:///…`, `s3://bucket/key`, or of MLflow's registry "
-        "`models:/name@alias` or `models:/name/3`",
+        "`models:/name@alias` or `models:/name/3`; `grpc://host:port/model` is asked for every "
+        "request, and not fetched",
     )
     filename = TextField(required=False, allow_blank=True, default="", max_length=255)
 
@@ -231,6 +225,8 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
                 said = values["framework"] is not None
                 values["framework"] = values["framework"] or DEFAULT_FRAMEWORK
                 metadata = _version_metadata(values)
+                if source.startswith("grpc:"):
+                    return self._adopted(name, source, metadata, said)
                 if not source.startswith("upload:"):
                     told = {"filename": given, "framework_given": said}
                     return self._fetched(name, source, metadata, **told)
@@ -249,7 +245,10 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
                 queue=wiring.queue(),
                 may_publish_code=self._may_publish_code(name),
             )
-        body = version_document(version, request)
+        return self._accepted(version)
+
+    def _accepted(self, version: ModelVersion) -> Response:
+        body = version_document(version, self.request)
         return Response(body, status=202, headers={"Location": body["status_url"]})
 
     def _fetched(self, name: str, source: str, metadata: VersionMetadata, **given: Any) -> Response:
@@ -263,8 +262,24 @@ class VersionsView(ResourceView, ListAPIView[ModelVersion]):
             may_publish_code=self._may_publish_code(name),
             **given,
         )
-        body = version_document(version, self.request)
-        return Response(body, status=202, headers={"Location": body["status_url"]})
+        return self._accepted(version)
+
+    def _adopted(self, name: str, source: str, metadata: VersionMetadata, said: bool) -> Response:
+        if said and metadata.framework != REMOTE:
+            detail = f"what a process serves is of the framework {REMOTE}: leave it out"
+            raise InvalidInputError([Violation("/framework", "mismatch", detail)])
+        version = adopt(
+            model_name=name,
+            source=source,
+            metadata=metadata,
+            actor=self.actor,
+            store=wiring.artifact_store(),
+            remotes=wiring.remotes(),
+            allowed=settings.NEREID_REMOTE_ALLOW,
+            queue=wiring.queue(),
+            may_publish_code=self._may_publish_code(name),
+        )
+        return self._accepted(version)
 
     def _may_publish_code(self, name: str) -> bool:
         return bool(self.request.user.has_perm(PUBLISH_CODE, Target(Kind.MODEL, name)))

@@ -18,7 +18,7 @@ from control_plane.console.record_admin import show
 from control_plane.console.rows_field import RowsField
 from control_plane.console.tensor_rows import INPUT, OUTPUT, inputs_in, outputs_in
 from control_plane.console.word_rows import METRIC, MORE_PROVENANCE, TAG, Rows, metrics_in, tags_in
-from control_plane.domain.registry.frameworks import FRAMEWORKS
+from control_plane.domain.registry.frameworks import UPLOADED
 from control_plane.domain.registry.provenance import KNOWN
 from control_plane.domain.signature import Signature, read_signature
 from control_plane.domain.stored_json import pointer_part
@@ -100,7 +100,7 @@ class VersionForm(forms.ModelForm):
         help_text="It is checked before anything of it is stored.",
     )
     framework = forms.ChoiceField(
-        choices=[(name, FRAMEWORK_WORDS[name]) for name in FRAMEWORKS],
+        choices=[(name, FRAMEWORK_WORDS[name]) for name in UPLOADED],
         widget=UnfoldAdminSelectWidget,
         help_text=NEEDS,
     )

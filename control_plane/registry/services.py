@@ -14,7 +14,7 @@ from django.db.models import Max, ProtectedError
 from control_plane.adapters.profiles import DEFAULT_PROFILE
 from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
-from control_plane.domain.registry.frameworks import FRAMEWORKS, always_code
+from control_plane.domain.registry.frameworks import FRAMEWORKS, REMOTE, UPLOADED, always_code
 from control_plane.domain.registry.metrics import check_metrics
 from control_plane.domain.registry.provenance import check_provenance
 from control_plane.domain.registry.service_level import merged_service_level
@@ -228,26 +228,30 @@ def add_version(
             number = next_number(model, metadata.number)
             hold_profile(metadata.profile)
             files.claim()
-            version = _create_version(model, number, content, filename, metadata, actor)
+            version = create_version(model, number, content, filename, metadata, actor)
             # Robust: the version stands, and the sweep asks when the broker is back.
             transaction.on_commit(lambda: queue.validate(version_id=version.id), robust=True)
     return version
 
 
-def _create_version(
+def create_version(
     model: Model,
     number: int,
     content: Content,
     filename: str,
     metadata: VersionMetadata,
     actor: str,
+    *,
+    source: str = "",
 ) -> ModelVersion:
+    """The record with its files and its audit event; call it in a transaction."""
     version = ModelVersion.objects.create(
         model=model,
         number=number,
         framework=metadata.framework,
         artifact_id=content.sha256,
         filename=plain_filename(filename),
+        source=source,
         profile=metadata.profile,
         overrides=dict(metadata.overrides),
         signature=content.signature.to_document(),
@@ -307,10 +311,21 @@ def plain_filename(filename: str) -> str:
     return name[:255] or "model.onnx"
 
 
-def check_metadata(metadata: VersionMetadata) -> None:
+def check_metadata(metadata: VersionMetadata, *, adopted: bool = False) -> None:
+    """What can be said of a version before its file is looked at.
+
+    Args:
+        adopted: it has no file, and is what a process serves.
+
+    Raises:
+        InvalidInputError: with a violation for each field that cannot be.
+    """
     found = []
-    if metadata.framework not in FRAMEWORKS:
-        detail = f"{metadata.framework[:80]!r}: this server takes {', '.join(FRAMEWORKS)}"
+    if metadata.framework == REMOTE and not adopted:
+        detail = "what a process serves is adopted: name it as source, grpc://HOST:PORT/MODEL"
+        found.append(Violation("/framework", "unsupported", detail))
+    elif metadata.framework not in FRAMEWORKS:
+        detail = f"{metadata.framework[:80]!r}: this server takes {', '.join(UPLOADED)}"
         found.append(Violation("/framework", "unsupported", detail))
     if metadata.profile not in profile_names():
         found.append(no_such_profile(metadata.profile))

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from sqlalchemy.engine import make_url
 
+from control_plane.domain.registry.remote import LOOPBACK, AllowedRemotes
 from control_plane.domain.routing.headers import ForwardedHeaders
 from control_plane.domain.webhooks.addresses import Allowed
 from control_plane.settings.csp import content_security_policy
@@ -71,6 +72,7 @@ NEREID_TRITON_BACKENDS = os.environ.get("NEREID_TRITON_BACKENDS", "")
 NEREID_ACCELERATOR = os.environ.get("NEREID_ACCELERATOR", "cpu")
 
 try:
+    NEREID_REMOTE_ALLOW = AllowedRemotes.of(os.environ.get("NEREID_REMOTE_ALLOW") or LOOPBACK)
     NEREID_WEBHOOK_ALLOW = Allowed.of(os.environ.get("NEREID_WEBHOOK_ALLOW", ""))
     NEREID_FORWARDED_HEADERS = ForwardedHeaders.of(os.environ.get("NEREID_FORWARD_HEADERS", ""))
 except ValueError as error:

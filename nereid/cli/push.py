@@ -47,7 +47,8 @@ SourceOption = Annotated[
         "--source",
         metavar="URI",
         help="In place of a file, what the server fetches: s3://bucket/key, file:///…, or of "
-        "MLflow's registry models:/NAME@ALIAS.",
+        "MLflow's registry models:/NAME@ALIAS. grpc://HOST:PORT/MODEL is a model that a process of "
+        "yours serves: it is asked, and not fetched.",
     ),
 ]
 MetricOption = Annotated[
@@ -165,6 +166,7 @@ TimeoutOption = Annotated[
     "nereid push digits model.onnx --metric accuracy=0.984 --metric holdout/loss=0.11",
     "nereid push digits model.onnx --create --golden examples.json",
     "nereid push digits --source models:/digits@champion",
+    "nereid push notebook --source grpc://127.0.0.1:8001/double --create",
     "nereid push digits model.pt --signature signature.json --run-id a1b2 --no-git",
 )
 def push(

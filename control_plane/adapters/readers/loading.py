@@ -11,7 +11,7 @@ import numpy as np
 from control_plane.adapters.readers import python_reader, torch_reader
 from control_plane.adapters.readers.refusal import RefusedError
 from control_plane.adapters.tensors import Arrays, array_of, flat
-from control_plane.domain.registry.frameworks import SERVER_ONLY
+from control_plane.domain.registry.frameworks import NOT_RUN_HERE
 from control_plane.domain.registry.golden import first_difference, parse_golden
 from control_plane.domain.signature import Signature, Tensor
 
@@ -33,7 +33,7 @@ def load(
     """
     known = Signature.from_document(signature)
     path = Path(main)
-    if framework in SERVER_ONLY:  # it runs where its backend is only
+    if framework in NOT_RUN_HERE:  # it runs elsewhere
         return {}
     if framework == "python":
         python_reader.read_signature(path, signature)  # it runs in Triton only

@@ -14,7 +14,10 @@ from control_plane.domain.violations import InvalidInputError, Violation
 EXPORTED_FILE = "model.pt2"
 
 OURS = frozenset(
-    {"cascade", "onnxruntime", "pytorch", "python", "traffic", "transform", "weighted_average"}
+    {
+        *("cascade", "onnxruntime", "python", "pytorch", "remote", "traffic", "transform"),
+        "weighted_average",
+    }
 )
 """What comes with Nereid, or with every Triton."""
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from control_plane.domain.pipelines.members import Key, WiredStep, Wiring
-from control_plane.domain.registry.frameworks import MAIN_FILES, SAVED_MODEL, SERVER_ONLY
+from control_plane.domain.registry.frameworks import MAIN_FILES, NOT_RUN_HERE, SAVED_MODEL
 from control_plane.domain.serving.callers import callers_signature
 from control_plane.domain.serving.details import NO_DETAILS, Details, TensorDetails
 from control_plane.domain.serving.instances import groups_on
@@ -32,7 +32,7 @@ BACKENDS = {
     "pytorch": "pytorch",
     "python": "python",
     "transform": "transform",
-    **{name: name for name in sorted(SERVER_ONLY)},
+    **{name: name for name in sorted(NOT_RUN_HERE)},
 }
 """The backend that runs a framework's files."""
 

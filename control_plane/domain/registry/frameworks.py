@@ -15,6 +15,7 @@ MAIN_FILES = {
     "openvino": ("model.xml",),
     "vllm": ("model.json",),
     "dali": ("model.dali",),
+    "remote": ("remote.json",),
 }
 """By framework: the file that is the model, in an archive and in a model's directory."""
 
@@ -24,7 +25,14 @@ SAVED_MODEL = "model.savedmodel"
 SERVER_ONLY = frozenset({"tensorrt", "tensorflow", "openvino", "vllm", "dali"})
 """What only servers with NVIDIA's backend can open: here they are looked at, and not run."""
 
+REMOTE = "remote"
+"""A model that a process of somebody's own serves: it is adopted by its address, never uploaded."""
+
+NOT_RUN_HERE = SERVER_ONLY | {REMOTE}
+
 FRAMEWORKS = tuple(MAIN_FILES)
+
+UPLOADED = tuple(name for name in FRAMEWORKS if name != REMOTE)
 
 GOLDEN_FILE = "golden.json"
 """In a model's directory: the examples that every server runs before it serves."""
@@ -34,6 +42,7 @@ UPLOADED_CONFIG = "config.pbtxt"
 
 PYTHON, TORCHSCRIPT, EXPORTED = "Python code", "a TorchScript program", "a torch.export program"
 ENVIRONMENT = "an execution environment"
+REMOTE_PROCESS = "a process of somebody's own"
 CODE_OF = {
     # An engine is machine code for the GPU, and may hold plugins for the host.
     "tensorrt": "a TensorRT engine",
@@ -43,6 +52,8 @@ CODE_OF = {
     "vllm": "a vLLM configuration",
     # Its operators read files of the server's.
     "dali": "a DALI pipeline",
+    # Whatever it answers goes to callers, and may be another answer tomorrow.
+    "remote": REMOTE_PROCESS,
 }
 """What is code by its nature. OpenVINO's IR is a graph of fixed operators, as ONNX is."""
 

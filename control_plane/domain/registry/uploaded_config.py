@@ -24,6 +24,7 @@ BACKENDS = {
     "openvino": ("openvino",),
     "vllm": ("vllm",),
     "dali": ("dali",),
+    "remote": ("remote",),
 }
 
 PARAMETERS = {
@@ -80,6 +81,7 @@ PARAMETERS = {
     ),
     "vllm": frozenset({"REPORT_CUSTOM_METRICS"}),
     "dali": frozenset({"num_threads"}),
+    "remote": frozenset(),
 }
 
 _OWN = re.compile(r"(?!(?:LD|DYLD)_)[A-Za-z][A-Za-z0-9_.-]{0,62}")
