@@ -215,4 +215,5 @@ def node_agent() -> NodeAgent:
         repository=DiskRepository(settings.NEREID_MODEL_REPOSITORY, artifact_store()),
         state=NodeState(settings.NEREID_NODE_STATE),
         accelerator=settings.NEREID_ACCELERATOR,
+        hardware=settings.NEREID_HARDWARE,
     )

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from control_plane.adapters.machines import hardware_names, server_names
 from stack import lock, stackfile
 from stack.logs import Show
 from stack.settings import CHECKOUT, SettingsError, StackSettings, load
@@ -28,6 +29,8 @@ environment:
   NEREID_TRITON_HTTP_PORT, NEREID_TRITON_GRPC_PORT, NEREID_TRITON_METRICS_PORT
                                Triton (8000, 8001, 8002)
   NEREID_MODEL_REPOSITORY      what Triton reads
+  NEREID_SERVER_CONFIG, NEREID_HARDWARE
+                               files of triton_configs/server and …/hardware
   DATABASE_URL, CELERY_BROKER_URL, NEREID_TRITON_URL
                                an outside PostgreSQL, broker or Triton; it is then not started here
 """
@@ -36,7 +39,7 @@ environment:
 def main() -> int:
     arguments = _parser().parse_args()
     try:
-        settings = load()
+        settings = load(_chosen(arguments))
     except SettingsError as error:
         return _refuse(error, 2)
     if arguments.command == "status":
@@ -46,6 +49,15 @@ def main() -> int:
     if arguments.command == "manage":
         return manage(settings, arguments.arguments)
     return _serve(settings, arguments)
+
+
+def _chosen(arguments: argparse.Namespace) -> dict[str, str]:
+    """The environment, with what the command line says instead."""
+    said = {
+        "NEREID_SERVER_CONFIG": getattr(arguments, "server", None),
+        "NEREID_HARDWARE": getattr(arguments, "hardware", None),
+    }
+    return {**os.environ, **{name: value for name, value in said.items() if value}}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,6 +79,16 @@ def _parser() -> argparse.ArgumentParser:
         "--no-sample",
         action="store_true",
         help="do not deploy the sample model and make a first prediction",
+    )
+    serve.add_argument(
+        "--server",
+        choices=server_names(),
+        help="how Triton is started: triton_configs/server (NEREID_SERVER_CONFIG, or default)",
+    )
+    serve.add_argument(
+        "--hardware",
+        choices=hardware_names(),
+        help="what models get whose profile is silent: triton_configs/hardware (NEREID_HARDWARE)",
     )
     serve.add_argument(
         "--logs",

@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+from control_plane.adapters.machines import load_server
 from stack import triton
 from stack.broker import STOP_SIGNAL as BROKER_STOP
 from stack.broker import EmbeddedBroker
@@ -57,6 +58,7 @@ def triton_options(settings: StackSettings, keys: Secrets) -> triton.TritonOptio
         control_key=keys.control_key,
         shm_key=keys.shm_key,
         forward_headers=settings.forward_headers,
+        flags=load_server(settings.server_config),
     )
 
 

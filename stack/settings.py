@@ -4,10 +4,11 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from control_plane.adapters.machines import DEFAULT_SERVER, hardware_names, server_names
 from stack.private import write_private
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -79,6 +80,8 @@ class StackSettings:
     node_name: str
     model_repository: Path
     forward_headers: str
+    server_config: str
+    hardware: str
     database_url: str | None
     broker_url: str | None
     triton_url: str | None
@@ -177,6 +180,8 @@ def load(environment: Mapping[str, str] | None = None) -> StackSettings:
         node_name=given.get("NEREID_NODE_NAME") or "local",
         model_repository=_path(given, "NEREID_MODEL_REPOSITORY", repository),
         forward_headers=given.get("NEREID_FORWARD_HEADERS", ""),
+        server_config=_named(given, "NEREID_SERVER_CONFIG", server_names()) or DEFAULT_SERVER,
+        hardware=_named(given, "NEREID_HARDWARE", hardware_names()),
         database_url=given.get("DATABASE_URL") or None,
         broker_url=given.get("CELERY_BROKER_URL") or None,
         triton_url=triton_url,
@@ -191,6 +196,13 @@ def load(environment: Mapping[str, str] | None = None) -> StackSettings:
         ),
         environment=given,
     )
+
+
+def _named(given: Mapping[str, str], variable: str, names: Sequence[str]) -> str:
+    name = given.get(variable, "")
+    if name and name not in names:
+        raise SettingsError(f"{variable}={name}: there are {', '.join(names)} (triton_configs/)")
+    return name
 
 
 def _path(given: Mapping[str, str], name: str, default: Path) -> Path:
@@ -264,6 +276,8 @@ def ours(
         else given.get("NEREID_TRITON_BACKENDS", ""),
         "NEREID_TRITON_CONTROL_KEY": keys.control_key,
         "NEREID_TRITON_SHM_KEY": keys.shm_key,
+        "NEREID_SERVER_CONFIG": settings.server_config if settings.embeds_triton else "",
+        "NEREID_HARDWARE": settings.hardware,
         "NEREID_FORWARD_HEADERS": settings.forward_headers,
         "NEREID_NODE_NAME": settings.node_name,
         "NEREID_MODEL_REPOSITORY": str(settings.model_repository),

@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from control_plane.adapters.machines import DEFAULT_SERVER, load_server
+from control_plane.domain.serving.server_flags import ServerFlags
 from stack.triton_leftovers import STUB, clean_leftovers
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -72,11 +74,12 @@ class TritonOptions:
     control_key: str = field(repr=False)
     shm_key: str = field(repr=False)
     forward_headers: str = ""
-    load_threads: int = 4
-    # Idle keep-alive connections hold the exit for this long, open gRPC channels for 5 s more.
-    exit_timeout_s: int = 3
-    response_cache_bytes: int = 0
-    rate_limit: bool = False
+    flags: ServerFlags = field(default_factory=lambda: load_server(DEFAULT_SERVER))
+
+    @property
+    def exit_timeout_s(self) -> int:
+        """Idle keep-alive connections hold the exit so long, open gRPC channels for 5 s more."""
+        return self.flags.exit_timeout_seconds
 
     @property
     def backend_directory(self) -> Path:
@@ -251,12 +254,10 @@ def command(options: TritonOptions) -> list[str]:
         f"--id={options.name}",
         f"--model-repository={options.repository}",
         "--model-control-mode=explicit",
-        f"--model-load-thread-count={options.load_threads}",
         # A model that is absent or broken is the control plane's business, not a reason to
         # declare the whole server dead.
         "--strict-readiness=false",
         "--exit-on-error=false",
-        f"--exit-timeout-secs={options.exit_timeout_s}",
         f"--backend-directory={options.backend_directory}",
         f"--backend-config=python,shm-region-prefix-name={options.shm_prefix}",
         f"--http-address={options.bind}",
@@ -277,13 +278,12 @@ def command(options: TritonOptions) -> list[str]:
     ]
     if not _has_gpu():
         line += ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
-    if options.response_cache_bytes:
+    line += options.flags.flags(has_gpu=_has_gpu())
+    if options.flags.response_cache_bytes:
         line += [
             f"--cache-directory={wheel_root() / 'caches'}",
-            f"--cache-config=local,size={options.response_cache_bytes}",
+            f"--cache-config=local,size={options.flags.response_cache_bytes}",
         ]
-    if options.rate_limit:
-        line += ["--rate-limit=execution_count"]
     return line
 
 

@@ -27,6 +27,7 @@ from django.db import Error as DatabaseError  # noqa: E402
 from django.db import close_old_connections  # noqa: E402
 
 from control_plane import wiring  # noqa: E402
+from control_plane.adapters.machines import DEFAULT_SERVER, load_server  # noqa: E402
 from control_plane.adapters.queue import node_queue  # noqa: E402
 from control_plane.fleet.agent import NodeAgent  # noqa: E402
 from control_plane.fleet.services import heartbeat  # noqa: E402
@@ -39,9 +40,6 @@ LOOK_S = 0.5
 HEARTBEAT_S = 2.0
 RESTORE_REST_S = 30.0
 STOP_PATIENCE_S = 10.0
-
-PREPARES_AT_ONCE = 2
-"""Two below Triton's `--model-load-thread-count` of 4, so that a router always finds one."""
 
 
 class Keeper:
@@ -130,7 +128,9 @@ def main() -> int:
         target=_every, args=(HEARTBEAT_S, keeper.heartbeat, stopping), daemon=True
     )
     heartbeats.start()
-    lanes = [_lane("prepare", PREPARES_AT_ONCE), _lane("switch", 2)]
+    # As many as leave Triton's load threads free for a router.
+    flags = load_server(settings.NEREID_SERVER_CONFIG or DEFAULT_SERVER)
+    lanes = [_lane("prepare", flags.prepares_at_once), _lane("switch", 2)]
 
     def look() -> None:
         for lane in lanes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from control_plane.domain.findings import Finding
 from control_plane.domain.planning.effective import (
@@ -53,13 +53,21 @@ def specs_of(plan: Plan) -> dict[tuple[str, int], VersionSpec]:
 
 def hardware() -> Hardware:
     """What every server has: the least of what is known of them."""
-    servers = list(Server.objects.values_list("accelerator", "cores"))
-    cores = [cores for _, cores in servers if cores]
+    servers = list(Server.objects.all())
+    cores = [server.cores for server in servers if server.cores]
     return Hardware(
         cores=min(cores, default=None),
         # How many a server with GPUs has, its node does not say.
-        gpus=0 if any(accelerator == "cpu" for accelerator, _ in servers) else None,
+        gpus=0 if any(server.accelerator == "cpu" for server in servers) else None,
+        response_cache=_all(server.response_cache for server in servers),
+        rate_limiter=_all(server.rate_limiter for server in servers),
     )
+
+
+def _all(said: Iterable[bool | None]) -> bool | None:
+    """False where a server lacks it; None where nothing is known of any."""
+    known = [one for one in said if one is not None]
+    return all(known) if known else None
 
 
 def subject_of(profile: ServingProfile, spec: VersionSpec) -> Subject:

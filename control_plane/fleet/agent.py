@@ -64,6 +64,7 @@ class NodeAgent:
         repository: ModelRepository,
         state: NodeState,
         accelerator: str,
+        hardware: str = "",
     ) -> None:
         self._triton = triton
         self._retiring = Retiring(triton, metrics, repository, state)
@@ -71,6 +72,7 @@ class NodeAgent:
         self._repository = repository
         self._state = state
         self._accelerator = accelerator
+        self._hardware = hardware
         self._preparing: set[tuple[str, int]] = set()
         self._preparing_lock = threading.Lock()
 
@@ -296,7 +298,8 @@ class NodeAgent:
         """
         # A lock for every 256th model: locks of retired models would pile up.
         with self._state.locked(f".model-{model.name[-2:]}"):
-            self._repository.publish(model, self._accelerator)
+            variant = model.variant_on(self._accelerator, self._hardware)
+            self._repository.publish(model, variant)
             if not self._triton.is_ready(model.name):
                 self._triton.load(model.name)
             if not self._triton.is_ready(model.name):

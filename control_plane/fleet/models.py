@@ -16,6 +16,9 @@ class Server(models.Model):
     grpc = models.CharField(max_length=255, help_text="host:port")
     metrics = models.URLField(max_length=255)
     accelerator = models.CharField(max_length=8, default="cpu")
+    hardware = models.CharField(max_length=63, blank=True, help_text="the profile of its hardware")
+    response_cache = models.BooleanField(null=True, blank=True, help_text="empty: not known")
+    rate_limiter = models.BooleanField(null=True, blank=True, help_text="empty: not known")
     cores = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="that its node may use"
     )

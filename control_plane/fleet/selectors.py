@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from control_plane.adapters.machines import hardware_names, load_hardware
 from control_plane.domain.planning.backends import Backend, Equipped
+from control_plane.domain.serving.hardware import HardwareProfile
 from control_plane.domain.violations import NotFoundError
 from control_plane.fleet.models import Server
 
@@ -54,3 +56,13 @@ def equipped_servers() -> list[Equipped]:
         if backends is not None:
             found.append(Equipped(server.name, backends, server.accelerator))
     return found
+
+
+def hardware_in_use() -> tuple[HardwareProfile, ...]:
+    """The hardware profiles of the fleet's servers, each once, by name.
+
+    One whose file is gone counts as none: its servers get what their accelerator does.
+    """
+    names = Server.objects.exclude(hardware="").values_list("hardware", flat=True).distinct()
+    known = hardware_names()
+    return tuple(load_hardware(name) for name in sorted(set(names)) if name in known)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
 from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.planning.backends import Backend
+from control_plane.domain.serving.server_flags import ServerFlags
 from control_plane.domain.violations import (
     ConflictError,
     InvalidInputError,
@@ -24,9 +26,21 @@ from control_plane.webhooks.outbox import tell
 
 
 def register_server(
-    *, name: str, http: str, grpc: str, metrics: str, accelerator: str, actor: str
+    *,
+    name: str,
+    http: str,
+    grpc: str,
+    metrics: str,
+    accelerator: str,
+    actor: str,
+    hardware: str = "",
+    flags: ServerFlags | None = None,
 ) -> Server:
     """Adds a server, or gives a known one its present addresses.
+
+    Args:
+        hardware: the name of its hardware profile.
+        flags: what it was started with; None: not known.
 
     Raises:
         InvalidInputError: the name breaks the rule for names.
@@ -35,7 +49,17 @@ def register_server(
         raise InvalidInputError(
             [Violation("/name", "invalid_name", f"{name!r}: a name has {PUBLIC_NAME_RULE}")]
         )
-    addresses = {"http": http, "grpc": grpc, "metrics": metrics, "accelerator": accelerator}
+    addresses: dict[str, Any] = {
+        "http": http,
+        "grpc": grpc,
+        "metrics": metrics,
+        "accelerator": accelerator,
+    }
+    addresses |= {
+        "hardware": hardware,
+        "response_cache": None if flags is None else flags.response_cache_bytes > 0,
+        "rate_limiter": None if flags is None else flags.rate_limit,
+    }
     with transaction.atomic():
         server, created = Server.objects.select_for_update().get_or_create(
             name=name, defaults=addresses

@@ -12,10 +12,12 @@ from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.registry.aliases import alias_in
 from control_plane.domain.registry.frameworks import UPLOADED_CONFIG, unserved_reason
 from control_plane.domain.serving.details import Details
+from control_plane.domain.serving.hardware import HardwareProfile
 from control_plane.domain.serving.overriding import overridden
 from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.signature import Signature
 from control_plane.domain.violations import InvalidInputError, NotFoundError
+from control_plane.fleet.selectors import hardware_in_use
 from control_plane.registry.models import Alias, Model, ModelVersion, VersionState
 from control_plane.registry.profiles import KnownProfile, profiles_of
 
@@ -112,10 +114,15 @@ def version_specs(
     """
     wanted = {key: (version.profile, revisions.get(key)) for key, version in versions.items()}
     known = profiles_of(wanted.values())
-    return {key: _spec(version, known.get(wanted[key])) for key, version in versions.items()}
+    hardware = hardware_in_use()
+    return {
+        key: _spec(version, known.get(wanted[key]), hardware) for key, version in versions.items()
+    }
 
 
-def _spec(version: ModelVersion, known: KnownProfile | None) -> VersionSpec:
+def _spec(
+    version: ModelVersion, known: KnownProfile | None, hardware: tuple[HardwareProfile, ...]
+) -> VersionSpec:
     """A profile that is not there or cannot be read is no failure here."""
     profile, profile_error = _effective(version, known)
     if version.signature is None:  # the database holds that a ready version has one
@@ -138,6 +145,7 @@ def _spec(version: ModelVersion, known: KnownProfile | None) -> VersionSpec:
         details=Details.model_validate(version.model_config),
         p99_ms=version.model.sla_p99_ms,
         overrides=version.overrides,
+        hardware=hardware,
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from control_plane.domain.names import physical_name
-from control_plane.domain.planning.model_config import ACCELERATORS, version_config
+from control_plane.domain.planning.model_config import ACCELERATORS, Config, version_config
 from control_plane.domain.planning.plan import ModelDirectory, VersionSpec, digest_of
 from control_plane.domain.registry.frameworks import GOLDEN_FILE
 from control_plane.domain.serving.details import MODEL_FOLDER, VARIANTS
+from control_plane.domain.serving.hardware import fitted
+from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.serving.sequence_fit import initial_files
 from control_plane.domain.violations import InvalidInputError, Violation
 
@@ -21,23 +23,29 @@ def physical_directory(version: VersionSpec) -> ModelDirectory:
         raise ValueError(version.profile_error)
     if version.unserved:
         raise InvalidInputError([Violation("/version", "unsupported", version.unserved)])
-    variants = {
-        accelerator: version_config(
-            version.framework,
-            version.signature,
-            version.profile,
-            accelerator,
-            main_file=version.main_file,
-            parameters=version.parameters,
-            details=version.details,
-            golden=version.golden_shapes,
-        )
-        for accelerator in ACCELERATORS
-    }
+    variants = {kind: _config(version, version.profile, kind) for kind in ACCELERATORS}
+    for hardware in version.hardware:
+        said = frozenset(version.parameters)
+        profile = fitted(version.profile, version.framework, said, hardware)
+        if profile != version.profile:  # else the accelerator's own is what it gets
+            variants[hardware.name] = _config(version, profile, hardware.accelerator)
     links = _links(version)
     digest = digest_of({"variants": variants, "links": links})
     name = physical_name(version.model, version.number, digest)
     return ModelDirectory(name=name, variants=variants, links=links, texts={})
+
+
+def _config(version: VersionSpec, profile: ServingProfile, accelerator: str) -> Config:
+    return version_config(
+        version.framework,
+        version.signature,
+        profile,
+        accelerator,
+        main_file=version.main_file,
+        parameters=version.parameters,
+        details=version.details,
+        golden=version.golden_shapes,
+    )
 
 
 def _links(version: VersionSpec) -> dict[str, str]:

@@ -15,6 +15,7 @@ from control_plane.domain.routing.policy import Allowance, Arm, Rescue, RoutingP
 from control_plane.domain.routing.slots import Key, Run, table_of
 from control_plane.domain.serving.callers import callers_signature
 from control_plane.domain.serving.details import NO_DETAILS, Details
+from control_plane.domain.serving.hardware import HardwareProfile
 from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.serving.warmup import Shapes
 from control_plane.domain.signature import Signature
@@ -30,8 +31,8 @@ class VersionSpec:
     its examples and `golden_shapes` the shapes of their inputs, `parameters` what the backend is
     told of the model, `details` what else its configuration says of it; `unserved` says why no plan
     can serve it yet. `signature` is what the model has, `callers` what is left of it for callers;
-    `p99_ms` is what was promised of the model. The version's `overrides` are
-    in `profile` already.
+    `p99_ms` is what was promised of the model. The version's `overrides` are in `profile` already;
+    `hardware` are the hardware profiles in use.
     """
 
     model: str
@@ -51,6 +52,7 @@ class VersionSpec:
     details: Details = NO_DETAILS
     p99_ms: float | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    hardware: tuple[HardwareProfile, ...] = ()
 
     @property
     def callers(self) -> Signature:
@@ -76,6 +78,10 @@ class ModelDirectory:
     variants: Mapping[str, Config]
     links: Mapping[str, str]
     texts: Mapping[str, str]
+
+    def variant_on(self, accelerator: str, hardware: str = "") -> str:
+        """The variant that a server takes: its hardware profile's where there is one."""
+        return hardware if hardware in self.variants else accelerator
 
     @property
     def max_batch_size(self) -> int:

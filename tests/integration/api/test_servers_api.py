@@ -9,6 +9,7 @@ from typing import Any
 from control_plane import wiring
 from control_plane.audit.models import AuditEvent
 from control_plane.domain.planning.backends import Backend, BackendKind
+from control_plane.domain.serving.server_flags import ServerFlags
 from control_plane.endpoints.models import Endpoint, Placement
 from control_plane.endpoints.reconcile import reconcile
 from control_plane.fleet.models import Server
@@ -57,6 +58,30 @@ def test_a_plan_that_a_server_cannot_run_is_refused_early(
     # Of one that fell silent nothing is asked.
     Server.objects.update(lost_at=now)
     assert digits.put_policy("digits", weights(100)).status_code == 202
+
+
+def test_what_a_server_was_started_with_and_its_hardware_are_known_to_plans(
+    digits: Api, weights: Callable[..., dict[str, Any]]
+) -> None:
+    lab(seconds_ago=1)
+    addresses = {"http": "127.0.0.1:1", "grpc": "127.0.0.1:2", "metrics": "http://127.0.0.1:3/m"}
+    flags = ServerFlags(name="mine", response_cache_bytes=1)
+    said = {"name": "lab-1", "accelerator": "cpu", "actor": "ada", **addresses}
+    plain = digits.post("endpoints/digits/plan/", weights(100)).json()["loads"]
+    register_server(hardware="cpu-large", flags=flags, **said)
+    shown = digits.get("servers/lab-1/").json()
+    assert (shown["hardware"], shown["response_cache"], shown["rate_limiter"]) == (
+        *("cpu-large", True, False),
+    )
+    limited = {"instance_group": [{"rate_limiter": {"priority": 2}}]}
+    policy = weights(100)
+    policy["arms"][0]["overrides"] = {**limited, "response_cache": {"enable": True}}
+    planned = digits.post("endpoints/digits/plan/", policy).json()
+    codes = {finding["code"] for finding in planned["findings"]}
+    assert "rate-limiter-off" in codes
+    assert "cache-without-server" not in codes
+    # Another variant belongs to the physical model from here on.
+    assert digits.post("endpoints/digits/plan/", weights(100)).json()["loads"] != plain
 
 
 def test_an_endpoint_of_a_dead_server_can_be_removed(

@@ -17,6 +17,7 @@ from backends.build import Target, build
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.domain.planning.model_config import version_config
 from control_plane.domain.serving.profile import ServingProfile
+from control_plane.domain.serving.server_flags import ServerFlags
 from control_plane.domain.signature import Signature, Tensor
 from tests.integration.backends.native_models import IDENTITY
 from tests.support.profiles import profiles
@@ -30,7 +31,8 @@ ANY_BYTES = Signature(
 @pytest.fixture(scope="module")
 def plain() -> Iterator[RunningTriton]:
     """A server with what profiles may use: a response cache and the rate limiter."""
-    with running_triton("profiles", response_cache_bytes=1 << 20, rate_limit=True) as server:
+    flags = ServerFlags(name="profiles", response_cache_bytes=1 << 20, rate_limit=True)
+    with running_triton("profiles", flags=flags) as server:
         yield server
 
 

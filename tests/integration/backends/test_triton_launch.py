@@ -10,14 +10,31 @@ import pytest
 import tritonclient.http as httpclient
 from tritonclient.utils import InferenceServerException
 
+from control_plane.domain.serving.server_flags import ServerFlags, ServerResource
 from stack import triton
 from tests.support import models
 from tests.support.triton import CONTROL_KEY, RunningTriton, eventually, running_triton
 
+# All that a file in triton_configs/server can say: Triton takes each of them.
+FLAGS = ServerFlags(
+    name="launch",
+    model_load_thread_count=5,
+    exit_timeout_seconds=2,
+    response_cache_bytes=1 << 20,
+    rate_limit=True,
+    rate_limit_resources=(ServerResource(name="heavy", count=2),),
+    pinned_memory_pool_bytes=1 << 20,
+    cuda_memory_pool_bytes={0: 1 << 20},
+    buffer_manager_thread_count=2,
+    http_thread_count=4,
+    metrics_interval_ms=500,
+    backend_config={"python": {"stub-timeout-seconds": "60"}},
+)
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningTriton]:
-    with running_triton("launch") as running:
+    with running_triton("launch", flags=FLAGS) as running:
         models.multiplier_model(running.repository, "m", 2.0)
         yield running
 

@@ -13,6 +13,7 @@ from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.repository import DiskRepository
 from control_plane.domain.planning.compiling import compile_plan
 from control_plane.domain.planning.plan import Plan
+from control_plane.domain.serving.hardware import HardwareProfile
 from control_plane.domain.signature import Signature, Tensor
 from control_plane.fleet.agent import (
     AlreadyPreparingError,
@@ -49,7 +50,7 @@ class Node:
         self.state = NodeState(root / "state")
         self.agent = self.again()
 
-    def again(self) -> NodeAgent:
+    def again(self, hardware: str = "") -> NodeAgent:
         return NodeAgent(
             triton=self.triton,
             metrics=self.triton,
@@ -57,6 +58,7 @@ class Node:
             repository=self.repository,
             state=NodeState(self.root / "state"),
             accelerator="cpu",
+            hardware=hardware,
         )
 
     def generation(self) -> str:
@@ -81,6 +83,27 @@ def roll(node: Node, *plans: object) -> None:
 def test_prepare_loads_the_arms_and_no_router(node: Node) -> None:
     ready = node.agent.prepare(ONE)
     assert node.held() == set(ONE.physical_names) == set(ready)
+
+
+@pytest.mark.parametrize(("hardware", "count"), [("large", 4), ("other", 1), ("", 1)])
+def test_a_server_takes_the_variant_of_its_hardware(node: Node, hardware: str, count: int) -> None:
+    """One whose hardware the plan does not know takes that of its accelerator."""
+    known = HardwareProfile(name="large", accelerator="cpu", instances=4)
+    fitted = compile_plan(
+        endpoint="digits",
+        generation=1,
+        policy=policy((1, 10_000)),
+        versions={("digits", 1): replace(version(1), hardware=(known,))},
+    )
+    roll(replace_agent(node, hardware), fitted)
+    [physical] = fitted.physical_names
+    text = (node.root / "repository" / physical / "config.pbtxt").read_text()
+    assert f"count: {count}\n" in text
+
+
+def replace_agent(node: Node, hardware: str) -> Node:
+    node.agent = node.again(hardware)
+    return node
 
 
 def test_switch_needs_its_arms(node: Node) -> None:

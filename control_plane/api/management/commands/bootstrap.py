@@ -15,6 +15,7 @@ from django.utils import timezone
 from control_plane import wiring
 from control_plane.access.models import ApiToken
 from control_plane.access.services import issue_token, revoke_token
+from control_plane.adapters.machines import load_hardware, load_server
 from control_plane.fleet.services import register_server
 
 LOCAL_TOKEN = "local stack"  # noqa: S105 - the token's label, not the token
@@ -37,6 +38,7 @@ class Command(BaseCommand):
             _, token = issue_token(
                 user=user, name=LOCAL_TOKEN, actor="bootstrap", now=timezone.now()
             )
+        hardware, server_config = settings.NEREID_HARDWARE, settings.NEREID_SERVER_CONFIG
         server = register_server(
             name=settings.NEREID_NODE_NAME,
             http=settings.NEREID_TRITON_URL,
@@ -44,6 +46,8 @@ class Command(BaseCommand):
             metrics=settings.NEREID_TRITON_METRICS,
             accelerator=settings.NEREID_ACCELERATOR,
             actor="bootstrap",
+            hardware=load_hardware(hardware).name if hardware else "",
+            flags=load_server(server_config) if server_config else None,
         )
         line = {
             "username": user.get_username(),
