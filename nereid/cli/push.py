@@ -167,6 +167,7 @@ TimeoutOption = Annotated[
     "nereid push digits model.onnx --create --golden examples.json",
     "nereid push digits --source models:/digits@champion",
     "nereid push notebook --source grpc://127.0.0.1:8001/double --create",
+    "nereid push digits-from-png transform.yaml --create",
     "nereid push digits model.pt --signature signature.json --run-id a1b2 --no-git",
 )
 def push(

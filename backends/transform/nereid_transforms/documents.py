@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any, NoReturn
 
 import numpy as np
@@ -85,16 +86,21 @@ class JsonField(BaseModel):
         """What it becomes."""
         return TensorType(self.datatype, (len(self.paths),) if self.paths else self.dims)
 
-    def row(self, document: Any, name: str) -> Array:
-        """Its part of a document.
+    def rows(self, documents: Sequence[Any], name: str) -> Array | list[Array]:
+        """Its part of each document.
 
         Raises:
-            ValueError: it is missing, or something else.
+            ValueError: it is missing in one, or something else.
         """
-        if self.paths is None:
-            path = f"/{name}" if self.path is None else self.path
-            return _row(_at(document, path), self, path or "/")
-        return np.concatenate([_row(_at(document, path), self, path) for path in self.paths])
+        path = f"/{name}" if self.path is None else self.path
+        if self.dims != (1,):
+            return [_row(_at(document, path), self, path or "/") for document in documents]
+        # What most fields are, and the whole batch in one array.
+        paths = self.paths or (path,)
+        values = [
+            _single(_at(document, one), self, one or "/") for document in documents for one in paths
+        ]
+        return _array(values, (len(documents), len(paths)), self.datatype)
 
 
 class ParseJson(Op):
@@ -122,10 +128,7 @@ class ParseJson(Op):
 
     def run(self, values: Values) -> Given:
         documents = [_document(text) for text in texts_of(values["input"])]
-        return {
-            name: [field.row(document, name) for document in documents]
-            for name, field in self.fields.items()
-        }
+        return {name: field.rows(documents, name) for name, field in self.fields.items()}
 
 
 def _document(text: str) -> Any:
@@ -143,8 +146,7 @@ def _no_number(word: str) -> NoReturn:
 
 def _at(document: Any, pointer: str) -> Any:
     """What a JSON pointer (RFC 6901) leads to."""
-    for part in pointer.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
+    for key in _keys(pointer):
         if isinstance(document, dict) and key in document:
             document = document[key]
         elif isinstance(document, list) and key.isdecimal() and int(key) < len(document):
@@ -154,15 +156,33 @@ def _at(document: Any, pointer: str) -> Any:
     return _MISSING if document is None else document
 
 
+@cache
+def _keys(pointer: str) -> tuple[str, ...]:
+    parts = pointer.split("/")[1:]
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in parts)
+
+
+def _single(value: Any, field: JsonField, path: str) -> Any:
+    """The value of a row that has one, in a list or not."""
+    if isinstance(value, list):
+        if len(value) != 1:
+            raise ValueError(f"{path} has the shape [{len(value)}], and [1] is asked for")
+        value = _MISSING if value[0] is None else value[0]
+    return _element(_default(field, path) if value is _MISSING else value, field.datatype, path)
+
+
+def _default(field: JsonField, path: str) -> Any:
+    if field.default is None:
+        raise ValueError(f"{path} is missing, and there is no default for it")
+    return field.default
+
+
 def _row(value: Any, field: JsonField, path: str) -> Array:
-    """One row of the field's tensor."""
+    """One row of the field's tensor, where it has a list's dims."""
     if value is _MISSING:
-        if field.default is None:
-            raise ValueError(f"{path} is missing, and there is no default for it")
-        elements = [_element(field.default, field.datatype, path)] * math.prod(field.dims)
+        default = _element(_default(field, path), field.datatype, path)
+        elements = [default] * math.prod(field.dims)
         return _array(elements, field.dims, field.datatype)
-    if field.dims == (1,) and not isinstance(value, list):
-        value = [value]
     shape: list[int] = []
     nested = value
     while isinstance(nested, list) and len(shape) < len(field.dims):
