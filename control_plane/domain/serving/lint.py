@@ -221,7 +221,8 @@ def _rate_limiter(subject: Subject, hardware: Hardware) -> Iterator[Finding]:
 
 
 def _cold(subject: Subject, hardware: Hardware) -> Iterator[Finding]:
-    slow = (subject.framework == "pytorch" or bool(hardware.gpus)) and not subject.warmed
+    on_gpu = bool(hardware.gpus) and subject.framework != "transform"
+    slow = (subject.framework == "pytorch" or on_gpu) and not subject.warmed
     if subject.profile.model_warmup or subject.profile.sequence_batching or not slow:
         return
     why = "TorchScript optimises in its first calls" if subject.framework == "pytorch" else ""
@@ -238,6 +239,8 @@ def _cold(subject: Subject, hardware: Hardware) -> Iterator[Finding]:
 def _warm_with_zeros(subject: Subject, _: Hardware) -> Iterator[Finding]:
     warmup = subject.profile.model_warmup
     if warmup is None or warmup.data != "golden" or subject.examples != 0 or subject.warmed:
+        return
+    if subject.framework == "transform":  # which is not warmed up without examples
         return
     free = [
         tensor
