@@ -9,7 +9,17 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from nereid import config
-from nereid.calls import access, approvals, fleet, importing, linting, pushing, registry, traffic
+from nereid.calls import (
+    access,
+    approvals,
+    exporting,
+    fleet,
+    importing,
+    linting,
+    pushing,
+    registry,
+    traffic,
+)
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import awaited
@@ -125,6 +135,9 @@ class AsyncClient:
 
     plan_import = awaited(importing.plan_import)
     import_model = awaited(importing.import_model)
+    plan_export = awaited(exporting.plan_export)
+    export_version = awaited(exporting.export_version)
+    write_export = awaited(exporting.write_export)
 
     # The linter
 

@@ -9,7 +9,17 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from nereid import config
-from nereid.calls import access, approvals, fleet, importing, linting, pushing, registry, traffic
+from nereid.calls import (
+    access,
+    approvals,
+    exporting,
+    fleet,
+    importing,
+    linting,
+    pushing,
+    registry,
+    traffic,
+)
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import AlsoOfTheClass, blocking
@@ -135,6 +145,9 @@ class Client:
 
     plan_import = blocking(importing.plan_import)
     import_model = blocking(importing.import_model)
+    plan_export = blocking(exporting.plan_export)
+    export_version = blocking(exporting.export_version)
+    write_export = blocking(exporting.write_export)
 
     # The linter
 

@@ -115,6 +115,16 @@ EXAMPLES: dict[str, Any] = {
         "changed_at": AT,
         "changed_by": "ada",
     },
+    "Export": {
+        "model": "digits",
+        "version": 2,
+        "backend": "onnxruntime",
+        "ours": "NVIDIA's own backend of that name serves it as well",
+        "config": {"backend": "onnxruntime", "max_batch_size": 8},
+        "files": [{"path": "2/model.onnx", "sha256": "9c3e" * 16}],
+        "artifact": "9c3e" * 16,
+        "lost": [],
+    },
     "LintResult": {
         "results": [
             {

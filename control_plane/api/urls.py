@@ -24,6 +24,7 @@ from control_plane.api.deliveries_resource import (
 from control_plane.api.diagnosis_resource import DiagnosisView
 from control_plane.api.download_resource import DownloadView
 from control_plane.api.endpoints_resource import EndpointsView, EndpointView
+from control_plane.api.export_resource import ExportView
 from control_plane.api.grants_resource import GrantsView, GrantView
 from control_plane.api.health_resource import HealthView
 from control_plane.api.lint_resource import LintView, VersionFindingsView
@@ -74,6 +75,7 @@ urlpatterns = [
     at(rf"models/{NAME}/versions/{VERSION}/download", DownloadView, "download"),
     at(rf"models/{NAME}/versions/{VERSION}/archive", ArchiveView, "archive"),
     at(rf"models/{NAME}/versions/{VERSION}/unarchive", UnarchiveView, "unarchive"),
+    at(rf"models/{NAME}/versions/{VERSION}/export", ExportView, "export"),
     at(rf"models/{NAME}/versions/{VERSION}/findings", VersionFindingsView, "findings"),
     at(rf"models/{NAME}/aliases", AliasesView, "aliases"),
     at(rf"models/{NAME}/aliases/{ALIAS}", AliasView, "alias"),

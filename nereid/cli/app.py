@@ -36,6 +36,7 @@ ORDER = (
     "profiles",
     "lint",
     "import",
+    "export",
     "servers",
     "audit",
     "tokens",

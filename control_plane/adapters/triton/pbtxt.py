@@ -27,6 +27,17 @@ def config_text(name: str, values: Config) -> str:
     return text_format.MessageToString(message)
 
 
+def plain_values(values: Config) -> dict[str, Any]:
+    """The values as protobuf's JSON has them, without what is left at its default.
+
+    Raises:
+        google.protobuf.json_format.ParseError: a value that ModelConfig does not have.
+    """
+    message = json_format.ParseDict(dict(values), model_config_pb2.ModelConfig())
+    found: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    return found
+
+
 def config_values(text: str) -> dict[str, Any]:
     """What a `config.pbtxt` says, as protobuf's JSON has it: defaults left out, 64-bit integers
     as texts.

@@ -7,6 +7,7 @@ in Triton's words, and is written into the configuration that serves it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,7 @@ VARIANTS = "configs/"
 
 MAX_DETAILS_BYTES = 64 << 10
 _MAX_VIOLATIONS = 20
+_OF_EXAMPLES = re.compile(r"golden-[0-9]+-[0-9]+")
 
 
 def beside_problem(name: str) -> str:
@@ -233,6 +235,9 @@ def _contradictions(details: Details, where: str) -> Iterator[Violation]:
                 place = f"{where}/model_warmup/{i}/inputs/{name}"
                 detail = "one of zero_data, random_data and input_data_file"
                 yield Violation(place, "exclusive", detail)
+            if _OF_EXAMPLES.fullmatch(given.input_data_file or ""):
+                place = f"{where}/model_warmup/{i}/inputs/{name}/input_data_file"
+                yield Violation(place, "reserved", "such names are for golden examples")
     policy = details.version_policy
     if policy and sum(one is not None for one in (policy.latest, policy.all, policy.specific)) != 1:
         yield Violation(f"{where}/version_policy", "exclusive", "one of latest, all and specific")

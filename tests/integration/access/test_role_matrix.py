@@ -61,6 +61,7 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("profile", "DELETE"): OPERATORS,
     ("lint", "POST"): EVERYBODY,
     ("findings", "GET"): EVERYBODY,
+    ("export", "GET"): EVERYBODY,
     ("endpoints", "GET"): EVERYBODY,
     ("endpoints", "POST"): OPERATORS,
     ("endpoint", "GET"): EVERYBODY,
@@ -104,7 +105,7 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
 }
 OF_MODELS = {
     *("models", "model", "versions", "version", "download", "archive", "unarchive"),
-    *("aliases", "alias", "uploads", "upload", "all_versions", "findings"),
+    *("aliases", "alias", "uploads", "upload", "all_versions", "findings", "export"),
 }
 OF_ENDPOINTS = {
     *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),

@@ -10,11 +10,14 @@ from hypothesis import given, settings
 
 from control_plane.adapters.triton.pbtxt import config_text, config_values
 from control_plane.domain.adoption.comparing import differences, normalised
+from control_plane.domain.adoption.exporting import exported
 from control_plane.domain.adoption.names import suggested_name
 from control_plane.domain.adoption.reading import Reading, read_config
 from control_plane.domain.names import is_public_name
 from control_plane.domain.planning.model_config import ANY_SERVER, version_config
+from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.serving.profile import ServingProfile
+from control_plane.domain.violations import ConflictError
 from tests.support.plans import DIGITS
 from tests.support.profiles import profiles
 from tests.support.repositories import NATIVE_FILES, REPOSITORIES
@@ -214,3 +217,38 @@ def test_a_name_that_is_none_here_gets_one(
 ) -> None:
     assert suggested_name(name, taken) == expected
     assert is_public_name(expected)
+
+
+def test_an_export_has_its_files_where_triton_looks_and_says_what_is_lost() -> None:
+    spec = VersionSpec(
+        "m",
+        7,
+        "python",
+        "a" * 64,
+        DIGITS,
+        ServingProfile.from_values("p", {"model_warmup": {}}),
+        files={"model.py": "1", "env.tar.gz": "2", "__model__/labels.txt": "3", "data/x": "4"},
+        parameters={"EXECUTION_ENV_PATH": "$$TRITON_MODEL_DIRECTORY/1/env.tar.gz"},
+        golden_sha256="5" * 64,
+        golden_shapes=({"image": (1, 1, 8, 8)},),
+        p99_ms=20.0,
+    )
+    made = exported(spec)
+    assert made.files == {
+        "7/model.py": "1",
+        "env.tar.gz": "2",
+        "labels.txt": "3",
+        "7/data/x": "4",
+    }
+    environment = made.config["parameters"]["EXECUTION_ENV_PATH"]["string_value"]
+    assert environment == "$$TRITON_MODEL_DIRECTORY/env.tar.gz"
+    assert "kind" not in made.config["instance_group"][0]
+    assert len(made.lost) == 3
+    for words in ("golden examples", "zeros", "20 ms"):
+        assert any(words in lost for lost in made.lost)
+
+
+def test_what_cannot_be_compiled_is_not_exported() -> None:
+    spec = VersionSpec("m", 1, "onnx", "a" * 64, DIGITS, None, profile_error="it is gone")
+    with pytest.raises(ConflictError, match="it is gone"):
+        exported(spec)

@@ -1,0 +1,180 @@
+"""A hand-written repository comes in by the command, serves, and goes out as it came: Triton reads
+the same of both, and answers the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as grpcclient
+
+from control_plane.adapters.triton.pbtxt import config_values
+from control_plane.domain.adoption.comparing import differences
+from tests.support.repositories import everything
+from tests.support.serving import CHECKOUT, ServingStack
+from tests.support.triton import RunningTriton, running_triton, tensor
+
+Nereid = Callable[..., "subprocess.CompletedProcess[str]"]
+
+RENAMED = {
+    name: f"adopted-{name.partition('.')[0].lower()}"
+    for name in ("scaler", "Greeter.v2", "counter", "stream", "bare")
+}
+X = np.arange(4, dtype=np.float32).reshape(1, 4)
+
+
+@pytest.fixture(scope="module")
+def nereid(serving_stack: ServingStack, tmp_path_factory: pytest.TempPathFactory) -> Nereid:
+    config = tmp_path_factory.mktemp("config")
+    environment = {**serving_stack.environment, "XDG_CONFIG_HOME": str(config)}
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "nereid", *map(str, arguments)],
+            cwd=CHECKOUT,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Everything that a version serves; ensembles have a test of their own."""
+    made = everything(tmp_path_factory.mktemp("theirs") / "models")
+    for name in ("inner", "outer"):
+        shutil.rmtree(made / name)
+    return made
+
+
+@pytest.fixture(scope="module")
+def exported(nereid: Nereid, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    renames = [f"--rename={old}={new}" for old, new in RENAMED.items()]
+    first = nereid("import", repository, *renames, "--json")
+    assert first.returncode == 0, first.stderr
+    results = {one["directory"]: one for one in json.loads(first.stdout)["results"]}
+    assert results["scaler"]["imported"] == [1, 2, 3]
+    assert results["Greeter.v2"] == {
+        "directory": "Greeter.v2",
+        "model": "adopted-greeter",
+        "profile": "adopted-greeter",
+        "imported": [7],
+        "present": [],
+        "failed": [],
+        "endpoint": None,
+    }
+    target = tmp_path_factory.mktemp("ours") / "models"
+    names = [RENAMED[path.name] for path in sorted(repository.iterdir())]
+    done = nereid("export", *names, target)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def test_a_second_run_does_nothing_new(nereid: Nereid, repository: Path, exported: Path) -> None:
+    renames = [f"--rename={old}={new}" for old, new in RENAMED.items()]
+    again = nereid("import", repository, *renames, "--json")
+    assert again.returncode == 0, again.stderr
+    for one in json.loads(again.stdout)["results"]:
+        assert (one["imported"], one["failed"]) == ([], [])
+        assert one["present"]
+
+
+def test_triton_reads_the_same_of_both(repository: Path, exported: Path) -> None:
+    for folder in sorted(repository.iterdir()):
+        if not (folder / "config.pbtxt").is_file():
+            continue
+        theirs = config_values((folder / "config.pbtxt").read_text())
+        path = exported / RENAMED[folder.name] / "config.pbtxt"
+        ours = config_values(path.read_text())
+        found = [d for d in differences(theirs, ours) if d.pointer != "/default_model_filename"]
+        assert found == [], folder.name
+    for path in ("labels.txt", "configs/big.pbtxt", "warmup/four.bin"):
+        ours = (exported / RENAMED["scaler"] / path).read_bytes()
+        assert ours == (repository / "scaler" / path).read_bytes()
+
+
+def test_triton_answers_the_same_from_both(repository: Path, exported: Path) -> None:
+    with running_triton("adopt") as server:
+        theirs = dict(asked(server, repository, {}))
+        ours = dict(asked(server, exported, RENAMED))
+    assert theirs == ours
+    assert theirs["scaler"] == [0.0, 3.0, 6.0, 9.0]
+    assert theirs["labels"] == ["9.000000:3:fish"]
+    assert theirs["greeter"] == ["Hello, Ada.", "Hello, Ben."]
+    assert theirs["marked"] == ["Hello, Ada!"]
+    assert theirs["counter"] == [101, 103]
+    assert theirs["stream"] == [0, 1, 2]
+
+
+def asked(
+    server: RunningTriton, repository: Path, names: dict[str, str]
+) -> Iterator[tuple[str, Any]]:
+    """What a Triton answers that serves this repository and nothing else."""
+    shutil.rmtree(server.repository)
+    shutil.copytree(repository, server.repository)
+    client = server.grpc_client()
+    greeter, scaler = names["Greeter.v2"], names["scaler"]
+    for model in names.values():
+        server.load(model)
+    yield "bare", client.infer(names["bare"], [tensor("x", X)]).as_numpy("y").tolist()
+    x = tensor("x", X.reshape(1, 2, 2))
+    yield "scaler", client.infer(scaler, [x]).as_numpy("y")[0].tolist()
+    yield "pinned", client.infer(scaler, [x], model_version="1").as_numpy("y").tolist()
+    best = grpcclient.InferRequestedOutput("y", class_count=1)
+    labels = client.infer(scaler, [x], outputs=[best]).as_numpy("y")[0]
+    yield "labels", [one.decode() for one in labels]
+    people = tensor("name", np.array([b"Ada", b"Ben"], object))
+    yield "greeter", words(client.infer(greeter, [people]))
+    one = tensor("name", np.array([b"Ada"], object))
+    mark = tensor("mark", np.array([b"!"], object))
+    yield "marked", words(client.infer(greeter, [one, mark]))
+    yield "counter", counted(client, names["counter"])
+    yield "stream", streamed(client, names["stream"])
+    for model in names.values():
+        server.unload(model)
+
+
+def words(answer: Any) -> list[str]:
+    return [one.decode() for one in answer.as_numpy("greeting")]
+
+
+def counted(client: Any, model: str) -> list[int]:
+    """Two requests of one sequence: what it begins with comes from a file."""
+    found = []
+    for step, (start, end) in ((1, (True, False)), (2, (False, True))):
+        given = tensor("step", np.array([[step]], np.int32))
+        answer = client.infer(
+            model, [given], sequence_id=42, sequence_start=start, sequence_end=end
+        )
+        found.append(int(answer.as_numpy("total")[0, 0]))
+    return found
+
+
+def streamed(client: Any, model: str) -> list[int]:
+    found: list[int] = []
+    failed: list[Exception] = []
+
+    def heard(result: Any, error: Exception | None) -> None:
+        if error is not None:
+            failed.append(error)
+        else:
+            found.append(int(result.as_numpy("number")[0]))
+
+    client.start_stream(heard)
+    client.async_stream_infer(model, [tensor("count", np.array([3], np.int32))])
+    client.stop_stream()
+    assert not failed
+    return found
