@@ -22,6 +22,7 @@ OURS = {
     "transform": "it is Nereid's",
     "cascade": "it is Nereid's",
     "weighted_average": "it is Nereid's",
+    "remote": "it is Nereid's",
 }
 """Backends that Nereid brings, and what a server without them may have in their place."""
 
