@@ -34,9 +34,16 @@ class OwnTriton:
 
     def load(self, model: str) -> None:
         """Loads or reloads a model; raises urllib.error.HTTPError when Triton refuses it."""
+        self._control(model, "load")
+
+    def unload(self, model: str) -> None:
+        """Takes a model out of memory; Triton does so in its own time."""
+        self._control(model, "unload")
+
+    def _control(self, model: str, verb: str) -> None:
         headers = triton.control_headers(CONTROL_KEY)["http"]
         request = urllib.request.Request(
-            f"http://{self.options.http}/v2/repository/models/{model}/load",
+            f"http://{self.options.http}/v2/repository/models/{model}/{verb}",
             data=b"{}",
             headers={**headers, "Content-Type": "application/json"},
         )
@@ -53,6 +60,13 @@ class OwnTriton:
         shutil.copy(library, folder / library.name)
         (folder / "1").mkdir()
         self.load(name)
+
+    def file_model(self, name: str, config: str) -> Path:
+        """The version folder of a model that is not loaded yet: its file goes there."""
+        folder = self.options.repository / name
+        (folder / "1").mkdir(parents=True)
+        (folder / "config.pbtxt").write_text(config)
+        return folder / "1"
 
     def router(self, name: str, policy: str, config: str = "") -> None:
         """A router whose policy.txt has these lines after the first three."""

@@ -65,6 +65,11 @@ class TritonPythonModel:
         except (SettingError, MismatchError) as error:
             raise pb_utils.TritonModelException(str(error)) from None
         self.inputs = {info.name: info for info in self.signature.takes}
+        self.plain = {
+            info.name
+            for info in self.signature.takes
+            if info.dims and info.data_type not in ("TYPE_STRING", "TYPE_BF16")
+        }
         self.output_types = {info.name: info.data_type for info in self.signature.outputs}
         tensors = (*self.signature.takes, *self.signature.outputs)
         mixed = any(info.data_type == "TYPE_BF16" for info in tensors)
@@ -88,7 +93,10 @@ class TritonPythonModel:
         return ort_bfloat16.run(self.session, wanted, inputs, self.signature, self.run_options)
 
     def _input(self, tensor: Any) -> np.ndarray:
-        info = self.inputs[tensor.name()]
+        name = tensor.name()
+        if name in self.plain:
+            return tensor.as_numpy()
+        info = self.inputs[name]
         value = ort_bfloat16.read(tensor) if info.data_type == "TYPE_BF16" else tensor.as_numpy()
         if not info.dims and value.shape == (1,):
             value = value.reshape(())
@@ -100,9 +108,8 @@ class TritonPythonModel:
         kind = self.output_types[name]
         if kind == "TYPE_BF16":
             return ort_bfloat16.write(name, value)
-        return pb_utils.Tensor(
-            name, encoded(value) if kind == "TYPE_STRING" else np.ascontiguousarray(value)
-        )
+        # What ONNX Runtime gives lies in a row, and so do the rows of a batch that are cut from it.
+        return pb_utils.Tensor(name, encoded(value) if kind == "TYPE_STRING" else value)
 
 
 def _version_folder() -> Path:

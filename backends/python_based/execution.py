@@ -35,12 +35,23 @@ class Execution:
         self._write = write
         self._arrays = arrays
         self._batched = config.get("max_batch_size", 0) > 0
+        self._in_sequences = bool(config.get("sequence_batching"))
         self._states = states_of(config, arrays.copy)
         self._kept = self._states.outputs if self._states is not None else ()
 
     def __call__(self, requests: Sequence[Any]) -> list[Any]:
+        if self._in_sequences:
+            return self._take_turns(requests)
+        asked = [self._asked(request) for request in requests]
+        answers = answer_all(self._run, asked, batched=self._batched, arrays=self._arrays)
+        return [self._respond(answer) for answer in answers]
+
+    def _take_turns(self, requests: Sequence[Any]) -> list[Any]:
         turns = [turn_of(request) for request in requests]
-        asked = [self._asked(request, turn) for request, turn in zip(requests, turns, strict=True)]
+        asked = [
+            self._asked_in_turn(request, turn)
+            for request, turn in zip(requests, turns, strict=True)
+        ]
         answers = answer_all(self._run, asked, batched=self._batched, arrays=self._arrays)
         if self._states is not None:
             answers = [
@@ -49,10 +60,24 @@ class Execution:
             ]
         return [self._respond(answer) for answer in answers]
 
-    def _asked(self, request: Any, turn: Turn) -> Asked | RequestError | None:
+    def _asked(self, request: Any) -> Asked | RequestError:
+        inputs, problem = self._inputs(request)
+        return problem or Asked(inputs, tuple(request.requested_output_names()))
+
+    def _asked_in_turn(self, request: Any, turn: Turn) -> Asked | RequestError | None:
         wanted = tuple(request.requested_output_names())
         if not wanted and not turn.sequence:
             return None  # the direct sequence batcher fills the places of its idle sequences so
+        inputs, problem = self._inputs(request)
+        try:
+            if self._states is not None:
+                inputs = self._states.enter(turn, inputs)
+        except RequestError as error:
+            problem = problem or error
+        return problem or Asked(inputs, (*wanted, *self._kept))
+
+    def _inputs(self, request: Any) -> tuple[Tensors, RequestError | None]:
+        """Those that can be read, and why the first of the others cannot."""
         inputs: Tensors = {}
         problem: RequestError | None = None
         for tensor in request.inputs():
@@ -60,12 +85,7 @@ class Execution:
                 inputs[tensor.name()] = self._read(tensor)
             except RequestError as error:
                 problem = problem or error
-        try:
-            if self._states is not None:
-                inputs = self._states.enter(turn, inputs)
-        except RequestError as error:
-            problem = problem or error
-        return problem or Asked(inputs, (*wanted, *self._kept))
+        return inputs, problem
 
     def _respond(self, answer: Tensors | RequestError | None) -> Any:
         if isinstance(answer, RequestError):
