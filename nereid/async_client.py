@@ -20,6 +20,7 @@ from nereid.calls import (
     registry,
     traffic,
 )
+from nereid.calls import pipelines as pipelines_calls
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import awaited
@@ -123,6 +124,15 @@ class AsyncClient:
     diagnosis = awaited(fleet.diagnosis)
     delete_server = awaited(fleet.delete_server)
     audit = awaited(fleet.audit)
+
+    # Pipelines
+
+    pipelines = awaited(pipelines_calls.pipelines)
+    pipeline = awaited(pipelines_calls.pipeline)
+    pipeline_revisions = awaited(pipelines_calls.pipeline_revisions)
+    put_pipeline = awaited(pipelines_calls.put_pipeline)
+    check_pipeline = awaited(pipelines_calls.check_pipeline)
+    delete_pipeline = awaited(pipelines_calls.delete_pipeline)
 
     # Serving profiles
 

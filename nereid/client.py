@@ -20,6 +20,7 @@ from nereid.calls import (
     registry,
     traffic,
 )
+from nereid.calls import pipelines as pipelines_calls
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import AlsoOfTheClass, blocking
@@ -133,6 +134,15 @@ class Client:
     diagnosis = blocking(fleet.diagnosis)
     delete_server = blocking(fleet.delete_server)
     audit = blocking(fleet.audit)
+
+    # Pipelines
+
+    pipelines = blocking(pipelines_calls.pipelines)
+    pipeline = blocking(pipelines_calls.pipeline)
+    pipeline_revisions = blocking(pipelines_calls.pipeline_revisions)
+    put_pipeline = blocking(pipelines_calls.put_pipeline)
+    check_pipeline = blocking(pipelines_calls.check_pipeline)
+    delete_pipeline = blocking(pipelines_calls.delete_pipeline)
 
     # Serving profiles
 

@@ -5,6 +5,7 @@
     digits:1 digits:2=10             the one without a weight takes the rest
     stable@digits:1=90               the arm's name, when the default (``digits-v1``) will not do
     digits@champion=90               the version that an alias points to when the policy is written
+    digits-png:2=90                  revision 2 of a pipeline: its name is no model's
 
 Only what cannot be read is refused here; whether weights add up or a version exists is the
 server's to say, so that every client is told the same.
@@ -98,7 +99,11 @@ def policy_document(
     arms = parse_arms(texts)
     standing = [dict(arm) for arm in (current or {}).get("arms") or ()]
     known: dict[tuple[str, int | str], dict[str, Any]] = {
-        (str(arm.get("model")), int(arm.get("version") or 0)): arm for arm in standing
+        (
+            str(arm.get("pipeline") or arm.get("model")),
+            int(arm.get("revision") or arm.get("version") or 0),
+        ): arm
+        for arm in standing
     }
     named = {str(arm.get("name")): _without_figures(arm) for arm in standing}
     documents: list[dict[str, Any]] = []
@@ -106,7 +111,7 @@ def policy_document(
         kept = known.get(arm.target) or named.get(arm.name or "", {})
         documents.append(
             {
-                **kept,
+                **_without_target(kept),
                 **_named(arm, kept),
                 "model": arm.model,
                 "version": arm.version,
@@ -150,6 +155,11 @@ def _named(arm: ArmExpression, kept: Mapping[str, Any]) -> dict[str, str]:
     if name is None and isinstance(arm.version, int):
         name = f"{arm.model}-v{arm.version}"
     return {} if name is None else {"name": str(name)}
+
+
+def _without_target(arm: Mapping[str, Any]) -> dict[str, Any]:
+    """What the arm serves is said anew; whether it is a pipeline, the server knows by its name."""
+    return {key: value for key, value in arm.items() if key not in ("pipeline", "revision")}
 
 
 def _without_figures(arm: Mapping[str, Any]) -> dict[str, Any]:

@@ -165,6 +165,7 @@ class Arm:
     weight: float
     primary: bool
     physical: str  # the name that Triton knows it by, and that answers carry as nereid_arm
+    pipeline: bool = False  # model and version are then a pipeline's name and revision
 
     @property
     def target(self) -> str:
@@ -174,11 +175,12 @@ class Arm:
     def from_json(cls, raw: Document) -> Arm:
         return cls(
             name=str(raw.get("name") or ""),
-            model=str(raw["model"]),
-            version=int(raw["version"]),
+            model=str(raw.get("pipeline") or raw.get("model") or ""),
+            version=int(raw.get("revision") or raw.get("version") or 0),
             weight=float(raw.get("weight") or 0),
             primary=bool(raw.get("primary")),
             physical=str(raw.get("physical") or ""),
+            pipeline=bool(raw.get("pipeline")),
         )
 
 

@@ -14,7 +14,7 @@ _ARMS = [
 _POLICY = {"arms": _ARMS, "mode": "weighted"}
 _PHYSICAL = ("digits.v1.695b0d", "digits.v2.bb2a8c")
 _SHOWN_ARMS = [
-    arm | {"physical": name, "profile_revision": None}
+    arm | {"physical": name, "profile_revision": None, "pipeline": None, "revision": None}
     for arm, name in zip(_ARMS, _PHYSICAL, strict=True)
 ]
 _ACCEPTED = {
@@ -66,7 +66,64 @@ _CHANGE = {
     "revision": None,
 }
 
+_CHECKED = {
+    "document": {
+        "kind": "ensemble",
+        "description": "Digits from raw pixels",
+        "outputs": ["logits"],
+        "steps": [
+            {"name": "scale", "model": "scaler", "version": 1, "outputs": {"scaled": "image"}},
+            {"name": "classify", "model": "digits", "version": 2},
+        ],
+    },
+    "inputs": [{"name": "pixels", "datatype": "UINT8", "shape": [-1, 1, 8, 8]}],
+    "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}],
+    "max_batch_size": 32,
+    "decoupled": False,
+    "steps": [
+        {
+            "name": "scale",
+            "model": "scaler",
+            "version": 1,
+            "inputs": {"pixels": "pixels"},
+            "outputs": {"scaled": "image"},
+        },
+        {
+            "name": "classify",
+            "model": "digits",
+            "version": 2,
+            "inputs": {"image": "image"},
+            "outputs": {"logits": "logits"},
+        },
+    ],
+    "tensors": [
+        {"name": "pixels", "datatype": "UINT8", "shape": [-1, 1, 8, 8]},
+        {"name": "image", "datatype": "FP32", "shape": [-1, 1, 8, 8]},
+        {"name": "logits", "datatype": "FP32", "shape": [-1, 10]},
+    ],
+    "findings": [],
+}
+
 EXAMPLES: dict[str, Any] = {
+    "CheckAnswer": _CHECKED | {"diff": ""},
+    "Pipeline": _CHECKED
+    | {
+        "name": "digits-png",
+        "revision": 2,
+        "error": "",
+        "serves_in": [
+            {
+                "endpoint": "digits",
+                "revision": 3,
+                "arm": "stable",
+                "pipeline": "digits-png:2",
+                "share": 90.0,
+                "live": True,
+            }
+        ],
+        "changed_at": AT,
+        "changed_by": "ada",
+    },
     "RoutingPolicy": _POLICY,
     "PolicyAccepted": _ACCEPTED,
     "EndpointRequest": {"name": "digits", "description": "Reads handwritten digits"},

@@ -74,7 +74,7 @@ ALLOWANCE = _object(
 
 ARM = _object(
     {
-        "name": _NAME | {"description": "by default <model>-v<version>"},
+        "name": _NAME | {"description": "by default <model>-v<version>, or -v<revision>"},
         "model": _NAME,
         "version": {
             "oneOf": [
@@ -84,6 +84,8 @@ ARM = _object(
             "description": "the version's number; in what is sent also an alias (@champion), "
             "whose number is stored",
         },
+        "pipeline": _NAME | {"description": "in place of a model"},
+        "revision": _count("of the pipeline"),
         "weight": _percent(
             "the share in percent, two decimals at most; together 100. With the mode adaptive "
             "all may be left out, and 0 takes an arm out of the choice"
@@ -115,7 +117,7 @@ ARM = _object(
             "example": {"max_batch_size": 16},
         },
     },
-    required=("model", "version"),
+    oneOf=[{"required": ["model", "version"]}, {"required": ["pipeline", "revision"]}],
 )
 
 _TEST = _object(
@@ -272,6 +274,12 @@ EXAMPLES = {
         },
         "slow_start": {"window": "30s", "aggression": 1.0},
         "rescue": {"enabled": True, "budget_percent": 20},
+    },
+    "a pipeline's new revision": {
+        "arms": [
+            {"pipeline": "digits-png", "revision": 1, "weight": 90, "primary": True},
+            {"pipeline": "digits-png", "revision": 2, "weight": 10},
+        ]
     },
     "adaptive": {
         "arms": [

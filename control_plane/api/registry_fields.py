@@ -158,6 +158,10 @@ class PlaceSerializer(serializers.Serializer[Any]):
 
     endpoint = serializers.CharField()
     revision = serializers.IntegerField()
-    arm = serializers.CharField()
+    arm = serializers.CharField(help_text="of several, all: a version may be a step of each")
+    pipeline = serializers.CharField(
+        help_text="the pipeline and revision that it is a step of, such as digits-png:2; empty: "
+        "it is the arm itself"
+    )
     share = serializers.FloatField(help_text="percent")
     live = serializers.BooleanField(help_text="false: the revision is on its way")

@@ -35,8 +35,10 @@ class RevisionArmSerializer(serializers.Serializer[Any]):
     """An arm of a revision with the physical model behind it; `weight` is a percent."""
 
     name = serializers.CharField()
-    model = serializers.CharField()
-    version = serializers.IntegerField()
+    model = serializers.CharField(allow_null=True, help_text="null: a pipeline")
+    version = serializers.IntegerField(allow_null=True)
+    pipeline = serializers.CharField(allow_null=True, help_text="null: a version")
+    revision = serializers.IntegerField(allow_null=True, help_text="of the pipeline")
     weight = serializers.FloatField()
     primary = serializers.BooleanField()
     physical = serializers.CharField(allow_null=True)

@@ -29,6 +29,13 @@ from control_plane.api.grants_resource import GrantsView, GrantView
 from control_plane.api.health_resource import HealthView
 from control_plane.api.lint_resource import LintView, VersionFindingsView
 from control_plane.api.models_resource import ModelsView, ModelView
+from control_plane.api.pipelines_resource import (
+    PipelineCheckView,
+    PipelineRevisionsView,
+    PipelineRevisionView,
+    PipelinesView,
+    PipelineView,
+)
 from control_plane.api.policy_resource import KillView, PlanView, PolicyView, RollbackView
 from control_plane.api.profiles_resource import ProfilesView, ProfileView
 from control_plane.api.revisions_resource import RevisionsView, RevisionView
@@ -82,6 +89,11 @@ urlpatterns = [
     at(r"profiles", ProfilesView, "profiles"),
     at(rf"profiles/{NAME}", ProfileView, "profile"),
     at(r"lint", LintView, "lint"),
+    at(r"pipelines", PipelinesView, "pipelines"),
+    at(rf"pipelines/{NAME}", PipelineView, "pipeline"),
+    at(rf"pipelines/{NAME}/check", PipelineCheckView, "pipeline-check"),
+    at(rf"pipelines/{NAME}/revisions", PipelineRevisionsView, "pipeline-revisions"),
+    at(rf"pipelines/{NAME}/revisions/{NUMBER}", PipelineRevisionView, "pipeline-revision"),
     at(r"endpoints", EndpointsView, "endpoints"),
     at(rf"endpoints/{NAME}", EndpointView, "endpoint"),
     at(rf"endpoints/{NAME}/policy", PolicyView, "policy"),

@@ -39,13 +39,27 @@ from control_plane.domain.violations import InvalidInputError, Violation
 from control_plane.registry.adopting import adopt
 from control_plane.registry.fetching import add_from_source
 from control_plane.registry.lifecycle import delete_version, locked_version
-from control_plane.registry.models import ModelVersion, Upload
+from control_plane.registry.models import ModelVersion, PipelineStep, Upload
+from control_plane.registry.pipelines import steps_of
 from control_plane.registry.selectors import get_model, get_version
 from control_plane.registry.services import VersionMetadata, add_version
 from control_plane.registry.uploads import finished_upload
 from control_plane.registry.version_edits import update_version
 
 DEFAULT_FRAMEWORK = "onnx"
+
+
+class StepOfSerializer(serializers.Serializer[Any]):
+    """A pipeline's revision that a version is a step of."""
+
+    pipeline = serializers.CharField(source="revision.pipeline.name")
+    revision = serializers.IntegerField(source="revision.number")
+    step = serializers.CharField(source="name")
+    newest = serializers.SerializerMethodField()
+
+    def get_newest(self, step: PipelineStep) -> bool:
+        """Whether it is the pipeline's newest revision."""
+        return step.revision.number == step.revision.pipeline.newest
 
 
 class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
@@ -55,6 +69,7 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
     version = serializers.IntegerField(source="number")
     aliases = serializers.SerializerMethodField()
     serves_in = PlaceSerializer(source="places", many=True)
+    pipelines = StepOfSerializer(source="pipeline_steps_shown", many=True)
     metrics = MetricsField()
     provenance = ProvenanceField()
     model_config = ModelConfigField()
@@ -73,6 +88,7 @@ class VersionSerializer(serializers.ModelSerializer[ModelVersion]):
             "state_reason",
             "aliases",
             "serves_in",
+            "pipelines",
             "description",
             "tags",
             "framework",
@@ -348,10 +364,12 @@ class VersionView(EditableView):
 
 
 def with_places(versions: list[ModelVersion]) -> list[ModelVersion]:
-    """The versions with `places`, where they serve."""
+    """The versions with `places`, where they serve, and the steps of pipelines that they are."""
     places = wiring.serving().of([version.id for version in versions])
+    steps = steps_of(versions)
     for version in versions:
         version.places = places.get(version.id, [])  # type: ignore[attr-defined]
+        version.pipeline_steps_shown = steps.get(version.id, [])  # type: ignore[attr-defined]
     return versions
 
 

@@ -13,6 +13,7 @@ from django.db.models import Case, IntegerField, QuerySet, Value, When
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane import wiring
+from control_plane.console import words
 from control_plane.console.policy_words import Said, policy_in_words
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import physical_of, placement_status, shown
@@ -292,7 +293,7 @@ def _share(
         requests = max(0, requests - rescues)
     return ArmShare(
         name=arm["name"],
-        target=f"{arm['model']} v{arm['version']}",
+        target=words.served(arm),
         physical=physical,
         primary=arm["primary"],
         colour=index % COLOURS,

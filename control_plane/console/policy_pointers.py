@@ -53,8 +53,8 @@ def _show_at_arm(draft: PolicyDraft, at: list[str], violation: Violation) -> Non
         detail = f"{'.'.join(at[2:])}: {violation.detail}"
         row.note(field, detail)
         return
-    # One select names model and version, so what is wrong with either is shown there.
-    field = "version" if field == "model" else field
+    # One select names what is served and its number: what is wrong with either is shown there.
+    field = "version" if field in ("model", "pipeline", "revision") else field
     unchosen = field == "version" and not row.version
     row.note(field, "choose a version" if unchosen else violation.detail)
 

@@ -67,7 +67,9 @@ class ArmRow(Group):
             overflow = REFUSE if arm["overflow"] is None else arms[arm["overflow"]]
         values = {
             "name": arm["name"],
-            "version": f"{arm['model']}:{arm['version']}",
+            # Models and pipelines share their names: which it is, the server knows.
+            "version": f"{arm.get('model') or arm['pipeline']}:"
+            f"{arm.get('version') or arm['revision']}",
             "overflow": overflow,
             **shown(arm, ARM),
             **shown(arm.get("allowance") or {}, ALLOWANCE),

@@ -105,7 +105,8 @@ def limits_in_words(arm: Arm, policy: RoutingPolicy) -> str:
 def _limits_alone(arm: Mapping[str, Any]) -> str:
     beyond = arm.get("overflow")
     arms = _stand_ins({beyond} if beyond else set())
-    alone = {**arm, "name": "this-arm", "model": "m", "version": 99, "weight": 0, "primary": False}
+    own = {key: value for key, value in arm.items() if key not in ("pipeline", "revision")}
+    alone = {**own, "name": "this-arm", "model": "m", "version": 99, "weight": 0, "primary": False}
     policy = _parsed({"arms": [*arms, alone]})
     if policy is None:
         return "?"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from control_plane.ports.inference import InferenceRefusedError, NoAnswerError, 
 from control_plane.ports.repository import ArtifactMissingError
 from control_plane.registry.contents import golden_examples
 from control_plane.registry.models import ModelVersion
+from control_plane.registry.pipelines import all_known, pipeline_revisions
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def try_page(pages: RecordAdmin, request: HttpRequest, endpoint: Endpoint) -> Ht
 
 def try_context(endpoint: Endpoint) -> dict[str, Any]:
     """What the form needs: the inputs, the versions that can be asked, the servers that answer."""
-    arms = (endpoint.policy or {}).get("arms", [])
+    arms = [_keyed(arm) for arm in (endpoint.policy or {}).get("arms", [])]
     versions = {
         (version.model.name, version.number): version
         for version in ModelVersion.objects.select_related("model", "golden").filter(
@@ -98,17 +99,33 @@ def try_context(endpoint: Endpoint) -> dict[str, Any]:
     }
     served = [versions.get((arm["model"], arm["version"])) for arm in arms]
     signature = next((v.signature for v in served if v is not None and v.signature), None)
-    parsed = Signature.from_document(signature) if signature else None
+    parsed = Signature.from_document(signature) if signature else _of_a_pipeline(arms)
     return {
         "endpoint": endpoint,
         "signature": parsed,
         "draft": TryDraft.of(parsed, _example(served, parsed)) if parsed else None,
         "fills": FILLS,
-        "askable": [arm for arm in arms if (arm["model"], arm["version"]) in versions],
+        "askable": [
+            arm for arm in arms if arm.get("pipeline") or (arm["model"], arm["version"]) in versions
+        ],
         "versions": versions,
         "servers": _answering(endpoint),
         "result": None,
     }
+
+
+def _keyed(arm: Mapping[str, Any]) -> dict[str, Any]:
+    """An arm with the name and number of what it serves; a pipeline's are no model's."""
+    if not arm.get("pipeline"):
+        return dict(arm)
+    return {**arm, "model": arm["pipeline"], "version": arm["revision"]}
+
+
+def _of_a_pipeline(arms: Sequence[Mapping[str, Any]]) -> Signature | None:
+    """What callers send to the pipelines among the arms, where one can still be served."""
+    wanted = [(arm["model"], arm["version"]) for arm in arms if arm.get("pipeline")]
+    found = all_known(pipeline_revisions(wanted).values())
+    return next((one.wiring.signature for one in found if one.wiring), None)
 
 
 def _example(served: Sequence[ModelVersion | None], signature: Signature) -> GoldenExample | None:
@@ -171,7 +188,7 @@ def _whose(physical: str, context: dict[str, Any]) -> dict[str, Any]:
     for arm in context["askable"]:
         if stem == f"{arm['model']}.v{arm['version']}":
             key = arm["model"], arm["version"]
-            return {"arm_name": arm["name"], "version": context["versions"][key]}
+            return {"arm_name": arm["name"], "version": context["versions"].get(key)}
     return {}
 
 

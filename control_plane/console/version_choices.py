@@ -1,4 +1,4 @@
-"""What the policy's form offers to choose from: versions that serve, outputs to compare."""
+"""What the policy's form offers to choose from: what can serve, and outputs to compare."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from control_plane.console.policy_rows import VERSION
 from control_plane.domain.registry.metrics import labelled
 from control_plane.registry.models import ModelVersion, VersionState
+from control_plane.registry.pipelines import (
+    KnownPipeline,
+    all_known,
+    newest_revisions,
+    pipeline_revisions,
+)
 
 CHOICES = 500
 """Versions offered beside those the policy uses; a select with more is no help to anybody."""
@@ -15,7 +21,7 @@ CHOICES = 500
 
 @dataclass(frozen=True)
 class Choice:
-    """One version that an arm can be, with the outputs that a shadow of it can be compared by."""
+    """What an arm can be, with the outputs that a shadow of it can be compared by."""
 
     value: str
     label: str
@@ -24,14 +30,36 @@ class Choice:
 
 
 def version_choices(used: Iterable[str]) -> list[Choice]:
-    """Ready versions, newest first within their model; those in use are always among them."""
+    """Ready versions and pipelines, newest first by name; those in use are always among them."""
     ready = ModelVersion.objects.filter(state=VersionState.READY).select_related("model")
     newest = list(ready.order_by("-created_at")[:CHOICES])
     offered = {f"{version.model.name}:{version.number}": version for version in newest}
     missing = {value for value in used if VERSION.fullmatch(value)} - offered.keys()
     choices = [_choice(value, version) for value, version in offered.items()]
+    choices += (pipelines := _pipeline_choices(missing))
+    missing -= {choice.value for choice in pipelines}
     choices += [Choice(value, f"{value} (not ready)", value.partition(":")[0]) for value in missing]
     return sorted(choices, key=lambda c: (c.model, -int(c.value.partition(":")[2])))
+
+
+def _pipeline_choices(used: Iterable[str]) -> list[Choice]:
+    """Each pipeline's newest revision, and those in use."""
+    named = {(name, int(number)) for name, _, number in (one.partition(":") for one in used)}
+    rows = {row.pk: row for row in newest_revisions()[:CHOICES]}
+    rows |= {row.pk: row for row in pipeline_revisions(named).values()}
+    return [_pipeline_choice(known) for known in all_known(rows.values())]
+
+
+def _pipeline_choice(known: KnownPipeline) -> Choice:
+    name, number = known.revision.pipeline.name, known.revision.number
+    outputs = known.wiring.signature.outputs if known.wiring else ()
+    broken = " (cannot be served)" if known.error else ""
+    return Choice(
+        f"{name}:{number}",
+        f"{name} r{number}, a pipeline{broken}",
+        name,
+        tuple(tensor.name for tensor in outputs if tensor.datatype != "BYTES"),
+    )
 
 
 def outputs_to_compare(choices: Iterable[Choice], used: Iterable[str]) -> list[str]:

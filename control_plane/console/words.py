@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 COLOURS = {
     "Healthy": "success",
@@ -89,3 +91,14 @@ def _three_digits(value: float) -> str:
     decimals = 0 if value >= 100 else 1 if value >= 10 else 2
     text = f"{value:.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def served(arm: Mapping[str, Any]) -> str:
+    """What an arm of a policy's document serves.
+
+    >>> served({"model": "digits", "version": 2}), served({"pipeline": "png", "revision": 1})
+    ('digits v2', 'png r1')
+    """
+    if arm.get("pipeline"):
+        return f"{arm['pipeline']} r{arm.get('revision')}"
+    return f"{arm.get('model')} v{arm.get('version')}"

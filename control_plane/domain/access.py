@@ -51,12 +51,14 @@ _MAY: dict[Role, tuple[str, ...]] = {
         "registry.change_model",
         "registry.*_modelversion",
         "registry.*_alias",
+        "registry.*_pipeline",
     ),
     Role.OPERATOR: (
         *_LOOK,
         "endpoints.*_endpoint",
         "fleet.change_server",
         "registry.*_profile",
+        "registry.*_pipeline",
     ),
     Role.ADMIN: ("*",),
 }

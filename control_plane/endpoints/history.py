@@ -17,6 +17,8 @@ from django.db.models.functions import Coalesce
 from control_plane.domain.violations import InvalidInputError, NotFoundError, Violation
 from control_plane.endpoints.models import Endpoint, RetiredName, RetiredRevision, Revision
 
+SHOWN_OF_ARMS = ("name", "model", "version", "pipeline", "revision", "weight", "primary")
+
 CLOCKS_DIFFER = timedelta(minutes=1)
 """How far ahead a caller's clock may be when it asks for what serves now."""
 
@@ -89,13 +91,16 @@ def keep_history(endpoint: Endpoint, now: datetime) -> None:
 def arms_of(revision: Revision | RetiredRevision) -> list[dict[str, object]]:
     """The arms with the physical models behind them; without these where it was not compiled."""
     if isinstance(revision, RetiredRevision):
-        # Those of before there were profiles that people add say none.
-        return [{"profile_revision": None, **arm} for arm in revision.arms]
+        # Those of before there were profiles that people add, or pipelines, say none.
+        return [
+            {"profile_revision": None, "pipeline": None, "revision": None, **arm}
+            for arm in revision.arms
+        ]
     plan = revision.plan or {}
     physical = {arm["name"]: arm["physical"] for arm in plan.get("arms", [])}
     profiles = plan.get("profiles", {})
     return [
-        {key: arm.get(key) for key in ("name", "model", "version", "weight", "primary")}
+        {key: arm.get(key) for key in SHOWN_OF_ARMS}
         | {"physical": physical.get(arm["name"])}
         | {"profile_revision": profiles.get(physical.get(arm["name"]))}
         for arm in revision.policy.get("arms", [])

@@ -21,7 +21,7 @@ from control_plane.endpoints.selectors import endpoints, get_endpoint, latest_pl
 from control_plane.fleet.selectors import equipped_servers
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
-from control_plane.registry.selectors import ready_versions, version_specs
+from control_plane.registry.pipelines import parts_for
 
 
 @dataclass(frozen=True)
@@ -191,12 +191,17 @@ def compile_for(
         InvalidInputError: a version is missing or not ready, the arms differ, or a server cannot
             run one of them.
     """
-    found = ready_versions((arm.model, arm.version) for arm in policy.arms)
+    parts = parts_for(
+        [arm.key for arm in policy.arms if not arm.pipeline],
+        [arm.key for arm in policy.arms if arm.pipeline],
+        profiles_of.profile_revisions if profiles_of else {},
+    )
     plan = compile_plan(
         endpoint=endpoint.name,
         generation=generation,
         policy=policy,
-        versions=version_specs(found, profiles_of.profile_revisions if profiles_of else {}),
+        versions=parts.versions,
+        pipelines=parts.pipelines,
         previous=previous,
         slots_of=slots_of,
         urgent=urgent,

@@ -13,7 +13,13 @@ from django.db.models import Max
 
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.routing.document import to_document
-from control_plane.domain.routing.policy import OVERFLOW_TO_PRIMARY, SLOTS, OnChange, RoutingPolicy
+from control_plane.domain.routing.policy import (
+    OVERFLOW_TO_PRIMARY,
+    SLOTS,
+    Arm,
+    OnChange,
+    RoutingPolicy,
+)
 from control_plane.domain.violations import ConflictError
 from control_plane.endpoints.intent import (
     announce,
@@ -46,7 +52,7 @@ def kill(
         held = held_plan(endpoint)
         if held is None:
             raise ConflictError(f"endpoint {name!r} has no policy: there is nothing to kill")
-        policy = everything_to_the_primary(_with_ready_versions(held.routing))
+        policy = everything_to_the_primary(_without_lost_arms(held))
         latest = latest_plan(endpoint)
         arrived = endpoint.observed_generation == endpoint.generation
         if (
@@ -97,10 +103,18 @@ def held_plan(endpoint: Endpoint) -> Plan | None:
     return revision.compiled if revision else latest_plan(endpoint)
 
 
-def _with_ready_versions(policy: RoutingPolicy) -> RoutingPolicy:
-    """Without arms whose version cannot be compiled any more: they must not be in the way."""
-    ready = ready_versions((arm.model, arm.version) for arm in policy.arms)
-    kept = [arm for arm in policy.arms if arm.primary or (arm.model, arm.version) in ready]
+def _without_lost_arms(held: Plan) -> RoutingPolicy:
+    """Without arms that cannot be compiled any more: they must not be in the way."""
+    policy = held.routing
+    ready = ready_versions(held.versions).keys()
+    physical = {planned.arm.name: planned.physical for planned in held.arms}
+
+    def compiles(arm: Arm) -> bool:
+        steps = held.pipelines.get(physical[arm.name], ())
+        needed = {(step.model, step.version) for step in steps} or {arm.key}
+        return needed <= ready
+
+    kept = [arm for arm in policy.arms if arm.primary or compiles(arm)]
     names = {arm.name for arm in kept}
     arms = tuple(
         arm if not arm.overflow or arm.overflow in names else replace(arm, overflow=None)

@@ -15,7 +15,7 @@ from control_plane.domain.names import PUBLIC_NAME_RULE
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.planning.reconcile import Status
 from control_plane.fleet.models import Server
-from control_plane.registry.models import ModelVersion
+from control_plane.registry.models import ModelVersion, PipelineRevision
 
 CHANGE_STATES = [(state.value, state.value) for state in ChangeState]
 
@@ -202,6 +202,27 @@ class RevisionVersion(models.Model):
         constraints = (
             models.UniqueConstraint(
                 fields=["revision", "version"], name="revision_uses_version_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.revision)
+
+
+class RevisionPipeline(models.Model):
+    """That an arm of a revision is a pipeline: while it is, the pipeline cannot go away.
+
+    The versions that run in it stand in `RevisionVersion`, as those of other arms do.
+    """
+
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="pipelines")
+    pipeline = models.ForeignKey(PipelineRevision, on_delete=models.PROTECT, related_name="uses")
+    physical = models.CharField(max_length=100)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["revision", "pipeline"], name="revision_uses_pipeline_once"
             ),
         )
 

@@ -7,10 +7,11 @@ from django.db.models import Max
 from control_plane.domain.planning.changes import unified_diff
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.violations import InvalidInputError, Violation
-from control_plane.endpoints.models import Endpoint, Revision, RevisionVersion
+from control_plane.endpoints.models import Endpoint, Revision, RevisionPipeline, RevisionVersion
 from control_plane.endpoints.selectors import serving_plan
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.registry.models import ModelVersion, VersionState
+from control_plane.registry.pipelines import pipeline_revisions
 from control_plane.registry.selectors import ready_versions
 
 
@@ -63,24 +64,45 @@ def _next_number(endpoint: Endpoint) -> int:
 
 
 def _pin_versions(revision: Revision, plan: Plan) -> None:
-    """From here on the database protects every version that the revision uses."""
-    versions = ready_versions((p.arm.model, p.arm.version) for p in plan.arms)
+    """From here on the database protects every version and pipeline that the revision uses."""
+    versions = ready_versions(plan.versions)
     # Locked, so that none is deleted or archived between this look and the commit.
     ids = [version.id for version in versions.values()]
     # The state is asked again with the lock: one that was archived meanwhile is not ready.
     rows = ModelVersion.objects.select_for_update().filter(id__in=ids, state=VersionState.READY)
     locked = set(rows.values_list("id", flat=True))
-    for i, planned in enumerate(plan.arms):
-        version = versions.get((planned.arm.model, planned.arm.version))
+    for (model, number), physical in plan.versions.items():
+        version = versions.get((model, number))
         if version is None or version.id not in locked:
-            name = f"{planned.arm.model} version {planned.arm.version}"
-            detail = f"{name} was deleted or archived just now"
-            raise InvalidInputError([Violation(f"/arms/{i}/version", "not_found", detail)])
+            detail = f"{model} version {number} was deleted or archived just now"
+            where = _arm_that_uses(plan, physical)
+            raise InvalidInputError([Violation(where, "not_found", detail)])
     RevisionVersion.objects.bulk_create(
-        RevisionVersion(
-            revision=revision,
-            version=versions[planned.arm.model, planned.arm.version],
-            physical=planned.physical,
-        )
-        for planned in plan.arms
+        RevisionVersion(revision=revision, version=versions[key], physical=physical)
+        for key, physical in plan.versions.items()
     )
+    _pin_pipelines(revision, plan)
+
+
+def _pin_pipelines(revision: Revision, plan: Plan) -> None:
+    arms = {i: planned for i, planned in enumerate(plan.arms) if planned.arm.pipeline}
+    found = pipeline_revisions(planned.arm.key for planned in arms.values())
+    # What is deleted between this look and the commit fails there, at the reference.
+    for i, planned in arms.items():
+        if planned.arm.key not in found:
+            detail = f"{planned.arm} was deleted just now"
+            raise InvalidInputError([Violation(f"/arms/{i}/revision", "not_found", detail)])
+    RevisionPipeline.objects.bulk_create(
+        RevisionPipeline(
+            revision=revision, pipeline=found[planned.arm.key], physical=planned.physical
+        )
+        for planned in arms.values()
+    )
+
+
+def _arm_that_uses(plan: Plan, physical: str) -> str:
+    for i, planned in enumerate(plan.arms):
+        steps = plan.pipelines.get(planned.physical, ())
+        if planned.physical == physical or physical in {step.physical for step in steps}:
+            return f"/arms/{i}/{planned.arm.number_field}"
+    return "/arms"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from control_plane.domain.registry.states import Place
-from control_plane.endpoints.models import Placement, Revision, RevisionVersion
+from control_plane.endpoints.models import (
+    Placement,
+    Revision,
+    RevisionPipeline,
+    RevisionVersion,
+)
+
+_Arm = Mapping[str, Any]
 
 
 class RevisionPlaces:
@@ -20,20 +27,15 @@ class RevisionPlaces:
     """
 
     def of(self, version_ids: Iterable[UUID]) -> dict[UUID, list[Place]]:
-        found: dict[UUID, dict[str, Place]] = {}
-        rows = _uses(version_id__in=list(version_ids)).filter(
-            Q(serves=True) | Q(switched=True) | Q(revision__generation=F("endpoint_generation"))
-        )
-        for row in rows.values(*_SHOWN).order_by("revision__endpoint__name", "revision__number"):
-            place = _place(row)
-            places = found.setdefault(row["version_id"], {})
-            # One line per endpoint: what serves, in its newest revision, before what is coming.
-            if place.live or place.endpoint not in places:
-                places[place.endpoint] = place
-        return {version: list(places.values()) for version, places in found.items()}
+        rows = _serving_or_coming(_uses(RevisionVersion, version_id__in=list(version_ids)))
+        return _by_id(rows.values(*_SHOWN, *_OF_VERSIONS), "version_id", _arms_of_version)
+
+    def of_pipelines(self, revision_ids: Iterable[UUID]) -> dict[UUID, list[Place]]:
+        rows = _serving_or_coming(_uses(RevisionPipeline, pipeline_id__in=list(revision_ids)))
+        return _by_id(rows.values(*_SHOWN, *_OF_PIPELINES), "pipeline_id", _arms_of_pipeline)
 
     def earlier(self, version_id: UUID) -> dict[str, list[int]]:
-        rows = _uses(version_id=version_id).exclude(
+        rows = _uses(RevisionVersion, version_id=version_id).exclude(
             Q(serves=True) | Q(switched=True) | Q(revision__generation=F("endpoint_generation"))
         )
         found: dict[str, list[int]] = {}
@@ -58,19 +60,23 @@ class PlacedDuties:
 
 
 _SHOWN = (
-    "version_id",
-    "version__number",
-    "version__model__name",
     "revision__number",
     "revision__endpoint__name",
     "revision__policy__arms",
     "serves",
     "switched",
 )
+_OF_VERSIONS = (
+    *("version_id", "version__number", "version__model__name"),
+    *("revision__plan__arms", "revision__plan__pipelines"),
+)
+_OF_PIPELINES = ("pipeline_id", "pipeline__number", "pipeline__pipeline__name")
+
+_Use = TypeVar("_Use", RevisionVersion, RevisionPipeline)
 
 
-def _uses(**which: Any) -> QuerySet[RevisionVersion]:
-    """Uses of versions, each with whether its revision serves, or a server is still on it."""
+def _uses(uses: type[_Use], **which: Any) -> QuerySet[_Use]:
+    """Uses of either, each with whether its revision serves, or a server is still on it."""
     newer = Revision.objects.filter(
         endpoint=OuterRef("revision__endpoint"),
         served_from__isnull=False,
@@ -79,21 +85,67 @@ def _uses(**which: Any) -> QuerySet[RevisionVersion]:
     switched = Placement.objects.filter(
         endpoint=OuterRef("revision__endpoint"), switched=OuterRef("revision__generation")
     )
-    return RevisionVersion.objects.filter(**which).annotate(
+    return uses._default_manager.filter(**which).annotate(
         endpoint_generation=F("revision__endpoint__generation"),
         serves=Q(revision__served_from__isnull=False) & ~Exists(newer),
         switched=Exists(switched),
     )
 
 
-def _place(row: Mapping[str, Any]) -> Place:
-    arms: Sequence[Mapping[str, Any]] = row["revision__policy__arms"] or ()
-    named = (row["version__model__name"], row["version__number"])
-    arm = next((a for a in arms if (a.get("model"), a.get("version")) == named), {})
+def _by_id(
+    rows: QuerySet[Any], key: str, arms: Callable[..., list[_Arm]]
+) -> dict[UUID, list[Place]]:
+    """One line per endpoint: what serves, in its newest revision, before what is coming."""
+    found: dict[UUID, dict[str, Place]] = {}
+    for row in rows.order_by("revision__endpoint__name", "revision__number"):
+        place = _place(row, arms(row))
+        places = found.setdefault(row[key], {})
+        if place.live or place.endpoint not in places:
+            places[place.endpoint] = place
+    return {one: list(places.values()) for one, places in found.items()}
+
+
+def _serving_or_coming(rows: QuerySet[_Use]) -> QuerySet[_Use]:
+    return rows.filter(
+        Q(serves=True) | Q(switched=True) | Q(revision__generation=F("endpoint_generation"))
+    )
+
+
+def _arms_of_version(row: Mapping[str, Any]) -> list[_Arm]:
+    """The arms that a version answers for: itself, and pipelines that it is a step of."""
+    model, number = row["version__model__name"], row["version__number"]
+    found = [
+        arm
+        for arm in row["revision__policy__arms"] or ()
+        if (arm.get("model"), arm.get("version")) == (model, number)
+    ]
+    physical = {
+        name
+        for name, steps in (row["revision__plan__pipelines"] or {}).items()
+        if any((step["model"], step["version"]) == (model, number) for step in steps)
+    }
+    names = {
+        arm["name"] for arm in row["revision__plan__arms"] or () if arm["physical"] in physical
+    }
+    return found + [arm for arm in row["revision__policy__arms"] or () if arm.get("name") in names]
+
+
+def _arms_of_pipeline(row: Mapping[str, Any]) -> list[_Arm]:
+    named = (row["pipeline__pipeline__name"], row["pipeline__number"])
+    return [
+        arm
+        for arm in row["revision__policy__arms"] or ()
+        if (arm.get("pipeline"), arm.get("revision")) == named
+    ]
+
+
+def _place(row: Mapping[str, Any], arms: Sequence[_Arm]) -> Place:
+    inner = [f"{arm['pipeline']}:{arm['revision']}" for arm in arms if arm.get("pipeline")]
     return Place(
         endpoint=row["revision__endpoint__name"],
         revision=row["revision__number"],
-        arm=str(arm.get("name", "")),
-        share=float(arm.get("weight", 0)),
+        arm=", ".join(str(arm.get("name", "")) for arm in arms),
+        share=sum(float(arm.get("weight", 0)) for arm in arms),
         live=bool(row["serves"] or row["switched"]),
+        pipeline=", ".join(inner),
     )

@@ -19,9 +19,8 @@ from control_plane.registry.selectors import get_version, ready_versions, versio
 
 
 def serving_findings(plan: Plan) -> list[Finding]:
-    """Of every arm, those of one profile once; the places are those of the policy."""
-    specs = effective_versions(plan.routing, specs_of(plan), plan.keys)
-    return list(_findings(plan, specs, hardware()))
+    """Of every version that serves, those of one profile once; the places are the policy's."""
+    return list(_findings(plan, specs_of(plan), hardware()))
 
 
 def version_findings(model: str, number: int | str) -> list[Finding]:
@@ -48,7 +47,7 @@ def arms_serving(plan: Plan) -> list[ArmServing]:
 
 def specs_of(plan: Plan) -> dict[tuple[str, int], VersionSpec]:
     """The plan's versions with the serving profiles that it was compiled with."""
-    return version_specs(ready_versions(plan.keys), plan.profile_revisions)
+    return version_specs(ready_versions(plan.versions), plan.profile_revisions)
 
 
 def hardware() -> Hardware:
@@ -81,18 +80,15 @@ def _findings(
     plan: Plan, specs: Mapping[tuple[str, int], VersionSpec], servers: Hardware
 ) -> Iterator[Finding]:
     said: set[tuple[str, str, str]] = set()
-    for i, planned in enumerate(plan.arms):
-        spec = specs.get((planned.arm.model, planned.arm.version))
+    for i, who, spec, own in _served(plan, specs):
         if spec is None or spec.profile is None:
             continue
         subject = subject_of(spec.profile, spec)
         for finding in lint(subject, servers):
-            # Arms that say otherwise than their profile are told each for itself.
-            own = planned.arm.name if spec.overrides or planned.arm.overrides else ""
             if (key := (spec.profile.name, own, finding.code)) in said:
                 continue
             said.add(key)
-            where = f"{planned.arm.name}, profile {spec.profile.name} {finding.pointer}"
+            where = f"{who}, profile {spec.profile.name} {finding.pointer}"
             yield Finding(
                 finding.severity,
                 finding.code,
@@ -100,3 +96,23 @@ def _findings(
                 f"/arms/{i}",
                 finding.fix,
             )
+
+
+def _served(
+    plan: Plan, specs: Mapping[tuple[str, int], VersionSpec]
+) -> Iterator[tuple[int, str, VersionSpec | None, str]]:
+    """(place of the arm, who serves, what, whose own profile), the steps of pipelines one by one.
+
+    Arms and versions that say otherwise than their profile are told each for itself.
+    """
+    effective = effective_versions(plan.routing, specs, plan.keys)
+    for i, planned in enumerate(plan.arms):
+        arm = planned.arm
+        if not arm.pipeline:
+            spec = effective.get(arm.key)
+            own = arm.name if arm.overrides or (spec and spec.overrides) else ""
+            yield i, arm.name, spec, own
+        for step in plan.pipelines.get(planned.physical, ()):
+            spec = specs.get((step.model, step.version))
+            who = f"{arm.name}, step {step.step}"
+            yield i, who, spec, who if spec and spec.overrides else ""

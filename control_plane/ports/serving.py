@@ -18,13 +18,17 @@ class ServerDuties(Protocol):
 
 
 class ServingPlaces(Protocol):
-    """Which endpoints use which versions."""
+    """Which endpoints use which versions and pipelines."""
 
     def of(self, version_ids: Iterable[UUID]) -> Mapping[UUID, Sequence[Place]]:
         """Version -> where it serves or is on its way to, by endpoint; without entry: nowhere.
 
         However many versions are asked for, the number of queries is the same.
         """
+        ...
+
+    def of_pipelines(self, revision_ids: Iterable[UUID]) -> Mapping[UUID, Sequence[Place]]:
+        """Revision of a pipeline -> where it is an arm, as `of`."""
         ...
 
     def earlier(self, version_id: UUID) -> Mapping[str, Sequence[int]]:

@@ -153,12 +153,12 @@ def _step(version: ModelVersion, step: Transition, action: str, actor: str) -> N
 
 
 def _kept_by(version: ModelVersion, error: ProtectedError) -> str:
-    uses = _uses(error.protected_objects)
+    uses = uses_in_words(error.protected_objects)
     return f"{str_of(version)} is used by {uses}; it can be archived, which keeps it on record"
 
 
-def _uses(rows: Iterable[DjangoModel]) -> str:
-    """The newest three of the rows that use a version, and how many more there are.
+def uses_in_words(rows: Iterable[DjangoModel]) -> str:
+    """The newest three of the rows that use something, and how many more there are.
 
     They belong to rooms above this one and name themselves, which takes what they point to:
     that is fetched with them, for an endpoint has hundreds of revisions.

@@ -275,6 +275,80 @@ class ProfileRevision(models.Model):
         return f"{self.profile.name} r{self.number}"
 
 
+class Pipeline(models.Model):
+    """A named line of steps. No model has its name: both give physical ones (migration 0017)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=63, unique=True, validators=[public_name])
+    newest = models.PositiveIntegerField(help_text="the number of its newest revision")
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(name__regex=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"),
+                name="pipeline_name_is_public",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PipelineRevision(models.Model):
+    """A pipeline from one change to the next; never changed (migration 0017)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="revisions")
+    number = models.PositiveIntegerField()
+    document = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=150)
+
+    class Meta:
+        ordering = ("pipeline__name", "-number")
+        constraints = (
+            models.UniqueConstraint(fields=["pipeline", "number"], name="pipeline_revision_once"),
+            models.CheckConstraint(
+                condition=models.Q(number__gte=1, number__lt=1_000_000_000),
+                name="pipeline_revision_in_range",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"pipeline {self.pipeline.name} revision {self.number}"
+
+
+class PipelineStep(models.Model):
+    """That a revision runs a version, or another pipeline's revision: neither can go away."""
+
+    revision = models.ForeignKey(PipelineRevision, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=63)
+    version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="pipeline_steps", null=True
+    )
+    inner = models.ForeignKey(
+        PipelineRevision, on_delete=models.PROTECT, related_name="outer_steps", null=True
+    )
+
+    class Meta:
+        ordering = ("revision", "position")
+        constraints = (
+            models.UniqueConstraint(fields=["revision", "name"], name="step_name_once"),
+            models.CheckConstraint(
+                condition=models.Q(version__isnull=False, inner__isnull=True)
+                | models.Q(version__isnull=True, inner__isnull=False),
+                name="step_runs_one_thing",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.revision)
+
+
 class Upload(models.Model):
     """An unfinished upload: how much of it has arrived, and until when it may be finished."""
 

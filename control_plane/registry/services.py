@@ -39,7 +39,7 @@ from control_plane.ports.repository import ArtifactStore
 from control_plane.registry.artifacts import intake
 from control_plane.registry.contents import Content, code_refusal, take_in
 from control_plane.registry.model_config import read_model_config
-from control_plane.registry.models import Model, ModelVersion, VersionFile
+from control_plane.registry.models import Model, ModelVersion, Pipeline, VersionFile
 from control_plane.registry.profiles import (
     hold_profile,
     no_such_profile,
@@ -86,7 +86,7 @@ def create_model(
 
     Raises:
         InvalidInputError: the name breaks the rule for names, or a value cannot be kept.
-        ConflictError: there is a model of that name.
+        ConflictError: there is a model or a pipeline of that name.
     """
     if not is_public_name(name):
         raise InvalidInputError(
@@ -114,7 +114,8 @@ def create_model(
                 after={field: getattr(model, field) for field in said},
             )
     except IntegrityError:
-        raise ConflictError(f"there is a model named {name!r} already") from None
+        kind = "pipeline" if Pipeline.objects.filter(name=name).exists() else "model"
+        raise ConflictError(f"there is a {kind} named {name!r} already") from None
     return model
 
 

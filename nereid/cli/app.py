@@ -33,6 +33,7 @@ ORDER = (
     "changes",
     "four-eyes",
     "infer",
+    "pipelines",
     "profiles",
     "lint",
     "import",

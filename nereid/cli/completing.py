@@ -22,6 +22,11 @@ def model_names(incomplete: str) -> list[str]:
     return _names(incomplete, lambda client: (m.name for m in client.models(search=incomplete)))
 
 
+def pipeline_names(incomplete: str) -> list[str]:
+    """The pipelines whose name begins so."""
+    return _names(incomplete, lambda client: (p.name for p in client.pipelines(search=incomplete)))
+
+
 def profile_names(incomplete: str) -> list[str]:
     """The serving profiles whose name begins so."""
     return _names(incomplete, lambda client: (p.name for p in client.profiles(search=incomplete)))

@@ -128,6 +128,7 @@ def _people(revision: Revision) -> str:
 def _traffic(revision: Revision) -> str:
     arms = (revision.policy or {}).get("arms") or ()
     return ", ".join(
-        f"{arm['model']}:{arm['version']} {render.percent(float(arm.get('weight') or 0))}"
+        f"{arm.get('pipeline') or arm['model']}:{arm.get('revision') or arm['version']} "
+        f"{render.percent(float(arm.get('weight') or 0))}"
         for arm in arms
     )

@@ -87,6 +87,9 @@ class FakePlaces:
     def of(self, version_ids: Iterable[UUID]) -> dict[UUID, list[Place]]:
         return {v: self.places[v] for v in version_ids if self.places.get(v)}
 
+    def of_pipelines(self, revision_ids: Iterable[UUID]) -> dict[UUID, list[Place]]:
+        return self.of(revision_ids)
+
     def earlier(self, version_id: UUID) -> dict[str, list[int]]:
         return self.ways_back.get(version_id, {})
 

@@ -45,6 +45,12 @@ def colour(status: str) -> str:
 
 
 @register.filter
+def served(arm: Mapping[str, Any]) -> str:
+    """What an arm of a policy serves: `digits v2`, `digits-png r2`."""
+    return words.served(arm)
+
+
+@register.filter
 def share(value: float | None) -> str:
     """A percent with as many decimals as it needs: 90, 10.5, 9.97."""
     return words.number(value)

@@ -146,6 +146,7 @@ def read_pipeline(name: str, document: object, aliases: Aliases = MappingProxyTy
     )
     found += _named_twice(pipeline)
     found += pattern_violations(pipeline)
+    found += _itself(name, pipeline)
     if found:
         raise InvalidInputError(found[:_MAX_VIOLATIONS])
     return pipeline
@@ -260,6 +261,13 @@ def _named_twice(pipeline: Pipeline) -> Iterator[Violation]:
         if name and name in names[:i]:
             detail = f"another step is named {name!r}: name this one otherwise"
             yield Violation(f"/steps/{i}/name", "duplicate", detail)
+
+
+def _itself(name: str, pipeline: Pipeline) -> Iterator[Violation]:
+    for i, step in enumerate(pipeline.steps):
+        if step.runs.pipeline and step.runs.name == name:
+            detail = f"pipeline {name} cannot be a step of itself: write its steps down here"
+            yield Violation(f"/steps/{i}/pipeline", "itself", detail)
 
 
 def _raw_steps(document: object) -> Iterator[Mapping[str, Any]]:

@@ -50,6 +50,7 @@ class Place:
     """One endpoint that a version serves in, and the revision that says so.
 
     `share` is a percent. With `live` servers route to it; without, the revision is on its way.
+    `pipeline` is the one that it is a step of, `digits-png:2`; empty where it is the arm itself.
     """
 
     endpoint: str
@@ -57,12 +58,14 @@ class Place:
     arm: str
     share: float
     live: bool
+    pipeline: str = ""
 
     def __str__(self) -> str:
         share = f"{self.share:.2f}".rstrip("0").rstrip(".")
         on_its_way = "" if self.live else ", on its way"
+        within = f", in pipeline {self.pipeline}" if self.pipeline else ""
         return (
-            f"endpoint {self.endpoint} (revision {self.revision}, arm {self.arm}, "
+            f"endpoint {self.endpoint} (revision {self.revision}, arm {self.arm}{within}, "
             f"{share} %{on_its_way})"
         )
 

@@ -39,6 +39,11 @@ CATALOGUE = (
     EventType("version.deleted", "A version was deleted.", "version.delete"),
     EventType("alias.set", "An alias points to another version.", "alias.set"),
     EventType("alias.deleted", "An alias was removed.", "alias.delete"),
+    EventType("pipeline.created", "A pipeline was made.", "pipeline.create"),
+    EventType(
+        "pipeline.updated", "A pipeline has a new revision; what serves stays.", "pipeline.update"
+    ),
+    EventType("pipeline.deleted", "A pipeline was deleted.", "pipeline.delete"),
     EventType("endpoint.created", "An endpoint was made.", "endpoint.create"),
     EventType("endpoint.updated", "What is said of an endpoint was changed.", "endpoint.update"),
     EventType(

@@ -35,6 +35,9 @@ def router_text() -> str:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_of_the_docs_page_is_taken(digits: Api, name: str) -> None:
+    for version, headers in ((1, {}), (2, {"If-Match": "*"})):
+        document = {"steps": [{"model": "digits", "version": version}]}
+        assert digits.call("put", "pipelines/digits-png/", document, **headers).status_code < 300
     response = digits.put_policy("digits", EXAMPLES[name])
     assert response.status_code == 202, response.content
     read = digits.get("endpoints/digits/policy")

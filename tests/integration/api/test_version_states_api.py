@@ -107,7 +107,14 @@ def test_a_version_says_where_it_serves(digits: Api, weights: Weights) -> None:
     body = digits.get(ONE).json()
     assert body["aliases"] == ["champion"]
     assert body["serves_in"] == [
-        {"endpoint": "digits", "revision": 1, "arm": "digits-v1", "share": 90.0, "live": True}
+        {
+            "endpoint": "digits",
+            "revision": 1,
+            "arm": "digits-v1",
+            "pipeline": "",
+            "share": 90.0,
+            "live": True,
+        }
     ]
     listed = digits.get("models/digits/versions/").json()["results"]
     assert [v["serves_in"][0]["share"] for v in listed] == [10.0, 90.0]

@@ -235,10 +235,10 @@ def test_an_inner_step_for_what_nobody_takes_is_left_out() -> None:
         ("b", 1): member("w FP32 -1 4", "z FP32 -1 4"),
     }
     inner = wired({"steps": [{"model": "a", "version": 1}, {"model": "b", "version": 1}]}, members)
-    both = {**members, ("p", 1): inner.as_member}
-    outer = wired({"steps": [{"pipeline": "p", "revision": 1}], "outputs": ["y"]}, both)
+    both = {**members, ("q", 1): inner.as_member}
+    outer = wired({"steps": [{"pipeline": "q", "revision": 1}], "outputs": ["y"]}, both)
     with pytest.raises(InvalidInputError, match="input 'w' is needed only for what"):
-        flattened(outer, {("p", 1): inner})
+        flattened(outer, {("q", 1): inner})
 
 
 @given(drawn=fitting())
