@@ -74,43 +74,51 @@ class Tally:
         }
 
 
+SampleOption = Annotated[
+    str | None, typer.Option("--sample", help="Ask about a sample's held-out images.")
+]
+FileOption = Annotated[
+    Path | None,
+    typer.Option("--input", "-f", exists=True, dir_okay=False, help="JSON, .npy or .npz to send."),
+]
+StreamOption = Annotated[
+    bool, typer.Option("--stream", help="Show each answer as it comes (gRPC).")
+]
+SequenceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--sequence", metavar="ID", help="Send the input's rows one by one, as this sequence."
+    ),
+]
+ContinueOption = Annotated[bool, typer.Option("--continue", help="The sequence was begun before.")]
+KeepOption = Annotated[bool, typer.Option("--keep", help="The sequence goes on after this.")]
+HeaderOption = Annotated[
+    list[str] | None,
+    typer.Option("--header", "-H", metavar="NAME=VALUE", help="A header to send along."),
+]
+
+
 @command(
     "infer",
     "nereid infer digits --sample digits",
     "nereid infer digits --sample digits --index 10 --protocol http",
     "nereid infer digits --sample digits --count 100",
     "nereid infer my-model --input example.json",
-    "nereid infer words --input prompt.json --stream",
-    "nereid infer running-score --input series.json --sequence 7",
+    "nereid infer windows --input chirp.json --stream",
+    "nereid infer rows --input series.json --sequence 7",
 )
 def infer(
     session: Session,
     endpoint: Annotated[
         str, typer.Argument(help="An endpoint, or any model name that Triton holds.")
     ],
-    sample: Annotated[
-        str | None, typer.Option("--sample", help="Ask about a sample's held-out images.")
-    ] = None,
+    sample: SampleOption = None,
     index: Annotated[int, typer.Option("--index", "-i", min=0, help="Which image.")] = 0,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--input", "-f", exists=True, dir_okay=False, help="JSON, .npy or .npz to send."
-        ),
-    ] = None,
-    stream: Annotated[
-        bool, typer.Option("--stream", help="Show each answer as it comes (gRPC).")
-    ] = False,
-    sequence: Annotated[
-        str | None,
-        typer.Option(
-            "--sequence", metavar="ID", help="Send the input's rows one by one, as this sequence."
-        ),
-    ] = None,
-    goes_on: Annotated[
-        bool, typer.Option("--continue", help="The sequence was begun before.")
-    ] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="The sequence goes on after this.")] = False,
+    file: FileOption = None,
+    stream: StreamOption = False,
+    sequence: SequenceOption = None,
+    goes_on: ContinueOption = False,
+    keep: KeepOption = False,
     count: Annotated[
         int, typer.Option("--count", "-n", min=1, help="Send so many, and count the arms.")
     ] = 1,
@@ -118,10 +126,7 @@ def infer(
     version: Annotated[
         str, typer.Option("--model-version", help="Ask this version, past the split.")
     ] = "",
-    header: Annotated[
-        list[str] | None,
-        typer.Option("--header", "-H", metavar="NAME=VALUE", help="A header to send along."),
-    ] = None,
+    header: HeaderOption = None,
     url: Annotated[
         str | None, typer.Option("--url", metavar="HOST:PORT", help="Triton's address.")
     ] = None,
@@ -134,41 +139,63 @@ def infer(
     """
     if (sample is None) == (file is None):
         raise typer.BadParameter("say what to send: either --sample NAME or --input FILE")
-    if (stream or sequence) and (file is None or count > 1):
-        raise typer.BadParameter("--stream and --sequence go with --input, and not with --count")
-    if (goes_on or keep) and not sequence:
-        raise typer.BadParameter(
-            "--continue and --keep are about a sequence: name it by --sequence"
-        )
-    if stream and protocol is Wire.HTTP:
-        raise typer.BadParameter("--stream needs gRPC: over HTTP a request has one answer")
-    headers = dict(_header(text) for text in header or ())
-    address = _address(session, protocol, url)
-    with Predictor(address, protocol.value) as predictor:
+    if stream or sequence or goes_on or keep:
+        _check_in_turn(file, stream, sequence, goes_on or keep, count, protocol)
+    asking: dict[str, Any] = {"version": version}
+    asking["headers"] = dict(_header(text) for text in header or ())
+    with Predictor(_address(session, protocol, url), protocol.value) as predictor:
 
         def ask(question: Question) -> Answer:
-            return predictor.predict(endpoint, question.inputs, version=version, headers=headers)
+            return predictor.predict(endpoint, question.inputs, **asking)
 
         if sample is not None:
             images = load_sample(sample, session.cwd)
-            if count > 1:
-                _many(session, _images(images, index), ask, count, images.output)
-                return
-            question = Question(images.batch(index), images.image(index).label)
-            answer = ask(question)
-            _show_sample(session, endpoint, images, index, answer, WIRE_NAMES[protocol])
+            _ask_sample(session, endpoint, images, index, ask, count, WIRE_NAMES[protocol])
         elif file is not None:
             facts = predictor.metadata(endpoint, version)
             question = Question(load_inputs(file, facts.inputs))
             if stream or sequence:
                 turns = series(question.inputs, facts, sequence, goes_on=goes_on, keep=keep)
-                asking = {"version": version, "headers": headers}
                 follow(session, predictor, endpoint, turns, asking, stream=stream)
-                return
-            if count > 1:
+            elif count > 1:
                 _many(session, _same(question), ask, count, None)
-                return
-            _show_tensors(session, endpoint, ask(question), WIRE_NAMES[protocol])
+            else:
+                _show_tensors(session, endpoint, ask(question), WIRE_NAMES[protocol])
+
+
+def _check_in_turn(
+    file: Path | None,
+    stream: bool,
+    sequence: str | None,
+    open_ended: bool,
+    count: int,
+    protocol: Wire,
+) -> None:
+    """What of the options does not go together where answers come one after the other."""
+    if file is None or count > 1:
+        raise typer.BadParameter("--stream and --sequence go with --input, and not with --count")
+    if open_ended and not sequence:
+        raise typer.BadParameter(
+            "--continue and --keep are about a sequence: name it by --sequence"
+        )
+    if stream and protocol is Wire.HTTP:
+        raise typer.BadParameter("--stream needs gRPC: over HTTP a request has one answer")
+
+
+def _ask_sample(
+    session: Session,
+    endpoint: str,
+    images: Sample,
+    index: int,
+    ask: Callable[[Question], Answer],
+    count: int,
+    how: str,
+) -> None:
+    if count > 1:
+        _many(session, _images(images, index), ask, count, images.output)
+        return
+    answer = ask(Question(images.batch(index), images.image(index).label))
+    _show_sample(session, endpoint, images, index, answer, how)
 
 
 def _address(session: Session, protocol: Wire, url: str | None) -> str:
