@@ -165,3 +165,12 @@ class PlaceSerializer(serializers.Serializer[Any]):
     )
     share = serializers.FloatField(help_text="percent")
     live = serializers.BooleanField(help_text="false: the revision is on its way")
+
+
+class VersionPatch(serializers.Serializer[Any]):
+    """What can still be said of a version: tags, metrics and provenance are merged."""
+
+    description = TextField(required=False, allow_blank=True)
+    tags = TagsField(required=False, removing=True)
+    metrics = MetricsField(required=False, removing=True)
+    provenance = ProvenanceField(required=False)

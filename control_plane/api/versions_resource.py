@@ -29,6 +29,7 @@ from control_plane.api.registry_fields import (
     PlaceSerializer,
     ProvenanceField,
     TagsField,
+    VersionPatch,
 )
 from control_plane.api.registry_filters import DeclaredFilters, VersionFilter
 from control_plane.api.resource import OnlyVisible, ResourceView, link, read_body, read_object
@@ -167,15 +168,6 @@ class VersionFromSource(VersionMetadataSerializer):
         "request, and not fetched",
     )
     filename = TextField(required=False, allow_blank=True, default="", max_length=255)
-
-
-class VersionPatch(serializers.Serializer[Any]):
-    """What can still be said of a version: tags, metrics and provenance are merged."""
-
-    description = TextField(required=False, allow_blank=True)
-    tags = TagsField(required=False, removing=True)
-    metrics = MetricsField(required=False, removing=True)
-    provenance = ProvenanceField(required=False)
 
 
 class VersionUpload(serializers.Serializer[Any]):

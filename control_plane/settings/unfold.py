@@ -61,6 +61,7 @@ NAVIGATION = [
         "items": [
             _page("Models", "deployed_code", "registry.model"),
             _page("Versions", "layers", "registry.modelversion"),
+            _page("Serving profiles", "tune", "registry.profile"),
             _page("Artifacts", "inventory_2", "registry.artifact"),
         ],
     },

@@ -60,6 +60,7 @@ def main() -> None:
     _fleet()
     _people()
     _change()
+    _profiles()
     _webhooks()
 
 
@@ -212,6 +213,24 @@ def _change() -> None:
         print_config=wiring.print_config,
         reason="the candidate was better for a week: see the board of the night shift, page 12",
     )
+
+
+def _profiles() -> None:
+    """One of somebody's own, with a long name and everything that the linter can say of it."""
+    from control_plane.registry.profile_edits import put_profile
+
+    name = "patient-towards-callers-of-the-night-shift-in-two-regions"
+    document = {
+        "description": "Waits so that batches fill, for callers who read the answers tomorrow.",
+        "max_batch_size": 32,
+        "dynamic_batching": {"max_queue_delay_microseconds": 1000},
+    }
+    put_profile(name=name, document=document, actor="maximilian")
+    queue = {"default_queue_policy": {"default_timeout_microseconds": 90_000}}
+    batching = {"preferred_batch_size": [8, 16], "max_queue_delay_microseconds": 5000, **queue}
+    limited = {"count": 64, "rate_limiter": {"resources": [{"name": "heavy"}]}}
+    wordy = {**document, "dynamic_batching": batching, "instance_group": [limited]}
+    put_profile(name=name, document=wordy, actor="maximilian")
 
 
 def _webhooks() -> None:

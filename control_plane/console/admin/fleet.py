@@ -45,8 +45,8 @@ class ServerAdmin(DeletableAdmin):
                     "metrics",
                     "accelerator",
                     "hardware",
-                    "response_cache",
-                    "rate_limiter",
+                    "keeps_answers",
+                    "limits_rates",
                     "cores",
                     "triton_version",
                     "created_at",
@@ -64,8 +64,8 @@ class ServerAdmin(DeletableAdmin):
         "metrics",
         "accelerator",
         "hardware",
-        "response_cache",
-        "rate_limiter",
+        "keeps_answers",
+        "limits_rates",
         "cores",
         "triton_version",
         "created_at",
@@ -113,6 +113,14 @@ class ServerAdmin(DeletableAdmin):
     def http_address(self, server: Server) -> str:
         return server.http
 
+    @display(description="response cache")
+    def keeps_answers(self, server: Server) -> str:
+        return _known(server.response_cache)
+
+    @display(description="rate limiter")
+    def limits_rates(self, server: Server) -> str:
+        return _known(server.rate_limiter)
+
     @display(description="gRPC", ordering="grpc")
     def grpc_address(self, server: Server) -> str:
         return server.grpc
@@ -128,3 +136,7 @@ class ServerAdmin(DeletableAdmin):
 
     def page_values(self, request: HttpRequest, record: Any) -> dict[str, Any]:
         return server_context(request.user, record, wiring.clock().now())
+
+
+def _known(said: bool | None) -> str:
+    return {True: "on", False: "off", None: "not known"}[said]

@@ -54,6 +54,7 @@ NO_PAGES = {
     "registry_model_aliases": "takes a POST",
     "registry_model_upload_version": "leads to the form of a version",
     "auth_user_password_change": "asked of a person, below",
+    "registry_profile_built_in": "asked by its name, below",
 }
 """Addresses of the register that are no pages, and why."""
 
@@ -251,6 +252,8 @@ def test_every_page_is_fit_to_be_seen(
     visit.look("/api/docs/", "api docs", until=".opblock")
     served = reverse("admin:endpoints_revision_what_served")
     visit.look(f"{served}?endpoint=digits", "served digits")
+    built_in = reverse("admin:registry_profile_built_in", args=["priority"])
+    visit.look(built_in, "profile built in")
     context.close()
     stranger = browser.new_context(**MODES[mode])
     outside = Visit(stranger, crowded.api, mode)

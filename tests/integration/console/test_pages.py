@@ -19,6 +19,7 @@ from control_plane.endpoints.changes import put_policy
 from control_plane.endpoints.models import Endpoint, Revision
 from control_plane.endpoints.services import update_endpoint
 from control_plane.registry.models import Model
+from control_plane.registry.profile_edits import put_profile
 from control_plane.registry.services import create_model
 from control_plane.webhooks.models import Delivery, State, Webhook
 from control_plane.wiring import print_config
@@ -77,6 +78,7 @@ def everything(digits: Endpoint, admin: Client) -> Callable[[str], Any]:
     admin.post(url("webhooks.webhook", "send_test", Webhook.objects.get().pk))
     Delivery.objects.update(state=State.FAILED, due_at=None, ended_at=timezone.now())
     Group.objects.create(name="operators")
+    put_profile(name="patient", document={"max_batch_size": 8}, actor="ada")
     decided_change()
     admin.post(url("access.apitoken", "add"), {"name": "ci", "role": "admin", "lifetime": "30"})
     return lambda record: apps.get_model(record).objects.first()

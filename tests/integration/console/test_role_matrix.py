@@ -33,6 +33,7 @@ MAY = {
     "registry.model": (EVERYBODY, PUBLISHERS, NOBODY, ADMINS),
     "registry.modelversion": (EVERYBODY, PUBLISHERS, NOBODY, PUBLISHERS),
     "registry.artifact": (EVERYBODY, NOBODY, NOBODY, NOBODY),
+    "registry.profile": (EVERYBODY, OPERATORS, OPERATORS, OPERATORS),
     "endpoints.endpoint": (EVERYBODY, OPERATORS, OPERATORS, OPERATORS),
     "endpoints.changerequest": (EVERYBODY, NOBODY, OPERATORS, NOBODY),
     "endpoints.revision": (EVERYBODY, NOBODY, NOBODY, NOBODY),
