@@ -15,6 +15,7 @@ from rich.text import Text
 
 from control_plane.adapters.machines import hardware_names, server_names
 from stack import lock, stackfile
+from stack.first_prediction import SampleChoice
 from stack.logs import Show
 from stack.settings import CHECKOUT, SettingsError, StackSettings, load
 from stack.terminal import Terminal
@@ -75,10 +76,22 @@ def _parser() -> argparse.ArgumentParser:
         epilog=ENVIRONMENT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    serve.add_argument(
+    samples = serve.add_mutually_exclusive_group()
+    samples.add_argument(
         "--no-sample",
-        action="store_true",
+        dest="samples",
+        action="store_const",
+        const=SampleChoice.NONE,
+        default=SampleChoice.FIRST,
         help="do not deploy the sample model and make a first prediction",
+    )
+    samples.add_argument(
+        "--samples",
+        dest="samples",
+        action="store_const",
+        const=SampleChoice.ALL,
+        help="deploy every sample and ask each: pictures and JSON through pipelines, a cascade, a "
+        "state over a sequence, a stream, one network in three formats (a minute or two more)",
     )
     serve.add_argument(
         "--server",
@@ -127,7 +140,7 @@ def _serve(settings: StackSettings, arguments: argparse.Namespace) -> int:
         return serve(
             settings,
             terminal,
-            with_sample=not arguments.no_sample,
+            samples=arguments.samples,
             show=Show(arguments.logs),
         )
     except (PortError, lock.AlreadyRunningError) as error:

@@ -7,9 +7,19 @@ where the list of processes does not show them.
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 
 from rich.console import Console
+
+
+class SampleChoice(StrEnum):
+    """What is deployed when the stack is up: nothing, the first sample, or every one."""
+
+    NONE = "none"
+    FIRST = "first"
+    ALL = "all"
+
 
 API, TOKEN, GRPC = "NEREID_API", "NEREID_TOKEN", "NEREID_TRITON_GRPC"
 

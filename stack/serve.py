@@ -14,6 +14,7 @@ from rich.text import Text
 from stack import leftovers, services, stackfile, triton
 from stack.banner import banner
 from stack.broker import EmbeddedBroker
+from stack.first_prediction import SampleChoice
 from stack.lock import HomeLock
 from stack.logs import ProcessLog, Show
 from stack.ports import require_free
@@ -29,7 +30,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOG_NAMES = (*services.NAMES, "migrate", "bootstrap")
 
 
-def serve(settings: StackSettings, terminal: Terminal, *, with_sample: bool, show: Show) -> int:
+def serve(settings: StackSettings, terminal: Terminal, *, samples: SampleChoice, show: Show) -> int:
     """Run the stack until a signal; returns the exit status."""
     began = time.monotonic()
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -38,7 +39,7 @@ def serve(settings: StackSettings, terminal: Terminal, *, with_sample: bool, sho
         if found:
             terminal.say(f"cleared what a killed stack left: {', '.join(found)}", "yellow")
         require_free(settings.bind, settings.ports())
-        stack = Stack(settings, terminal, with_sample=with_sample, show=show, began=began)
+        stack = Stack(settings, terminal, samples=samples, show=show, began=began)
         return asyncio.run(stack.run())
 
 
@@ -50,13 +51,13 @@ class Stack:
         settings: StackSettings,
         terminal: Terminal,
         *,
-        with_sample: bool,
+        samples: SampleChoice,
         show: Show,
         began: float,
     ) -> None:
         self._settings = settings
         self._terminal = terminal
-        self._with_sample = with_sample
+        self._samples = samples
         self._began = began
         self._keys: Secrets = load_secrets(settings)
         self._logs = {
@@ -107,7 +108,9 @@ class Stack:
         with Progress(self._terminal) as progress:
             boot = await self._start_everything(progress)
             progress.pause()
-        sample = await self._first_prediction(boot) if self._with_sample else None
+        sample = await self._first_prediction(boot) if self._samples != SampleChoice.NONE else None
+        if self._samples == SampleChoice.ALL:
+            self._terminal.print(await self._ask_samples(boot))
         pids = {"supervisor": os.getpid(), **self._supervisor.pids()}
         content = stackfile.describe(self._settings, self._keys, token=boot.token, pids=pids)
         self._supervisor.publish(content)
@@ -149,6 +152,13 @@ class Stack:
         except OSError as error:
             return Text(f"The sample could not be run: {error}", "yellow")
         return shown or Text("The sample failed (its reason is above); the stack works.", "yellow")
+
+    async def _ask_samples(self, boot: Bootstrap) -> RenderableType:
+        try:
+            shown = await self._steps.samples(boot.token)
+        except OSError as error:
+            return Text(f"The samples could not be run: {error}", "yellow")
+        return shown or Text("A sample failed (its reason is above); the stack works.", "yellow")
 
     async def _take_down(self) -> None:
         await self._supervisor.take_down()

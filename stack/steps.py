@@ -73,8 +73,16 @@ class Steps:
 
     async def first_prediction(self, token: str) -> Text | None:
         """Deploy the sample and make one prediction; returns what to show, None if it failed."""
+        return await self._shown("first_prediction", token)
+
+    async def samples(self, token: str) -> Text | None:
+        """Deploy every sample and ask each; returns what to show, None if one failed."""
+        return await self._shown("samples", token)
+
+    async def _shown(self, module: str, token: str) -> Text | None:
+        """What a module of the stack's shows in the end; its progress is seen as it runs."""
         settings = self._settings
-        result = settings.run_dir / "first_prediction.txt"
+        result = settings.run_dir / f"{module}.txt"
         result.unlink(missing_ok=True)
         environment = {
             **self._environment,
@@ -84,7 +92,7 @@ class Steps:
             first_prediction.GRPC: settings.triton_grpc,
         }
         process = Child(
-            tied([sys.executable, "-m", "stack.first_prediction", result]),
+            tied([sys.executable, "-m", f"stack.{module}", result]),
             environment=environment,
             cwd=CHECKOUT,
             inherit_output=True,
