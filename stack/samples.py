@@ -40,6 +40,7 @@ from stack.sample_set import (
 
 SAMPLES = Path(__file__).resolve().parent.parent / "model_repository" / "samples"
 DEADLINE_S = 240.0
+PAGE_WIDTH = 120  # of output that goes to a file or a pipe
 _SHOWN = 40  # letters of an answer
 
 
@@ -149,6 +150,7 @@ class Samples:
 
     def _asked(self, sample: SampleSet, ask: Ask) -> Answered:
         inputs = sample.tensors(ask)
+        self._answers(ask, inputs)  # the first call pays for connecting, and models for their first
         answers = [answer for _ in range(ask.times) for answer in self._answers(ask, inputs)]
         for answer in answers if ask.times > 1 else answers[-1:]:
             for output, wanted in ask.expect.items():
@@ -245,9 +247,10 @@ def _figures(folder: Path, file: str) -> dict[str, float] | None:
 
 def table_of(answered: list[Answered]) -> RenderableType:
     """What every sample said."""
-    table = Table(title="The samples, each asked once", title_justify="left")
-    for name in ("sample", "endpoint", "answered", "by"):
-        table.add_column(name, overflow="fold")
+    table = Table(title="Every sample, asked", title_justify="left", title_style="bold", box=None)
+    table.add_column("", overflow="fold")
+    for name in ("endpoint", "answered", "by"):
+        table.add_column(name, overflow="fold", style="" if name == "answered" else "dim")
     table.add_column("ms", justify="right")
     for one in answered:
         table.add_row(
@@ -256,26 +259,33 @@ def table_of(answered: list[Answered]) -> RenderableType:
     return table
 
 
-def main(result_file: str) -> None:
-    """In a process of its own, as `stack.first_prediction`: leaves what is to be shown."""
+def main(result_file: str) -> int:
+    """In a process of its own, as `stack.first_prediction`: leaves what is to be shown.
+
+    One that fails says so at once, and the others are brought up all the same.
+    """
     console = Console()
-    answered: list[Answered] = []
+    if not console.is_terminal:
+        console.width = PAGE_WIDTH
+    answered, failed = [], 0
     with (
         Client(os.environ[API], os.environ[TOKEN]) as client,
         Predictor(os.environ[GRPC], "grpc") as predictor,
     ):
         samples = Samples(client, predictor, console)
         for sample in read_sample_sets(SAMPLES):
-            answered += samples.bring_up(sample)
+            try:
+                answered += samples.bring_up(sample)
+            except NereidError as error:
+                failed += 1
+                console.print(Text(f"{sample.title}: {error}", "red"))
     with Path(result_file).open("w", encoding="utf-8") as file:
         page = Console(
             file=file, width=console.width, force_terminal=console.is_terminal, highlight=False
         )
         page.print(table_of(answered))
+    return 1 if failed and not answered else 0
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except (NereidError, OSError) as error:
-        sys.exit(f"error: {error}")
+    sys.exit(main(*sys.argv[1:]))
