@@ -174,3 +174,10 @@ class VersionPatch(serializers.Serializer[Any]):
     tags = TagsField(required=False, removing=True)
     metrics = MetricsField(required=False, removing=True)
     provenance = ProvenanceField(required=False)
+
+
+class VersionUpload(serializers.Serializer[Any]):
+    """The multipart form of an upload."""
+
+    artifact = serializers.FileField(help_text="the model file")
+    metadata = serializers.CharField(required=False, help_text="JSON, see VersionMetadata")

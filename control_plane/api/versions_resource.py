@@ -30,6 +30,7 @@ from control_plane.api.registry_fields import (
     ProvenanceField,
     TagsField,
     VersionPatch,
+    VersionUpload,
 )
 from control_plane.api.registry_filters import DeclaredFilters, VersionFilter
 from control_plane.api.resource import OnlyVisible, ResourceView, link, read_body, read_object
@@ -168,13 +169,6 @@ class VersionFromSource(VersionMetadataSerializer):
         "request, and not fetched",
     )
     filename = TextField(required=False, allow_blank=True, default="", max_length=255)
-
-
-class VersionUpload(serializers.Serializer[Any]):
-    """The multipart form of an upload."""
-
-    artifact = serializers.FileField(help_text="the model file")
-    metadata = serializers.CharField(required=False, help_text="JSON, see VersionMetadata")
 
 
 PATCH_EXAMPLES = [

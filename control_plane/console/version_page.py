@@ -8,11 +8,14 @@ from django.http import HttpRequest
 from django.utils.http import urlencode
 
 from control_plane.console.model_page import columns_of, metric_sets
+from control_plane.console.profile_page import profile_text
 from control_plane.console.record_admin import change_url
+from control_plane.console.templatetags.console import json_text
 from control_plane.console.version_life import golden_of, golden_results, life_of
 from control_plane.domain.registry.provenance import KNOWN, is_empty
 from control_plane.registry.lifecycle import alias_names, str_of
 from control_plane.registry.models import ModelVersion, VersionState
+from control_plane.registry.selectors import effective_document
 
 
 def page_context(request: HttpRequest, version: ModelVersion) -> dict[str, Any]:
@@ -32,6 +35,8 @@ def page_context(request: HttpRequest, version: ModelVersion) -> dict[str, Any]:
         "metric_sets": metric_sets([version, before] if before else [version]),
         "provenance": _provenance(version),
         "next_command": _next_command(version, bool(column.places)),
+        "overrides": json_text(version.overrides) if version.overrides else "",
+        "effective": _effective(version),
         "life": life_of(version),
         "golden": golden_of(version),
         "golden_results": golden_results(request.user, version) if version.golden_id else [],
@@ -44,6 +49,12 @@ def _provenance(version: ModelVersion) -> list[tuple[str, Any]]:
     """Known fields first, as people look for them; then the others by name."""
     order = [*KNOWN, *sorted(version.provenance.keys() - KNOWN.keys())]
     return [(n, version.provenance[n]) for n in order if not is_empty(version.provenance.get(n))]
+
+
+def _effective(version: ModelVersion) -> str:
+    """How it is served: the profile of today under its overrides; nothing where it has none."""
+    document = effective_document(version) if version.overrides else None
+    return profile_text(document) if document else ""
 
 
 def _next_command(version: ModelVersion, serves: bool) -> str:

@@ -39,6 +39,13 @@ CATALOGUE = (
     EventType("version.deleted", "A version was deleted.", "version.delete"),
     EventType("alias.set", "An alias points to another version.", "alias.set"),
     EventType("alias.deleted", "An alias was removed.", "alias.delete"),
+    EventType("profile.created", "A serving profile was added.", "profile.create"),
+    EventType(
+        "profile.updated",
+        "A serving profile has a new revision; what serves stays.",
+        "profile.update",
+    ),
+    EventType("profile.deleted", "A serving profile was deleted.", "profile.delete"),
     EventType("pipeline.created", "A pipeline was made.", "pipeline.create"),
     EventType(
         "pipeline.updated", "A pipeline has a new revision; what serves stays.", "pipeline.update"

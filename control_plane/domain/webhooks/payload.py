@@ -32,6 +32,7 @@ _SUBJECTS: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "alias": (_TEXT, "champion"),
         "version": (_MAYBE, 2),
     },
+    "profile": {"profile": (_TEXT, "patient")},
     "pipeline": {"pipeline": (_TEXT, "digits-png")},
     "endpoint": {"endpoint": (_TEXT, "digits")},
     "revision": {

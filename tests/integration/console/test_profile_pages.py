@@ -127,3 +127,19 @@ def test_a_viewer_sees_no_form(patient: Profile) -> None:
     content = client.get(page(patient)).content.decode()
     assert "dynamic_batching.max_queue_delay_microseconds" in content
     assert "<textarea" not in content
+
+
+def test_a_versions_page_says_what_its_overrides_make_of_the_profile(
+    patient: Profile, admin: Client
+) -> None:
+    version = ModelVersion.objects.get(number=2)
+    there = reverse("admin:registry_modelversion_change", args=[version.pk])
+    assert "with overrides" not in admin.get(there).content.decode()
+    said = {"max_batch_size": 4, "dynamic_batching": None}
+    ModelVersion.objects.filter(number=2).update(overrides=said)
+    shown = admin.get(there)
+    assert json.loads(shown.context["overrides"]) == said
+    assert json.loads(shown.context["effective"]) == {"max_batch_size": 4}
+    put_profile(name="patient", document={"model_warmup": {"batch_sizes": [8]}}, actor="ada")
+    ModelVersion.objects.filter(number=2).update(overrides={"max_batch_size": 4})
+    assert "do not fit the profile of today" in admin.get(there).content.decode()
