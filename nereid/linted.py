@@ -20,6 +20,7 @@ class Becomes:
     signature: Document | None
     profile: Document | None
     model_config: Document
+    pipeline: Document | None
     changed: tuple[str, ...]
     refused: tuple[str, ...]
 
@@ -34,6 +35,7 @@ class Becomes:
             signature=raw.get("signature"),
             profile=raw.get("profile"),
             model_config=raw.get("model_config") or {},
+            pipeline=raw.get("pipeline"),
             changed=_notes(raw.get("changed")),
             refused=_notes(raw.get("refused")),
         )

@@ -205,6 +205,7 @@ EXAMPLES: dict[str, Any] = {
                     "signature": None,
                     "profile": None,
                     "model_config": {"version_policy": {"latest": {}}},
+                    "pipeline": None,
                     "changed": [],
                     "refused": [
                         {

@@ -17,6 +17,7 @@ from control_plane.api.policy_resource import FindingSerializer
 from control_plane.api.profiles_resource import ProfileDocumentField
 from control_plane.api.resource import ResourceView, read_body
 from control_plane.domain.access import Kind
+from control_plane.domain.adoption.as_pipeline import AsPipeline, as_pipeline
 from control_plane.domain.adoption.reading import Reading, renamed_file
 from control_plane.domain.adoption.repository import Directory, readings
 from control_plane.domain.adoption.repository_lint import Promise, lint_repository
@@ -110,6 +111,10 @@ class BecomesSerializer(serializers.Serializer[Any]):
     signature = serializers.JSONField(allow_null=True, help_text="null: its file says it")
     profile = ProfileDocumentField(allow_null=True)
     model_config = serializers.JSONField(help_text="what goes with each version")
+    pipeline = serializers.JSONField(
+        allow_null=True,
+        help_text="of an ensemble: the document, without the revisions of inner pipelines",
+    )
     changed = NoteSerializer(many=True)
     refused = NoteSerializer(many=True, help_text="why it is not taken; empty: it is")
 
@@ -188,10 +193,15 @@ def _repository(
     directories = _directories(body["models"])
     read = readings(directories, _renamed(body["rename"], directories))
     found = lint_repository(directories, read, promise, servers)
-    return [
-        {"name": one.name, "findings": found[one.name], "becomes": _becomes(*read[one.name])}
-        for one in directories
-    ]
+    known = {one.name: one for one in directories}
+    names = {directory: name for directory, (name, _) in read.items()}
+    results = []
+    for one in directories:
+        becomes = _becomes(*read[one.name])
+        if one.ensemble is not None:
+            becomes |= _pipeline(as_pipeline(one, known, names), becomes)
+        results.append({"name": one.name, "findings": found[one.name], "becomes": becomes})
+    return results
 
 
 def _directories(described: list[dict[str, Any]]) -> list[Directory]:
@@ -252,6 +262,16 @@ def _renamed(given: Mapping[str, str], directories: list[Directory]) -> Mapping[
     return given
 
 
+def _pipeline(found: AsPipeline, becomes: Mapping[str, Any]) -> dict[str, Any]:
+    """What an ensemble becomes, laid over what any directory does."""
+    where = "/ensemble_scheduling/step"
+    return {
+        "pipeline": found.document,
+        "changed": [{"pointer": where, "detail": words} for words in found.pinned],
+        "refused": [*becomes["refused"], *found.refused],
+    }
+
+
 def _placed_as(reading: Reading) -> str:
     usual = MAIN_FILES.get(reading.framework, ())
     if reading.main_file in usual or not usual:
@@ -271,6 +291,7 @@ def _becomes(name: str, reading: Reading) -> dict[str, Any]:
         "signature": reading.signature.to_document() if reading.signature else None,
         "profile": reading.profile.to_document() if reading.profile else None,
         "model_config": config | ({"parameters": parameters} if parameters else {}),
+        "pipeline": None,
         "changed": reading.changed,
         "refused": reading.refused,
     }
