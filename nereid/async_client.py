@@ -13,8 +13,10 @@ from nereid.calls import (
     access,
     approvals,
     exporting,
+    exporting_pipelines,
     fleet,
     importing,
+    importing_pipelines,
     linting,
     pushing,
     registry,
@@ -145,8 +147,9 @@ class AsyncClient:
 
     plan_import = awaited(importing.plan_import)
     import_model = awaited(importing.import_model)
+    import_pipelines = awaited(importing_pipelines.import_pipelines)
     plan_export = awaited(exporting.plan_export)
-    export_version = awaited(exporting.export_version)
+    export_version = awaited(exporting_pipelines.export_version)
     write_export = awaited(exporting.write_export)
 
     # The linter

@@ -13,8 +13,10 @@ from nereid.calls import (
     access,
     approvals,
     exporting,
+    exporting_pipelines,
     fleet,
     importing,
+    importing_pipelines,
     linting,
     pushing,
     registry,
@@ -155,8 +157,9 @@ class Client:
 
     plan_import = blocking(importing.plan_import)
     import_model = blocking(importing.import_model)
+    import_pipelines = blocking(importing_pipelines.import_pipelines)
     plan_export = blocking(exporting.plan_export)
-    export_version = blocking(exporting.export_version)
+    export_version = blocking(exporting_pipelines.export_version)
     write_export = blocking(exporting.write_export)
 
     # The linter

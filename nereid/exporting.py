@@ -62,14 +62,30 @@ class ExportedModel:
     served: int | None = None
     """The version that answers, where an endpoint names it."""
 
+    needed: frozenset[int] = frozenset()
+    """Versions that an ensemble calls by their number."""
+
     @property
     def config(self) -> dict[str, Any]:
         """Of its versions, with the policy that these need."""
         found = dict(self.versions[-1].config)
         found.pop("version_policy", None)
-        if policy := self._policy():
+        if policy := self._with_needed(self._policy()):
             found["version_policy"] = policy
         return {"name": self.name, **found}
+
+    def _with_needed(self, policy: dict[str, Any]) -> dict[str, Any]:
+        numbers = sorted(one.number for one in self.versions)
+        if "all" in policy:
+            served = set(numbers)
+        elif "specific" in policy:
+            served = {int(number) for number in policy["specific"]["versions"]}
+        else:
+            count = int((policy.get("latest") or {}).get("num_versions", 1))
+            served = set(numbers[-count:])
+        if self.needed <= served:
+            return policy
+        return {"specific": {"versions": sorted(served | self.needed)}}
 
     def _policy(self) -> dict[str, Any]:
         numbers = sorted(one.number for one in self.versions)
@@ -88,11 +104,21 @@ class ExportedModel:
 
 
 @dataclass(frozen=True)
+class ExportedEnsemble:
+    """A pipeline's directory: an ensemble of models of the same repository."""
+
+    name: str
+    source: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class ExportPlan:
     """All that is written, and what is not."""
 
     models: tuple[ExportedModel, ...]
     notes: tuple[str, ...] = ()
+    ensembles: tuple[ExportedEnsemble, ...] = ()
 
     @property
     def backends(self) -> dict[str, str]:

@@ -44,6 +44,9 @@ class PlannedModel:
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Profiles that its other configurations become, by name."""
 
+    pipeline_is_there: bool = False
+    """Of an ensemble: there is a pipeline of its name with its content."""
+
     @property
     def becomes(self) -> Becomes:
         if self.linted.becomes is None:

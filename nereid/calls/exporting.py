@@ -9,7 +9,13 @@ from typing import Any
 
 import httpx
 
-from nereid.calls.asking import part, read
+from nereid.calls.exporting_pipelines import (
+    Pipelines,
+    export_version,
+    exported_pipelines,
+    newest_revision,
+)
+from nereid.calls.pipelines import pipelines
 from nereid.calls.registry import download, models, versions
 from nereid.calls.traffic import endpoints, policy
 from nereid.errors import ProblemError
@@ -42,10 +48,11 @@ def plan_export(targets: Sequence[str] = (), *, everything: bool = False) -> Ste
     Raises:
         ExportError: there is nothing to export, or no such target.
     """
-    served, wanted = yield from _sorted_out(targets, everything)
-    names, made, notes = Names(), [], []
+    served, wanted, chosen = yield from _sorted_out(targets, everything)
+    names, notes = Names(), []
+    made: list[ExportedModel] = []
     for name, document in served.items():
-        found, told = yield from _endpoint(name, document, wanted, names)
+        found, told = yield from _endpoint(name, document, wanted, chosen, names)
         made += found
         notes += told
     for model, numbers in wanted.items():
@@ -58,15 +65,10 @@ def plan_export(targets: Sequence[str] = (), *, everything: bool = False) -> Ste
             if taken:
                 notes.append(f"the name {model} is an endpoint's: the model is {found[0].name}")
             made += found
+    ensembles, told = yield from exported_pipelines(chosen, made, names)
     if not made:
         raise ExportError("there is nothing to export: no version is ready")
-    return ExportPlan(tuple(made), tuple(notes))
-
-
-def export_version(model: str, number: int | str) -> Steps[ExportedVersion]:
-    """A version as a plain Triton model directory: its configuration, and where its files lie."""
-    path = f"/models/{part(model)}/versions/{part(str(number))}/export/"
-    return ExportedVersion.from_json((yield from read("GET", path)))
+    return ExportPlan(tuple(made), (*notes, *told), tuple(ensembles))
 
 
 def write_export(
@@ -87,15 +89,23 @@ def write_export(
             yield from download(version.model, version.number, sent)
             yield Work(partial(write_files, target, version, sent))
             sent.unlink()
+    for ensemble in plan.ensembles:
+        target = folder / ensemble.name
+        yield Work(partial(write_config, target, ensemble.config))
+        (target / "1").mkdir()
 
 
 def _sorted_out(
     targets: Sequence[str], everything: bool
-) -> Steps[tuple[dict[str, Document], dict[str, set[int]]]]:
-    """The endpoints with their policies, and the models with their versions."""
+) -> Steps[tuple[dict[str, Document], dict[str, set[int]], Pipelines]]:
+    """The endpoints with their policies, the models with their versions, and the pipelines."""
     served: dict[str, Document] = {}
     wanted: dict[str, set[int]] = {}
+    found: Document | None
+    chosen: Pipelines = {}
     if everything:
+        all_pipelines = yield from pipelines()
+        chosen = {known.name: (known.name, known.revision) for known in all_pipelines}
         all_endpoints = yield from endpoints()
         served = {endpoint.name: endpoint.policy or {} for endpoint in all_endpoints}
         all_models = yield from models()
@@ -112,11 +122,17 @@ def _sorted_out(
         if found is not None:
             served[target] = found
             continue
+        revision = yield from newest_revision(target)
+        if revision is not None:
+            chosen[target] = (target, revision)
+            continue
         numbers = yield from _ready(target)
         if not numbers:
-            raise ExportError(f"there is no endpoint {target!r}, and no model with a ready version")
+            raise ExportError(
+                f"there is no endpoint or pipeline {target!r}, and no model with a ready version"
+            )
         wanted.setdefault(target, set()).update(numbers)
-    return served, wanted
+    return served, wanted, chosen
 
 
 def _policy_of(name: str) -> Steps[Document | None]:
@@ -139,11 +155,17 @@ def _ready(model: str) -> Steps[set[int]]:
 
 
 def _target(arm: Document) -> str:
+    if arm.get("pipeline"):
+        return f"{arm['pipeline']}:{arm['revision']}"
     return f"{arm['model']}:{arm['version']}"
 
 
 def _endpoint(
-    name: str, document: Document, wanted: dict[str, set[int]], names: Names
+    name: str,
+    document: Document,
+    wanted: dict[str, set[int]],
+    chosen: Pipelines,
+    names: Names,
 ) -> Steps[tuple[list[ExportedModel], list[str]]]:
     """The directory that bears an endpoint's name, and what a plain Triton cannot do of it."""
     arms = [arm for arm in document.get("arms") or () if arm.get("weight") or arm.get("primary")]
@@ -151,6 +173,24 @@ def _endpoint(
         return [], [f"the endpoint {name} serves nothing: it is left out"]
     primary = next((arm for arm in arms if arm.get("primary")), arms[0])
     notes = _untold(name, document, arms, primary)
+    for arm in arms:
+        if arm.get("pipeline"):
+            own = name if arm is primary else f"{name}-{arm.get('name') or arm['revision']}"
+            chosen[own] = (str(arm["pipeline"]), int(arm["revision"]))
+    others = [arm for arm in arms if arm is not primary and not arm.get("pipeline")]
+    found = []
+    if not primary.get("pipeline"):
+        found += yield from _primary(name, primary, wanted, names)
+    for arm in others:
+        version = yield from export_version(str(arm["model"]), int(arm["version"]))
+        found += directories(f"{name}-{arm.get('name') or arm['version']}", [version], names)
+    return found, notes
+
+
+def _primary(
+    name: str, primary: Document, wanted: dict[str, set[int]], names: Names
+) -> Steps[list[ExportedModel]]:
+    """The directory of the endpoint's name, with the version that answers."""
     model, number = str(primary["model"]), int(primary["version"])
     numbers = {number}
     if model == name:
@@ -160,12 +200,7 @@ def _endpoint(
     for one in sorted(numbers):
         exported.append((yield from export_version(model, one)))
     chosen = next(one for one in exported if one.number == number)
-    found = _around(name, chosen, exported, names)
-    for arm in arms:
-        if arm is not primary:
-            version = yield from export_version(str(arm["model"]), int(arm["version"]))
-            found += directories(f"{name}-{arm.get('name') or arm['version']}", [version], names)
-    return found, notes
+    return _around(name, chosen, exported, names)
 
 
 def _around(

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from nereid.calls.importing_pipelines import standing_pipeline
 from nereid.calls.linting import lint_models
 from nereid.calls.profiles import profile, put_profile
 from nereid.calls.pushing import push
@@ -117,6 +118,8 @@ def import_model(
 
 def _compared(plan: PlannedModel) -> Steps[PlannedModel]:
     """The plan with the profiles of its other configurations, and what is here of it."""
+    if plan.is_ensemble:
+        return (yield from standing_pipeline(plan))
     if not plan.versions:
         return plan
     plan = replace(plan, variants=(yield from _variants(plan)))

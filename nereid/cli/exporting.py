@@ -23,19 +23,19 @@ README = "README.md"
     "export",
     "nereid export digits /models                what the endpoint digits serves",
     "nereid export digits:1 digits:2 /models     these versions",
-    "nereid export --all /models                 every endpoint and every model",
+    "nereid export --all /models                 every endpoint, pipeline and model",
 )
 def export(
     session: Session,
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="[ENDPOINT|MODEL[:VERSION]]... DIR",
+            metavar="[ENDPOINT|PIPELINE|MODEL[:VERSION]]... DIR",
             help="What is exported, and the directory that is made.",
         ),
     ],
     everything: Annotated[
-        bool, typer.Option("--all", help="Every endpoint and every model.")
+        bool, typer.Option("--all", help="Every endpoint, pipeline and model.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Put it in place of what lies in the directory.")
@@ -106,6 +106,7 @@ def _readme(plan: ExportPlan, copied: bool) -> str:
         numbers = ", ".join(str(one.number) for one in model.versions)
         source = ", ".join(sorted({one.model for one in model.versions}))
         lines.append(f"- `{model.name}`: version {numbers} of {source}")
+    lines += [f"- `{one.name}`: an ensemble, the pipeline {one.source}" for one in plan.ensembles]
     if plan.backends:
         lines += ["", "## Backends", "", "These come with Nereid as Python-based backends:", ""]
         lines += [f"- `{name}`: {else_}" for name, else_ in sorted(plan.backends.items())]
@@ -132,6 +133,7 @@ def _outcome(session: Session, plan: ExportPlan, target: Path) -> None:
                     }
                     for model in plan.models
                 ],
+                "ensembles": [{"name": one.name, "pipeline": one.source} for one in plan.ensembles],
                 "backends": dict(plan.backends),
                 "notes": notes,
             }
@@ -145,9 +147,13 @@ def _outcome(session: Session, plan: ExportPlan, target: Path) -> None:
             ", ".join(sorted({one.model for one in model.versions})),
             model.versions[-1].backend,
         )
+    for ensemble in plan.ensembles:
+        table.add_row(Text(ensemble.name, style="bold"), "", ensemble.source, "ensemble")
     session.out.print(table)
     for note in notes:
         session.out.print(Text.assemble(("left out  ", SERIES[1]), note))
     for name, else_ in sorted(plan.backends.items()):
         session.note(f"backend {name}: {else_}")
-    session.success(Text.assemble((str(target), "bold"), f"  {len(plan.models)} models"))
+    session.success(
+        Text.assemble((str(target), "bold"), f"  {len(plan.models) + len(plan.ensembles)} models")
+    )

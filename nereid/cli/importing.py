@@ -13,6 +13,7 @@ from rich.text import Text
 
 from nereid.calls.importing import Imported
 from nereid.calls.importing import Progress as Heard
+from nereid.calls.importing_pipelines import ImportedPipeline
 from nereid.cli import render
 from nereid.cli.app import command
 from nereid.cli.session import REFUSED, Session
@@ -76,9 +77,12 @@ def import_repository(
         if dry_run:
             _show(session, plans)
             raise typer.Exit(REFUSED if any(_refusals(plan) for plan in plans) else 0)
-        done = [(plan, _import(session, client, plan, timeout)) for plan in plans]
-        served = _deployed(client, [plan for plan, _ in done]) if deploy else {}
-    _outcome(session, done, served)
+        models = [plan for plan in plans if not plan.is_ensemble]
+        done = [(plan, _import(session, client, plan, timeout)) for plan in models]
+        ensembles = [plan for plan in plans if plan.is_ensemble]
+        pipelines = client.import_pipelines(ensembles) if ensembles else []
+        served = _deployed(client, [plan for plan, _ in done], pipelines) if deploy else {}
+    _outcome(session, done, pipelines, served)
 
 
 def _import(session: Session, client: Client, plan: PlannedModel, timeout: float) -> Imported:
@@ -104,23 +108,26 @@ def _import(session: Session, client: Client, plan: PlannedModel, timeout: float
         return client.import_model(plan, timeout=timeout, progress=heard)
 
 
-def _deployed(client: Client, plans: Sequence[PlannedModel]) -> dict[str, str]:
+def _deployed(
+    client: Client, plans: Sequence[PlannedModel], pipelines: Sequence[ImportedPipeline]
+) -> dict[str, str]:
     """What each endpoint that had no policy serves now."""
-    served = {}
+    wanted = {one.name: one.revision for one in pipelines if one.revision is not None}
     for plan in plans:
-        if plan.refused or not plan.versions:
+        if plan.versions and not plan.refused:
+            version = client.version(plan.name, plan.served)
+            wanted |= {plan.name: version.number} if version.state == "ready" else {}
+    served = {}
+    for name, number in wanted.items():
+        client.ensure_endpoint(name)
+        standing = client.policy(name)
+        if not standing.empty:
             continue
-        version = client.version(plan.name, plan.served)
-        client.ensure_endpoint(plan.name)
-        standing = client.policy(plan.name)
-        if version.state != "ready" or not standing.empty:
-            continue
-        target = f"{plan.name}:{version.number}"
-        policy = policy_document([f"{target}=100"])
-        accepted = client.put_policy(plan.name, policy, etag=standing.etag)
+        policy = policy_document([f"{name}:{number}=100"])
+        accepted = client.put_policy(name, policy, etag=standing.etag)
         if accepted.change is None:
-            client.wait_endpoint(plan.name, generation=accepted.generation)
-        served[plan.name] = target
+            client.wait_endpoint(name, generation=accepted.generation)
+        served[name] = f"{name}:{number}"
     return served
 
 
@@ -135,8 +142,8 @@ def _show(session: Session, plans: Sequence[PlannedModel]) -> None:
             Text(plan.source.name, style="bold"),
             plan.name,
             (plan.becomes.framework or "?") + (" (code)" if plan.becomes.code else ""),
-            _versions(plan.versions),
-            "" if plan.refused else plan.profile,
+            "here as it is" if plan.pipeline_is_there else _versions(plan.versions),
+            "" if plan.refused or plan.is_ensemble else plan.profile,
             Text("refused", style=BAD) if plan.refused else Text("", style=BAD if refusals else ""),
         )
     session.out.print(table)
@@ -178,8 +185,7 @@ def _refusals(plan: PlannedModel) -> tuple[str, ...]:
         for one in plan.versions
         if one.state in ("taken", "rejected")
     ]
-    ensemble = ("an ensemble: make it a pipeline here",) if plan.is_ensemble else ()
-    return (*plan.refused, *taken, *ensemble)
+    return (*plan.refused, *taken)
 
 
 def _document(plan: PlannedModel) -> dict[str, Any]:
@@ -188,8 +194,9 @@ def _document(plan: PlannedModel) -> dict[str, Any]:
         "model": plan.name,
         "framework": plan.becomes.framework,
         "code": plan.becomes.code,
-        "profile": plan.profile,
-        "profile_document": plan.document,
+        "profile": None if plan.is_ensemble else plan.profile,
+        "profile_document": None if plan.is_ensemble else plan.document,
+        "pipeline": plan.becomes.pipeline,
         "model_config": plan.becomes.model_config,
         "versions": [
             {"number": one.number, "sha256": one.sha256, "state": one.state, "reason": one.reason}
@@ -203,9 +210,12 @@ def _document(plan: PlannedModel) -> dict[str, Any]:
 
 
 def _outcome(
-    session: Session, done: Sequence[tuple[PlannedModel, Imported]], served: dict[str, str]
+    session: Session,
+    done: Sequence[tuple[PlannedModel, Imported]],
+    pipelines: Sequence[ImportedPipeline],
+    served: dict[str, str],
 ) -> None:
-    failed = any(one.failed for _, one in done)
+    failed = any(one.failed for _, one in done) or any(one.failed for one in pipelines)
     if session.as_json:
         results = [
             {
@@ -219,10 +229,22 @@ def _outcome(
             }
             for plan, one in done
         ]
-        session.emit({"results": results})
+        made = [
+            {
+                "pipeline": one.name,
+                "revision": one.revision,
+                "made": one.made,
+                "failed": one.failed,
+                "endpoint": one.name if one.name in served else None,
+            }
+            for one in pipelines
+        ]
+        session.emit({"results": results, "pipelines": made})
     else:
         for plan, one in done:
             _told(session, plan, one, served.get(plan.name, ""))
+        for pipeline in pipelines:
+            _told_of(session, pipeline, served.get(pipeline.name, ""))
     if failed:
         raise typer.Exit(REFUSED)
 
@@ -240,6 +262,14 @@ def _told(session: Session, plan: PlannedModel, one: Imported, served: str) -> N
         session.failure(Text.assemble((plan.source.name, "bold"), "  ", reason))
     if came and not served:
         session.note(f"next: nereid deploy {plan.name} {plan.name}:{plan.served}=100 --create")
+
+
+def _told_of(session: Session, one: ImportedPipeline, served: str) -> None:
+    if one.failed:
+        session.failure(Text.assemble((one.name, "bold"), "  ", one.failed))
+        return
+    words = f"pipeline {one.name}:{one.revision}" + ("" if one.made else " was here")
+    session.success(Text.assemble((words, "bold"), f" · {served} serves" if served else ""))
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -155,6 +155,7 @@ def test_an_endpoint_is_the_model_of_its_name(tmp_path: Path) -> None:
     assert json.loads(printed(session.out)) == {
         "directory": str(tmp_path / "out"),
         "models": [{"name": "shop", "versions": ["digits:1"]}],
+        "ensembles": [],
         "backends": {"onnxruntime": "NVIDIA's own backend of that name serves it as well"},
         "notes": [],
     }
@@ -180,6 +181,7 @@ def test_all_has_endpoints_first_and_their_models_around_them(tmp_path: Path) ->
     }
     server = FakeServer(
         {
+            "GET /pipelines/": answer({"results": [], "next": None}),
             "GET /endpoints/": answer({"results": [endpoint], "next": None}),
             "GET /models/": answer({"results": [{"name": "digits"}], "next": None}),
             "GET /models/digits/versions/": answer(
@@ -209,6 +211,7 @@ def test_what_is_not_there_is_said(tmp_path: Path, target: str) -> None:
     server = FakeServer(
         {
             f"GET /endpoints/{target}/policy/": MISSING,
+            f"GET /pipelines/{target}/": MISSING,
             f"GET /models/{target}/versions/": MISSING,
         }
     )

@@ -31,6 +31,7 @@ def becomes(**changes: Any) -> dict[str, Any]:
         "signature": None,
         "profile": PROFILE,
         "model_config": CONFIG,
+        "pipeline": None,
         "changed": [{"pointer": "/default_model_filename", "detail": "called model.onnx here"}],
         "refused": [],
         **changes,
@@ -125,7 +126,8 @@ def test_the_profile_comes_first_and_then_every_version_with_its_number(tmp_path
                 "failed": [],
                 "endpoint": None,
             }
-        ]
+        ],
+        "pipelines": [],
     }
     assert server.body("PUT", "/profiles/m-1/") == KEPT
     assert b'"version": 4' in posted[0]
@@ -196,7 +198,6 @@ def test_a_number_that_is_taken_is_refused(
     [
         ({"refused": [{"pointer": "/model_metrics", "detail": "no place for it"}]}, "no place"),
         ({"main_file": "other.onnx"}, "version 1 has no other.onnx"),
-        ({"framework": "ensemble"}, "pipeline"),
     ],
 )
 def test_what_is_refused_is_not_sent(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
