@@ -30,6 +30,9 @@ from control_plane.domain.violations import InvalidInputError, Violation
 from control_plane.endpoints.serving_findings import hardware, version_findings
 
 MAX_DIRECTORIES = 1000
+MAX_CHARACTERS = 4 << 20
+"""Of all configurations together: they are read while the caller waits."""
+
 MAX_FILES = 2000
 MAX_VERSIONS = 500
 
@@ -209,6 +212,9 @@ def _directories(described: list[dict[str, Any]]) -> list[Directory]:
     if not 0 < len(described) <= MAX_DIRECTORIES:
         detail = f"a repository of 1 to {MAX_DIRECTORIES} models, or a profile"
         raise InvalidInputError([Violation("/models", "required", detail)])
+    if sum(len(one["config"] or "") for one in described) > MAX_CHARACTERS:
+        detail = f"the configurations have more than {MAX_CHARACTERS} characters: send fewer"
+        raise InvalidInputError([Violation("/models", "max_length", detail)])
     directories = []
     seen: set[str] = set()
     for i, one in enumerate(described):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from control_plane.domain.adoption.repository import Directory
@@ -29,8 +30,11 @@ def lint_ensembles(directories: Sequence[Directory], rows: Mapping[str, int]) ->
         for i, step in enumerate(steps):
             for finding in _step(directory, step, known, rows, f"/ensemble_scheduling/step/{i}"):
                 yield directory.name, finding
-        for finding in (*_flow(directory, steps), *_cycle(directory, known)):
+        for finding in _flow(directory, steps):
             yield directory.name, finding
+    for name in _circle(directories):
+        detail = "it is a member of itself, by itself or by way of its members"
+        yield name, _error("ensemble-cycle", detail, "/ensemble_scheduling/step")
 
 
 def _step(
@@ -108,21 +112,18 @@ def _flow(ensemble: Directory, steps: Sequence[Config]) -> Iterator[Finding]:
         yield Finding("info", "ensemble-unused", detail, "/ensemble_scheduling", fix)
 
 
-def _cycle(ensemble: Directory, known: Mapping[str, Directory]) -> Iterator[Finding]:
-    """An ensemble that is among its own members, however far below."""
-    seen: set[str] = set()
-    waiting = [ensemble.name]
-    while waiting:
-        directory = known.get(waiting.pop())
-        steps = (directory.ensemble or {}).get("step", ()) if directory else ()
-        for member in {str(step.get("model_name", "")) for step in steps}:
-            if member == ensemble.name:
-                detail = "it is a member of itself"
-                yield _error("ensemble-cycle", detail, "/ensemble_scheduling/step")
-                return
-            if member not in seen:
-                seen.add(member)
-                waiting.append(member)
+def _circle(directories: Sequence[Directory]) -> list[str]:
+    """The directories of one circle of ensembles; empty where there is none."""
+    members = {
+        one.name: {str(step.get("model_name", "")) for step in one.ensemble.get("step", ())}
+        for one in directories
+        if one.ensemble is not None
+    }
+    try:
+        TopologicalSorter(members).prepare()
+    except CycleError as error:
+        return sorted(set(error.args[1]))
+    return []
 
 
 def _rows(config: Config) -> int:

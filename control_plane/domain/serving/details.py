@@ -44,6 +44,8 @@ def beside_problem(name: str) -> str:
     """
     if name in (UPLOADED_CONFIG, GOLDEN_FILE):
         return f"{name} beside the versions is Nereid's own"
+    if name.startswith("warmup/") and _OF_EXAMPLES.fullmatch(name.rpartition("/")[2]):
+        return f"{name} is the name of a golden example's data"
     if name.partition("/")[0].isdecimal():
         return f"{name} would lie in a version's folder"
     return ""

@@ -92,6 +92,10 @@ def test_a_version_is_judged_under_its_profile(digits: Api) -> None:
         ({"models": [MODEL], "rename": {"x": "y"}}, "/rename"),
         ({"models": [MODEL], "rename": {"ResNet 50": "A B"}}, "/rename"),
         ({"models": [MODEL], "cores": 0}, "/cores"),
+        (
+            {"models": [{**MODEL, "name": str(i), "config": "#" * 1_000_000} for i in range(5)]},
+            "/models",
+        ),
         ({"models": [MODEL], "words": 1}, "/words"),
     ],
 )

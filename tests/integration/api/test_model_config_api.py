@@ -97,7 +97,9 @@ def test_what_cannot_be_is_refused_with_its_place(
     assert not ModelVersion.objects.exists()
 
 
-@pytest.mark.parametrize("name", ["config.pbtxt", "golden.json", "2/model.onnx", "007/x"])
+@pytest.mark.parametrize(
+    "name", ["config.pbtxt", "golden.json", "2/model.onnx", "007/x", "warmup/golden-0-0"]
+)
 def test_an_archive_writes_nothing_over_what_is_nereids(
     api: Api, tmp_path: Path, name: str
 ) -> None:
