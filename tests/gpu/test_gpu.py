@@ -47,12 +47,39 @@ class Layer(torch.nn.Module):
         return {"y": x @ self.weight + self.bias, "place": place}
 
 
+class Total(torch.nn.Module):
+    """A running sum that writes into its state; and on which kind of device that lies."""
+
+    def forward(self, x: torch.Tensor, total: torch.Tensor) -> dict[str, torch.Tensor]:
+        total += x
+        place = torch.ones(x.shape[0], 1, dtype=torch.int64, device=x.device) * int(total.is_cuda)
+        return {"y": total, "after": total, "place": place}
+
+
+TOTAL = """
+backend: "pytorch"
+max_batch_size: 4
+input { name: "x" data_type: TYPE_FP32 dims: [1] }
+output { name: "y" data_type: TYPE_FP32 dims: [1] }
+output { name: "place" data_type: TYPE_INT64 dims: [1] }
+sequence_batching {
+  max_sequence_idle_microseconds: 60000000
+  state [{ input_name: "total" output_name: "after" data_type: TYPE_FP32 dims: [1]
+           initial_state { name: "none" data_type: TYPE_FP32 dims: [1] zero_data: true } }]
+}
+"""
+
+
+def scripted(module: torch.nn.Module, path: Path) -> None:
+    with warnings.catch_warnings():  # deprecated by PyTorch, and what many teams have
+        warnings.simplefilter("ignore")
+        torch.jit.script(module).save(str(path))
+
+
 def layer_model(repository: Path, name: str, bias: float, config: str) -> None:
     header = 'backend: "pytorch"\ndefault_model_filename: "model.pt"\n'
     folder = models.model_directory(repository, name, header + SIGNATURE + config)
-    with warnings.catch_warnings():  # deprecated by PyTorch, and what many teams have
-        warnings.simplefilter("ignore")
-        torch.jit.script(Layer(bias)).save(str(folder / "model.pt"))
+    scripted(Layer(bias), folder / "model.pt")
 
 
 def ensemble(repository: Path, name: str, first: str, second: str) -> None:
@@ -81,9 +108,10 @@ def served(server: RunningTriton) -> RunningTriton:
         pinned={1: "gpu.v1.aaaaaa", 2: "gpu.v2.aaaaaa"},
         signature=SIGNATURE,
     )
+    scripted(Total(), models.model_directory(repository, "total", TOTAL + GPU) / "model.pt")
     ensemble(repository, "chain", "gpu.v1.aaaaaa", "gpu.v2.aaaaaa")
     ensemble(repository, "routed-chain", "gpu.v1.aaaaaa", "gpu")
-    names = ("on-cpu", "gpu.v1.aaaaaa", "gpu.v2.aaaaaa", "gpu", "chain", "routed-chain")
+    names = ("total", "on-cpu", "gpu.v1.aaaaaa", "gpu.v2.aaaaaa", "gpu", "chain", "routed-chain")
     for name in names:
         server.load(name)
     return server
@@ -206,3 +234,16 @@ def test_a_rescued_request_is_sent_again_from_the_gpu(served, client, x, regions
     for _ in range(20):
         assert same(infer_in_place(client, "gpu", x, regions), expected(x, 0))
     assert served.metric("nereid_requests_total", endpoint="gpu", outcome="rescued") > 0
+
+
+def test_the_state_of_a_sequence_is_kept_on_the_gpu(client) -> None:
+    """Two sequences in turn: a state is its sequence's own, and the program may write into it."""
+    found: dict[int, list[float]] = {1: [], 2: []}
+    for step in range(3):
+        for sequence in found:
+            x = tensor("x", np.array([[sequence * 10.0]], np.float32))
+            place = {"sequence_start": step == 0, "sequence_end": step == 2}
+            answer = client.infer("total", [x], sequence_id=sequence, **place)
+            found[sequence].append(float(answer.as_numpy("y")[0, 0]))
+            assert answer.as_numpy("place").tolist() == [[1]]
+    assert found == {1: [10, 20, 30], 2: [20, 40, 60]}
