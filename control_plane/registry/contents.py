@@ -28,7 +28,6 @@ from control_plane.registry.artifacts import Intake
 from control_plane.registry.model_config import read_model_config
 from control_plane.registry.models import ModelVersion
 from control_plane.registry.profiles import usable_profile
-from control_plane.registry.selectors import effective_profile
 
 
 @dataclass(frozen=True)
@@ -168,15 +167,9 @@ def placed_files(version: ModelVersion, store: ArtifactStore) -> dict[str, Path]
 def golden_examples(version: ModelVersion, store: ArtifactStore) -> tuple[Mapping[str, Any], ...]:
     """The version's golden examples, as they were sent.
 
-    None of a model whose requests form sequences: what the batcher fills and keeps is there on a
-    server alone, and each one asks them before it serves.
-
     Raises:
         ArtifactMissingError: they are not in the store.
     """
     if version.golden_id is None:
-        return ()
-    profile = effective_profile(version)
-    if profile and profile.sequence_batching:
         return ()
     return tuple(json.loads(store.path(version.golden_id).read_bytes()))

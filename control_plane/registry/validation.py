@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -22,6 +24,7 @@ from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore
 from control_plane.registry.contents import golden_examples, placed_files
 from control_plane.registry.models import ModelVersion, VersionState
+from control_plane.registry.selectors import effective_profile
 
 VALIDATION_PATIENCE = timedelta(seconds=30)
 """A validation that nobody took on for this long is asked for again."""
@@ -52,7 +55,7 @@ def validate_version(
             placed_files(version, store),
             version.framework,
             Signature.from_document(version.signature or {"inputs": [], "outputs": []}),
-            golden_examples(version, store),
+            _examples(version, store),
         )
         without = f"checked without {' and '.join(unlimited)}" if unlimited else ""
         if version.framework in SERVER_ONLY:
@@ -66,6 +69,16 @@ def validate_version(
         _failed(version, str(error))
     version.refresh_from_db()
     return version
+
+
+def _examples(version: ModelVersion, store: ArtifactStore) -> tuple[Mapping[str, Any], ...]:
+    """The golden examples that are asked here.
+
+    None of a model whose requests form sequences: what the batcher fills and keeps is there on a
+    server alone, and each one asks them before it serves.
+    """
+    profile = effective_profile(version)
+    return () if profile and profile.sequence_batching else golden_examples(version, store)
 
 
 def sweep_validations(*, clock: Clock, queue: Queue) -> int:
