@@ -30,8 +30,9 @@ def export(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="[ENDPOINT|PIPELINE|MODEL[:VERSION]]... DIR",
-            help="What is exported, and the directory that is made.",
+            metavar="[NAME]... DIR",
+            help="Endpoints, pipelines, models or versions (digits:2), and the directory that is "
+            "made.",
         ),
     ],
     everything: Annotated[

@@ -170,9 +170,12 @@ def test_a_member_never_answers_in_place_of_what_an_endpoint_names(tmp_path: Pat
         }
     )
     session = server.session(tmp_path)
-    assert run(["export", "digits", "inner", str(tmp_path / "out")], session) == 0
+    command = ["export", "digits", "digits:2", "inner", str(tmp_path / "out")]
+    assert run(command, session) == 0
     assert 'model_name: "digits-v2"' in (tmp_path / "out/inner/config.pbtxt").read_text()
-    assert not (tmp_path / "out/digits/2").exists()
+    assert (tmp_path / "out/digits/2").is_dir()
+    config = (tmp_path / "out/digits/config.pbtxt").read_text()
+    assert "specific {\n    versions: 1\n  }" in config
 
 
 def test_versions_that_an_ensemble_names_are_loaded(tmp_path: Path) -> None:
