@@ -120,8 +120,10 @@ def test_arrays_go_in_and_numbers_come_out(nereid: Nereid, split: str, tmp_path:
 
 def test_a_plan_shows_and_does_nothing(nereid: Nereid, split: str) -> None:
     before = generation(nereid)
-    shown = done(nereid("plan", split, f"{MODEL}:1=10", f"{MODEL}:2=90"))
+    own = f"{MODEL}:2:dynamic_batching.max_queue_delay_microseconds=700"
+    shown = done(nereid("plan", split, f"{MODEL}:1=10", f"{MODEL}:2=90", "--override", own))
     assert "slots 0:1000 1:9000" in shown
+    assert "max_queue_delay_microseconds: 700" in shown
     assert "75 % -> 10 %" in shown
     assert generation(nereid) == before
 
