@@ -291,7 +291,9 @@ def _arms(policy: Mapping[str, Any], target: str, weight: Decimal) -> list[str]:
     ['a:2=10', 'a:1=90']
     """
     others = {
-        f"{arm['model']}:{arm['version']}": Decimal(str(arm.get("weight") or 0))
+        f"{arm.get('pipeline') or arm['model']}:{arm.get('revision') or arm['version']}": Decimal(
+            str(arm.get("weight") or 0)
+        )
         for arm in policy.get("arms") or ()
     }
     others.pop(target, None)

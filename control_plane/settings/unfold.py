@@ -62,6 +62,7 @@ NAVIGATION = [
             _page("Models", "deployed_code", "registry.model"),
             _page("Versions", "layers", "registry.modelversion"),
             _page("Serving profiles", "tune", "registry.profile"),
+            _page("Pipelines", "account_tree", "registry.pipeline"),
             _page("Artifacts", "inventory_2", "registry.artifact"),
         ],
     },

@@ -30,6 +30,10 @@ RETENTION_OF = {arm_steps.name: timedelta(days=1)}
 
 AHEAD_DAYS = 2
 BREAKERS = ("closed", "half-open", "open")
+_SUMMED = frozenset(
+    ("requests_ok", "requests_failed", "inferences", "executions", "request_us", "compute_us")
+)
+"""Counters of a model that add up over servers."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,24 @@ class TelemetryStore:
         )
         with self._engine.connect() as connection:
             return connection.execute(query).mappings().all()
+
+    def totals(self, models: Collection[str], since: datetime) -> dict[str, dict[str, int]]:
+        """Of each model that was sampled since then: its counters, all servers together."""
+        names = [column.name for column in model_samples.c if column.name in _SUMMED]
+        newest = (
+            sa.select(model_samples)
+            .where(model_samples.c.model.in_(models), model_samples.c.sampled_at >= since)
+            .ext(postgresql.distinct_on(model_samples.c.model, model_samples.c.server_id))
+            .order_by(
+                model_samples.c.model, model_samples.c.server_id, model_samples.c.sampled_at.desc()
+            )
+        ).subquery()
+        query = sa.select(
+            newest.c.model, *(sa.func.sum(newest.c[name]).label(name) for name in names)
+        ).group_by(newest.c.model)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return {row["model"]: {name: int(row[name]) for name in names} for row in rows}
 
     def traffic(self, since: datetime) -> list[ArmTraffic]:
         """Requests per arm since a moment: the sum of the counters' increases.

@@ -171,6 +171,8 @@ def _endpoint(
     arms = [arm for arm in document.get("arms") or () if arm.get("weight") or arm.get("primary")]
     if not arms:
         return [], [f"the endpoint {name} serves nothing: it is left out"]
+    if any(arm.get("pipeline") for arm in arms):
+        return [], [f"the endpoint {name} serves a pipeline, which is not written yet: left out"]
     primary = next((arm for arm in arms if arm.get("primary")), arms[0])
     notes = _untold(name, document, arms, primary)
     for arm in arms:

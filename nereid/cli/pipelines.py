@@ -37,6 +37,12 @@ Name = Annotated[
     str,
     typer.Argument(metavar="PIPELINE", help="The pipeline's name.", autocompletion=pipeline_names),
 ]
+_ORDER = ("kind", "description", "confidence", "scale", "inputs", "steps", "outputs")
+_STEP_ORDER = (
+    *("name", "model", "version", "pipeline", "revision", "at_least", "weight"),
+    *("inputs", "outputs"),
+)
+
 File = Annotated[
     str,
     typer.Argument(
@@ -96,7 +102,8 @@ def show(
     if found.error:
         session.err.print(Text(f"cannot be served any more: {found.error}", style="red"))
     _tell_findings(session, found.findings)
-    written = {"name": found.name, **found.document}
+    written = {"name": found.name, **_ordered(found.document, _ORDER)}
+    written["steps"] = [_ordered(step, _STEP_ORDER) for step in found.document.get("steps", ())]
     session.out.print(yaml.safe_dump(written, sort_keys=False).rstrip(), markup=False)
 
 
@@ -145,6 +152,12 @@ def delete(session: Session, name: Name) -> None:
         session.emit({"name": name, "deleted": True})
         return
     session.success(f"{name} is deleted")
+
+
+def _ordered(document: Document, order: tuple[str, ...]) -> dict[str, Any]:
+    """In the order in which people read it, which a database does not keep."""
+    known = {name: document[name] for name in order if name in document}
+    return {**known, **document}
 
 
 def _tell_steps(session: Session, steps: Iterable[PipelineStep], tensors: Iterable[Tensor]) -> None:

@@ -11,6 +11,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
+from control_plane.console import words
 from control_plane.console.change_page import change_page
 from control_plane.console.record_admin import RecordAdmin, label
 from control_plane.domain.four_eyes import stale
@@ -49,7 +50,7 @@ class ChangeRequestAdmin(RecordAdmin):
 
     @display(description="arms")
     def arms(self, change: ChangeRequest) -> SafeString | str:
-        parts = ((f"{arm['model']} v{arm['version']}", arm["weight"]) for arm in _arms(change))
+        parts = ((words.served(arm), arm["weight"]) for arm in _arms(change))
         return format_html_join(" ", '<span class="n-tag">{} <b>{} %</b></span>', parts)
 
     def change_view(

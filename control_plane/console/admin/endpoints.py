@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from control_plane import wiring
 from control_plane.audit.models import AuditEvent
+from control_plane.console import words
 from control_plane.console.admin.revisions import revision_state
 from control_plane.console.endpoint_charts import SPANS, endpoint_charts, span_of
 from control_plane.console.four_eyes_page import four_eyes_page
@@ -85,7 +86,7 @@ class EndpointAdmin(DeletableAdmin):
     @display(description="traffic")
     def traffic(self, endpoint: Endpoint) -> SafeString | str:
         arms = (endpoint.policy or {}).get("arms", [])
-        parts = ((f"{arm['model']} v{arm['version']}", arm["weight"]) for arm in arms)
+        parts = ((words.served(arm), arm["weight"]) for arm in arms)
         return format_html_join(" ", '<span class="n-tag">{} <b>{} %</b></span>', parts)
 
     @display(description="revision", ordering="serving")

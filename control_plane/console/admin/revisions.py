@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from control_plane.console import words
 from control_plane.console.record_admin import RecordAdmin, label, link, mono
 from control_plane.console.served_page import served_page
 from control_plane.console.templatetags.console import moment
@@ -152,10 +153,7 @@ class RevisionAdmin(RecordAdmin):
 
     @display(description="arms")
     def arms(self, revision: Revision) -> SafeString | str:
-        parts = (
-            (arm["name"], f"{arm['model']} v{arm['version']}", arm["weight"])
-            for arm in revision.policy["arms"]
-        )
+        parts = ((arm["name"], words.served(arm), arm["weight"]) for arm in revision.policy["arms"])
         return format_html_join(" ", '<span class="n-tag">{}: {} <b>{} %</b></span>', parts)
 
     @display(description="digest")
