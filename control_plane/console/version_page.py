@@ -14,7 +14,8 @@ from control_plane.console.templatetags.console import json_text
 from control_plane.console.version_life import golden_of, golden_results, life_of
 from control_plane.domain.registry.provenance import KNOWN, is_empty
 from control_plane.registry.lifecycle import alias_names, str_of
-from control_plane.registry.models import ModelVersion, VersionState
+from control_plane.registry.models import ModelVersion, PipelineStep, VersionState
+from control_plane.registry.pipelines import steps_of
 from control_plane.registry.selectors import effective_document
 
 
@@ -38,11 +39,22 @@ def page_context(request: HttpRequest, version: ModelVersion) -> dict[str, Any]:
         "overrides": json_text(version.overrides) if version.overrides else "",
         "effective": _effective(version),
         "life": life_of(version),
+        "steps_of": _steps_of(request, version),
         "golden": golden_of(version),
         "golden_results": golden_results(request.user, version) if version.golden_id else [],
         "files": list(version.files.select_related("artifact")),
         "may_edit": request.user.has_perm("registry.change_modelversion", version),
     }
+
+
+def _steps_of(request: HttpRequest, version: ModelVersion) -> list[tuple[PipelineStep, str]]:
+    """The revisions of pipelines that it is a step of, newest first, with their pages."""
+    seen = request.user.has_perm("registry.view_pipeline")
+    return [
+        (step, f"{change_url(step.revision.pipeline)}?revision={step.revision.number}")
+        for step in steps_of([version]).get(version.id, ())
+        if seen
+    ]
 
 
 def _provenance(version: ModelVersion) -> list[tuple[str, Any]]:

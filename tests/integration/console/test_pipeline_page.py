@@ -11,7 +11,7 @@ from django.urls import reverse
 from control_plane import wiring
 from control_plane.endpoints.models import Endpoint, Revision
 from control_plane.ports.triton import Sample
-from control_plane.registry.models import Pipeline
+from control_plane.registry.models import ModelVersion, Pipeline
 from control_plane.registry.pipeline_edits import put_pipeline
 from control_plane.telemetry.samples import rows
 from control_plane.telemetry.store import TelemetryStore
@@ -102,6 +102,15 @@ def test_pages_of_traffic_name_pipelines(
         response = admin.get(address)
         assert response.status_code == 200, address
         assert words in response.content.decode(), address
+
+
+def test_a_version_says_of_which_pipelines_it_is_a_step(reader: Pipeline, admin: Client) -> None:
+    version = ModelVersion.objects.get(number=2)
+    address = reverse("admin:registry_modelversion_change", args=[version.pk])
+    text = admin.get(address).content.decode()
+    there = reverse("admin:registry_pipeline_change", args=[reader.pk])
+    assert f'<a class="n-link" href="{there}?revision=2">reader r2</a>' in text
+    assert "reader r1" not in text
 
 
 def test_who_sees_nothing_of_the_registry_sees_no_pipeline(reader: Pipeline) -> None:
