@@ -10,6 +10,7 @@ from control_plane.domain.names import physical_name
 from control_plane.domain.pipelines.document import Pipeline, Runs
 from control_plane.domain.pipelines.flattening import INSIDE, flattened
 from control_plane.domain.pipelines.members import Key, Member, WiredStep, Wiring
+from control_plane.domain.pipelines.nesting import check_nesting
 from control_plane.domain.pipelines.patterns import PipelineKind
 from control_plane.domain.pipelines.wiring import wire
 from control_plane.domain.planning.compiled_version import physical_directory
@@ -79,17 +80,22 @@ def wirings_of(pipeline: Pipeline, parts: Parts) -> dict[Key, Wiring]:
         InvalidInputError: one of them does not fit together (any more).
     """
     found: dict[Key, Wiring] = {}
+    _wire_inner(pipeline, parts, found)
+    return found
+
+
+def _wire_inner(pipeline: Pipeline, parts: Parts, found: dict[Key, Wiring]) -> None:
+    """Each once, however many steps run it."""
     for i, step in enumerate(pipeline.steps):
         inner = parts.pipelines.get(step.runs.key)
-        if not step.runs.pipeline or inner is None:
+        if not step.runs.pipeline or inner is None or step.runs.key in found:
             continue
         try:
-            found |= wirings_of(inner.pipeline, parts)
+            _wire_inner(inner.pipeline, parts, found)
             found[step.runs.key] = wired(inner.pipeline, parts, found)
         except InvalidInputError as error:
             detail = f"{step.runs} can no longer be served: {error}"
             raise InvalidInputError([Violation(f"/steps/{i}", "pipeline", detail)]) from error
-    return found
 
 
 def wired(pipeline: Pipeline, parts: Parts, inner: Mapping[Key, Wiring]) -> Wiring:
@@ -114,6 +120,7 @@ def checked(pipeline: Pipeline, parts: Parts) -> tuple[Wiring, tuple[WiredStep, 
     Raises:
         InvalidInputError: it cannot be served; each place named.
     """
+    check_nesting(pipeline, {key: one.pipeline for key, one in parts.pipelines.items()})
     inner = wirings_of(pipeline, parts)
     wiring = wired(pipeline, parts, inner)
     if pipeline.kind != PipelineKind.ENSEMBLE:
@@ -130,7 +137,8 @@ def compile_pipeline(spec: PipelineSpec, parts: Parts) -> CompiledPipeline:
         InvalidInputError: it cannot be served; the pointers are those of the pipeline's document.
     """
     wiring, steps = checked(spec.pipeline, parts)
-    served = {step.runs.key: _served(step.runs, parts) for step in steps}
+    runs = dict.fromkeys(step.runs for step in steps)
+    served = {one.key: _served(one, parts) for one in runs}
     physical = {key: one.directory.name for key, one in served.items()}
     if spec.pipeline.kind == PipelineKind.ENSEMBLE:
         config = ensemble_config(wiring, steps, physical)
