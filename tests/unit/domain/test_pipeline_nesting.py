@@ -1,4 +1,4 @@
-"""Pipelines within pipelines have an end, which is found by counting and not by writing them out."""
+"""Pipelines within pipelines have an end, found by counting and not by writing them out."""
 
 from __future__ import annotations
 
