@@ -88,9 +88,19 @@ class Execution:
         return inputs, problem
 
     def _respond(self, answer: Tensors | RequestError | None) -> Any:
-        if isinstance(answer, RequestError):
-            kind = pb_utils.TritonError
-            code = kind.INVALID_ARG if isinstance(answer, InputError) else kind.INTERNAL
-            return pb_utils.InferenceResponse(error=kind(str(answer), code))
-        tensors = [self._write(name, value) for name, value in (answer or {}).items()]
-        return pb_utils.InferenceResponse(output_tensors=tensors)
+        if not isinstance(answer, RequestError):
+            try:
+                tensors = [self._write(name, value) for name, value in (answer or {}).items()]
+                return pb_utils.InferenceResponse(output_tensors=tensors)
+            except RequestError as error:
+                answer = error
+            except Exception as error:  # what one answer cannot be written as is its own affair
+                answer = RequestError(f"its answer cannot be written: {error}")
+        kind = pb_utils.TritonError
+        code = kind.INVALID_ARG if isinstance(answer, InputError) else kind.INTERNAL
+        return pb_utils.InferenceResponse(error=kind(_said(answer), code))
+
+
+def _said(error: RequestError) -> str:
+    """Its words, where Triton takes them: a lone surrogate that it quotes is no UTF-8."""
+    return str(error).encode(errors="backslashreplace").decode()

@@ -96,6 +96,8 @@ class Call:
             return pb_utils.InferenceResponse(
                 error=_error("the caller waits no longer", "CANCELLED")
             )
+        except Exception as error:  # an answer that is none fails its own request alone
+            return pb_utils.InferenceResponse(error=self._nonsense(error))
 
     def _wait(self) -> Any:
         while True:
@@ -104,6 +106,11 @@ class Call:
             except grpc.FutureTimeoutError:
                 if self._request.is_cancelled():
                     self.future.cancel()
+
+    def _nonsense(self, error: Exception) -> Any:
+        where = f"the process at {self._remote.address.address}"
+        words = f"{where} gave an answer for {self._remote.address.model!r} that is none: {error}"
+        return _error(words, "INTERNAL")
 
     def _reason(self, error: Any) -> Any:
         where = f"the process at {self._remote.address.address}"

@@ -10,11 +10,14 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from control_plane.adapters.remotes import GrpcRemoteModels
@@ -166,6 +169,40 @@ def test_a_caller_that_waits_no_longer_is_waited_for_nowhere(server: RunningTrit
     eventually(noted.exists, what="the sleeper to hear of it")
     quick = np.array([[0.0]], np.float32)
     assert ask(server, "my-sleeper", quick, client_timeout=10.0).shape == (1, 1)
+
+
+class _Liar(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    """Doubles what it is sent, and answers what is below 0 with something that is no tensor."""
+
+    def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's
+        x = np.frombuffer(request.raw_input_contents[0], np.float32)
+        answer = service_pb2.ModelInferResponse(model_name="liar")
+        answer.outputs.add(name="y", datatype="FP32", shape=(len(x), 1))
+        answer.raw_output_contents.append((x * 2).tobytes() if (x >= 0).all() else b"123")
+        return answer
+
+
+def test_an_answer_that_is_none_fails_its_own_request_alone(server: RunningTriton) -> None:
+    other = grpc.server(ThreadPoolExecutor(4))
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(_Liar(), other)
+    port = other.add_insecure_port("127.0.0.1:0")
+    other.start()
+    try:
+        forwarded(server, "nonsense", {"address": f"127.0.0.1:{port}", "model": "liar"}, **FP32)
+        client = server.grpc_client()
+        answers: list[tuple[Any, Any]] = []
+        for value in (1.0, -1.0, 2.0, 3.0):
+            given = [tensor("x", np.array([[value]], np.float32))]
+            client.async_infer(
+                "nonsense", given, lambda result, error: answers.append((result, error))
+            )
+        eventually(lambda: len(answers) == 4)
+    finally:
+        other.stop(None)
+    good = sorted(float(made.as_numpy("y")[0, 0]) for made, error in answers if not error)
+    [refused] = [error for _, error in answers if error]
+    assert good == [2.0, 4.0, 6.0]
+    assert f"127.0.0.1:{port} gave an answer for 'liar' that is none" in str(refused)
 
 
 def test_one_that_takes_too_long_is_told_so(server: RunningTriton) -> None:
