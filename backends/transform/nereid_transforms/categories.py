@@ -11,9 +11,11 @@ from pydantic import Field, PrivateAttr
 
 from .files import Files, InFile, Vocabulary
 from .op import Array, Map, Op, PortError, Whole, need, texts_of
-from .tensor_type import INTEGERS, TensorType
+from .tensor_type import INTEGERS, MAX_SIZE, TensorType
 
 MAX_CLASSES = 1 << 20
+MAX_ONE_HOT = MAX_SIZE
+"""Values of a whole batch: how long a row is may be the caller's to say."""
 
 
 class Category(Map):
@@ -126,6 +128,11 @@ class OneHot(Map):
         if self.unknown == "error" and not known.all():
             wrong = int(value[~known].reshape(-1)[0])
             raise ValueError(f"{wrong} is none of {self.classes} classes, 0 to {self.classes - 1}")
+        if value.size * self.classes > MAX_ONE_HOT:
+            raise ValueError(
+                f"{value.size} values of {self.classes} classes are more than the {MAX_ONE_HOT} "
+                "numbers of one batch: send fewer at a time"
+            )
         found = np.zeros((value.size, self.classes), np.float32)
         places = np.flatnonzero(known)
         found[places, value.reshape(-1)[places].astype(np.int64)] = 1

@@ -181,8 +181,8 @@ def _row(value: Any, field: JsonField, path: str) -> Array:
     """One row of the field's tensor, where it has a list's dims."""
     if value is _MISSING:
         default = _element(_default(field, path), field.datatype, path)
-        elements = [default] * math.prod(field.dims)
-        return _array(elements, field.dims, field.datatype)
+        [single] = _array([default], (1,), field.datatype)
+        return np.full(field.dims, single, numpy_of(field.datatype))
     shape: list[int] = []
     nested = value
     while isinstance(nested, list) and len(shape) < len(field.dims):
@@ -218,19 +218,35 @@ def _element(value: Any, datatype: str, where: str) -> Any:
     """
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if datatype == "BYTES" and isinstance(value, str):
+        if not value.isascii():
+            _check_text(value, where)
         return value
     if datatype == "BOOL" and isinstance(value, bool):
         return value
     if datatype in FLOATS and number:
         try:
-            return float(value)
+            found = float(value)
         except OverflowError:
-            raise ValueError(f"{where} is a number beyond what {datatype} holds") from None
+            raise _beyond(where, datatype) from None
+        if math.isinf(found):  # what 1e400 is read as
+            raise _beyond(where, datatype)
+        return found
     if datatype in INTEGERS and number and math.isfinite(value) and value == int(value):
         return int(value)
     shown = json.dumps(value, default=str)
     shown = shown if len(shown) <= 60 else f"{shown[:59]}…"
     raise ValueError(f"{where} is {shown}, which is no {datatype}")
+
+
+def _check_text(text: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{where} has half a character (\\ud800 to \\udfff alone)") from None
+
+
+def _beyond(where: str, datatype: str) -> ValueError:
+    return ValueError(f"{where} is a number beyond what {datatype} holds")
 
 
 def _array(elements: list[Any], shape: Sequence[int], datatype: str) -> Array:
@@ -239,7 +255,10 @@ def _array(elements: list[Any], shape: Sequence[int], datatype: str) -> Array:
     if datatype in INTEGERS:
         return integers(elements, datatype).reshape(shape)
     with np.errstate(over="ignore"):
-        return np.array(elements, numpy_of(datatype)).reshape(shape)
+        found = np.array(elements, numpy_of(datatype)).reshape(shape)
+    if datatype in FLOATS and np.isinf(found).any():
+        raise ValueError(f"a number is beyond what {datatype} holds")
+    return found
 
 
 class BuildJson(Op):

@@ -63,6 +63,9 @@ def test_fields_of_a_document_become_tensors() -> None:
         ({"flags": [1, 0]}, "/flags is 1, which is no BOOL"),
         ({"grid": [[1, 2], [3]]}, "/grid is a list whose rows are not alike"),
         ({"grid": [1, 2]}, r"/grid has the shape \[2\], and \[2, -1\]"),
+        ({"customer": {"age": 1e39}}, "is beyond what FP32 holds"),
+        ({"customer": {"age": 10**400}}, "/customer/age is a number beyond what FP32 holds"),
+        ({"customer": {"age": 1, "/city": "\ud83d"}}, "/customer/~1city has half a character"),
     ],
 )
 def test_a_document_that_does_not_fit_is_refused(change: dict, says: str) -> None:

@@ -112,6 +112,13 @@ def test_a_bucket_can_be_computed_anywhere(words: list[str], buckets: int) -> No
     assert np.array_equal(number, ran("hash_bucket", {"buckets": buckets}, texts("42")))
 
 
+def test_how_much_a_caller_makes_of_classes_has_an_end() -> None:
+    """A row of any length is the caller's: a few megabytes would be terabytes."""
+    made = step("one_hot", {"classes": 1 << 20}, {"input": ("INT64", [-1])})
+    with pytest.raises(RowError, match="4096 values of 1048576 classes are more than"):
+        made.run(["output"], {"input": np.zeros((2, 2048), np.int64)})
+
+
 @given(arrays.arrays(np.int64, (3, 2), elements=st.integers(-1, 4)))
 def test_one_hot_rows_are_of_the_unit_matrix(x: np.ndarray) -> None:
     unit = np.vstack([np.eye(4), np.zeros((2, 4))])  # 4 and -1 have no place
