@@ -20,6 +20,7 @@ from control_plane.ports.repository import ArtifactStore, PrefixTakenError
 
 _STAGING = ".staging"
 _DIGESTS = "digests.json"
+_VERSION = "1/"
 _CHUNK = 1 << 20
 _FICLONE = 0x40049409
 """Linux's request to share the blocks of a file until one of the two is written."""
@@ -116,7 +117,8 @@ class DiskRepository:
         said = there.pop(_DIGESTS).read_text() == digests if _DIGESTS in there else not digests
         # These follow from the configuration and the examples, which are compared.
         warming = warmup_paths(directory.variants[accelerator])
-        if there.keys() != wanted.keys() | directory.links.keys() | warming:
+        meant = wanted.keys() | directory.links.keys() | warming
+        if meant - there.keys() or not all(map(_is_models_own, there.keys() - meant)):
             return False
         if any(there[path].read_text(encoding="utf-8") != text for path, text in wanted.items()):
             return False
@@ -184,6 +186,14 @@ def _same_content(one: Path, other: Path) -> bool:
 
 def _files(root: Path) -> dict[str, Path]:
     return {str(p.relative_to(root)): p for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def _is_models_own(path: str) -> bool:
+    """Whether a file that nobody published may be there: what a model writes beside its own.
+
+    Python keeps its bytecode there, and a Python model may keep anything. Triton reads none of it.
+    """
+    return path.startswith(_VERSION)
 
 
 def _is_router(target: Path) -> bool:

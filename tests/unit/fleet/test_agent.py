@@ -249,6 +249,20 @@ def test_a_directory_of_before_is_read_whole(node: Node) -> None:
         node.repository.publish(model, "cpu")
 
 
+def test_what_a_model_writes_beside_its_own_files_is_its_own(node: Node) -> None:
+    """Python keeps its bytecode there: a node that starts again finds the model as it left it."""
+    model = ONE.models[0]
+    node.repository.publish(model, "cpu")
+    folder = node.root / "repository" / model.name
+    (folder / "1/__pycache__").mkdir()
+    (folder / "1/__pycache__/model.cpython-311.pyc").write_bytes(b"bytecode")
+    node.repository.publish(model, "cpu")
+    (folder / "2").mkdir()
+    (folder / "2/model.onnx").write_bytes(b"a version that nobody published")
+    with pytest.raises(PrefixTakenError):
+        node.repository.publish(model, "cpu")
+
+
 def test_two_contents_under_one_physical_name_are_refused(node: Node) -> None:
     model = ONE.models[0]
     node.repository.publish(model, "cpu")
