@@ -15,6 +15,8 @@ from control_plane import wiring
 from control_plane.console.record_admin import change_url
 from control_plane.console.rights import visible
 from control_plane.domain.pipelines.layout import Drawing, Node, drawing
+from control_plane.domain.pipelines.pattern_layout import pattern_drawing
+from control_plane.domain.pipelines.patterns import PipelineKind
 from control_plane.domain.pipelines.performance import StepFigures, SystemFigures
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.pipeline_figures import pipeline_figures
@@ -55,7 +57,7 @@ def pipeline_context(request: HttpRequest, pipeline: Pipeline) -> dict[str, Any]
     found = known(row)
     places = wiring.serving().of_pipelines([one.id for one in rows])
     figures = _figures(found)
-    drawn = drawing(found.wiring, found.steps) if found.wiring else None
+    drawn = _drawn(found)
     return {
         "shown": row,
         "known": found,
@@ -67,6 +69,14 @@ def pipeline_context(request: HttpRequest, pipeline: Pipeline) -> dict[str, Any]
         "apply_command": f"nereid pipelines show {pipeline.name} > {pipeline.name}.yaml",
         "revisions": [(one, _links(request, places.get(one.id, ()))) for one in rows],
     }
+
+
+def _drawn(found: KnownPipeline) -> Drawing | None:
+    if found.wiring is None:
+        return None
+    if found.document.kind == PipelineKind.ENSEMBLE:
+        return drawing(found.wiring, found.steps)
+    return pattern_drawing(found.document, found.wiring)
 
 
 def _figures(found: KnownPipeline) -> SystemFigures:

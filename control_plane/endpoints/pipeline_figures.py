@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
+from control_plane.domain.pipelines.patterns import PipelineKind
 from control_plane.domain.pipelines.performance import (
     StepCounts,
     SystemFigures,
+    pattern_figures,
     system_figures,
 )
 from control_plane.domain.planning.model_config import ACCELERATORS
@@ -31,13 +33,17 @@ def pipeline_figures(known: KnownPipeline, totals: Totals, since: datetime) -> S
     if use is None or plan is None:
         return system_figures(known.steps, {})
     physical = {step.step: step.physical for step in plan.pipelines.get(use.physical, ())}
-    found = totals(list(physical.values()), since)
+    found = totals([*physical.values(), use.physical], since)
     counts = {
         step: _counts(found[model], _instances(plan, model))
         for step, model in physical.items()
         if model in found
     }
-    return system_figures(known.steps, counts)
+    if known.document.kind == PipelineKind.ENSEMBLE:
+        return system_figures(known.steps, counts)
+    own = found.get(use.physical)
+    whole = _counts(own, _instances(plan, use.physical)) if own else None
+    return pattern_figures(known.steps, counts, whole)
 
 
 def _counts(row: Mapping[str, int], instances: int) -> StepCounts:

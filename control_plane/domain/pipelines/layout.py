@@ -126,14 +126,15 @@ def _edges(wiring: Wiring, nodes: Sequence[Node]) -> list[Edge]:
         for name in dict.fromkeys(taken):
             source = giver[name]
             labels = said.setdefault(f"{source.kind} {source.name}", [])
-            label = "" if name in labels else f"{name} {_label(wiring, name)}".strip()
+            label = "" if name in labels else f"{name} {tensor_words(wiring, name)}".strip()
             labels += [name] if label else []
             found.append(Edge(name, label, source, node, labels.index(name)))
     return found
 
 
-def _label(wiring: Wiring, name: str) -> str:
+def tensor_words(wiring: Wiring, name: str) -> str:
+    """A tensor's type and shape; nothing of one that stays within an inner pipeline."""
     tensor = wiring.tensors.get(name)
-    if tensor is None:  # it stays within an inner pipeline
+    if tensor is None:
         return ""
     return f"{tensor.datatype}[{', '.join('?' if d < 0 else str(d) for d in tensor.shape)}]"

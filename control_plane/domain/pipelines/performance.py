@@ -107,6 +107,22 @@ def system_figures(steps: Sequence[WiredStep], counts: Mapping[str, StepCounts])
     )
 
 
+def pattern_figures(
+    steps: Sequence[WiredStep], counts: Mapping[str, StepCounts], whole: StepCounts | None
+) -> SystemFigures:
+    """The figures of a cascade or a weighted average: as its own model was measured.
+
+    How much of its time a step takes cannot be added up from the steps': of a cascade only some
+    rows reach the next one, and an average waits for the slowest of each batch.
+    """
+    measured = tuple(_figures(step.name, counts.get(step.name)) for step in steps)
+    if whole is None or not whole.succeeded:
+        unmeasured = tuple(one.step for one in measured if one.latency_ms is None)
+        return SystemFigures(measured, unmeasured=unmeasured)
+    own = _figures("", whole)
+    return SystemFigures(measured, own.latency_ms, own.throughput, own.availability)
+
+
 def _figures(step: str, counts: StepCounts | None) -> StepFigures:
     if counts is None or not counts.succeeded:
         return StepFigures(step, None, None, None)

@@ -80,6 +80,55 @@ def test_what_was_measured_stands_beside_it(
     assert "2000 rows/s" in text.replace("<b>", "").replace("</b>", "")
 
 
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        (
+            {"kind": "cascade", "confidence": {"output": "logits"}},
+            ["rows less sure than 0.9", "cascade_step INT32[?, 1]", "callers send"],
+        ),
+        ({"kind": "weighted_average"}, ["0.5 of the mean"]),
+    ],
+)
+def test_patterns_are_drawn_as_what_they_are(
+    digits: Endpoint,
+    queue: FakeQueue,
+    admin: Client,
+    telemetry: TelemetryStore,
+    document: dict[str, Any],
+    words: list[str],
+) -> None:
+    first = {"name": "small", "model": "digits", "version": 1}
+    if document["kind"] == "cascade":
+        first["at_least"] = 0.9
+    steps = [first, {"name": "large", "model": "digits", "version": 2}]
+    put_pipeline(name="both", document={**document, "steps": steps}, actor="ada")
+    arms = [{"name": "both", "pipeline": "both", "revision": 1, "weight": 100, "primary": True}]
+    apply("digits", {"arms": arms}, queue)
+    pipeline = Pipeline.objects.get()
+    text = page(admin, pipeline)
+    for one in (*words, "not measured yet: no request reached small, large of late"):
+        assert one in text
+    plan = Revision.objects.order_by("-number").first().compiled  # type: ignore[union-attr]
+    assert plan is not None
+    [own] = plan.pipelines
+    counted = {
+        "nv_inference_request_success_total": 100,
+        "nv_inference_count_total": 200,
+        "nv_inference_exec_count_total": 100,
+        "nv_inference_request_duration_us_total": 400_000,
+        "nv_inference_compute_infer_duration_us_total": 100_000,
+    }
+    samples = [Sample(name, {"model": own}, float(value)) for name, value in counted.items()]
+    server: Any = Endpoint.objects.get().placements.get().server_id
+    telemetry.write(rows(samples, server, wiring.clock().now()))
+    text = page(admin, pipeline)
+    assert "<b>4 ms</b>" in text
+    assert "the mean of its own requests" in text
+    # Two instances, two rows at a time, a millisecond each.
+    assert "<b>4000 rows/s</b>" in text
+
+
 def test_pages_of_traffic_name_pipelines(
     reader: Pipeline, admin: Client, telemetry: TelemetryStore
 ) -> None:

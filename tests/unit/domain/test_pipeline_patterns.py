@@ -10,8 +10,11 @@ import pytest
 
 from control_plane.domain.pipelines.document import read_pipeline
 from control_plane.domain.pipelines.flattening import flattened
+from control_plane.domain.pipelines.layout import WIDTH
 from control_plane.domain.pipelines.members import Member, Wiring
+from control_plane.domain.pipelines.pattern_layout import pattern_drawing
 from control_plane.domain.pipelines.patterns import CASCADE_STEP, Scale, Score
+from control_plane.domain.pipelines.performance import StepCounts, pattern_figures
 from control_plane.domain.pipelines.wiring import wire
 from control_plane.domain.planning.model_config import ensemble_config
 from control_plane.domain.planning.pattern_config import handed_on, pattern_config
@@ -229,3 +232,50 @@ def test_in_a_graph_a_cascade_stays_one_step() -> None:
     outer = read_pipeline("o", {"steps": [{"pipeline": "sure", "revision": 4}]})
     [step] = flattened(wire(outer, members), {("sure", 4): cascade})
     assert (step.name, step.runs.pipeline) == ("sure", True)
+
+
+def drawn(document: Any) -> Any:
+    pipeline = read_pipeline("p", document)
+    return pattern_drawing(pipeline, wire(pipeline, MEMBERS))
+
+
+def test_a_cascade_is_drawn_as_stairs_with_what_sends_rows_on() -> None:
+    found = drawn(CASCADE)
+    places = {node.name: (node.x, node.y) for node in found.nodes}
+    assert places["small"][0] < places["large"][0]
+    assert places["small"][1] < places["large"][1]
+    labels = [edge.label for edge in found.edges if edge.label]
+    assert labels == [
+        "image FP32[?, 8, 8]",
+        "rows less sure than 0.9",
+        "logits FP32[?, 10]",
+        "cascade_step INT32[?, 1]",
+    ]
+    assert all(0 <= x <= found.width - WIDTH for x, _ in places.values())
+
+
+def test_an_average_is_drawn_side_by_side_with_what_each_counts() -> None:
+    found = drawn(AVERAGE)
+    small, large = (node for node in found.nodes if node.kind == "step")
+    assert small.y == large.y
+    assert small.x + WIDTH < large.x
+    labels = [edge.label for edge in found.edges if edge.label]
+    assert labels == ["image FP32[?, 8, 8]", "0.3 of the mean", "0.7 of the mean"]
+
+
+def counted(requests: int, request_us: int) -> StepCounts:
+    return StepCounts(requests, 0, requests, requests, request_us * requests, request_us * requests)
+
+
+def test_a_pattern_is_as_fast_as_its_own_model_was_measured() -> None:
+    steps = wired(CASCADE).steps
+    counts = {"small": counted(100, 1000), "large": counted(20, 5000)}
+    found = pattern_figures(steps, counts, counted(100, 2500))
+    assert [one.latency_ms for one in found.steps] == [1.0, 5.0]
+    assert (found.latency_ms, found.throughput, found.availability) == (2.5, 400.0, 1.0)
+    assert found.path == ()
+
+
+def test_a_pattern_that_nobody_asked_says_so() -> None:
+    found = pattern_figures(wired(CASCADE).steps, {"small": counted(1, 1000)}, None)
+    assert (found.latency_ms, found.unmeasured) == (None, ("large",))
