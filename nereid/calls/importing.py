@@ -18,7 +18,7 @@ from nereid.calls.registry import ensure_model, versions, wait_version_ready
 from nereid.errors import NereidError, ProblemError
 from nereid.importing import VARIANTS, PlannedModel, other_name, planned_model, standing
 from nereid.linted import Linted
-from nereid.repository import LocalModel, read_repository
+from nereid.repository import LocalModel, read_repository, read_text
 from nereid.resources import Version
 from nereid.steps import BytesMoved, Steps, Work
 
@@ -143,7 +143,7 @@ def _variants(plan: PlannedModel) -> Steps[dict[str, Any]]:
     if not texts:
         return {}
     described: list[dict[str, Any]] = [
-        {"name": name, "config": path.read_text(), "versions": None, "files": []}
+        {"name": name, "config": read_text(path), "versions": None, "files": []}
         for name, path in texts.items()
     ]
     found: list[Linted] = yield from lint_models(described)

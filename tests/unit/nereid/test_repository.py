@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nereid.repository import RepositoryError, read_repository
+from nereid.repository import MAX_ENTRIES, RepositoryError, read_repository
 
 
 def write(root: Path, *paths: str, text: str = "") -> None:
@@ -58,6 +58,57 @@ def test_links_are_followed_within_the_repository_alone(tmp_path: Path) -> None:
     assert all("link" in stray for stray in m.strays)
     assert (other.files, other.versions) == ({}, {1: {}})
     assert other.strays
+
+
+def test_links_that_lead_to_each_other_come_to_an_end(tmp_path: Path) -> None:
+    """Each of two folders has two links to the other: the paths double with every level."""
+    root = tmp_path / "repository"
+    write(root, "m/1/model.onnx", "m/a/x", "m/b/y")
+    for folder, other in (("a", "b"), ("b", "a")):
+        for name in ("one", "two"):
+            (root / "m" / folder / name).symlink_to(root / "m" / other)
+    [m] = read_repository(root)
+    assert "a/one/y" in m.files
+    assert "a/one/one/x" not in m.files
+    assert all("a link to a folder that it lies in" in stray for stray in m.strays)
+
+
+def test_folders_of_links_without_end_are_told(tmp_path: Path) -> None:
+    """No circle, and no file in them: 2 to the power of 20 ways to the last one."""
+    root = tmp_path / "repository"
+    write(root, "m/1/model.onnx", "m/d20/x")
+    for level in range(20):
+        (root / f"m/d{level}").mkdir()
+        for name in ("one", "two"):
+            (root / f"m/d{level}/{name}").symlink_to(root / f"m/d{level + 1}")
+    [m] = read_repository(root)
+    [stray] = m.strays
+    assert stray.endswith(f"more than {MAX_ENTRIES} files and folders")
+
+
+def test_folders_deeper_than_any_model_are_told(tmp_path: Path) -> None:
+    write(tmp_path, "m/1/model.onnx", "/".join(["m", *"d" * 100, "x"]))
+    [m] = read_repository(tmp_path)
+    assert [stray.rpartition(": ")[2] for stray in m.strays] == ["folders more than 32 levels deep"]
+
+
+def test_names_that_are_no_text_are_told(tmp_path: Path) -> None:
+    write(tmp_path, "m/1/model.onnx", "m/\udcff")
+    [m] = read_repository(tmp_path)
+    [stray] = m.strays
+    assert stray.endswith("a name that is no UTF-8")
+    assert stray.isascii()
+    write(tmp_path, "\udcff/1/model.onnx")
+    with pytest.raises(RepositoryError, match="a folder whose name is no UTF-8"):
+        read_repository(tmp_path)
+
+
+def test_a_configuration_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    write(tmp_path, "m/1/model.onnx", "m/config.pbtxt")
+    with (tmp_path / "m/config.pbtxt").open("r+b") as file:
+        file.truncate(5 << 30)
+    with pytest.raises(RepositoryError, match="it is no configuration"):
+        read_repository(tmp_path)
 
 
 def test_numbers_that_no_version_can_have_are_told(tmp_path: Path) -> None:
