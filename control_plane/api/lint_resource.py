@@ -35,6 +35,8 @@ MAX_CHARACTERS = 4 << 20
 
 MAX_FILES = 2000
 MAX_VERSIONS = 500
+MAX_TEXTS = 4 << 20
+"""Characters of all configurations together: a second of reading for each million or two."""
 
 EXAMPLE = OpenApiExample(
     "a repository of one model",

@@ -23,6 +23,9 @@ PLATFORMS = {
 }
 """Older names of backends, which Triton still takes."""
 
+_MAX_DIGITS = 20
+"""Of the largest number of 64 bits."""
+
 IDLE_MICROSECONDS = 1_000_000
 """A sequence's idle time where the configuration says none."""
 
@@ -139,7 +142,10 @@ def _plain(value: Any, key: str = "") -> Any:
 
 def _is_whole(text: str) -> bool:
     digits = text.removeprefix("-")
-    return digits.isdecimal() and str(int(digits)) == digits and text.isascii()
+    # No number of a configuration has more digits, and Python reads no text of thousands.
+    if len(digits) > _MAX_DIGITS or not (digits.isascii() and digits.isdecimal()):
+        return False
+    return str(int(digits)) == digits
 
 
 def _is_default(value: Any) -> bool:

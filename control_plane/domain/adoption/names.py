@@ -11,12 +11,12 @@ _LONGEST = 63
 
 
 def suggested_name(name: str, taken: Collection[str] = ()) -> str:
-    """A public name near the given one, which stays as it is where it is one.
+    """A public name near the given one, which stays as it is where it is one and nobody has it.
 
-    >>> suggested_name("ResNet_50.onnx")
-    'resnet_50-onnx'
+    >>> suggested_name("ResNet_50.onnx"), suggested_name("resnet", {"resnet"})
+    ('resnet_50-onnx', 'resnet-2')
     """
-    if is_public_name(name):
+    if is_public_name(name) and name not in taken:
         return name
     plain = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:_LONGEST].strip("-_") or "model"
     found, number = plain, 1

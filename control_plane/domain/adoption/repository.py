@@ -8,6 +8,7 @@ from typing import Any
 
 from control_plane.domain.adoption.names import suggested_name
 from control_plane.domain.adoption.reading import Reading, read_config
+from control_plane.domain.names import is_public_name
 from control_plane.domain.registry.frameworks import MEMBER_RULE, is_member_name
 from control_plane.domain.serving.details import beside_problem
 from control_plane.domain.violations import Violation
@@ -66,11 +67,10 @@ def readings(
     Args:
         renamed: the names that its owner chose.
     """
-    taken: set[str] = {*renamed.values()}
+    names = _names(directories, renamed)
     found = {}
     for directory in directories:
-        name = renamed.get(directory.name) or suggested_name(directory.name, taken)
-        taken.add(name)
+        name = names[directory.name]
         files = directory.newest_files
         beside = None if directory.alone else directory.files
         reading = read_config(name, directory.config, files, beside)
@@ -78,6 +78,15 @@ def readings(
             reading = replace(reading, refused=(*reading.refused, *wrong))
         found[directory.name] = (name, reading)
     return found
+
+
+def _names(directories: Sequence[Directory], renamed: Mapping[str, str]) -> dict[str, str]:
+    """By directory, a name of its own: what is a name already goes before what only becomes one."""
+    names = dict(renamed)
+    others = [one.name for one in directories if one.name not in renamed]
+    for name in sorted(others, key=lambda name: not is_public_name(name)):
+        names[name] = suggested_name(name, set(names.values()))
+    return names
 
 
 def _misnamed(directory: Directory) -> Iterator[Violation]:

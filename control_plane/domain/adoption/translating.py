@@ -97,15 +97,13 @@ def signature_document(values: Mapping[str, Any]) -> dict[str, Any] | None:
         datatype = datatype_of(state.get("data_type", ""))
         inputs.append({"name": state.get("input_name", ""), "datatype": datatype, "shape": shape})
         outputs.append({"name": state.get("output_name", ""), "datatype": datatype, "shape": shape})
+    known = {one["name"] for one in inputs}
     for given in values.get("batch_input", ()):
         datatype = datatype_of(given.get("data_type", ""))
-        known = {one["name"] for one in inputs}
         shape = [-1, -1] if given.get("kind") == "BATCH_ITEM_SHAPE" else [-1]
-        inputs += [
-            {"name": name, "datatype": datatype, "shape": shape}
-            for name in given.get("target_name", ())
-            if name not in known
-        ]
+        added = [name for name in given.get("target_name", ()) if name not in known]
+        inputs += [{"name": name, "datatype": datatype, "shape": shape} for name in added]
+        known.update(added)
     return {"inputs": inputs, "outputs": outputs}
 
 

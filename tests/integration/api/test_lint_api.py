@@ -57,6 +57,19 @@ def test_a_name_is_chosen_and_a_missing_file_is_told(reader: Api) -> None:
     assert "labels.txt" in result["becomes"]["refused"][0]["detail"]
 
 
+def test_a_text_of_thousands_of_digits_is_a_text(reader: Api) -> None:
+    config = f'{CONFIG} metric_tags {{ key: "build" value: "{"9" * 5000}" }}'
+    [result] = lint(reader, {**MODEL, "config": config})
+    assert all(one["pointer"].startswith("/metric_tags") for one in result["becomes"]["refused"])
+
+
+def test_how_much_is_read_at_once_has_an_end(reader: Api) -> None:
+    text = CONFIG + "#" * (1 << 19)
+    models = [{**MODEL, "name": f"m{i}", "config": text} for i in range(8)]
+    refused = problem(reader.post("lint/", {"models": models}), 400)
+    assert refused == {"/models": "max_length"}
+
+
 def test_what_cannot_be_read_is_a_finding_with_its_line(reader: Api) -> None:
     [result] = lint(reader, {**MODEL, "config": "backend: 'x'\nno_such_word: 1"})
     assert result["findings"][0]["code"] == "unreadable-config"

@@ -13,6 +13,7 @@ from control_plane.domain.adoption.comparing import differences, normalised
 from control_plane.domain.adoption.exporting import exported
 from control_plane.domain.adoption.names import suggested_name
 from control_plane.domain.adoption.reading import Reading, read_config
+from control_plane.domain.adoption.repository import Directory, readings
 from control_plane.domain.names import is_public_name
 from control_plane.domain.planning.model_config import ANY_SERVER, version_config
 from control_plane.domain.planning.plan import VersionSpec
@@ -252,3 +253,18 @@ def test_what_cannot_be_compiled_is_not_exported() -> None:
     spec = VersionSpec("m", 1, "onnx", "a" * 64, DIGITS, None, profile_error="it is gone")
     with pytest.raises(ConflictError, match="it is gone"):
         exported(spec)
+
+
+@pytest.mark.parametrize(
+    ("names", "renamed", "called"),
+    [
+        (["A", "a"], {}, {"a": "a", "A": "a-2"}),
+        (["A", "a", "a-2"], {}, {"a": "a", "a-2": "a-2", "A": "a-3"}),
+        (["x", "a"], {"x": "a"}, {"x": "a", "a": "a-2"}),
+    ],
+)
+def test_no_two_directories_become_one_model(
+    names: list[str], renamed: dict[str, str], called: dict[str, str]
+) -> None:
+    found = readings([Directory(name) for name in names], renamed)
+    assert {directory: name for directory, (name, _) in found.items()} == called
