@@ -133,47 +133,78 @@ class ExportPlan:
 
 @dataclass
 class Names:
-    """Directories' names, each taken once."""
+    """Directories' names, each taken once.
+
+    `kept` are those by which something is called in Nereid: whatever else would have to be called
+    so steps back, whichever comes first.
+    """
 
     taken: set[str] = field(default_factory=set)
+    kept: set[str] = field(default_factory=set)
+
+    def own(self, name: str) -> str:
+        """The name for what has it in Nereid; another where something of that name was before."""
+        self.kept.discard(name)
+        return self.take(name)
 
     def take(self, name: str) -> str:
+        """The name, or the first free one behind it.
+
+        Raises:
+            ExportError: it is none for a directory.
+        """
+        if not _is_plain(name) or "/" in name or name.startswith("."):
+            raise ExportError(f"the server gives a name that no directory has: {name[:200]!r}")
         found, number = name, 1
-        while found in self.taken:
+        while not self.is_free(found):
             number += 1
             found = f"{name}-{number}"
         self.taken.add(found)
         return found
 
+    def is_free(self, name: str) -> bool:
+        return name not in self.taken and name not in self.kept
+
 
 def directories(
-    name: str, versions: Sequence[ExportedVersion], names: Names
+    name: str, versions: Sequence[ExportedVersion], names: Names, *, own: bool = False
 ) -> list[ExportedModel]:
     """A model's versions as directories: one, where they are served alike.
 
     Triton's configuration is a model's and not a version's: those that are served otherwise get
     a directory of their own.
+
+    Args:
+        own: the name is what it is called in Nereid.
     """
     newest = max(versions, key=lambda one: one.number)
-    alike = [one for one in versions if _alike(one, newest)]
+    alike = _alike(versions, newest)
     ordered = tuple(sorted(alike, key=lambda one: one.number))
-    found = [ExportedModel(names.take(name), ordered, _lost(ordered))]
+    found = [ExportedModel(names.own(name) if own else names.take(name), ordered, _lost(ordered))]
     for one in sorted(versions, key=lambda one: one.number):
         if one in alike:
             continue
-        own = names.take(f"{name}-v{one.number}")
+        apart = names.take(f"{name}-v{one.number}")
         note = (
             f"{one.model}:{one.number} is served otherwise than {newest.model}:{newest.number}: it "
-            f"is the model {own}"
+            f"is the model {apart}"
         )
-        found.append(ExportedModel(own, (one,), (note, *_lost((one,)))))
+        found.append(ExportedModel(apart, (one,), (note, *_lost((one,)))))
     return found
 
 
-def _alike(one: ExportedVersion, other: ExportedVersion) -> bool:
-    same = _without_policy(one.config) == _without_policy(other.config)
-    mine, theirs = _beside(one), _beside(other)
-    return same and all(theirs.get(path, digest) == digest for path, digest in mine.items())
+def _alike(versions: Sequence[ExportedVersion], newest: ExportedVersion) -> list[ExportedVersion]:
+    """Those that can lie in the newest one's directory: no file beside them is another's, too."""
+    found, shared = [newest], _beside(newest)
+    for one in sorted(versions, key=lambda one: -one.number):
+        mine = _beside(one)
+        same = _without_policy(one.config) == _without_policy(newest.config)
+        if one is newest or not same:
+            continue
+        if all(shared.get(path, digest) == digest for path, digest in mine.items()):
+            found.append(one)
+            shared |= mine
+    return found
 
 
 def _without_policy(config: Document) -> str:

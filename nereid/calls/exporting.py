@@ -49,7 +49,8 @@ def plan_export(targets: Sequence[str] = (), *, everything: bool = False) -> Ste
         ExportError: there is nothing to export, or no such target.
     """
     served, wanted, chosen = yield from _sorted_out(targets, everything)
-    names, notes = Names(), []
+    names = Names(kept={*served, *wanted, *chosen})
+    notes: list[str] = []
     made: list[ExportedModel] = []
     for name, document in served.items():
         found, told = yield from _endpoint(name, document, wanted, chosen, names)
@@ -61,7 +62,7 @@ def plan_export(targets: Sequence[str] = (), *, everything: bool = False) -> Ste
             for number in sorted(numbers):
                 exported.append((yield from export_version(model, number)))
             taken = model in names.taken
-            found = directories(model, exported, names)
+            found = directories(model, exported, names, own=True)
             if taken:
                 notes.append(f"the name {model} is an endpoint's: the model is {found[0].name}")
             made += found
@@ -171,13 +172,12 @@ def _endpoint(
     arms = [arm for arm in document.get("arms") or () if arm.get("weight") or arm.get("primary")]
     if not arms:
         return [], [f"the endpoint {name} serves nothing: it is left out"]
-    if any(arm.get("pipeline") for arm in arms):
-        return [], [f"the endpoint {name} serves a pipeline, which is not written yet: left out"]
     primary = next((arm for arm in arms if arm.get("primary")), arms[0])
     notes = _untold(name, document, arms, primary)
     for arm in arms:
         if arm.get("pipeline"):
-            own = name if arm is primary else f"{name}-{arm.get('name') or arm['revision']}"
+            other = f"{name}-{arm.get('name') or arm['revision']}"
+            own = name if arm is primary else _unchosen(other, chosen, names)
             chosen[own] = (str(arm["pipeline"]), int(arm["revision"]))
     others = [arm for arm in arms if arm is not primary and not arm.get("pipeline")]
     found = []
@@ -187,6 +187,15 @@ def _endpoint(
         version = yield from export_version(str(arm["model"]), int(arm["version"]))
         found += directories(f"{name}-{arm.get('name') or arm['version']}", [version], names)
     return found, notes
+
+
+def _unchosen(name: str, chosen: Pipelines, names: Names) -> str:
+    """The name, or one behind it that no pipeline is to have: each is exported."""
+    found, number = name, 1
+    while found in chosen or not names.is_free(found):
+        number += 1
+        found = f"{name}-{number}"
+    return found
 
 
 def _primary(
@@ -209,7 +218,7 @@ def _around(
     name: str, chosen: ExportedVersion, exported: Sequence[ExportedVersion], names: Names
 ) -> list[ExportedModel]:
     """The endpoint's directory with the version that answers, and those that are unlike it."""
-    found = directories(name, exported, names)
+    found = directories(name, exported, names, own=True)
     [home] = [one for one in found if chosen in one.versions]
     if home.name != name:  # a newer version has the name: it goes where this one is
         other = next(one for one in found if one.name == name)

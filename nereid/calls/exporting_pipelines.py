@@ -66,7 +66,7 @@ def exported_pipelines(
         for step in found.steps:
             home = yield from _home(step.model, step.version, made, names)
             members[step.model, step.version] = home
-        own = names.take(directory)
+        own = names.own(directory)
         ensembles.append(ExportedEnsemble(own, f"{name}:{revision}", _config(own, found, members)))
     return ensembles, notes
 
@@ -81,7 +81,8 @@ def _home(model: str, number: int, made: list[ExportedModel], names: Names) -> S
         made[i] = replace(one, needed=one.needed | {number})
         return one.name
     version = yield from export_version(model, number)
-    [own] = directories(f"{model}-v{number}" if model in names.taken else model, [version], names)
+    name = model if names.is_free(model) else f"{model}-v{number}"
+    [own] = directories(name, [version], names)
     made.append(replace(own, needed=frozenset({number})))
     return own.name
 

@@ -121,6 +121,51 @@ def test_a_server_writes_nothing_outside_of_the_directory(tmp_path: Path, path: 
     assert "outside" in printed(session.err)
 
 
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", ".hidden"])
+def test_a_server_names_no_directory_outside_of_the_one_that_is_made(
+    tmp_path: Path, name: str
+) -> None:
+    everything = {"GET /pipelines/": [], "GET /endpoints/": [], "GET /models/": [{"name": name}]}
+    server = FakeServer(
+        {
+            **{path: answer({"results": rows, "next": None}) for path, rows in everything.items()},
+            f"GET /models/{name}/versions/": answer({"results": [version(1)], "next": None}),
+            f"GET /models/{name}/versions/1/export/": answer(told(1)),
+        }
+    )
+    session = server.session(tmp_path)
+    assert run(["export", "--all", str(tmp_path / "out")], session) == 1
+    assert list(tmp_path.iterdir()) == []
+    assert "a name that no directory has" in printed(session.err)
+
+
+def test_an_arm_leaves_its_name_to_the_endpoint_that_has_it(tmp_path: Path) -> None:
+    server = FakeServer(
+        {
+            "GET /endpoints/shop/policy/": policy((1, 90), (2, 10)),
+            "GET /endpoints/shop-v2/policy/": policy((3, 100)),
+            **answers(told(1), told(2), told(3)),
+        }
+    )
+    session = server.session(tmp_path)
+    assert run(["export", "shop", "shop-v2", str(tmp_path / "out"), "--json"], session) == 0
+    found = {one["name"]: one["versions"] for one in json.loads(printed(session.out))["models"]}
+    assert found == {"shop": ["digits:1"], "shop-v2-2": ["digits:2"], "shop-v2": ["digits:3"]}
+
+
+def test_versions_with_other_files_beside_them_do_not_lie_in_one_directory() -> None:
+    """The newest has no greeting: those of the other two would be written over each other."""
+
+    def greeting(number: int, text: str) -> ExportedVersion:
+        files = [{"path": "greeting.txt", "sha256": text}]
+        return ExportedVersion.from_json(told(number, files=files))
+
+    versions = [greeting(1, "hello"), greeting(2, "good day"), exported(3)]
+    newest, other = directories("m", versions, Names())
+    assert [one.number for one in newest.versions] == [2, 3]
+    assert (other.name, [one.number for one in other.versions]) == ("m-v1", [1])
+
+
 def test_a_download_that_lacks_a_file_leaves_nothing_behind(tmp_path: Path) -> None:
     content = archive(other=b"other")
     one = told(1, content, files=[{"path": "1/model.py", "sha256": digest(b"code")}])

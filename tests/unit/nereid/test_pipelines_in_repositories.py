@@ -178,6 +178,42 @@ def test_a_member_never_answers_in_place_of_what_an_endpoint_names(tmp_path: Pat
     assert "specific {\n    versions: 1\n  }" in config
 
 
+def test_a_member_never_takes_the_name_of_the_endpoint_that_it_serves(tmp_path: Path) -> None:
+    """What asks the endpoint `digits` would be answered by its bare model."""
+    arm = {"name": "one", "pipeline": "inner", "revision": 3, "weight": 100, "primary": True}
+    server = FakeServer(
+        {
+            "GET /endpoints/digits/policy/": answer({"arms": [arm], "mode": "weighted"}),
+            "GET /pipelines/inner/revisions/3/": answer(shown("inner", INNER, 3)),
+            **answers(told(2)),
+        }
+    )
+    session = server.session(tmp_path)
+    assert run(["export", "digits", str(tmp_path / "out")], session) == 0
+    config = (tmp_path / "out/digits/config.pbtxt").read_text()
+    assert 'platform: "ensemble"' in config
+    assert 'model_name: "digits-v2"' in config
+
+
+def test_an_arm_does_not_take_the_place_of_the_pipeline_of_its_name(tmp_path: Path) -> None:
+    first = {"name": "one", "model": "digits", "version": 1, "weight": 90, "primary": True}
+    arm = {"name": "new", "pipeline": "inner", "revision": 3, "weight": 10}
+    server = FakeServer(
+        {
+            "GET /endpoints/shop/policy/": answer({"arms": [first, arm], "mode": "weighted"}),
+            "GET /endpoints/shop-new/policy/": MISSING,
+            "GET /pipelines/shop-new/": answer(shown("shop-new", INNER, 8)),
+            "GET /pipelines/shop-new/revisions/8/": answer(shown("shop-new", INNER, 8)),
+            "GET /pipelines/inner/revisions/3/": answer(shown("inner", INNER, 3)),
+            **answers(told(1), told(2)),
+        }
+    )
+    session = server.session(tmp_path)
+    assert run(["export", "shop", "shop-new", str(tmp_path / "out"), "--json"], session) == 0
+    made = {one["name"]: one["pipeline"] for one in json.loads(printed(session.out))["ensembles"]}
+    assert made == {"shop-new": "shop-new:8", "shop-new-2": "inner:3"}
+
+
 def test_versions_that_an_ensemble_names_are_loaded(tmp_path: Path) -> None:
     server = FakeServer(
         {
