@@ -43,6 +43,13 @@ def page(client: Client, pipeline: Pipeline, query: str = "") -> str:
     return response.content.decode()
 
 
+def sampled(telemetry: TelemetryStore, model: str, counted: dict[str, int]) -> None:
+    """What the endpoint's server says of a model just now."""
+    samples = [Sample(name, {"model": model}, float(value)) for name, value in counted.items()]
+    server: Any = Endpoint.objects.get().placements.get().server_id
+    telemetry.write(rows(samples, server, wiring.clock().now()))
+
+
 def test_the_graph_is_drawn_with_types_and_shapes(reader: Pipeline, admin: Client) -> None:
     text = page(admin, reader)
     assert "<svg" in text
@@ -70,9 +77,7 @@ def test_what_was_measured_stands_beside_it(
         "nv_inference_request_duration_us_total": 600_000,
         "nv_inference_compute_infer_duration_us_total": 400_000,
     }
-    samples = [Sample(name, {"model": model}, float(value)) for name, value in counted.items()]
-    server: Any = Endpoint.objects.get().placements.get().server_id
-    telemetry.write(rows(samples, server, wiring.clock().now()))
+    sampled(telemetry, model, counted)
     text = page(admin, reader)
     assert "<b>3 ms</b>" in text
     assert "most of it in classify" in text
@@ -119,9 +124,7 @@ def test_patterns_are_drawn_as_what_they_are(
         "nv_inference_request_duration_us_total": 400_000,
         "nv_inference_compute_infer_duration_us_total": 100_000,
     }
-    samples = [Sample(name, {"model": own}, float(value)) for name, value in counted.items()]
-    server: Any = Endpoint.objects.get().placements.get().server_id
-    telemetry.write(rows(samples, server, wiring.clock().now()))
+    sampled(telemetry, own, counted)
     text = page(admin, pipeline)
     assert "<b>4 ms</b>" in text
     assert "the mean of its own requests" in text
