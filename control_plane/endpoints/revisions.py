@@ -86,8 +86,7 @@ def _pin_versions(revision: Revision, plan: Plan) -> None:
 
 def _pin_pipelines(revision: Revision, plan: Plan) -> None:
     arms = {i: planned for i, planned in enumerate(plan.arms) if planned.arm.pipeline}
-    found = pipeline_revisions(planned.arm.key for planned in arms.values())
-    # What is deleted between this look and the commit fails there, at the reference.
+    found = pipeline_revisions((planned.arm.key for planned in arms.values()), lock=True)
     for i, planned in arms.items():
         if planned.arm.key not in found:
             detail = f"{planned.arm} was deleted just now"

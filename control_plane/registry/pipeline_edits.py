@@ -89,7 +89,9 @@ def delete_pipeline(*, name: str, actor: str) -> None:
             row = locked_pipeline(name)
             if row is None:
                 raise NotFoundError(f"there is no pipeline named {name!r}")
-            before = row.revisions.get(number=row.newest).document
+            # Whoever begins to use one holds it: what follows looks for uses after they are there.
+            held = row.revisions.select_for_update().order_by("pk")
+            before = next(one for one in held if one.number == row.newest).document
             _record(row, "pipeline.delete", actor, before=before)
             row.delete()
     except ProtectedError as error:
@@ -123,10 +125,14 @@ def _revise(row: Pipeline, pipeline: Document, actor: str) -> None:
 def _held_versions(pipeline: Document) -> Mapping[tuple[str, int], Any]:
     """The versions' ids, locked: none is deleted or archived between the check and the end."""
     wanted = {s.runs.key for s in pipeline.steps if not s.runs.pipeline}
-    rows = ModelVersion.objects.select_for_update(of=("self",)).filter(
-        model__name__in={name for name, _ in wanted},
-        number__in={number for _, number in wanted},
-        state=VersionState.READY,
+    rows = (
+        ModelVersion.objects.select_for_update(of=("self",))
+        .order_by("pk")
+        .filter(
+            model__name__in={name for name, _ in wanted},
+            number__in={number for _, number in wanted},
+            state=VersionState.READY,
+        )
     )
     found = {(name, number): pk for pk, name, number in _keys(rows, "model__name")}
     _check_held(pipeline, found, pipelines=False)
@@ -135,9 +141,13 @@ def _held_versions(pipeline: Document) -> Mapping[tuple[str, int], Any]:
 
 def _held_revisions(pipeline: Document) -> Mapping[tuple[str, int], Any]:
     wanted = {s.runs.key for s in pipeline.steps if s.runs.pipeline}
-    rows = PipelineRevision.objects.select_for_update(of=("self",)).filter(
-        pipeline__name__in={name for name, _ in wanted},
-        number__in={number for _, number in wanted},
+    rows = (
+        PipelineRevision.objects.select_for_update(of=("self",))
+        .order_by("pk")
+        .filter(
+            pipeline__name__in={name for name, _ in wanted},
+            number__in={number for _, number in wanted},
+        )
     )
     found = {(name, number): pk for pk, name, number in _keys(rows, "pipeline__name")}
     _check_held(pipeline, found, pipelines=True)

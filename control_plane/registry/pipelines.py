@@ -70,15 +70,21 @@ def get_pipeline_revision(name: str, number: int | None = None) -> PipelineRevis
     return found
 
 
-def pipeline_revisions(wanted: Iterable[Key]) -> dict[Key, PipelineRevision]:
-    """Those of the wanted (name, number) that there are, in one query."""
+def pipeline_revisions(wanted: Iterable[Key], *, lock: bool = False) -> dict[Key, PipelineRevision]:
+    """Those of the wanted (name, number) that there are, in one query.
+
+    With `lock`, in a transaction: none is deleted before its end.
+    """
     pairs = set(wanted)
     if not pairs:
         return {}
     exact = Q(pk__in=[])
     for name, number in pairs:
         exact |= Q(pipeline__name=name, number=number)
-    return {(row.pipeline.name, row.number): row for row in revisions().filter(exact)}
+    rows = revisions().filter(exact)
+    if lock:
+        rows = rows.select_for_update(of=("self",)).order_by("pk")
+    return {(row.pipeline.name, row.number): row for row in rows}
 
 
 def pipelines_among(names: Iterable[str]) -> frozenset[str]:

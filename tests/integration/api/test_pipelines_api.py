@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from control_plane.audit.models import AuditEvent
@@ -22,6 +23,7 @@ from control_plane.registry.models import (
 )
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_registry_api import problem as check_problem
+from tests.support.triton import eventually
 
 FACTORS = Signature((Tensor("x", "FP32", (-1, 4)),), (Tensor("y", "FP32", (-1, 4)),))
 
@@ -216,6 +218,44 @@ def test_what_serves_in_a_pipeline_is_held(api: Api, queue: object, times: objec
     assert told == "pipeline 'line' is used by line revision 1"
     with pytest.raises(DatabaseError, match="a version that serves"), transaction.atomic():
         ModelVersion.objects.filter(number=2).update(state="archived", state_reason="x")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("use", ["arm", "step"])
+def test_a_pipeline_that_begins_to_be_used_is_not_deleted_meanwhile(
+    api: Api, queue: object, times: object, use: str
+) -> None:
+    put(api, line(1, 2))
+    api.post("endpoints", {"name": "line"})
+    step = {"steps": [{"pipeline": "line", "revision": 1}]}
+    uses = {"arm": lambda: api.put_policy("line", arms(1)), "step": lambda: put(api, step, "outer")}
+    told = problem(Deleting(api, uses[use]).answer, 409)["detail"]
+    assert told.startswith("pipeline 'line' is used by ")
+
+
+class Deleting:
+    """The answer to a deletion that comes while another transaction is under way."""
+
+    def __init__(self, api: Api, write: Callable[[], Any]) -> None:
+        self.answer: Any = None
+        thread = threading.Thread(target=self._delete, args=(api,))
+        with transaction.atomic():
+            assert write().status_code < 300
+            thread.start()
+            eventually(lambda: self.answer is not None or _waiting(), what="the deletion to wait")
+        thread.join()
+
+    def _delete(self, api: Api) -> None:
+        try:
+            self.answer = api.call("delete", "pipelines/line", **{"If-Match": "*"})
+        finally:
+            connection.close()
+
+
+def _waiting() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 def test_arms_agree_whatever_they_are(api: Api, queue: object, times: object) -> None:
