@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Self
 
@@ -14,6 +15,9 @@ ROUTERS_THREADS = 2
 """Load threads that preparing models leaves free: with all of them busy a router would wait."""
 
 _OURS = {("python", "shm-region-prefix-name")}
+
+_IN_A_FLAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+"""A part of a flag's value: `,`, `=` and `:` would begin the next one."""
 
 
 class ServerResource(Section):
@@ -67,6 +71,11 @@ class ServerFlags(Section):
     def _goes_together(self) -> Self:
         if self.rate_limit_resources and not self.rate_limit:
             raise ValueError("rate_limit_resources count only with rate_limit: true")
+        words = [one.name for one in self.rate_limit_resources]
+        words += [word for settings in self.backend_config.values() for word in settings]
+        for word in (*words, *self.backend_config):
+            if not _IN_A_FLAG.fullmatch(word):
+                raise ValueError(f"{word!r}: letters, digits, '_', '-' and '.' make a flag's word")
         for backend, settings in self.backend_config.items():
             for setting in settings:
                 if (backend, setting) in _OURS:

@@ -93,6 +93,9 @@ def test_without_a_gpu_its_pools_are_not_asked_for() -> None:
         {"model_load_thread_count": 2},  # nothing left for models beside the routers
         {"rate_limit_resources": [{"name": "heavy", "count": 1}]},
         {"backend_config": {"python": {"shm-region-prefix-name": "mine"}}},
+        {"backend_config": {"python": {"shm-region-prefix-name=mine,x": "y"}}},
+        {"backend_config": {"python,shm-region-prefix-name=mine": {"x": "y"}}},
+        {"rate_limit": True, "rate_limit_resources": [{"name": "heavy:1", "count": 1}]},
         {"model_repository": "/srv"},
         {"response_cache_bytes": -1},
         {"rate_limit": "yes"},
