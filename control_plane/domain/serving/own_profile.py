@@ -12,6 +12,7 @@ from typing import Any
 
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.registry.uploaded_config import PARAMETERS
+from control_plane.domain.serving.bounds import excesses
 from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.stored_json import check_storable, pointer_part
 from control_plane.domain.violations import InvalidInputError, Violation
@@ -82,7 +83,7 @@ def read_own_profile(name: str, document: object) -> ServingProfile:
 def forbidden(
     profile: ServingProfile, said: Mapping[str, Any] | None = None
 ) -> Iterator[Violation]:
-    """What a request may not set.
+    """What a request may not set, and more than it may ask for.
 
     Args:
         said: the part of the document that came by a request; None: all of it.
@@ -90,6 +91,7 @@ def forbidden(
     document: Mapping[str, Any] = profile.to_document() if said is None else said
     given = {k: v for k, v in profile.parameters.items() if k in document.get("parameters", ())}
     yield from _refused(given, _PARAMETERS, "/parameters", "profiles")
+    yield from excesses(profile)
     if "execution_accelerators" in (document.get("optimization") or ()):
         yield from _accelerators(profile)
 

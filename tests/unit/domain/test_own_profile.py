@@ -6,6 +6,7 @@ import pytest
 
 from control_plane.adapters.profiles import load_profile, profile_names
 from control_plane.domain.serving.lint import Hardware, Subject, lint
+from control_plane.domain.serving.overriding import overridden
 from control_plane.domain.serving.own_profile import MAX_PROFILE_BYTES, read_own_profile
 from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.violations import InvalidInputError
@@ -41,6 +42,41 @@ def test_what_comes_with_nereid_may_be_sent_too(name: str) -> None:
 )
 def test_parameters_are_those_of_the_list(document: dict[str, Any], found: str) -> None:
     assert refused(document) == {f"/parameters/{found}": "not_allowed"}
+
+
+def state(*dims: int) -> dict[str, Any]:
+    one = {"input_name": "a", "output_name": "b", "data_type": "TYPE_FP32", "dims": list(dims)}
+    return {"sequence_batching": {"direct": {}, "state": [one]}}
+
+
+@pytest.mark.parametrize(
+    ("document", "most", "place"),
+    [
+        (lambda n: {"max_batch_size": n}, 1 << 20, "/max_batch_size"),
+        (lambda n: {"instance_group": [{"count": n - 1}, {"count": 1}]}, 256, "/instance_group"),
+        (
+            lambda n: {"dynamic_batching": {"priority_levels": n, "default_priority_level": 1}},
+            1024,
+            "/dynamic_batching/priority_levels",
+        ),
+        (lambda n: {"model_warmup": {"count": n}}, 10_000, "/model_warmup"),
+        (
+            lambda n: {"sequence_batching": {"oldest": {"max_candidate_sequences": n}}},
+            1 << 16,
+            "/sequence_batching/oldest",
+        ),
+        (lambda n: state(n), 1 << 26, "/sequence_batching/state/0/dims"),
+    ],
+)
+def test_what_would_take_a_server_down_is_refused(document: Any, most: int, place: str) -> None:
+    """In a profile of somebody's own, and in what a version or an arm says otherwise."""
+    read_own_profile("mine", document(most))
+    assert refused(document(most + 1)) == {place: "range"}
+    silent = ServingProfile.from_values("mine", {})
+    overridden(silent, document(most))
+    with pytest.raises(InvalidInputError) as caught:
+        overridden(silent, document(most + 1), "/overrides")
+    assert [one.pointer for one in caught.value.violations] == [f"/overrides{place}"]
 
 
 def test_known_parameters_are_taken() -> None:
