@@ -61,6 +61,7 @@ def main() -> None:
     _people()
     _change()
     _profiles()
+    _pipelines()
     _webhooks()
 
 
@@ -231,6 +232,28 @@ def _profiles() -> None:
     limited = {"count": 64, "rate_limiter": {"resources": [{"name": "heavy"}]}}
     wordy = {**document, "dynamic_batching": batching, "instance_group": [limited]}
     put_profile(name=name, document=wordy, actor="maximilian")
+
+
+def _pipelines() -> None:
+    """A cascade with a long name, and a graph around it with names as long."""
+    from control_plane.registry.pipeline_edits import put_pipeline
+
+    inner, outer = "digits-that-the-small-model-is-not-sure-of", "digits-of-the-night-shift-board"
+    steps = [
+        {"name": "a-small-model-for-most-of-them", "model": "digits", "version": 1},
+        {"name": "a-larger-model-for-the-rest", "model": "digits", "version": 2},
+    ]
+    cascade = {"kind": "cascade", "confidence": {"output": "logits"}}
+    document = {**cascade, "steps": [{**steps[0], "at_least": 0.9}, steps[1]]}
+    put_pipeline(name=inner, document=document, actor="maximilian")
+    document = {
+        "description": "Both at once, and which of the two the cascade would have believed.",
+        "steps": [
+            {"pipeline": inner, "revision": 1},
+            {**steps[1], "outputs": {"logits": "scores-of-the-larger-model-alone"}},
+        ],
+    }
+    put_pipeline(name=outer, document=document, actor="maximilian")
 
 
 def _webhooks() -> None:

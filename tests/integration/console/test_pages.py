@@ -19,6 +19,7 @@ from control_plane.endpoints.changes import put_policy
 from control_plane.endpoints.models import Endpoint, Revision
 from control_plane.endpoints.services import update_endpoint
 from control_plane.registry.models import Model
+from control_plane.registry.pipeline_edits import put_pipeline
 from control_plane.registry.profile_edits import put_profile
 from control_plane.registry.services import create_model
 from control_plane.webhooks.models import Delivery, State, Webhook
@@ -30,6 +31,7 @@ RECORDS = (
     "registry.model",
     "registry.modelversion",
     "registry.artifact",
+    "registry.pipeline",
     "endpoints.endpoint",
     "endpoints.changerequest",
     "endpoints.revision",
@@ -44,6 +46,7 @@ RECORDS = (
 )
 READ_ONLY = (
     "registry.artifact",
+    "registry.pipeline",
     "endpoints.revision",
     "endpoints.placement",
     "audit.auditevent",
@@ -79,6 +82,9 @@ def everything(digits: Endpoint, admin: Client) -> Callable[[str], Any]:
     Delivery.objects.update(state=State.FAILED, due_at=None, ended_at=timezone.now())
     Group.objects.create(name="operators")
     put_profile(name="patient", document={"max_batch_size": 8}, actor="ada")
+    put_pipeline(
+        name="reader", document={"steps": [{"model": "digits", "version": 1}]}, actor="ada"
+    )
     decided_change()
     admin.post(url("access.apitoken", "add"), {"name": "ci", "role": "admin", "lifetime": "30"})
     return lambda record: apps.get_model(record).objects.first()

@@ -34,6 +34,7 @@ MAY = {
     "registry.modelversion": (EVERYBODY, PUBLISHERS, NOBODY, PUBLISHERS),
     "registry.artifact": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "registry.profile": (EVERYBODY, OPERATORS, OPERATORS, OPERATORS),
+    "registry.pipeline": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "endpoints.endpoint": (EVERYBODY, OPERATORS, OPERATORS, OPERATORS),
     "endpoints.changerequest": (EVERYBODY, NOBODY, OPERATORS, NOBODY),
     "endpoints.revision": (EVERYBODY, NOBODY, NOBODY, NOBODY),
