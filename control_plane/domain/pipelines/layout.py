@@ -16,6 +16,8 @@ GAP_ACROSS, GAP_ALONG = 26, 58
 MARGIN = 12
 LABEL = 14
 """The height of a line of text."""
+LABEL_ROOM = 120
+"""For labels of the last column: they stand to the right of what they are about."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def drawing(wiring: Wiring, steps: Sequence[WiredStep]) -> Drawing:
             x = left + i * (WIDTH + GAP_ACROSS)
             nodes.append(Node(name, kind, x, MARGIN + depth * (HEIGHT + GAP_ALONG), step))
     height = 2 * MARGIN + len(layers) * HEIGHT + (len(layers) - 1) * GAP_ALONG
-    return Drawing(tuple(nodes), tuple(_edges(wiring, nodes)), width, height)
+    return Drawing(tuple(nodes), tuple(_edges(wiring, nodes)), width + LABEL_ROOM, height)
 
 
 _Place = tuple[str, str, WiredStep | None]

@@ -13,6 +13,7 @@ from control_plane.domain.pipelines.layout import (
     GAP_ACROSS,
     GAP_ALONG,
     HEIGHT,
+    LABEL_ROOM,
     MARGIN,
     WIDTH,
     Drawing,
@@ -24,8 +25,6 @@ from control_plane.domain.pipelines.members import Wiring
 from control_plane.domain.pipelines.patterns import PipelineKind
 
 _STAIR = WIDTH * 3 // 4
-_LABEL_ROOM = 120
-"""Labels stand to the right of what they are about: on either side, for the middle's sake."""
 
 
 def pattern_drawing(pipeline: Pipeline, wiring: Wiring) -> Drawing:
@@ -37,7 +36,7 @@ def pattern_drawing(pipeline: Pipeline, wiring: Wiring) -> Drawing:
     signature = wiring.signature
     names = [[tensor.name for tensor in side] for side in (signature.inputs, signature.outputs)]
     widest = max(stairs, *(_row(len(side)) for side in names))
-    width = 2 * (MARGIN + _LABEL_ROOM) + widest
+    width = 2 * (MARGIN + LABEL_ROOM) + widest
     top = MARGIN + HEIGHT + GAP_ALONG
     left = (width - stairs) // 2
     steps = [
