@@ -108,6 +108,7 @@ def test_triton_reads_the_same_of_both(repository: Path, exported: Path) -> None
         assert ours == (repository / "scaler" / path).read_bytes()
 
 
+@pytest.mark.long
 def test_triton_answers_the_same_from_both(repository: Path, exported: Path) -> None:
     with running_triton("adopt") as server:
         theirs = dict(asked(server, repository, {name: name for name in RENAMED}))

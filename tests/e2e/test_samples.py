@@ -13,12 +13,10 @@ from stack.sample_set import read_sample_sets
 from stack.samples import SAMPLES, Samples, table_of
 
 SETS = {one.folder.name: one for one in read_sample_sets(SAMPLES)}
-IN_EVERY_RUN = ("wine",)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in IN_EVERY_RUN else pytest.mark.long) for n in SETS]
-)
+@pytest.mark.long  # transforms, pipelines and streams have their own tests in every run
+@pytest.mark.parametrize("name", SETS)
 def test_a_sample_answers_what_it_should_and_is_left_alone_the_second_time(
     serving_stack, name: str
 ) -> None:

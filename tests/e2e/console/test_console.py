@@ -308,7 +308,7 @@ def test_a_token_is_shown_once_works_and_is_revoked(
     assert status() == 401
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_every_page_fits_a_phone(
     browser: Browser, session: Any, serving_stack: ServingStack, scheme: Any
 ) -> None:
