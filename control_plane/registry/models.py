@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import RegexValidator
@@ -233,26 +233,32 @@ class Alias(models.Model):
         return f"{self.model.name}@{self.name}"
 
 
-class Profile(models.Model):
-    """A serving profile that somebody added; those that come with Nereid are files."""
+class Revised(models.Model):
+    """A named record whose documents are immutable revisions (`registry.revised`)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=63, unique=True, validators=[public_name])
     newest = models.PositiveIntegerField(help_text="the number of its newest revision")
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=150)
+    revisions: Any  # its kind's own revisions, by their foreign key
 
     class Meta:
+        abstract = True
         ordering = ("name",)
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(name__regex=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"),
-                name="profile_name_is_public",
+                name="%(class)s_name_is_public",
             ),
         )
 
     def __str__(self) -> str:
         return self.name
+
+
+class Profile(Revised):
+    """A serving profile that somebody added; those that come with Nereid are files."""
 
 
 class ProfileRevision(models.Model):
@@ -275,26 +281,8 @@ class ProfileRevision(models.Model):
         return f"{self.profile.name} r{self.number}"
 
 
-class Pipeline(models.Model):
+class Pipeline(Revised):
     """A named line of steps. No model has its name: both give physical ones (migration 0017)."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=63, unique=True, validators=[public_name])
-    newest = models.PositiveIntegerField(help_text="the number of its newest revision")
-    created_at = models.DateTimeField(auto_now_add=True)
-    created_by = models.CharField(max_length=150)
-
-    class Meta:
-        ordering = ("name",)
-        constraints = (
-            models.CheckConstraint(
-                condition=models.Q(name__regex=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"),
-                name="pipeline_name_is_public",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class PipelineRevision(models.Model):

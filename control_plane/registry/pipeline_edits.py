@@ -8,7 +8,6 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
-from control_plane.audit.services import record
 from control_plane.domain.pipelines.document import Pipeline as Document
 from control_plane.domain.pipelines.document import named_aliases, read_pipeline
 from control_plane.domain.pipelines.members import WiredStep, Wiring
@@ -29,6 +28,7 @@ from control_plane.registry.models import (
     VersionState,
 )
 from control_plane.registry.pipelines import parts_in
+from control_plane.registry.revised import put_revision, record_change
 from control_plane.registry.selectors import alias_numbers
 
 
@@ -55,26 +55,19 @@ def put_pipeline(*, name: str, document: object, actor: str) -> bool:
     wanted = pipeline.to_document()
     try:
         with transaction.atomic():
-            row = locked_pipeline(name)
-            if row is None:
-                row = Pipeline.objects.create(name=name, newest=1, created_by=actor)
-                _revise(row, pipeline, actor)
-                _record(row, "pipeline.create", actor, after=wanted)
-                return True
-            present = row.revisions.get(number=row.newest).document
-            if present == wanted:
-                return False
-            row.newest += 1
-            row.save(update_fields=["newest"])
-            _revise(row, pipeline, actor)
-            _record(row, "pipeline.update", actor, before=present, after=wanted)
+            return put_revision(
+                locked_pipeline(name),
+                wanted,
+                make=lambda: Pipeline.objects.create(name=name, newest=1, created_by=actor),
+                revise=lambda row: _revise(row, pipeline, actor),
+                actor=actor,
+            )
     except IntegrityError:
         if Model.objects.filter(name=name).exists():
             raise ConflictError(
                 f"there is a model named {name!r}: models and pipelines share their names"
             ) from None
         raise ConflictError(f"somebody made a pipeline {name!r} just now: read it first") from None
-    return False
 
 
 def delete_pipeline(*, name: str, actor: str) -> None:
@@ -92,7 +85,7 @@ def delete_pipeline(*, name: str, actor: str) -> None:
             # Whoever begins to use one holds it: what follows looks for uses after they are there.
             held = row.revisions.select_for_update().order_by("pk")
             before = next(one for one in held if one.number == row.newest).document
-            _record(row, "pipeline.delete", actor, before=before)
+            record_change(row, "delete", actor, before=before)
             row.delete()
     except ProtectedError as error:
         uses = uses_in_words(error.protected_objects)
@@ -168,22 +161,3 @@ def _check_held(
     ]
     if gone:
         raise InvalidInputError(gone)
-
-
-def _record(
-    row: Pipeline,
-    action: str,
-    actor: str,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    record(
-        actor=actor,
-        action=action,
-        object_type="pipeline",
-        object_id=row.id,
-        object_name=row.name,
-        before=before,
-        after=after,
-    )

@@ -7,10 +7,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from control_plane.adapters import profiles as built_in
-from control_plane.audit.services import record
 from control_plane.domain.serving.own_profile import read_own_profile
 from control_plane.domain.violations import ConflictError, NotFoundError
 from control_plane.registry.models import ModelVersion, Profile, ProfileRevision
+from control_plane.registry.revised import put_revision, record_change
 
 _NAMED = 3
 
@@ -28,22 +28,15 @@ def put_profile(*, name: str, document: object, actor: str) -> bool:
     wanted = profile.to_document()
     try:
         with transaction.atomic():
-            row = locked_profile(name)
-            if row is None:
-                row = Profile.objects.create(name=name, newest=1, created_by=actor)
-                _revise(row, wanted, actor)
-                _record(row, "profile.create", actor, after=wanted)
-                return True
-            present = row.revisions.get(number=row.newest).document
-            if present == wanted:
-                return False
-            row.newest += 1
-            row.save(update_fields=["newest"])
-            _revise(row, wanted, actor)
-            _record(row, "profile.update", actor, before=present, after=wanted)
+            return put_revision(
+                locked_profile(name),
+                wanted,
+                make=lambda: Profile.objects.create(name=name, newest=1, created_by=actor),
+                revise=lambda row: _revise(row, wanted, actor),
+                actor=actor,
+            )
     except IntegrityError:
         raise ConflictError(f"somebody made a profile {name!r} just now: read it first") from None
-    return False
 
 
 def delete_profile(*, name: str, actor: str) -> None:
@@ -64,7 +57,7 @@ def delete_profile(*, name: str, actor: str) -> None:
             more = f" and {count - _NAMED} more" if count > _NAMED else ""
             raise ConflictError(f"profile {name!r} is that of {shown}{more}: delete those first")
         before = row.revisions.get(number=row.newest).document
-        _record(row, "profile.delete", actor, before=before)
+        record_change(row, "delete", actor, before=before)
         row.delete()
 
 
@@ -85,23 +78,4 @@ def locked_profile(name: str) -> Profile | None:
 def _revise(row: Profile, document: dict[str, Any], actor: str) -> None:
     ProfileRevision.objects.create(
         profile=row, number=row.newest, document=document, created_by=actor
-    )
-
-
-def _record(
-    row: Profile,
-    action: str,
-    actor: str,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    record(
-        actor=actor,
-        action=action,
-        object_type="profile",
-        object_id=row.id,
-        object_name=row.name,
-        before=before,
-        after=after,
     )
