@@ -16,8 +16,14 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from control_plane.api.resource import ResourceView
-from control_plane.domain.violations import InvalidInputError, StaleEditError, Violation
+from control_plane.api.errors import PreconditionRequiredError
+from control_plane.api.resource import ResourceView, link
+from control_plane.domain.violations import (
+    InvalidInputError,
+    NotFoundError,
+    StaleEditError,
+    Violation,
+)
 
 IF_MATCH = OpenApiParameter(
     "If-Match",
@@ -59,6 +65,69 @@ class EditableView(ResourceView):
         if whole and isinstance(response.data, dict) and self.tag_fields:
             response["ETag"] = tag_of(response.data, self.tag_fields)
         return super().finalize_response(request, response, *args, **kwargs)
+
+
+class RevisedView(EditableView):
+    """One record with revisions, named by its address: a PUT makes the newest, or the record.
+
+    A change says by `If-Match` what it is based on; something new is based on nothing.
+    """
+
+    tag_fields = ("name", "revision", "changed_at", "document")
+    record = ""
+    """The record's name: of its permissions, and of its address."""
+    words = ""
+    """What a refusal calls it."""
+
+    @property
+    def write_permission(self) -> str:
+        verb = "delete" if self.request.method == "DELETE" else "change"
+        return f"registry.{verb}_{self.record}"
+
+    def lock(self, **path: Any) -> object:
+        if (row := self.find(path["name"])) is None:
+            raise NotFoundError(f"there is no {self.words} named {path['name']!r}")
+        return row
+
+    def find(self, name: str) -> object | None:
+        """The record, locked until the transaction ends; None: not there."""
+        raise NotImplementedError
+
+    def store(self, name: str, document: object) -> bool:
+        """Makes the document the newest revision; True where the record is new."""
+        raise NotImplementedError
+
+    def put_document(self, request: Request, name: str) -> Response:
+        """The answer to a PUT.
+
+        Raises:
+            PreconditionRequiredError: it is there, and the request does not say what it saw.
+            StaleEditError: it was changed since, or it is not there (any more).
+        """
+        with transaction.atomic():
+            # Nobody changes it between this look and the write.
+            self._check_seen(request, name)
+            made = self.store(name, request.data)
+            document = self.shown(name=name)
+        if not made:  # an answer of 200 gets its tag from `finalize_response`
+            return Response(document)
+        headers = {
+            "ETag": tag_of(document, self.tag_fields),
+            "Location": link(request, self.record, name=name),
+        }
+        return Response(document, status=201, headers=headers)
+
+    def _check_seen(self, request: Request, name: str) -> None:
+        header = request.headers.get("If-Match")
+        if self.find(name) is None:
+            if header is not None:
+                raise StaleEditError(
+                    f"there is no {self.words} {name!r} to change: leave If-Match out to add it"
+                )
+            return
+        if header is None:
+            raise PreconditionRequiredError
+        check_match(header, tag_of(self.shown(name=name), self.tag_fields))
 
 
 def _on_condition(handler: Callable[..., Any]) -> Callable[..., Any]:

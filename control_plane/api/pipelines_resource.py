@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.generics import ListAPIView
@@ -15,8 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from control_plane import wiring
-from control_plane.api.conditions import IF_MATCH, EditableView, check_match, tag_of
-from control_plane.api.errors import PreconditionRequiredError
+from control_plane.api.conditions import IF_MATCH, RevisedView
 from control_plane.api.pagination import ListedPagination, NumberPagination
 from control_plane.api.pipeline_schema import (
     DOCUMENT,
@@ -24,9 +22,8 @@ from control_plane.api.pipeline_schema import (
     CheckAnswerSerializer,
     PipelineSerializer,
 )
-from control_plane.api.resource import ResourceView, link
+from control_plane.api.resource import ResourceView
 from control_plane.domain.pipelines.members import WiredStep, Wiring
-from control_plane.domain.violations import NotFoundError, StaleEditError
 from control_plane.registry.models import Pipeline, PipelineRevision
 from control_plane.registry.pipeline_edits import (
     check_pipeline,
@@ -73,21 +70,18 @@ class PipelinesView(ResourceView, ListAPIView[Any]):
         return _Shown(rows)
 
 
-class PipelineView(EditableView):
+class PipelineView(RevisedView):
     """One pipeline."""
 
     read_permission = "registry.view_pipeline"
-    tag_fields = ("name", "revision", "changed_at", "document")
+    record = "pipeline"
+    words = "pipeline"
 
-    @property
-    def write_permission(self) -> str:
-        verb = "delete" if self.request.method == "DELETE" else "change"
-        return f"registry.{verb}_pipeline"
+    def find(self, name: str) -> object | None:
+        return locked_pipeline(name)
 
-    def lock(self, **path: Any) -> object:
-        if (row := locked_pipeline(path["name"])) is None:
-            raise NotFoundError(f"there is no pipeline named {path['name']!r}")
-        return row
+    def store(self, name: str, document: object) -> bool:
+        return put_pipeline(name=name, document=document, actor=self.actor)
 
     def shown(self, **path: Any) -> dict[str, Any]:
         [document] = documents([get_pipeline_revision(path["name"])])
@@ -109,34 +103,13 @@ class PipelineView(EditableView):
 
         What serves is pinned to its own revision: a policy that names the new one moves traffic.
         """
-        with transaction.atomic():
-            # Nobody changes it between this look and the write.
-            self._check_seen(request, name)
-            made = put_pipeline(name=name, document=request.data, actor=self.actor)
-            document = self.shown(name=name)
-        # An answer of 200 gets its tag from `finalize_response`.
-        headers = {"ETag": tag_of(document, self.tag_fields)} if made else {}
-        headers |= {"Location": link(request, "pipeline", name=name)} if made else {}
-        return Response(document, status=201 if made else 200, headers=headers)
+        return self.put_document(request, name)
 
     @extend_schema(responses={204: None}, parameters=[IF_MATCH])
     def delete(self, request: Request, name: str) -> Response:
         """Removes a pipeline that no endpoint's revision and no other pipeline uses."""
         delete_pipeline(name=name, actor=self.actor)
         return Response(status=204)
-
-    def _check_seen(self, request: Request, name: str) -> None:
-        """A change says what it is based on; something new is based on nothing."""
-        header = request.headers.get("If-Match")
-        if locked_pipeline(name) is None:
-            if header is not None:
-                raise StaleEditError(
-                    f"there is no pipeline {name!r} to change: leave If-Match out to add it"
-                )
-            return
-        if header is None:
-            raise PreconditionRequiredError
-        check_match(header, tag_of(self.shown(name=name), self.tag_fields))
 
 
 class PipelineCheckView(ResourceView):

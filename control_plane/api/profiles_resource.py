@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
 from drf_spectacular.utils import (
     OpenApiExample,
     OpenApiParameter,
@@ -16,14 +15,12 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from control_plane.api.conditions import IF_MATCH, EditableView, check_match, tag_of
-from control_plane.api.errors import PreconditionRequiredError
+from control_plane.api.conditions import IF_MATCH, RevisedView
 from control_plane.api.pagination import ListedPagination
 from control_plane.api.policy_resource import FindingSerializer
-from control_plane.api.resource import ResourceView, link
+from control_plane.api.resource import ResourceView
 from control_plane.domain.findings import Finding
 from control_plane.domain.serving.lint import Hardware, Subject, lint
-from control_plane.domain.violations import NotFoundError, StaleEditError
 from control_plane.endpoints.serving_findings import hardware
 from control_plane.registry.profile_edits import delete_profile, locked_profile, put_profile
 from control_plane.registry.profiles import KnownProfile, all_profiles, get_profile
@@ -96,21 +93,18 @@ class ProfilesView(ResourceView, ListAPIView[Any]):
         return [one for one in shown if word in _searched(one)]
 
 
-class ProfileView(EditableView):
+class ProfileView(RevisedView):
     """One serving profile."""
 
     read_permission = "registry.view_profile"
-    tag_fields = ("name", "revision", "changed_at", "document")
+    record = "profile"
+    words = "serving profile"
 
-    @property
-    def write_permission(self) -> str:
-        verb = "delete" if self.request.method == "DELETE" else "change"
-        return f"registry.{verb}_profile"
+    def find(self, name: str) -> object | None:
+        return locked_profile(name)
 
-    def lock(self, **path: Any) -> object:
-        if (row := locked_profile(path["name"])) is None:
-            raise NotFoundError(f"there is no serving profile named {path['name']!r}")
-        return row
+    def store(self, name: str, document: object) -> bool:
+        return put_profile(name=name, document=document, actor=self.actor)
 
     def shown(self, **path: Any) -> dict[str, Any]:
         return _document(get_profile(path["name"]), hardware())
@@ -131,34 +125,13 @@ class ProfileView(EditableView):
 
         What serves stays as it was compiled: the next policy of an endpoint is compiled with it.
         """
-        with transaction.atomic():
-            # Nobody changes it between this look and the write.
-            self._check_seen(request, name)
-            made = put_profile(name=name, document=request.data, actor=self.actor)
-            document = self.shown(name=name)
-        # An answer of 200 gets its tag from `finalize_response`.
-        headers = {"ETag": tag_of(document, self.tag_fields)} if made else {}
-        headers |= {"Location": link(request, "profile", name=name)} if made else {}
-        return Response(document, status=201 if made else 200, headers=headers)
+        return self.put_document(request, name)
 
     @extend_schema(responses={204: None}, parameters=[IF_MATCH])
     def delete(self, request: Request, name: str) -> Response:
         """Removes a profile that no version names."""
         delete_profile(name=name, actor=self.actor)
         return Response(status=204)
-
-    def _check_seen(self, request: Request, name: str) -> None:
-        """A change says what it is based on; something new is based on nothing."""
-        header = request.headers.get("If-Match")
-        if locked_profile(name) is None:
-            if header is not None:
-                raise StaleEditError(
-                    f"there is no serving profile {name!r} to change: leave If-Match out to add it"
-                )
-            return
-        if header is None:
-            raise PreconditionRequiredError
-        check_match(header, tag_of(self.shown(name=name), self.tag_fields))
 
 
 def _document(known: KnownProfile, servers: Hardware) -> dict[str, Any]:
