@@ -155,6 +155,6 @@ def _outcome(session: Session, plan: ExportPlan, target: Path) -> None:
         session.out.print(Text.assemble(("left out  ", SERIES[1]), note))
     for name, else_ in sorted(plan.backends.items()):
         session.note(f"backend {name}: {else_}")
-    session.success(
-        Text.assemble((str(target), "bold"), f"  {len(plan.models) + len(plan.ensembles)} models")
-    )
+    count = len(plan.models) + len(plan.ensembles)
+    words = "1 model" if count == 1 else f"{count} models"
+    session.success(Text.assemble((str(target), "bold"), f"  {words}"))
