@@ -44,8 +44,8 @@ class SampleVersion(_Said):
         return self
 
 
-class Document(_Said):
-    """A serving profile or a pipeline, in a file of its own."""
+class SampleProfile(_Said):
+    """A serving profile, in a file of its own."""
 
     name: str
     file: str
@@ -99,9 +99,9 @@ class SampleSet(_Said):
     """One sample."""
 
     title: str
-    profiles: tuple[Document, ...] = ()
+    profiles: tuple[SampleProfile, ...] = ()
     models: tuple[SampleVersion, ...]
-    pipelines: tuple[Document, ...] = ()
+    pipelines: tuple[str, ...] = ()  # files, each with the pipeline's name in it
     endpoints: tuple[SampleEndpoint, ...]
     asks: tuple[Ask, ...]
     folder: Path

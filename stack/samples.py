@@ -84,9 +84,11 @@ class Samples:
             for version in sample.models:
                 say(f"push {version.name}")
                 self._version(sample, version)
-            for pipeline in sample.pipelines:
-                say(f"pipeline {pipeline.name}")
-                self._pipeline(pipeline.name, sample.document(pipeline.file))
+            for file in sample.pipelines:
+                document = sample.document(file)
+                name = document.pop("name")
+                say(f"pipeline {name}")
+                self._pipeline(name, document)
             for endpoint in sample.endpoints:
                 say(f"endpoint {endpoint.name}")
                 self._endpoint(sample, endpoint.name, endpoint.arms)

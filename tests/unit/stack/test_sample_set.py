@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from control_plane.domain.names import is_public_name
 from nereid.inference import Answer
 from stack.sample_set import SampleSet, read_sample_sets
 from stack.samples import SAMPLES, WrongAnswerError, _check
@@ -37,8 +38,10 @@ def test_every_sample_of_the_checkout_names_files_that_are_there() -> None:
         for version in one.models:
             for file in filter(None, (version.file, *version.files, version.metrics)):
                 assert (one.folder / file).is_file(), file
-        for document in (*one.profiles, *one.pipelines):
-            assert one.document(document.file)
+        for profile in one.profiles:
+            assert one.document(profile.file)
+        for file in one.pipelines:
+            assert is_public_name(one.document(file)["name"])
         for ask in one.asks:
             assert one.tensors(ask).keys() == ask.inputs.keys()
             assert ask.endpoint in {endpoint.name for endpoint in one.endpoints}
