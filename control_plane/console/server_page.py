@@ -17,7 +17,7 @@ from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import placement_status
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import backends_of, server_status
-from control_plane.registry.models import ModelVersion
+from control_plane.registry.models import ModelVersion, Pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ LATELY = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Held:
-    """A model that Triton tried to load; `record` is the version or endpoint behind its name."""
+    """A model that Triton tried to load; `record` is what stands behind its name."""
 
     name: str
     version: str
@@ -87,10 +87,18 @@ def _held(
     endpoints = {row.name: row for row in visible(user, Endpoint.objects.filter(name__in=names))}
     stems = {name: name.rpartition(".")[0] for name in names if "." in name}
     models = {stem.rpartition(".v")[0] for stem in stems.values()}
+    # Models and pipelines share one namespace: a name is one of them.
+    may = user.has_perm("registry.view_pipeline")  # of all, or of none: no grant names one
+    lines = Pipeline.objects.filter(name__in=models) if may else Pipeline.objects.none()
+    pipelines = {row.name: row for row in lines}
     rows = visible(user, ModelVersion.objects.select_related("model"))
     versions = {
         f"{row.model.name}.v{row.number}": row for row in rows.filter(model__name__in=models)
     }
+    known: dict[str, Model] = dict(endpoints)
+    for name, stem in stems.items():
+        if record := versions.get(stem) or pipelines.get(stem.rpartition(".v")[0]):
+            known[name] = record
     found = []
     for entry in entries:
         name = str(entry.get("name"))
@@ -101,7 +109,7 @@ def _held(
                 version=str(entry.get("version") or ""),
                 state=str(entry.get("state") or ""),
                 reason=str(entry.get("reason") or ""),
-                record=versions.get(stems[name]) if name in stems else endpoints.get(name),
+                record=known.get(name),
                 kind="model" if name in stems else "router",
                 ok=ok,
                 failed=failed,

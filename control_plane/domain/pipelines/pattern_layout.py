@@ -36,7 +36,7 @@ def pattern_drawing(pipeline: Pipeline, wiring: Wiring) -> Drawing:
     signature = wiring.signature
     names = [[tensor.name for tensor in side] for side in (signature.inputs, signature.outputs)]
     widest = max(stairs, *(_row(len(side)) for side in names))
-    width = 2 * (MARGIN + LABEL_ROOM) + widest
+    width = 2 * MARGIN + widest
     top = MARGIN + HEIGHT + GAP_ALONG
     left = (width - stairs) // 2
     steps = [
@@ -50,7 +50,7 @@ def pattern_drawing(pipeline: Pipeline, wiring: Wiring) -> Drawing:
     return Drawing(
         (*inputs, *steps, *outputs),
         tuple(edges(pipeline, wiring, inputs, steps, outputs)),
-        width,
+        width + LABEL_ROOM,
         bottom + HEIGHT + MARGIN,
     )
 

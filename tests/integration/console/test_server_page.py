@@ -15,6 +15,8 @@ from control_plane.endpoints.models import Endpoint, Placement
 from control_plane.fleet.models import Server
 from control_plane.fleet.services import heartbeat
 from control_plane.ports.triton import HeldModel, Sample
+from control_plane.registry.models import Pipeline
+from control_plane.registry.pipeline_edits import put_pipeline
 from control_plane.telemetry.samples import rows
 from control_plane.telemetry.store import TelemetryStore
 from tests.integration.console.conftest import logged_in, physical
@@ -68,6 +70,23 @@ def test_models_are_shown_with_what_they_are_and_did(
     assert "3.0 GiB" in text
     whole = admin.get(reverse("admin:fleet_server_change", args=[server.pk]))
     assert "server-live" in whole.content.decode()
+
+
+def test_a_pipelines_model_is_the_pipeline_for_who_may_see_pipelines(
+    server: Server, admin: Client
+) -> None:
+    put_pipeline(
+        name="reader", document={"steps": [{"model": "digits", "version": 1}]}, actor="ada"
+    )
+    Server.objects.update(
+        held=[{"name": "reader.v1.aaaaaa", "version": "1", "state": "READY", "reason": ""}]
+    )
+    [held] = admin.get(live_url(server)).context["held"]
+    assert (str(held.record), held.kind) == ("reader", "model")
+    there = reverse("admin:registry_pipeline_change", args=[Pipeline.objects.get().pk])
+    assert there in admin.get(live_url(server)).content.decode()
+    reader = logged_in("rita", "fleet.view_server", is_staff=True)
+    assert there not in reader.get(live_url(server)).content.decode()
 
 
 def test_failures_and_silence_are_said(server: Server, admin: Client) -> None:
