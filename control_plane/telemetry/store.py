@@ -10,6 +10,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from control_plane.telemetry import feedback
+from control_plane.telemetry.feedback import FeedbackGrowth, FeedbackSummary, Report, Written
 from control_plane.telemetry.growth import write_growth
 from control_plane.telemetry.outcomes import FAILED, HANDED_ON, SEEN
 from control_plane.telemetry.samples import Scrape
@@ -215,6 +217,33 @@ class TelemetryStore:
                 )
                 for row in rows
             ]
+
+    def write_feedback(self, endpoint: str, reports: Sequence[Report], now: datetime) -> Written:
+        """Adds what callers say of an endpoint's answers; of one request and outcome, once."""
+        with self._engine.begin() as connection:
+            return feedback.write_reports(connection, endpoint, reports, now)
+
+    def feedback_since(
+        self, endpoint: str, arms: Collection[str], after: datetime
+    ) -> FeedbackGrowth:
+        """What was counted for these arms after a moment; go on from its `until`."""
+        with self._engine.connect() as connection:
+            return feedback.read_since(connection, endpoint, arms, after)
+
+    def feedback_summary(self, endpoint: str, since: datetime, now: datetime) -> FeedbackSummary:
+        """What was reported since then, by arm and outcome, and what no arm is known of."""
+        with self._engine.connect() as connection:
+            return feedback.read_summary(connection, endpoint, since, now)
+
+    def feedback_waiting(self, since: datetime, limit: int) -> list[tuple[str, str]]:
+        """(endpoint, request id) of reports received since then that wait for their arm."""
+        with self._engine.connect() as connection:
+            return feedback.read_waiting(connection, since, limit)
+
+    def feedback_answered(self, endpoint: str, answered: Mapping[str, str], now: datetime) -> int:
+        """Counts waiting reports for the arm that answered (request id -> arm): how many."""
+        with self._engine.begin() as connection:
+            return feedback.put_to_arms(connection, endpoint, answered, now)
 
     def host(self, server_id: UUID) -> tuple[datetime | None, Mapping[str, float]]:
         """When a server was last scraped, and what it said of its memory and processors."""

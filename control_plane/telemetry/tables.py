@@ -105,4 +105,27 @@ server_minutes = sa.Table(
     postgresql_partition_by="RANGE (sampled_at)",
 )
 
-PARTITIONED = (model_samples, arm_samples, arm_steps, arm_minutes, server_minutes)
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("counted_at", sa.DateTime(timezone=True), comment="when its arm was known"),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("arm", sa.Text, comment="the physical model; null: not known yet, or never"),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("of", sa.Integer, nullable=False, comment="answers judged"),
+    sa.Column("count", sa.Integer, nullable=False, comment="of them, those with the outcome"),
+    sa.Column("request_id", sa.Text, comment="of the one request that it is about"),
+    sa.CheckConstraint('"of" >= 1 AND "count" BETWEEN 0 AND "of"', name="feedback_is_a_share"),
+    sa.CheckConstraint("(arm IS NULL) = (counted_at IS NULL)", name="feedback_counts_for_an_arm"),
+    sa.CheckConstraint(
+        'CASE WHEN request_id IS NULL THEN arm IS NOT NULL ELSE "of" = 1 END',
+        name="feedback_of_one_request",
+    ),
+    sa.Index("feedback_by_moment", "endpoint", "counted_at"),
+    sa.Index("feedback_by_request", "endpoint", "request_id"),
+    sa.Index("feedback_waiting", "received_at", postgresql_where=sa.text("arm IS NULL")),
+    postgresql_partition_by="RANGE (received_at)",
+)
+
+PARTITIONED = (model_samples, arm_samples, arm_steps, arm_minutes, server_minutes, feedback)
