@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from django import forms
@@ -24,6 +25,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from control_plane.console import words
+from control_plane.console.record_list import CountedPaginator, RecordList
 from control_plane.console.rights import GrantedAdmin
 from control_plane.console.rows_field import SAID_THERE, RowsField
 from control_plane.console.templatetags.console import ago
@@ -57,8 +59,12 @@ def mono(text: object) -> SafeString:
     return format_html('<code class="n-code">{}</code>', text)
 
 
+@lru_cache(maxsize=256)
 def label(text: str, colour: str = "") -> SafeString:
-    """A coloured label; without a colour, that of the status the text names."""
+    """A coloured label; without a colour, that of the status the text names.
+
+    A list shows the same few words in each of its rows: each is made once.
+    """
     kind = colour or words.COLOURS.get(text, "default")
     return render_to_string("unfold/helpers/label.html", {"text": text, "type": kind})
 
@@ -67,10 +73,15 @@ class RecordAdmin(GrantedAdmin):
     """A record that can be looked at; what else is possible, subclasses add.
 
     `empty_*` is what an empty list says: what the record is and how the first one comes about.
+    `list_defer` are the columns that a list reads none of.
     """
 
     actions = None  # no bulk deletion beside the services
     list_per_page = 50
+    list_sections = ()  # Unfold's templates look for it in every row
+    list_defer: ClassVar[tuple[str, ...]] = ()
+    paginator = CountedPaginator
+    show_full_result_count = False  # one count of a long list is enough
     audited_as = ""
     empty_icon = "inbox"
     empty_title = "Nothing here yet"
@@ -85,6 +96,9 @@ class RecordAdmin(GrantedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RecordList]:
+        return RecordList
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None

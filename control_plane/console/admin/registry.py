@@ -89,7 +89,6 @@ class ModelAdmin(DeletableAdmin):
     pointers: ClassVar = POINTERS
     list_display = ("name", "latest", "version_count", "owner", "tag_list", "created")
     search_fields = ("name", "description", "owner")
-    show_full_result_count = False  # one count of a long list is enough
     ordering = ("name",)
     change_form_outer_before_template = "console/parts/model_page.html"
     actions_detail = ("edit", "upload_version")

@@ -88,8 +88,21 @@ class ModelVersionAdmin(DeletableAdmin):
     list_filter = ("state", FrameworkFilter, ProfileFilter, "created_at")
     search_fields = ("model__name",)
     search_help_text = "a model's name, or the beginning of a file's sha256"
-    show_full_result_count = False  # one count of a long list is enough
     list_select_related = ("model", "artifact")
+    list_defer = (
+        "model__description",
+        "model__tags",
+        "pending",
+        "overrides",
+        "signature",
+        "code",
+        "parameters",
+        "model_config",
+        "golden_shapes",
+        "description",
+        "tags",
+        "provenance",
+    )
     autocomplete_fields = ("model",)
     ordering = ("model__name", "-number")
     readonly_fields = ("model_link", "created_at", "created_by")
