@@ -1,0 +1,1 @@
+"""Whether a new version is as good as the old: sequential tests that stay valid while one looks."""

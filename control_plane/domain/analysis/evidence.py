@@ -1,0 +1,53 @@
+"""What was new since the last look: counts of each arm, over the same time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class ArmEvidence:
+    """One arm's share of a look; all servers together.
+
+    `attempts` are those that had a result of the arm's own, `failures` those of them that it
+    failed. `buckets` counts attempts by how long they took (`domain.latency`). `feedback` is
+    outcome -> (of how many it is known, how many had it).
+    """
+
+    attempts: int = 0
+    failures: int = 0
+    buckets: Mapping[int, int] = field(default_factory=dict)
+    feedback: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Both arms over the same `seconds`.
+
+    `twin` is a second instance of the stable version, as small as the candidate; None where
+    the servers had no room for one.
+    """
+
+    seconds: float
+    candidate: ArmEvidence
+    baseline: ArmEvidence
+    twin: ArmEvidence | None = None
+
+
+def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
+    """One arm's evidence from several servers or scrapes."""
+    attempts = failures = 0
+    buckets: Counter[int] = Counter()
+    known: Counter[str] = Counter()
+    had: Counter[str] = Counter()
+    for part in parts:
+        attempts += part.attempts
+        failures += part.failures
+        buckets.update(part.buckets)
+        for outcome, (of, count) in part.feedback.items():
+            known[outcome] += of
+            had[outcome] += count
+    feedback = {outcome: (of, had[outcome]) for outcome, of in known.items()}
+    return ArmEvidence(attempts, failures, dict(buckets), feedback)

@@ -1,0 +1,67 @@
+"""The analysis template's document: what is read, what is refused, and the way back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from control_plane.domain.analysis.template import DEFAULT_DOCUMENT, read_template, to_document
+from control_plane.domain.violations import InvalidInputError
+
+ERRORS = {"name": "errors", "kind": "error_rate"}
+
+
+def broken(document: object) -> dict[str, str]:
+    """Pointer -> detail of what is refused."""
+    with pytest.raises(InvalidInputError) as caught:
+        read_template(document)
+    return {v.pointer: v.detail for v in caught.value.violations}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        dict(DEFAULT_DOCUMENT),
+        {"metrics": [{**ERRORS, "compare": "none", "limit": 0.02}], "alpha": 0.01},
+        {"metrics": [{**ERRORS, "margin": 0, "alternative": 0.01, "unit": "request"}]},
+        {"metrics": [ERRORS, {"name": "y", "kind": "feedback", "outcome": "ok", "weight": 2}]},
+    ],
+)
+def test_what_is_written_is_read_again_with_every_default_in_force(document: Any) -> None:
+    template = read_template(document)
+    written = to_document(template)
+    assert read_template(written) == template
+    assert to_document(read_template(written)) == written
+
+
+def test_the_default_asks_for_errors_within_half_a_point() -> None:
+    template = read_template(DEFAULT_DOCUMENT)
+    assert [(m.name, m.margin, m.required) for m in template.metrics] == [("errors", 0.005, True)]
+
+
+@pytest.mark.parametrize(
+    ("metric", "pointer", "says"),
+    [
+        ({"name": "x"}, "/metrics/0/kind", "error_rate"),
+        ({"kind": "error_rate"}, "/metrics/0/name", "name"),
+        ({**ERRORS, "compare": "none"}, "/metrics/0/limit", "needs a limit"),
+        ({**ERRORS, "limit": 0.1}, "/metrics/0/limit", '"compare": "none"'),
+        ({**ERRORS, "outcome": "x"}, "/metrics/0/outcome", "feedback"),
+        ({"name": "x", "kind": "feedback"}, "/metrics/0/outcome", "outcome"),
+        ({**ERRORS, "alternative": 0.001}, "/metrics/0/alternative", "still good"),
+        ({**ERRORS, "margin": float("nan")}, "/metrics/0/margin", "finite"),
+        ({**ERRORS, "colour": 1}, "/metrics/0/colour", "unknown"),
+        ({**ERRORS, "required": False}, "/metrics", "require one"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_where_it_stands(
+    metric: dict[str, Any], pointer: str, says: str
+) -> None:
+    assert says in broken({"metrics": [metric]})[pointer]
+
+
+def test_documents_that_are_no_template_are_refused() -> None:
+    assert "JSON object" in broken([])[""]
+    assert "at least one" in broken({})["/metrics"]
+    assert "2 metrics are called" in broken({"metrics": [ERRORS, ERRORS]})["/metrics"]
