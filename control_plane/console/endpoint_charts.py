@@ -13,7 +13,7 @@ from control_plane import wiring
 from control_plane.console import words
 from control_plane.console.charts import Chart, Frame, Line, Tick, lined, stacked
 from control_plane.console.overview import EndpointCard
-from control_plane.telemetry.latency import merged, quantile
+from control_plane.domain.latency import merged, quantile
 from control_plane.telemetry.series import Bin, Series
 
 logger = logging.getLogger(__name__)

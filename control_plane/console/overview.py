@@ -15,11 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from control_plane import wiring
 from control_plane.console import words
 from control_plane.console.policy_words import Said, policy_in_words
+from control_plane.domain.latency import merged, quantile
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import physical_of, placement_status, shown
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
-from control_plane.telemetry.latency import merged, quantile
 from control_plane.telemetry.store import ArmTraffic
 
 logger = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ ROUTER_REQUESTS = "nereid_requests_total"
 """One increment per attempt, on the arm that ran it, with its outcome."""
 
 DURATIONS = "nereid_request_duration_us"
-"""The histogram of attempts; `control_plane.telemetry.latency` says how it is kept."""
+"""The histogram of attempts; `control_plane.domain.latency` says how it is kept."""
 
 BREAKER = "nereid_breaker_state"
 ALLOWANCE = "nereid_allowance_left"

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from control_plane.telemetry.latency import quantile
+from control_plane.domain.latency import quantile
 from control_plane.telemetry.tables import arm_minutes, arm_steps, server_latest, server_minutes
 
 MINUTE = timedelta(minutes=1)

@@ -192,7 +192,7 @@ class TelemetryStore:
     def latencies(
         self, since: datetime, endpoints: Collection[str]
     ) -> dict[tuple[str, str], dict[int, float]]:
-        """(endpoint, arm) -> a sketch of its latencies (`control_plane.telemetry.latency`)."""
+        """(endpoint, arm) -> a sketch of its latencies (`control_plane.domain.latency`)."""
         with self._engine.connect() as connection:
             return read_latencies(connection, since, endpoints)
 

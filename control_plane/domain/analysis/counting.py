@@ -1,60 +1,188 @@
-"""Which counts of a look belong to a metric."""
+"""What a look counts for a metric, and what the looks before it let one expect."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
 
 from control_plane.domain.analysis.evidence import ArmEvidence, Evidence
 from control_plane.domain.analysis.metric import Better, Compare, Kind, Metric
+from control_plane.domain.analysis.rows import edges, fail_shift, shifts
+from control_plane.domain.analysis.two_rates import Array, Counts
+from control_plane.domain.latency import OVERFLOW, edge_from, merged
+
+FIRST_RATES = np.array([0.0005, 0.002, 0.01, 0.05, 0.2])
+"""What the baseline's rate may be before anything was seen of it."""
+
+REMEMBERED = 20_000
+"""So many of the baseline's last requests say what to expect of it next."""
+
+_GUESS_RATE, _GUESS_OF = 0.01, 50.0
+_FEW = 2.0
+"""A quantile is known when at least so many requests lie beyond it."""
+
+Sketch = Mapping[int, float]
 
 
 @dataclass(frozen=True)
-class Shares:
-    """How many of how many were bad, on each arm."""
+class Seen:
+    """Everything that a metric has counted: bad ones of all on each arm, and latencies."""
 
     of_c: int = 0
     bad_c: int = 0
     of_b: int = 0
     bad_b: int = 0
+    sketch_c: Sketch = field(default_factory=dict)
+    sketch_b: Sketch = field(default_factory=dict)
 
-    def plus(self, more: Shares) -> Shares:
+    def plus(self, more: Seen) -> Seen:
         """Both together."""
-        return Shares(
+        return Seen(
             self.of_c + more.of_c,
             self.bad_c + more.bad_c,
             self.of_b + more.of_b,
             self.bad_b + more.bad_b,
+            merged((self.sketch_c, more.sketch_c)),
+            merged((self.sketch_b, more.sketch_b)),
         )
 
-    def to_document(self) -> dict[str, int]:
+    def to_document(self) -> dict[str, Any]:
         """The counts as JSON."""
-        return dict(vars(self))
+        numbers = {name: getattr(self, name) for name in ("of_c", "bad_c", "of_b", "bad_b")}
+        return numbers | {"sketch_c": _pairs(self.sketch_c), "sketch_b": _pairs(self.sketch_b)}
 
 
-def shares(metric: Metric, evidence: Evidence) -> Shares:
-    """What a look says about a metric; the baseline has none where nothing is compared."""
-    of_c, bad_c = _bad(metric, evidence.candidate)
-    of_b, bad_b = (0, 0)
-    if metric.compare is not Compare.NONE:
-        of_b, bad_b = _bad(metric, reference(metric, evidence))
-    return Shares(of_c, bad_c, of_b, bad_b)
+@dataclass(frozen=True)
+class Recent:
+    """The baseline's latest requests, at most `REMEMBERED`."""
+
+    of: float = 0.0
+    bad: float = 0.0
+    sketch: Sketch = field(default_factory=dict)
+
+    def plus(self, new: Seen) -> Recent:
+        """With a look's; the oldest are forgotten, all alike."""
+        of, bad = self.of + new.of_b, self.bad + new.bad_b
+        keep = min(1.0, REMEMBERED / max(of, 1.0))
+        sketch = {b: n * keep for b, n in merged((self.sketch, new.sketch_b)).items()}
+        return Recent(of * keep, bad * keep, sketch)
+
+    def to_document(self) -> dict[str, Any]:
+        """The counts as JSON."""
+        return {"of": self.of, "bad": self.bad, "sketch": _pairs(self.sketch)}
+
+
+def seen_from(document: Mapping[str, Any]) -> Seen:
+    """The counts that were kept."""
+    sketches = {name: _sketch(document[name]) for name in ("sketch_c", "sketch_b")}
+    return Seen(**{**document, **sketches})
+
+
+def recent_from(document: Mapping[str, Any]) -> Recent:
+    """The counts that were kept."""
+    return Recent(**{**document, "sketch": _sketch(document["sketch"])})
 
 
 def reference(metric: Metric, evidence: Evidence) -> ArmEvidence:
     """The arm that a metric compares with: the twin where it wants one and there is one."""
+    if metric.compare is Compare.NONE:
+        return ArmEvidence()
     if metric.compare is Compare.TWIN and evidence.twin is not None:
         return evidence.twin
     return evidence.baseline
 
 
-def from_document(document: Mapping[str, int]) -> Shares:
-    """The counts that were kept."""
-    return Shares(**document)
+def counted(
+    metric: Metric, recent: Recent, evidence: Evidence
+) -> tuple[Seen, Counts | None, Array]:
+    """What is new of a metric.
+
+    Returns:
+        What people are shown, the counts that are tested (None where there is nothing yet to test
+        them by), and which rates the baseline may have.
+    """
+    candidate, baseline = evidence.candidate, reference(metric, evidence)
+    if metric.kind is not Kind.LATENCY_QUANTILE:
+        new = Seen(*_bad(metric, candidate), *_bad(metric, baseline))
+        return new, _counts(new.of_c, [new.bad_c], new.of_b, new.bad_b), _rates(recent)
+    new = Seen(
+        of_c=sum(candidate.buckets.values()),
+        of_b=sum(baseline.buckets.values()),
+        sketch_c=dict(candidate.buckets),
+        sketch_b=dict(baseline.buckets),
+    )
+    if metric.compare is Compare.NONE:
+        over = over_edges(candidate.buckets, edges(metric))
+        return new, _counts(new.of_c, over, 0, 0), np.zeros(1)
+    return _compared(metric, recent, new)
+
+
+def over_edges(sketch: Sketch, numbers: Iterable[int]) -> list[float]:
+    """How many took longer than the upper edge of each of these buckets."""
+    own = np.zeros(OVERFLOW + 2)
+    for bucket, count in sketch.items():
+        own[min(max(bucket, 0), OVERFLOW)] += count
+    beyond = own[::-1].cumsum()[::-1]
+    return [float(beyond[min(max(number, 0), OVERFLOW - 1) + 1]) for number in numbers]
+
+
+def threshold(recent: Recent, q: float) -> int | None:
+    """The bucket whose upper edge about 1 - q of the baseline's latest requests exceed.
+
+    None as long as too few are known.
+    """
+    total = sum(recent.sketch.values())
+    if total * (1 - q) < _FEW:
+        return None
+    every = range(OVERFLOW)
+    over = np.array(over_edges(recent.sketch, every)) / total
+    # Nearest in the logarithm: half as many beyond it is as far off as twice as many.
+    return int(np.abs(np.log(np.maximum(over, 1e-9)) - np.log(1 - q)).argmin())
+
+
+def _compared(metric: Metric, recent: Recent, new: Seen) -> tuple[Seen, Counts | None, Array]:
+    at = threshold(recent, metric.q)
+    if at is None:
+        return new, None, np.zeros(1)
+    over_b = over_edges(new.sketch_b, [at])[0]
+    over_c = over_edges(new.sketch_c, [at + shift for shift in shifts(metric)])
+    beyond = over_c[shifts(metric).index(fail_shift(metric))]
+    total = sum(recent.sketch.values())
+    expected = over_edges(recent.sketch, [at])[0] + (1 - metric.q) * _GUESS_OF
+    shown = replace(new, bad_c=int(beyond), bad_b=int(over_b))
+    rate = np.array([expected / (total + _GUESS_OF)])
+    return shown, _counts(new.of_c, over_c, new.of_b, over_b), rate
 
 
 def _bad(metric: Metric, arm: ArmEvidence) -> tuple[int, int]:
     if metric.kind is Kind.ERROR_RATE:
         return arm.attempts, min(arm.failures, arm.attempts)
+    if metric.kind is Kind.SLA_VIOLATIONS:
+        over = over_edges(arm.buckets, [edge_from(metric.latency)])[0]
+        return sum(arm.buckets.values()), int(over)
     of, count = arm.feedback.get(metric.outcome, (0, 0))
     return of, of - count if metric.better is Better.HIGHER else count
+
+
+def _counts(n_c: int, f_c: Sequence[float], n_b: int, f_b: float) -> Counts:
+    failures = np.asarray(f_c, dtype=np.float64)
+    of_c, of_b, bad_b = (np.full(failures.shape, float(count)) for count in (n_c, n_b, f_b))
+    return Counts(of_c, failures, of_b, bad_b)
+
+
+def _rates(recent: Recent) -> Array:
+    if not recent.of:
+        return FIRST_RATES
+    rate = (recent.bad + _GUESS_RATE * _GUESS_OF) / (recent.of + _GUESS_OF)
+    return np.array([rate])
+
+
+def _pairs(sketch: Sketch) -> list[list[float]]:
+    return [[bucket, round(count, 3)] for bucket, count in sorted(sketch.items())]
+
+
+def _sketch(pairs: Iterable[tuple[int, float]]) -> dict[int, float]:
+    return {int(bucket): count for bucket, count in pairs}

@@ -9,29 +9,24 @@ too often in a row, inconclusive when the time is up.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
-
-from control_plane.domain.analysis.counting import Shares, from_document, shares
+from control_plane.domain.analysis.counting import (
+    Recent,
+    Seen,
+    counted,
+    recent_from,
+    seen_from,
+)
 from control_plane.domain.analysis.evidence import Evidence
-from control_plane.domain.analysis.looks import Look, MetricLook, Phase, Tally
-from control_plane.domain.analysis.metric import Better, Compare, Metric
+from control_plane.domain.analysis.judging import judged
+from control_plane.domain.analysis.looks import Look, MetricLook, Phase
+from control_plane.domain.analysis.metric import Compare, Metric
+from control_plane.domain.analysis.rows import rows_of
 from control_plane.domain.analysis.sequence import Sequence, start
 from control_plane.domain.analysis.template import Template
-from control_plane.domain.analysis.two_rates import Array, Counts
-from control_plane.domain.analysis.wording import counted, verdict_reason
-
-FIRST_RATES = np.array([0.0005, 0.002, 0.01, 0.05, 0.2])
-"""What the baseline's rate may be before anything was seen of it."""
-
-_REMEMBERED = 20_000
-"""So many of the baseline's last requests say what rate to expect of it next."""
-
-_GUESS_BAD, _GUESS_OF = 0.5, 50.0
-_MOST = 1e12
 
 
 class RunEndedError(RuntimeError):
@@ -42,9 +37,8 @@ class RunEndedError(RuntimeError):
 class MetricState:
     """One metric between looks: all counts, the baseline's latest, and the stakes."""
 
-    seen: Shares
-    recent_of: float
-    recent_bad: float
+    seen: Seen
+    recent: Recent
     sequence: Sequence
 
 
@@ -59,7 +53,7 @@ class RunState:
     metrics: Mapping[str, MetricState]
 
     def to_document(self) -> dict[str, Any]:
-        """The state as JSON; `from_document` reads it back."""
+        """The state as JSON; `state_from_document` reads it back."""
         return {
             "phase": self.phase.value,
             "began_at": self.began_at and self.began_at.isoformat(),
@@ -68,7 +62,7 @@ class RunState:
             "metrics": {
                 name: {
                     "seen": metric.seen.to_document(),
-                    "recent": [round(metric.recent_of, 3), round(metric.recent_bad, 3)],
+                    "recent": metric.recent.to_document(),
                     "sequence": metric.sequence.to_document(),
                 }
                 for name, metric in self.metrics.items()
@@ -79,7 +73,8 @@ class RunState:
 def begin(template: Template, began_at: datetime | None = None) -> RunState:
     """A run before its first look; its time counts from there where no beginning is given."""
     metrics = {
-        metric.name: MetricState(Shares(), 0, 0, _start(metric)) for metric in template.metrics
+        metric.name: MetricState(Seen(), Recent(), start(rows_of(metric)))
+        for metric in template.metrics
     }
     return RunState(Phase.RUNNING, began_at, 0, 0, metrics)
 
@@ -118,7 +113,17 @@ def look(
     if evidence is not None:
         for metric in template.metrics:
             metrics[metric.name] = _after(metrics[metric.name], metric, evidence)
-    found = tuple(_judged(template, metric, metrics[metric.name]) for metric in template.metrics)
+    found = tuple(
+        judged(
+            metric,
+            metrics[metric.name].seen,
+            metrics[metric.name].sequence,
+            alpha=template.alpha_of(metric),
+            passing=template.alpha,
+            compared=_compared(metric, evidence),
+        )
+        for metric in template.metrics
+    )
     elapsed = now - began_at
     phase, reason = _verdict(template, found, errors, elapsed)
     state = RunState(phase, began_at, state.looks + 1, errors, metrics)
@@ -126,73 +131,26 @@ def look(
     return state, Look(state.looks, phase, reason, seconds, found)
 
 
-def _start(metric: Metric) -> Sequence:
-    return start(metric.fail_at, metric.pass_at, alone=metric.compare is Compare.NONE)
+def _after(state: MetricState, metric: Metric, evidence: Evidence) -> MetricState:
+    new, counts, rates = counted(metric, state.recent, evidence)
+    sequence = state.sequence
+    if counts is not None:
+        sequence = sequence.after(counts, rates, evidence.seconds)
+    return MetricState(state.seen.plus(new), state.recent.plus(new), sequence)
 
 
 def _kept(metric: Metric, document: Mapping[str, Any]) -> MetricState:
-    of, bad = document["recent"]
-    sequence = _start(metric).with_document(document["sequence"])
-    return MetricState(from_document(document["seen"]), of, bad, sequence)
-
-
-def _after(state: MetricState, metric: Metric, evidence: Evidence) -> MetricState:
-    new = shares(metric, evidence)
-    counts = Counts(*(np.asarray(float(n)) for n in vars(new).values()))
-    of, bad = state.recent_of + new.of_b, state.recent_bad + new.bad_b
-    shrink = min(1.0, _REMEMBERED / max(of, 1.0))
-    return replace(
-        state,
-        seen=state.seen.plus(new),
-        recent_of=of * shrink,
-        recent_bad=bad * shrink,
-        sequence=state.sequence.after(counts, _baseline_rates(state)),
+    return MetricState(
+        seen_from(document["seen"]),
+        recent_from(document["recent"]),
+        start(rows_of(metric)).with_document(document["sequence"]),
     )
 
 
-def _baseline_rates(state: MetricState) -> Array:
-    if not state.recent_of:
-        return FIRST_RATES
-    return np.array([(state.recent_bad + _GUESS_BAD) / (state.recent_of + _GUESS_OF)])
-
-
-def _judged(template: Template, metric: Metric, state: MetricState) -> MetricLook:
-    alpha, sequence, seen = template.alpha_of(metric), state.sequence, state.seen
-    if sequence.failed(alpha):
-        phase, reason = Phase.FAILED, verdict_reason(metric, seen, sequence, "worse")
-    elif sequence.passed(template.alpha):
-        phase, reason = Phase.SUCCESSFUL, verdict_reason(metric, seen, sequence, "better")
-    else:
-        phase, reason = Phase.RUNNING, f"{counted(metric, seen)}; not decided yet"
-    turned = metric.better is Better.HIGHER
-    alone = metric.compare is Compare.NONE
-    lower, upper = sequence.lower(alpha), sequence.upper(template.alpha)
-    candidate = _tally(seen.of_c, seen.bad_c, turned)
-    baseline = _tally(seen.of_b, seen.bad_b, turned)
-    estimate = candidate.estimate
-    if not alone and estimate is not None:
-        estimate = None if baseline.estimate is None else estimate - baseline.estimate
-    return MetricLook(
-        name=metric.name,
-        kind=metric.kind.value,
-        phase=phase,
-        reason=reason,
-        required=metric.required,
-        compare=metric.compare.value,
-        better=metric.better.value,
-        unit=metric.unit.value,
-        candidate=candidate,
-        baseline=baseline,
-        estimate=estimate,
-        lower=_turned(upper, alone) if turned else lower,
-        upper=_turned(lower, alone) if turned else upper,
-        limit=_turned(sequence.fail_at, alone) if turned else sequence.fail_at,
-        statistic=_e_value(sequence.evidence_above()),
-        needed=1 / alpha,
-        for_passing=_e_value(sequence.evidence_below()),
-        needed_for_passing=1 / template.alpha,
-        inflation=1.0,
-    )
+def _compared(metric: Metric, evidence: Evidence | None) -> str:
+    if metric.compare is Compare.TWIN and evidence is not None and evidence.twin is None:
+        return Compare.BASELINE.value
+    return metric.compare.value
 
 
 def _verdict(
@@ -213,18 +171,3 @@ def _verdict(
     if errors:
         return Phase.RUNNING, f"could not be measured, {errors} times in a row; {said}"
     return Phase.RUNNING, said
-
-
-def _tally(of: int, bad: int, turned: bool) -> Tally:
-    count = of - bad if turned else bad
-    return Tally(of, count, count / of if of else None)
-
-
-def _turned(bound: float | None, alone: bool) -> Any:
-    if bound is None:
-        return None
-    return round(1 - bound, 9) if alone else -bound
-
-
-def _e_value(logarithm: float) -> float:
-    return float(f"{min(np.exp(min(logarithm, 700.0)), _MOST):.4g}")

@@ -24,9 +24,22 @@ class Phase(StrEnum):
         return self is not Phase.RUNNING
 
 
+class Scale(StrEnum):
+    """What an estimate, its bounds and its limit are told in."""
+
+    DIFFERENCE = "difference"
+    SHARE = "share"
+    RATIO = "ratio"
+    MICROSECONDS = "microseconds"
+
+
 @dataclass(frozen=True)
 class Tally:
-    """One arm since the run began: `count` of `of` had it, and the share or latency that makes."""
+    """One arm since the run began: `count` of `of` had it, and the share or latency that makes.
+
+    Of a latency quantile `count` are those beyond the threshold that was tested, and `estimate` is
+    in microseconds.
+    """
 
     of: int = 0
     count: int = 0
@@ -37,12 +50,12 @@ class Tally:
 class MetricLook:
     """One metric at one look.
 
-    `estimate`, `lower`, `upper` and `limit` are on one scale, the candidate's less the
-    baseline's, or the candidate's alone where it is compared with nothing; on it more is worse
-    where `better` is `lower`, else the other way about. A bound is None as long as there is
-    none. `statistic` is the evidence against "good enough" (an e-value: what a stake of 1 has
-    become); at `needed` the metric fails. `for_passing` is the evidence that it is good enough,
-    and `needed_for_passing` where it passes.
+    `estimate`, `lower`, `upper` and `limit` are on one `scale`: the candidate's less the
+    baseline's, the one divided by the other, or the candidate's alone. More is worse on it where
+    `better` is `lower`, else the other way about. A bound is None as long as there is none.
+    `statistic` is the evidence against "good enough" (an e-value: what a stake of 1 has become);
+    at `needed` the metric fails. `for_passing` is the evidence that it is good enough, and at
+    `needed_for_passing` it passes. `compare` is what it was in fact compared with.
     """
 
     name: str
@@ -53,6 +66,7 @@ class MetricLook:
     compare: str
     better: str
     unit: str
+    scale: Scale
     candidate: Tally
     baseline: Tally
     estimate: float | None
@@ -63,7 +77,6 @@ class MetricLook:
     needed: float
     for_passing: float
     needed_for_passing: float
-    inflation: float
 
 
 @dataclass(frozen=True)
@@ -80,5 +93,8 @@ class Look:
         """The look as JSON."""
         return asdict(self) | {
             "phase": self.phase.value,
-            "metrics": [asdict(each) | {"phase": each.phase.value} for each in self.metrics],
+            "metrics": [
+                asdict(each) | {"phase": each.phase.value, "scale": each.scale.value}
+                for each in self.metrics
+            ],
         }

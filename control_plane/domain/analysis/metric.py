@@ -2,7 +2,8 @@
 
 Everything is turned into a share of bad ones (failures, wrong answers, slow requests), so "worse"
 always is "more". `fail_at` and `pass_at` are bounds of the candidate's share less the baseline's,
-or of the candidate's share alone where it is compared with nothing.
+or of the candidate's share alone where it is compared with nothing; latency quantiles have theirs
+in the router's buckets (`rows`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from control_plane.domain.routing.policy import SECOND
+
 
 class Kind(StrEnum):
     """What is counted."""
 
     ERROR_RATE = "error_rate"
+    LATENCY_QUANTILE = "latency_quantile"
+    SLA_VIOLATIONS = "sla_violations"
     FEEDBACK = "feedback"
 
 
@@ -44,7 +49,7 @@ class Unit(StrEnum):
     """What counts as one piece of evidence.
 
     A request, where requests succeed or fail independently of each other; a block of time, where
-    they do not: what blocks differ by more than requests would let them weakens all evidence.
+    they hang together: what happens within a block then counts once (`sequence`).
     """
 
     BLOCK = "block"
@@ -55,9 +60,12 @@ class Unit(StrEnum):
 class Metric:
     """A metric as it is in force.
 
-    `margin` is how much worse (or, for `superior`, how much better at least) in shares of 1.
-    `limit` is the highest share of bad ones where nothing is compared with. `alternative` is the
-    difference that a metric with a fixed alternative is made for. `weight` is its part of alpha.
+    `margin` is how much worse (or, for `superior`, how much better at least) in shares of 1, and
+    `margin_relative` the same of a latency quantile, in parts of the baseline's. `limit` is the
+    highest share of bad ones (for `higher` the lowest of good ones), or of a latency quantile the
+    most microseconds, where nothing is compared. `latency` is where a violation begins and `block`
+    how long a block is, in microseconds. `alternative` is the difference that a metric with a
+    fixed alternative is made for. `weight` is its part of alpha.
     """
 
     name: str
@@ -65,22 +73,31 @@ class Metric:
     compare: Compare = Compare.BASELINE
     goal: Goal = Goal.NON_INFERIOR
     margin: float = 0.0
+    margin_relative: float = 0.0
     limit: float | None = None
+    q: float = 0.99
+    latency: int = 0
     alternative: float | None = None
     outcome: str = ""
     better: Better = Better.LOWER
     required: bool = True
-    unit: Unit = Unit.BLOCK
+    unit: Unit = Unit.REQUEST
+    block: int = 10 * SECOND
     weight: float = 1.0
 
     @property
     def fail_at(self) -> float:
         """The version is bad when it is shown to be above this."""
         if self.limit is not None:
-            return 1 - self.limit if self.better is Better.HIGHER else self.limit
+            return round(1 - self.limit, 9) if self.better is Better.HIGHER else self.limit
         return self.margin if self.goal is Goal.NON_INFERIOR else -self.margin
 
     @property
     def pass_at(self) -> float:
         """The version is good when it is shown to be below this."""
         return self.fail_at if self.alternative is None else self.alternative
+
+    @property
+    def block_seconds(self) -> float:
+        """How long a block is; 0 where requests are the unit."""
+        return self.block / SECOND if self.unit is Unit.BLOCK else 0.0

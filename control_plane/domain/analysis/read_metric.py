@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from control_plane.domain.analysis.metric import Better, Compare, Goal, Kind, Metric, Unit
-from control_plane.domain.routing.fields import Fields
+from control_plane.domain.latency import FIRST_US, LAST_US, RATIO
+from control_plane.domain.routing.fields import Fields, duration_text
+from control_plane.domain.routing.policy import SECOND
 from control_plane.domain.violations import Violation
 
 DEFAULT_MARGINS = {
     (Kind.ERROR_RATE, Goal.NON_INFERIOR): 0.005,
+    (Kind.SLA_VIOLATIONS, Goal.NON_INFERIOR): 0.005,
     (Kind.FEEDBACK, Goal.NON_INFERIOR): 0.01,
 }
 """Where a document gives none; everything else has 0."""
+
+DEFAULT_MARGIN_RELATIVE = 0.05
+
+LATENCIES = (Kind.LATENCY_QUANTILE, Kind.SLA_VIOLATIONS)
+"""Requests that wait in one queue are slow together: blocks are their unit."""
+
+MAX_Q = 0.9999
 
 _MAX_NAME = 63
 _FIELDS = {
@@ -21,13 +31,24 @@ _FIELDS = {
     "compare",
     "goal",
     "margin",
+    "marginRelative",
     "limit",
     "alternative",
+    "q",
+    "latency",
     "outcome",
     "better",
     "required",
     "unit",
+    "block",
     "weight",
+}
+_OF_KIND = {
+    "q": Kind.LATENCY_QUANTILE,
+    "marginRelative": Kind.LATENCY_QUANTILE,
+    "latency": Kind.SLA_VIOLATIONS,
+    "outcome": Kind.FEEDBACK,
+    "better": Kind.FEEDBACK,
 }
 
 
@@ -38,22 +59,31 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
         fields.note("kind", "required", f"a metric has a kind: {', '.join(Kind)}")
     kind = fields.choice("kind", Kind.ERROR_RATE)
     goal = fields.choice("goal", Goal.NON_INFERIOR)
-    compare = fields.choice("compare", Compare.BASELINE)
-    margin = fields.number("margin", 0, 1)
+    unit = fields.choice("unit", Unit.BLOCK if kind in LATENCIES else Unit.REQUEST)
+    margin, relative = fields.number("margin", 0, 1), fields.number("marginRelative", 0, 100)
     metric = Metric(
         name=_name(fields),
         kind=kind,
-        compare=compare,
+        compare=fields.choice("compare", Compare.BASELINE),
         goal=goal,
         margin=DEFAULT_MARGINS.get((kind, goal), 0.0) if margin is None else margin,
-        limit=fields.number("limit", 0, 1),
+        margin_relative=_relative(relative, kind, goal),
+        limit=_limit(fields, kind),
+        q=fields.number("q", 0.01, MAX_Q) or Metric.q,
+        latency=fields.duration("latency", round(FIRST_US), round(LAST_US)) or 0,
         alternative=fields.number("alternative", -1, 1),
         outcome=fields.text("outcome") or "",
         better=fields.choice("better", Better.HIGHER if kind is Kind.FEEDBACK else Better.LOWER),
         required=fields.flag("required", True),
-        unit=fields.choice("unit", Unit.BLOCK),
+        unit=unit,
+        block=fields.duration("block", SECOND, 3600 * SECOND) or Metric.block,
         weight=fields.number("weight", 0.001, 1000) or 1.0,
     )
+    if fields.get("block") is not None and unit is Unit.REQUEST:
+        fields.note("block", "conflict", 'block is for "unit": "block"')
+    for field, its in _OF_KIND.items():
+        if fields.get(field) is not None and kind is not its:
+            fields.note(field, "conflict", f"{field} is for the kind '{its}'")
     _check_reference(fields, metric)
     _check_kind(fields, metric)
     return metric
@@ -66,19 +96,24 @@ def metric_document(metric: Metric) -> dict[str, Any]:
         "kind": metric.kind.value,
         "compare": metric.compare.value,
     }
-    if metric.compare is Compare.NONE:
-        document["limit"] = metric.limit
-    else:
-        document |= {"goal": metric.goal.value, "margin": metric.margin}
-    if metric.alternative is not None:
-        document["alternative"] = metric.alternative
+    quantile = metric.kind is Kind.LATENCY_QUANTILE
+    if quantile:
+        document["q"] = metric.q
+    if metric.kind is Kind.SLA_VIOLATIONS:
+        document["latency"] = duration_text(metric.latency)
     if metric.kind is Kind.FEEDBACK:
         document |= {"outcome": metric.outcome, "better": metric.better.value}
-    return document | {
-        "required": metric.required,
-        "unit": metric.unit.value,
-        "weight": metric.weight,
-    }
+    if metric.limit is not None:
+        document["limit"] = duration_text(round(metric.limit)) if quantile else metric.limit
+    else:
+        document["goal"] = metric.goal.value
+        document |= (
+            {"marginRelative": metric.margin_relative} if quantile else {"margin": metric.margin}
+        )
+    if metric.alternative is not None:
+        document["alternative"] = metric.alternative
+    document |= {"required": metric.required, "unit": metric.unit.value, "weight": metric.weight}
+    return document | ({"block": duration_text(metric.block)} if metric.unit is Unit.BLOCK else {})
 
 
 def _name(fields: Fields) -> str:
@@ -89,12 +124,27 @@ def _name(fields: Fields) -> str:
     return name
 
 
+def _relative(given: float | None, kind: Kind, goal: Goal) -> float:
+    if given is not None:
+        return given
+    asked = kind is Kind.LATENCY_QUANTILE and goal is Goal.NON_INFERIOR
+    return DEFAULT_MARGIN_RELATIVE if asked else 0.0
+
+
+def _limit(fields: Fields, kind: Kind) -> float | None:
+    if kind is not Kind.LATENCY_QUANTILE:
+        return fields.number("limit", 0, 1)
+    limit = fields.duration("limit", round(FIRST_US), round(LAST_US))
+    return None if limit is None else float(limit)
+
+
 def _check_reference(fields: Fields, metric: Metric) -> None:
     if metric.compare is Compare.NONE:
-        if metric.limit is None or not 0 < metric.limit < 1:
-            detail = "compared with nothing it needs a limit above 0 and below 1, such as 0.02"
+        if metric.limit is None or not 0 < metric.limit < (1 if metric.limit <= 1 else LAST_US + 1):
+            example = '"200ms"' if metric.kind is Kind.LATENCY_QUANTILE else "0.02"
+            detail = f"compared with nothing it needs a limit, such as {example}"
             fields.note("limit", "required", detail)
-        for field in ("margin", "goal"):
+        for field in ("margin", "marginRelative", "goal"):
             if fields.get(field) is not None:
                 detail = f"{field} is for a comparison: leave it out, or compare with the baseline"
                 fields.note(field, "conflict", detail)
@@ -110,10 +160,31 @@ def _check_reference(fields: Fields, metric: Metric) -> None:
 
 
 def _check_kind(fields: Fields, metric: Metric) -> None:
-    if metric.kind is Kind.FEEDBACK:
-        if not metric.outcome:
-            fields.note("outcome", "required", 'feedback is about an outcome, such as "correct"')
-        return
-    for field in ("outcome", "better"):
-        if fields.get(field) is not None:
-            fields.note(field, "conflict", f"{field} is for the kind 'feedback'")
+    if metric.kind is Kind.FEEDBACK and not metric.outcome:
+        fields.note("outcome", "required", 'feedback is about an outcome, such as "correct"')
+    if metric.kind is Kind.SLA_VIOLATIONS:
+        if not metric.latency and fields.get("latency") is None:
+            detail = 'violations need a latency that a request should not exceed, such as "50ms"'
+            fields.note("latency", "required", detail)
+        if metric.compare is Compare.NONE:
+            detail = (
+                'compared with nothing, write it as a quantile: "at most 2 % over 50 ms" is the '
+                'kind "latency_quantile" with "q": 0.98 and "limit": "50ms"'
+            )
+            fields.note("compare", "conflict", detail)
+    if metric.kind is Kind.LATENCY_QUANTILE:
+        if fields.get("margin") is not None:
+            fields.note("margin", "conflict", "a latency's margin is marginRelative, such as 0.1")
+        if fields.get("alternative") is not None:
+            fields.note("alternative", "conflict", "a fixed alternative is for rates")
+        if metric.limit is None and metric.goal is Goal.NON_INFERIOR:
+            _check_resolved(fields, metric)
+
+
+def _check_resolved(fields: Fields, metric: Metric) -> None:
+    if metric.margin_relative < RATIO - 1 - 1e-9:
+        detail = (
+            f"{metric.margin_relative:g} is finer than the router's buckets, which are 5 % wide: "
+            "nothing could ever be shown to be within it; 0.05 is the least"
+        )
+        fields.note("marginRelative", "range", detail)

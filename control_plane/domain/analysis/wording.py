@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from control_plane.domain.analysis.counting import Shares
-from control_plane.domain.analysis.metric import Better, Compare, Kind, Metric
+from control_plane.domain.analysis.counting import Seen
+from control_plane.domain.analysis.metric import Better, Compare, Kind, Metric, Unit
 from control_plane.domain.analysis.sequence import Sequence
+from control_plane.domain.latency import quantile
+from control_plane.domain.routing.fields import duration_text
 
 
 def percent(share: float) -> str:
@@ -25,33 +27,63 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.3g} points"
 
 
-def verdict_reason(metric: Metric, seen: Shares, sequence: Sequence, word: str) -> str:
+def milliseconds(us: float) -> str:
+    """A latency as people read it.
+
+    >>> [milliseconds(us) for us in (1234.5, 99_500)]
+    ['1.23 ms', '99.5 ms']
+    """
+    return f"{us / 1000:.3g} ms"
+
+
+def unit_text(metric: Metric) -> str:
+    """What counts as one piece of evidence."""
+    if metric.unit is Unit.REQUEST:
+        return "request"
+    paired = "block" if metric.compare is Compare.NONE else "paired block"
+    return f"{paired} of {duration_text(metric.block)}"
+
+
+def verdict_reason(metric: Metric, seen: Seen, sequence: Sequence, worse: bool) -> str:
     """Why a metric failed or passed: what was counted, and which bound crossed what."""
-    limit = sequence.fail_at if word == "worse" else sequence.pass_at
-    if metric.better is Better.HIGHER:
-        limit = 1 - limit if metric.compare is Compare.NONE else -limit
+    rows = sequence.rows
+    limit = float(rows.labels[rows.fail_row if worse else rows.pass_row])
+    more = worse == (metric.better is Better.LOWER)
+    if metric.kind is Kind.LATENCY_QUANTILE:
+        if metric.compare is Compare.NONE:
+            return f"{told(metric, seen)}; shown to be {_side(more)} {milliseconds(limit)}"
+        says = f"{'more' if more else 'less'} than {limit:.3g} times the baseline's"
+        return f"{told(metric, seen)}; shown to be {says}"
     if metric.compare is Compare.NONE:
-        side = "above" if (word == "worse") == (metric.better is Better.LOWER) else "below"
-        return f"{counted(metric, seen)}; shown to be {side} {percent(limit)}"
-    side = "more" if (word == "worse") == (metric.better is Better.LOWER) else "less"
-    return f"{counted(metric, seen)}; the difference is shown to be {side} than {points(limit)}"
+        limit = 1 - limit if metric.better is Better.HIGHER else limit
+        return f"{told(metric, seen)}; shown to be {_side(more)} {percent(limit)}"
+    limit = -limit if metric.better is Better.HIGHER else limit
+    says = f"the difference is shown to be {'more' if more else 'less'} than {points(limit)}"
+    return f"{told(metric, seen)}; {says}"
 
 
-def counted(metric: Metric, seen: Shares) -> str:
-    """Both arms' shares, as far as there are any."""
+def told(metric: Metric, seen: Seen) -> str:
+    """Both arms' shares or quantiles, as far as there are any."""
     if not seen.of_c:
         return f"the candidate has had no {_noun(metric)} yet"
-    candidate = f"{percent(_share(metric, seen.bad_c, seen.of_c))} of {seen.of_c:,}"
+    candidate = f"candidate {_figure(metric, seen, candidate=True)} of {seen.of_c:,}"
     if metric.compare is Compare.NONE:
-        return f"candidate {candidate}"
+        return candidate
     if not seen.of_b:
-        return f"candidate {candidate}; the baseline has had no {_noun(metric)} yet"
-    baseline = f"{percent(_share(metric, seen.bad_b, seen.of_b))} of {seen.of_b:,}"
-    return f"candidate {candidate}, baseline {baseline}"
+        return f"{candidate}; the baseline has had no {_noun(metric)} yet"
+    return f"{candidate}, baseline {_figure(metric, seen, candidate=False)} of {seen.of_b:,}"
 
 
-def _share(metric: Metric, bad: int, of: int) -> float:
-    return (of - bad if metric.better is Better.HIGHER else bad) / of
+def _figure(metric: Metric, seen: Seen, *, candidate: bool) -> str:
+    if metric.kind is Kind.LATENCY_QUANTILE:
+        us = quantile(seen.sketch_c if candidate else seen.sketch_b, metric.q)
+        return f"p{100 * metric.q:g} {milliseconds(us or 0)}"
+    of, bad = (seen.of_c, seen.bad_c) if candidate else (seen.of_b, seen.bad_b)
+    return percent((of - bad if metric.better is Better.HIGHER else bad) / of)
+
+
+def _side(more: bool) -> str:
+    return "above" if more else "below"
 
 
 def _noun(metric: Metric) -> str:

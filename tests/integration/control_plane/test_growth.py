@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
+from control_plane.domain.latency import quantile
 from control_plane.ports.triton import Sample
 from control_plane.telemetry.growth import LONGEST
-from control_plane.telemetry.latency import quantile
 from control_plane.telemetry.migrate import migrate
 from control_plane.telemetry.samples import rows
 from control_plane.telemetry.store import RETENTION, RETENTION_OF, TelemetryStore, engine_url

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.domain.analysis.sequence import Sequence
+from control_plane.domain.analysis.sequence import Rows, Sequence, start
 from control_plane.domain.analysis.two_rates import (
-    LOG_ODDS,
     Counts,
     Expected,
     doubters_above,
@@ -95,9 +94,8 @@ def test_what_is_worse_mirrored_is_what_is_better(
 def simulated(p_c: float, p_b: float, d: float, *, looks: int, runs: int) -> Sequence:
     """Many runs side by side, one per row, 200 requests a look and 1 in 20 to the candidate."""
     rng = np.random.default_rng(7)
-    nothing, nan = np.zeros((runs, len(LOG_ODDS))), np.full(runs, np.nan)
-    best = np.zeros(runs)
-    many = Sequence(np.full(runs, d), False, d, d, nan, nan, nothing, nothing, best, best)
+    same, nan = np.full(runs, d), np.full(runs, np.nan)
+    many = start(Rows(same, same, 0, 0, False, nan, nan))
     seen = np.zeros((2, runs))
     for look in range(looks):
         n_c = rng.binomial(200, 0.05, runs).astype(float)

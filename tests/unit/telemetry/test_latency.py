@@ -9,16 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.domain.latency import FIRST_US, OVERFLOW, RATIO, merged, quantile
 from control_plane.telemetry.counters import ArmCounters, step
-from control_plane.telemetry.latency import (
-    FIRST_US,
-    OVERFLOW,
-    RATIO,
-    bucket_of,
-    merged,
-    own_counts,
-    quantile,
-)
+from control_plane.telemetry.latency import bucket_of, own_counts
 
 
 def native_edges() -> list[float]:
