@@ -33,13 +33,15 @@ class Kind(StrEnum):
 SAYS = {
     Role.VIEWER: "sees models, endpoints, servers and the audit record",
     Role.PUBLISHER: "makes models and pushes versions of them; sees everything",
-    Role.OPERATOR: "moves traffic: endpoints, policies, rollbacks, profiles; sees everything",
+    Role.OPERATOR: "moves traffic: endpoints, policies, rollouts, profiles; sees everything",
     Role.ADMIN: "does everything, and says who else may do what",
 }
 
 _LOOK = (
     "registry.view_*",
     "endpoints.view_*",
+    "analysis.view_*",
+    "rollouts.view_*",
     "fleet.view_*",
     "audit.view_auditevent",
 )
@@ -56,6 +58,8 @@ _MAY: dict[Role, tuple[str, ...]] = {
     Role.OPERATOR: (
         *_LOOK,
         "endpoints.*_endpoint",
+        "rollouts.*_rollout",
+        "analysis.*_analysistemplate",
         "fleet.change_server",
         "registry.*_profile",
         "registry.*_pipeline",

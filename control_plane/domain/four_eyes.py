@@ -38,6 +38,7 @@ class Move(StrEnum):
     ROLLBACK = "rollback"
     KILL = "kill"
     REMOVAL = "removal"
+    ROLLOUT = "rollout"
 
 
 class Ruling(StrEnum):

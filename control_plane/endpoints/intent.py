@@ -137,6 +137,8 @@ def make_intent(
     print_config: ConfigPrinter,
     restores: int | None = None,
     approval: Approval | None = None,
+    approved_by: str = "",
+    passing: bool = False,
 ) -> None:
     """Makes a compiled plan the intent: revision, audit, and the worker is told.
 
@@ -149,9 +151,14 @@ def make_intent(
     endpoint.status = "Progressing"
     endpoint.reason = "waiting for a worker"
     endpoint.save()
-    approved_by = approval.approved_by if approval else ""
     register(
-        endpoint, plan, print_config, restores=restores, reason=reason, approved_by=approved_by
+        endpoint,
+        plan,
+        print_config,
+        restores=restores,
+        reason=reason,
+        approved_by=approval.approved_by if approval else approved_by,
+        passing=passing,
     )
     record(
         actor=actor,
@@ -180,6 +187,7 @@ def compile_for(
     slots_of: Plan | None = None,
     profiles_of: Plan | None = None,
     urgent: bool = False,
+    keep: bool = False,
 ) -> Plan:
     """Compiles the policy with the registry's versions, after the plan before (`compile_plan`).
 
@@ -205,6 +213,7 @@ def compile_for(
         previous=previous,
         slots_of=slots_of,
         urgent=urgent,
+        keep=keep,
     )
     if not urgent:  # which serves with what is loaded
         check_backends(plan, equipped_servers())

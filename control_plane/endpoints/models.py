@@ -129,6 +129,9 @@ class Revision(models.Model):
     restores = models.PositiveIntegerField(
         null=True, blank=True, help_text="the revision that this one goes back to"
     )
+    passing = models.BooleanField(
+        default=False, help_text="a rollout's step on its way: no rollback leads to it by itself"
+    )
 
     class Meta:
         ordering = ("-number",)

@@ -23,6 +23,7 @@ def register(
     restores: int | None = None,
     reason: str = "",
     approved_by: str = "",
+    passing: bool = False,
 ) -> Revision:
     """Registers the plan of the endpoint's present generation; call it in a transaction.
 
@@ -41,6 +42,7 @@ def register(
         restores=restores,
         reason=reason,
         approved_by=approved_by,
+        passing=passing,
     )
     _pin_versions(revision, plan)
     return revision

@@ -77,10 +77,12 @@ def rollback_target(endpoint: Endpoint, number: int | None) -> Revision:
 def _before(serving: Revision) -> Revision | None:
     """The newest revision with another policy, or other profiles, that served before this one.
 
+    The steps of a rollout are none: whoever takes one back takes back all of it.
+
     What was gone back to counts by its own place: going back twice goes back further, and
     never to what was left behind.
     """
-    served = serving.endpoint.revisions.exclude(served_from=None)
+    served = serving.endpoint.revisions.exclude(served_from=None).filter(passing=False)
     earlier = served.filter(number__lt=serving.restores or serving.number)
     same = Q(policy=serving.policy)
     if profiles := (serving.plan or {}).get("profiles"):

@@ -52,11 +52,11 @@ def record_change(
     after: dict[str, Any] | None = None,
 ) -> None:
     """The audit event of a change; the record's kind is in its name: `profile.update`."""
-    kind = row._meta.model_name
+    kind = str(row._meta.verbose_name).replace(" ", "_")
     record(
         actor=actor,
         action=f"{kind}.{action}",
-        object_type=str(kind),
+        object_type=kind,
         object_id=row.pk,
         object_name=row.name,
         before=before,

@@ -105,6 +105,8 @@ INSTALLED_APPS = [
     "control_plane.fleet",
     "control_plane.registry",
     "control_plane.endpoints",
+    "control_plane.analysis",
+    "control_plane.rollouts",
     "control_plane.api",
 ]
 

@@ -23,7 +23,13 @@ from control_plane.domain.planning.arm_targets import (
 from control_plane.domain.planning.effective import effective_versions
 from control_plane.domain.planning.model_config import ACCELERATORS, router_config
 from control_plane.domain.planning.pipelines import Parts, PipelineSpec
-from control_plane.domain.planning.plan import ModelDirectory, Plan, PlannedArm, digest_of
+from control_plane.domain.planning.plan import (
+    ModelDirectory,
+    Plan,
+    PlannedArm,
+    digest_of,
+    in_use,
+)
 from control_plane.domain.routing.compact import (
     FILE_NAME,
     PINNED_LIMIT,
@@ -47,6 +53,7 @@ def compile_plan(
     previous: Plan | None = None,
     slots_of: Plan | None = None,
     urgent: bool = False,
+    keep: bool = False,
 ) -> Plan:
     """Compiles a policy into the files that serve it.
 
@@ -58,16 +65,18 @@ def compile_plan(
         pipelines: by (name, number); those the arms name, and those in them.
         previous: the plan before, whose slots and allowances go on; None begins anew.
         slots_of: the plan that is gone back to, whose slot table is taken up again as it was.
-        urgent: everything goes to the primary. The plan's models are taken from `previous` where
-            it has them, so that what is loaded already serves, and the switch waits for the
-            primary alone; what else the arms agree on or not is not in the way.
+        urgent: a way out. The plan's models are taken from `previous` where it has them, so that
+            what is loaded already serves, and the switch waits only for the arms that get
+            requests; what else the arms agree on or not is not in the way.
+        keep: the plan's models are taken from `previous` where it has them: what serves is not
+            compiled anew, whatever became of its serving profile since.
 
     Raises:
         InvalidInputError: an arm names what is not there or cannot be served, its overrides do not
             fit its serving profile, the arms differ in what they take or give, or a shadow
             compares what cannot be compared.
     """
-    loaded = targets_of(previous) if previous and urgent else {}
+    loaded = _loaded(previous, policy, urgent=urgent) if previous and (urgent or keep) else {}
     targets, signature = _answering(policy, Parts(versions, pipelines), loaded)
     models = [target.directory for target in targets]
     if not urgent:
@@ -79,8 +88,7 @@ def compile_plan(
     before = slots_of or previous
     slots = runs(next_table(policy, before.slot_table if before else ()), policy)
     texts = _texts(endpoint, generation, policy, planned, targets, slots)
-    # An arm that gets nothing narrows nothing: callers of an urgent plan meet the primary alone.
-    used = [models[policy.index(policy.primary.name)]] if urgent else models
+    used = _met(planned, policy, models) if urgent else models
     plan = Plan(
         endpoint=endpoint,
         generation=generation,
@@ -93,6 +101,28 @@ def compile_plan(
         pipelines={t.directory.name: t.steps for t in targets if t.steps},
     )
     return replace(plan, profiles=_profile_revisions(plan, versions))
+
+
+def _met(
+    planned: Sequence[PlannedArm], policy: RoutingPolicy, models: Sequence[ModelDirectory]
+) -> list[ModelDirectory]:
+    """What callers may meet: an arm that gets nothing narrows nothing."""
+    busy = in_use(planned, to_document(policy))
+    return [model for model in models if model.name in busy]
+
+
+def _loaded(previous: Plan, policy: RoutingPolicy, *, urgent: bool) -> dict[Key, ArmTarget]:
+    """What the plan before has compiled of the policy's arms.
+
+    A way out takes it as it is; else only what is to be served as it is.
+    """
+    overrides = {arm.key: arm.overrides for arm in policy.arms}
+    before = {planned.arm.key: planned.arm.overrides for planned in previous.arms}
+    return {
+        key: target
+        for key, target in targets_of(previous).items()
+        if urgent or key not in overrides or overrides[key] == before[key]
+    }
 
 
 def _answering(

@@ -127,7 +127,7 @@ class Plan:
 
     `slots` is the slot table run by run, `policy` the document it was compiled from (empty in
     plans of before there was more to a policy than its arms). An `urgent` plan is switched to
-    as soon as its primary is ready: nothing else has to be, and nothing else is sent requests.
+    as soon as the arms that get requests are ready: those that rest need not be.
     `profiles` has the revisions of the serving profiles that physical models were compiled with,
     where somebody added those; `pipelines` the steps of those physical models that are pipelines.
     `models` stand in the order in which they can be loaded: a pipeline after its members.
@@ -200,8 +200,9 @@ class Plan:
         """The physical models that have to be ready before the router is switched."""
         if not self.urgent:
             return self.physical_names
-        primary = next(p.physical for p in self.arms if p.arm.primary)
-        return frozenset((primary, *(s.physical for s in self.pipelines.get(primary, ()))))
+        used = in_use(self.arms, self.policy)
+        steps = (step.physical for one in used for step in self.pipelines.get(one, ()))
+        return frozenset((*used, *steps))
 
     @property
     def physical_names(self) -> frozenset[str]:
@@ -249,6 +250,19 @@ class Plan:
                 for physical, steps in document.get("pipelines", {}).items()
             },
         )
+
+
+def in_use(arms: Sequence[PlannedArm], policy: Mapping[str, Any]) -> list[str]:
+    """The physical models that get requests, the primary's among them: it takes what others fail.
+
+    Read from the document as it is: a node has no use for a policy that is parsed.
+    """
+    named = {one.get("arm") for part in ("rules", "shadow") for one in policy.get(part) or ()}
+    return [
+        planned.physical
+        for planned in arms
+        if planned.arm.primary or planned.arm.weight or planned.arm.name in named
+    ]
 
 
 def digest_of(document: object) -> str:

@@ -98,7 +98,7 @@ def to_document(policy: RoutingPolicy) -> dict[str, Any]:
         "objective": _objective(policy.objective),
         "arms": [arm_document(arm) for arm in policy.arms],
         "sticky": _sticky(policy.sticky),
-        "rules": [_rule(rule) for rule in policy.rules],
+        "rules": [rule_document(rule) for rule in policy.rules],
         "shadow": [_shadow(shadow) for shadow in policy.shadows],
         "breaker": _breaker(policy.breaker),
         "slow_start": policy.slow_start
@@ -170,7 +170,8 @@ def _sticky(sticky: Sticky | None) -> dict[str, Any] | None:
     return {"key": key, **_given([("salt", sticky.salt)])}
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
+def rule_document(rule: Rule) -> dict[str, Any]:
+    """A rule as it stands in a document."""
     when: dict[str, dict[str, Any]] = {}
     for condition in rule.conditions:
         tests = when.setdefault(f"{condition.source}:{condition.name}", {})

@@ -61,7 +61,7 @@ def read_rules(
     rules = []
     for where, raw in document.list("rules", MAX_RULES):
         fields = Fields(raw, where, document.found, "a rule", {"when", "arm"})
-        rules.append(Rule(_arm_named(fields, arms), _conditions(fields, headers)))
+        rules.append(Rule(_arm_named(fields, arms), read_conditions(fields, headers)))
     values = sum(len(c.values) for rule in rules for c in rule.conditions)
     if values > MAX_ALL_VALUES:
         detail = f"{values} values in all rules; at most {MAX_ALL_VALUES} are allowed"
@@ -103,7 +103,8 @@ def _arm_named(fields: Fields, arms: Sequence[Arm]) -> str:
     return value
 
 
-def _conditions(rule: Fields, headers: ForwardedHeaders | None) -> tuple[Condition, ...]:
+def read_conditions(rule: Fields, headers: ForwardedHeaders | None) -> tuple[Condition, ...]:
+    """The conditions under `when` of a rule, each with its tests."""
     found = rule.found
     raw = rule.get("when")
     if not isinstance(raw, dict) or not raw:

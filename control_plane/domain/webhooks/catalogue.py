@@ -85,7 +85,35 @@ CATALOGUE = (
         "Something else took the place of a change that waited.",
         "endpoint.change_supersede",
     ),
+    EventType(
+        "endpoint.rollout", "A rollout moved an endpoint's traffic a step.", "endpoint.rollout"
+    ),
     EventType("endpoint.deleted", "An endpoint is taken off every server.", "endpoint.delete"),
+    EventType("rollout.started", "A rollout was started.", "rollout.start"),
+    EventType("rollout.approved", "A person let a rollout go on.", "rollout.approve"),
+    EventType("rollout.retried", "A rollout that had ended begins anew.", "rollout.retry"),
+    EventType("rollout.paused", "A rollout rests, by its steps or by hand."),
+    EventType("rollout.awaiting_approval", "A rollout waits for a person to let it go on."),
+    EventType(
+        "rollout.inconclusive", "A rollout could not be decided, and waits for a person to say."
+    ),
+    EventType("rollout.promoted", "The candidate answers everything; it may be watched still."),
+    EventType("rollout.finished", "A promoted rollout is watched no more."),
+    EventType("rollout.rolling_back", "A rollout is being taken back; `reason` says why."),
+    EventType("rollout.rolled_back", "A rollout was taken back: what served before serves."),
+    EventType("rollout.aborted", "A person ended a rollout, or moved the traffic by hand."),
+    EventType("rollout.failed", "A rollout could not be carried out; what served before serves."),
+    EventType(
+        "analysis_template.created", "An analysis template was added.", "analysis_template.create"
+    ),
+    EventType(
+        "analysis_template.updated",
+        "An analysis template has a new revision; runs under way go on by theirs.",
+        "analysis_template.update",
+    ),
+    EventType(
+        "analysis_template.deleted", "An analysis template was deleted.", "analysis_template.delete"
+    ),
     EventType("revision.healthy", "An endpoint's newest revision serves on every server."),
     EventType("revision.degraded", "A revision serves, but not everywhere or not with everything."),
     EventType(

@@ -40,6 +40,12 @@ _SUBJECTS: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "revision": (_MAYBE, 3),
         "generation": (_NUMBER, 4),
     },
+    "rollout": {
+        "endpoint": (_TEXT, "digits"),
+        "rollout": (_NUMBER, 3),
+        "state": (_TEXT, "promoted"),
+    },
+    "analysis_template": {"analysis_template": (_TEXT, "careful")},
     "server": {"server": (_TEXT, "local")},
     "token": {"token": (_TEXT, "nightly")},
     "grant": {"grant": (_TEXT, "operator of endpoint digits for ada")},
@@ -94,6 +100,9 @@ def subject_of(event: EventType, object_name: str, before: Any, after: Any) -> d
     if event.subject == "version":
         model, _, number = object_name.rpartition(":")
         return {"model": model, "version": int(number)}
+    if event.subject == "rollout":
+        endpoint, _, number = object_name.rpartition(":")
+        return {"endpoint": endpoint, "rollout": int(number), "state": after["state"]}
     if event.subject == "alias":
         [(alias, number)] = (after or before).items()
         return {"model": object_name, "alias": alias, "version": number if after else None}

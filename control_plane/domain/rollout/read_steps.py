@@ -1,0 +1,185 @@
+"""The strategy of a rollout's document and its steps, read and written again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
+from control_plane.domain.rollout.steps import (
+    BLUE_GREEN,
+    DEFAULT_CANARY,
+    DEFAULT_TEMPLATE,
+    Analysis,
+    Approval,
+    Kind,
+    Pause,
+    SetRule,
+    SetShadow,
+    SetWeight,
+    Step,
+    Strategy,
+)
+from control_plane.domain.routing.document import rule_document
+from control_plane.domain.routing.fields import Fields, duration_text, shown
+from control_plane.domain.routing.headers import ForwardedHeaders
+from control_plane.domain.routing.policy import MILLISECOND, SECOND, Rule, percent
+from control_plane.domain.routing.read_requests import MAX_SHADOW_IN_FLIGHT, read_conditions
+from control_plane.domain.violations import InvalidInputError, Violation
+
+MAX_STEPS = 50
+MAX_TEMPLATES = 8
+
+_LONGEST = 30 * 24 * 3600 * SECOND
+_EXAMPLE = '{"setWeight": 5}, {"pause": {"duration": "60s"}} or {"analysis": {}}'
+
+
+def read_strategy(document: Fields, headers: ForwardedHeaders | None) -> Strategy:
+    """The strategy; left out, the default canary."""
+    raw = document.get("strategy")
+    if raw is None:
+        return Strategy(Kind.CANARY, DEFAULT_CANARY)
+    kinds = {kind.value for kind in Kind}
+    fields = Fields(raw, "/strategy", document.found, "strategy", kinds)
+    given = [kind for kind in Kind if fields.has(kind)]
+    if len(given) != 1:
+        names = " or ".join(kinds_in_order())
+        fields.note("", "one", f"a strategy is exactly one of {names}")
+        return Strategy(Kind.CANARY, ())
+    kind = given[0]
+    known = {"analysis"} | ({"steps"} if kind is Kind.CANARY else set())
+    inner = Fields(fields.get(kind) or {}, f"/strategy/{kind}", document.found, kind, known)
+    watch = _templates(inner)
+    if kind is Kind.BLUE_GREEN:
+        return Strategy(kind, BLUE_GREEN, watch)
+    if not inner.has("steps"):
+        return Strategy(kind, DEFAULT_CANARY, watch)
+    steps = [_step(where, one, inner, headers) for where, one in inner.list("steps", MAX_STEPS)]
+    return Strategy(kind, tuple(step for step in steps if step is not None), watch)
+
+
+def strategy_of(document: object) -> Strategy:
+    """A strategy that was accepted once, from its own document.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    found: list[Violation] = []
+    fields = Fields({"strategy": document}, "", found, "a rollout", {"strategy"})
+    strategy = read_strategy(fields, None)
+    if found:
+        raise InvalidInputError(found)
+    return strategy
+
+
+def kinds_in_order() -> list[str]:
+    """The strategies there are, as people write them."""
+    return [kind.value for kind in Kind]
+
+
+def strategy_document(strategy: Strategy) -> dict[str, Any]:
+    """The JSON form, which `read_strategy` reads back."""
+    inner: dict[str, Any] = {"analysis": {"templates": list(strategy.watch)}}
+    if strategy.kind is Kind.CANARY:
+        inner["steps"] = [step_document(step) for step in strategy.steps]
+    return {strategy.kind.value: inner}
+
+
+def step_document(step: Step) -> dict[str, Any]:
+    """One step, in Argo's words."""
+    if isinstance(step, SetWeight):
+        return {"setWeight": percent(step.parts)}
+    if isinstance(step, Pause):
+        duration = step.duration
+        return {"pause": {} if duration is None else {"duration": duration_text(duration)}}
+    if isinstance(step, Analysis):
+        return {"analysis": {"templates": list(step.templates)}}
+    if isinstance(step, Approval):
+        return {"approval": {}}
+    if isinstance(step, SetShadow):
+        compare = {} if step.compare is None else {"compare": step.compare}
+        shadow = {"percent": percent(step.parts), "max_in_flight": step.max_in_flight}
+        return {"setShadow": {**shadow, **compare}}
+    if not step.conditions:
+        return {"setRule": {}}
+    return {"setRule": {"when": rule_document(Rule("", step.conditions))["when"]}}
+
+
+def _step(where: str, raw: object, outer: Fields, headers: ForwardedHeaders | None) -> Step | None:
+    fields = Fields(raw, where, outer.found, "a step", set(_READERS))
+    given = [name for name in _READERS if fields.has(name)]
+    if len(given) != 1:
+        fields.note("", "one", f"a step is exactly one thing, such as {_EXAMPLE}")
+        return None
+    return _READERS[given[0]](fields, headers)
+
+
+def _weight(step: Fields, _: ForwardedHeaders | None) -> Step:
+    return SetWeight(step.percent("setWeight", "the candidate's share"))
+
+
+def _pause(step: Fields, _: ForwardedHeaders | None) -> Step:
+    fields = _inside(step, "pause", {"duration"})
+    return Pause(fields.duration("duration", 100 * MILLISECOND, _LONGEST))
+
+
+def _analysis(step: Fields, _: ForwardedHeaders | None) -> Step:
+    return Analysis(_named(_inside(step, "analysis", {"template", "templates"})))
+
+
+def _approval(step: Fields, _: ForwardedHeaders | None) -> Step:
+    _inside(step, "approval", set())
+    return Approval()
+
+
+def _shadow(step: Fields, _: ForwardedHeaders | None) -> Step:
+    if isinstance(step.get("setShadow"), Mapping):
+        fields = _inside(step, "setShadow", {"percent", "max_in_flight", "compare"})
+        return SetShadow(
+            fields.percent("percent", "the share that is copied"),
+            fields.whole("max_in_flight", SetShadow.max_in_flight, 1, MAX_SHADOW_IN_FLIGHT),
+            fields.text("compare"),
+        )
+    return SetShadow(step.percent("setShadow", "the share that is copied"))
+
+
+def _rule(step: Fields, headers: ForwardedHeaders | None) -> Step:
+    fields = _inside(step, "setRule", {"when"})
+    return SetRule(read_conditions(fields, headers) if fields.get("when") else ())
+
+
+_Reader = Callable[[Fields, ForwardedHeaders | None], Step]
+
+_READERS: dict[str, _Reader] = {
+    "setWeight": _weight,
+    "pause": _pause,
+    "analysis": _analysis,
+    "approval": _approval,
+    "setShadow": _shadow,
+    "setRule": _rule,
+}
+
+
+def _inside(step: Fields, name: str, known: set[str]) -> Fields:
+    raw = {} if step.get(name) is None else step.get(name)
+    return Fields(raw, f"{step.where}/{name}", step.found, name, known)
+
+
+def _templates(strategy: Fields) -> tuple[str, ...]:
+    """Those that go on measuring after the last step."""
+    if strategy.get("analysis") is None:
+        return (DEFAULT_TEMPLATE,)
+    return _named(_inside(strategy, "analysis", {"template", "templates"}))
+
+
+def _named(fields: Fields) -> tuple[str, ...]:
+    given = [(f"{fields.where}/template", fields.get("template"))] if fields.has("template") else []
+    given += fields.list("templates", MAX_TEMPLATES)
+    names: list[str] = []
+    for where, value in given:
+        if not isinstance(value, str) or not is_public_name(value):
+            field = where.removeprefix(f"{fields.where}/")
+            fields.note(field.split("/")[0], "invalid_name", f"{shown(value)}: {PUBLIC_NAME_RULE}")
+        elif value not in names:
+            names.append(value)
+    return tuple(names) or (DEFAULT_TEMPLATE,)

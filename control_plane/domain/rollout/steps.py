@@ -1,0 +1,127 @@
+"""What a rollout goes through: its steps, and the strategies that are made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from control_plane.domain.routing.policy import Condition, percent
+
+DEFAULT_TEMPLATE = "default"
+
+
+class Kind(StrEnum):
+    """How a rollout goes about it."""
+
+    CANARY = "canary"
+    BLUE_GREEN = "blueGreen"
+
+
+@dataclass(frozen=True)
+class SetWeight:
+    """The candidate gets so many parts per 10,000 of the requests that the primary had."""
+
+    parts: int
+
+    def __str__(self) -> str:
+        return f"setWeight {percent(self.parts)} %"
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Rests for so many microseconds; None: until somebody says to go on."""
+
+    duration: int | None = None
+
+    def __str__(self) -> str:
+        return "pause" if self.duration is None else f"pause {self.duration / 1_000_000:g} s"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Measures until every one of these templates has come to a verdict."""
+
+    templates: tuple[str, ...] = (DEFAULT_TEMPLATE,)
+
+    def __str__(self) -> str:
+        return f"analysis {', '.join(self.templates)}"
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Waits until a person lets it go on."""
+
+    def __str__(self) -> str:
+        return "approval"
+
+
+@dataclass(frozen=True)
+class SetShadow:
+    """Copies of so many parts per 10,000 of the requests go to the candidate; 0 ends it."""
+
+    parts: int
+    max_in_flight: int = 8
+    compare: str | None = None
+
+    def __str__(self) -> str:
+        return f"setShadow {percent(self.parts)} %"
+
+
+@dataclass(frozen=True)
+class SetRule:
+    """Requests for which all of this holds go to the candidate; without any it ends that."""
+
+    conditions: tuple[Condition, ...] = ()
+
+    def __str__(self) -> str:
+        return "setRule" if self.conditions else "setRule off"
+
+
+Step = SetWeight | Pause | Analysis | Approval | SetShadow | SetRule
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A kind with its steps; after the last one the candidate takes the primary's place.
+
+    `watch` are the templates that go on measuring after that. With blueGreen there is no share of
+    requests on either side: everything is switched at once.
+    """
+
+    kind: Kind
+    steps: tuple[Step, ...]
+    watch: tuple[str, ...] = (DEFAULT_TEMPLATE,)
+
+
+DEFAULT_CANARY = (
+    *(SetWeight(500), Analysis(), SetWeight(2_500), Analysis(), SetWeight(5_000), Analysis()),
+)
+"""What `nereid rollout start digits 2` goes through."""
+
+BLUE_GREEN = (SetWeight(10_000),)
+
+
+@dataclass(frozen=True)
+class Split:
+    """What is in force at a step: the candidate's share, its copies, and who is sent to it."""
+
+    parts: int = 0
+    shadow: SetShadow | None = None
+    rule: SetRule | None = None
+
+
+def split_at(steps: tuple[Step, ...], index: int) -> Split:
+    """What the steps up to and with that one add up to.
+
+    >>> split_at((SetWeight(500), Pause(), SetWeight(2_500)), 1).parts
+    500
+    """
+    parts, shadow, rule = 0, None, None
+    for step in steps[: index + 1]:
+        if isinstance(step, SetWeight):
+            parts = step.parts
+        elif isinstance(step, SetShadow):
+            shadow = step if step.parts else None
+        elif isinstance(step, SetRule):
+            rule = step if step.conditions else None
+    return Split(parts, shadow, rule)

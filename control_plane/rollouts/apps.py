@@ -1,0 +1,15 @@
+"""Django's record of this app."""
+
+from django.apps import AppConfig
+
+
+class RolloutsConfig(AppConfig):
+    name = "control_plane.rollouts"
+    label = "rollouts"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from control_plane.audit.services import recorded
+        from control_plane.rollouts.overtaken import end_what_was_overtaken
+
+        recorded.connect(end_what_was_overtaken, dispatch_uid="rollouts.overtaken")
