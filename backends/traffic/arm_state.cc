@@ -18,7 +18,7 @@ bool ArmState::TryBegin(std::uint32_t max_in_flight) noexcept {
 
 bool ArmState::Judge(
     const Policy& policy, Judgement judgement, std::uint64_t latency_ns, std::uint64_t now_ns,
-    bool probe, bool counts_for_allowance) noexcept {
+    bool probe) noexcept {
   bool opened = false;
   if (judgement == Judgement::kNothing) {
     breaker.GiveBack(probe);
@@ -26,7 +26,6 @@ bool ArmState::Judge(
     const bool bad = judgement == Judgement::kBad;
     if (bad) {
       latency.RecordPeak(latency_ns, now_ns);
-      if (counts_for_allowance) allowance.Failed();
     } else {
       latency.Record(latency_ns, now_ns);
     }
@@ -44,14 +43,13 @@ bool ArmState::Judge(
   return opened;
 }
 
-void ArmState::Adopt(
+std::shared_ptr<Grant> ArmState::Adopt(
     const Policy& policy, std::size_t arm, std::int64_t now_unix_ms, std::uint64_t now_ns,
     bool first_ever) {
   const bool main = arm == policy.primary;
   primary.store(main, std::memory_order_relaxed);
   // What is never asked must not stay open: it would look ejected, and be so when it is asked again.
   if (main || !policy.breaker) breaker.Reset();
-  allowance.Adopt(policy.arms[arm].allowance, now_unix_ms, now_ns);
 
   const bool receives =
       std::find(policy.slots.begin(), policy.slots.end(), arm) != policy.slots.end();
@@ -61,6 +59,7 @@ void ArmState::Adopt(
   } else if (!received && !first_ever) {
     ramp_from_ns.store(std::max<std::uint64_t>(1, now_ns), std::memory_order_relaxed);
   }
+  return allowance.Adopt(policy.arms[arm].allowance, now_unix_ms, now_ns);
 }
 
 }  // namespace nereid

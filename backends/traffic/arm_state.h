@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "allowance.h"
 #include "breaker.h"
@@ -20,12 +21,12 @@ struct ArmState {
   // Counts the attempt in; false when the arm is full. 0: no limit.
   bool TryBegin(std::uint32_t max_in_flight) noexcept;
 
-  // Tells breaker, allowance and latency what became of an attempt. True when it opened the breaker.
-  // kNothing (cancelled, or the caller's own mistake) says nothing about the arm. With
-  // `counts_for_allowance` false a failure is not counted against the allowance.
+  // Tells breaker and latency what became of an attempt. True when it opened the breaker. kNothing
+  // (cancelled, or the caller's own mistake) says nothing about the arm. The attempt's grant is told
+  // by Grant::Settle.
   bool Judge(
       const Policy& policy, Judgement judgement, std::uint64_t latency_ns, std::uint64_t now_ns,
-      bool probe, bool counts_for_allowance = true) noexcept;
+      bool probe) noexcept;
 
   // Counts the attempt out. An attempt that was given up is judged long before it ends, and takes up
   // the arm until then.
@@ -34,8 +35,8 @@ struct ArmState {
   // The endpoint's router was loaded with this policy (never call it for a pinned version: its policy
   // has no breaker and no allowance, and would lift those of the endpoint). A ramp begins if the arm
   // has slots now and had none before, unless the endpoint had no router before (`first_ever`): then
-  // there is nothing warm that could take over.
-  void Adopt(
+  // there is nothing warm that could take over. Returns the grant in force, null for none.
+  std::shared_ptr<Grant> Adopt(
       const Policy& policy, std::size_t arm, std::int64_t now_unix_ms, std::uint64_t now_ns,
       bool first_ever = false);
 
@@ -44,7 +45,7 @@ struct ArmState {
 
   Breaker breaker;
   PeakEwma latency;
-  alignas(64) AllowanceCount allowance;
+  ArmAllowance allowance;
   alignas(64) std::atomic<std::int64_t> in_flight{0};
   alignas(64) std::atomic<std::uint64_t> turn{0};  // unsticky requests thinned by the ramp so far
   alignas(64) std::atomic<std::uint64_t> ramp_from_ns{0};  // 0: no ramp

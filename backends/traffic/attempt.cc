@@ -43,15 +43,16 @@ Judgement JudgementOf(const Attempt& attempt, TRITONSERVER_Error* error, std::ui
   return expired && DeadlinePassed(call, now_ns) ? Judgement::kNothing : Judgement::kBad;
 }
 
-// Tells breaker, allowance and latency, once for each attempt.
+// Tells allowance, breaker and latency, once for each attempt.
 void Judge(Attempt* attempt, Judgement judgement, std::uint64_t now_ns) {
   if (attempt->judged.exchange(true)) return;
+  const Taken& taken = attempt->taken;
+  if (taken.grant) taken.grant->Settle(taken.reserved, judgement == Judgement::kBad);
   const std::uint64_t first_ns = attempt->first_response_ns.load(std::memory_order_relaxed);
   const std::uint64_t latency_ns = (first_ns != 0 ? first_ns : now_ns) - attempt->began_ns;
   ArmRecord& arm = *attempt->arm;
   if (arm.state.Judge(
-          attempt->call->router->policy, judgement, latency_ns, now_ns, attempt->probe,
-          !attempt->call->router->pinned)) {
+          attempt->call->router->policy, judgement, latency_ns, now_ns, attempt->probe)) {
     arm.metrics->Ejected();
   }
 }

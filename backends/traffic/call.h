@@ -16,6 +16,12 @@ class Comparison;
 class ShadowCopies;
 struct Call;
 
+// What an attempt has of its arm's allowance.
+struct Taken {
+  std::shared_ptr<Grant> grant;  // null: it needed nothing
+  bool reserved = false;         // a failure of it
+};
+
 // One inner request.
 //
 // It ends when two things happened, in either order and on any thread: the arm sent its final
@@ -34,6 +40,7 @@ struct Attempt {
   bool owns_inputs = false;  // reads those copies; else the caller's buffers
   std::uint64_t began_ns = 0;
   bool probe = false;  // of a half-open breaker
+  Taken taken;
   // A streaming arm may answer from several threads at once.
   std::atomic<Phase> phase{Phase::kWaiting};
   std::atomic<Outcome> outcome{Outcome::kOk};

@@ -19,7 +19,10 @@ struct Decider::Choice {
 };
 
 Decider::Decider(const Policy& policy, std::vector<ArmState*> states, std::uint64_t seed)
-    : policy_(policy), states_(std::move(states)), picker_(policy.slots, seed) {
+    : policy_(policy),
+      states_(std::move(states)),
+      grants_(policy.arms.size()),
+      picker_(policy.slots, seed) {
   for (std::size_t arm = 0; arm < policy.arms.size(); ++arm) {
     if (std::find(policy.slots.begin(), policy.slots.end(), arm) != policy.slots.end()) {
       candidates_.push_back(static_cast<std::uint8_t>(arm));
@@ -38,7 +41,7 @@ Decision Decider::Decide(const Attributes& attributes, std::uint64_t now_ns) noe
     if (decision.diverted != Diverted::kNo) decision.arm = policy_.primary;
   }
   Begun begun = Begin(decision.arm, now_ns);
-  if (begun == Begun::kSpent) {  // another thread took the last attempt since the gate
+  if (begun == Begun::kNothingLeft) {  // another thread took the last of it since the gate
     states_[decision.arm]->breaker.GiveBack(decision.probe);
     decision.probe = false;
     decision.diverted = Diverted::kAllowance;
@@ -91,7 +94,7 @@ Diverted Decider::PassGates(const Choice& choice, std::uint64_t now_ns, bool* pr
     *probe = pass.probe;
   }
   Diverted why = Diverted::kNo;
-  if (state.allowance.Spent(now_ns)) {
+  if (grants_[choice.arm] && !grants_[choice.arm]->Gives(now_ns)) {
     why = Diverted::kAllowance;
   } else if (!RampLets(choice, now_ns)) {
     why = Diverted::kSlowStart;
@@ -121,9 +124,9 @@ Decider::Begun Decider::Begin(std::size_t arm, std::uint64_t now_ns) noexcept {
   ArmState& state = *states_[arm];
   if (!state.TryBegin(policy_.arms[arm].max_in_flight)) return Begun::kFull;
   // Last of all, so that an attempt is never taken for a request that goes elsewhere.
-  if (arm == policy_.primary || state.allowance.Take(now_ns)) return Begun::kYes;
+  if (!grants_[arm] || grants_[arm]->Take(now_ns)) return Begun::kYes;
   state.in_flight.fetch_sub(1, std::memory_order_relaxed);
-  return Begun::kSpent;
+  return Begun::kNothingLeft;
 }
 
 void Decider::Overflow(Decision* decision, std::uint64_t now_ns) noexcept {
@@ -174,7 +177,7 @@ std::size_t Decider::Admitted(std::uint64_t now_ns, std::uint8_t* arms) const no
     const ArmState& state = *states_[arm];
     const bool admitted =
         arm == policy_.primary || ((!policy_.breaker || state.breaker.WouldAllow(now_ns)) &&
-                                   !state.allowance.Spent(now_ns));
+                                   (!grants_[arm] || grants_[arm]->Gives(now_ns)));
     if (admitted) arms[count++] = arm;
   }
   return count;

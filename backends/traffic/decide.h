@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "arm_state.h"
@@ -30,8 +32,11 @@ class Decider {
   // Keeps references to the policy and, one for each arm in its order, the states.
   Decider(const Policy& policy, std::vector<ArmState*> states, std::uint64_t seed);
 
-  // Unless rejected, states[arm] has been counted in and its allowance's attempt taken: each decision
-  // needs one ArmState::Judge and one Finish.
+  // The grants of the arms, in their order; before the first decision. Null: no allowance.
+  void Adopt(std::vector<std::shared_ptr<Grant>> grants) { grants_ = std::move(grants); }
+
+  // Unless rejected, states[arm] has been counted in and, where grant(arm) is one, an attempt and a
+  // failure taken of it: each decision needs one Grant::Settle, one ArmState::Judge and one Finish.
   Decision Decide(const Attributes& attributes, std::uint64_t now_ns) noexcept;
 
   // One score for each arm as adaptive sees them now, NaN for arms that it would not send requests
@@ -39,10 +44,11 @@ class Decider {
   void Scores(double* scores, std::uint64_t now_ns = 0) const noexcept;
 
   const Policy& policy() const { return policy_; }
+  const std::shared_ptr<Grant>& grant(std::size_t arm) const { return grants_[arm]; }
 
  private:
   struct Choice;
-  enum class Begun { kYes, kFull, kSpent };
+  enum class Begun { kYes, kFull, kNothingLeft };
 
   void Choose(const Attributes& attributes, std::uint64_t now_ns, Choice* choice) noexcept;
   bool StickyKey(const Attributes& attributes, Value* key) const noexcept;
@@ -56,6 +62,7 @@ class Decider {
 
   const Policy& policy_;
   const std::vector<ArmState*> states_;
+  std::vector<std::shared_ptr<Grant>> grants_;
   std::vector<std::uint8_t> candidates_;  // arms with slots
   Picker picker_;
   alignas(64) std::atomic<std::uint64_t> decisions_{0};  // adaptive ones

@@ -27,6 +27,7 @@ struct nereid_arm_state {
   std::uint64_t ramp_from_ns;
   std::uint64_t turn;
   std::uint32_t receiving;
+  std::uint32_t allowance_gives;  // without a look at its deadline
 };
 
 void CopyText(const std::string& text, char* buffer, std::size_t size) {
@@ -49,7 +50,8 @@ void AdoptStates(
   for (std::size_t i = 0; i < router->policy.arms.size(); ++i) {
     auto& state = endpoint->arms[router->policy.arms[i].model];
     if (!state) state = std::make_unique<nereid::ArmState>();
-    state->Adopt(router->policy, i, unix_ms, now_ns, !endpoint->had_router);
+    router->grants.push_back(
+        state->Adopt(router->policy, i, unix_ms, now_ns, !endpoint->had_router));
     router->states.push_back(state.get());
   }
   endpoint->had_router = true;
@@ -80,6 +82,7 @@ NEREID_EXPORT nereid_router* nereid_router_new(
   AdoptStates(router.get(), endpoint, unix_ms, now_ns);
   router->picker = std::make_unique<nereid::Picker>(router->policy.slots, seed);
   router->decider = std::make_unique<nereid::Decider>(router->policy, router->states, seed);
+  router->decider->Adopt(router->grants);
   return router.release();
 }
 
@@ -128,10 +131,9 @@ NEREID_EXPORT void nereid_router_run(
 
 NEREID_EXPORT bool nereid_router_end(
     nereid_router* router, std::size_t arm, int judgement, std::uint64_t latency_ns,
-    std::uint64_t now_ns, bool probe, bool counts_for_allowance) {
+    std::uint64_t now_ns, bool probe) {
   return router->End(
-      arm, static_cast<nereid::ArmState::Judgement>(judgement), latency_ns, now_ns, probe,
-      counts_for_allowance);
+      arm, static_cast<nereid::ArmState::Judgement>(judgement), latency_ns, now_ns, probe);
 }
 
 NEREID_EXPORT void nereid_router_arm_state(
@@ -141,8 +143,10 @@ NEREID_EXPORT void nereid_router_arm_state(
   result->latency_ns = state.latency.value_ns();
   result->breaker = static_cast<std::uint32_t>(state.breaker.state());
   result->ejections = state.breaker.ejections();
-  result->attempts_left = state.allowance.attempts_left();
-  result->failures_left = state.allowance.failures_left();
+  const std::shared_ptr<nereid::Grant>& grant = router->grants[arm];
+  result->attempts_left = grant ? grant->attempts_left() : -1;
+  result->failures_left = grant ? grant->failures_left() : -1;
+  result->allowance_gives = !grant || grant->Gives(0) ? 1 : 0;
   result->ramp_from_ns = state.ramp_from_ns.load();
   result->turn = state.turn.load();
   result->receiving = state.receiving.load() ? 1 : 0;

@@ -37,13 +37,14 @@ struct nereid_router {
   std::unique_ptr<nereid::Picker> picker;
   std::unique_ptr<nereid::Decider> decider;
   std::vector<nereid::ArmState*> states;
+  std::vector<std::shared_ptr<nereid::Grant>> grants;
 
   // What becomes of an attempt: true when it opened the arm's breaker.
   bool End(
       std::size_t arm, nereid::ArmState::Judgement judgement, std::uint64_t latency_ns,
-      std::uint64_t now_ns, bool probe, bool counts_for_allowance = true) {
-    const bool opened = states[arm]->Judge(
-        policy, judgement, latency_ns, now_ns, probe, counts_for_allowance);
+      std::uint64_t now_ns, bool probe) {
+    if (grants[arm]) grants[arm]->Settle(true, judgement == nereid::ArmState::Judgement::kBad);
+    const bool opened = states[arm]->Judge(policy, judgement, latency_ns, now_ns, probe);
     states[arm]->Finish();
     return opened;
   }

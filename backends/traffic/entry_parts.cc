@@ -21,6 +21,10 @@ struct nereid_breaker {
   nereid::Breaker breaker;
 };
 
+struct nereid_grant {
+  std::shared_ptr<nereid::Grant> grant;
+};
+
 struct nereid_pins;
 
 // Looks at the pins when it goes: that must not find their lock held.
@@ -97,45 +101,60 @@ NEREID_EXPORT std::uint32_t nereid_breaker_state(const nereid_breaker* breaker) 
   return static_cast<std::uint32_t>(breaker->breaker.state());
 }
 
-NEREID_EXPORT nereid::AllowanceCount* nereid_allowance_new() {
-  return new nereid::AllowanceCount;
-}
+NEREID_EXPORT nereid::ArmAllowance* nereid_allowance_new() { return new nereid::ArmAllowance; }
 
-NEREID_EXPORT void nereid_allowance_delete(nereid::AllowanceCount* count) { delete count; }
+NEREID_EXPORT void nereid_allowance_delete(nereid::ArmAllowance* allowance) { delete allowance; }
 
 // An empty grant: no allowance.
 NEREID_EXPORT void nereid_allowance_adopt(
-    nereid::AllowanceCount* count, nereid_text grant, std::int64_t attempts, std::int64_t failures,
+    nereid::ArmAllowance* its, nereid_text grant, std::int64_t attempts, std::int64_t failures,
     std::int64_t until_unix_ms, std::int64_t now_unix_ms, std::uint64_t now_ns) {
   std::optional<nereid::Allowance> allowance;
   if (grant.size != 0) {
     allowance = nereid::Allowance{std::string(grant.view()), attempts, failures, until_unix_ms};
   }
-  count->Adopt(allowance, now_unix_ms, now_ns);
+  its->Adopt(allowance, now_unix_ms, now_ns);
 }
 
 NEREID_EXPORT bool nereid_allowance_continue(
-    nereid::AllowanceCount* count, const nereid::AllowanceCount* other, nereid_text grant) {
-  return count->ContinueFrom(*other, std::string(grant.view()));
+    nereid::ArmAllowance* its, const nereid::ArmAllowance* other, nereid_text grant) {
+  return its->ContinueFrom(*other, std::string(grant.view()));
 }
 
-NEREID_EXPORT bool nereid_allowance_take(nereid::AllowanceCount* count, std::uint64_t now_ns) {
-  return count->Take(now_ns);
+// The grant in force, to hold and to give up; null for none.
+NEREID_EXPORT nereid_grant* nereid_allowance_current(const nereid::ArmAllowance* its) {
+  const std::shared_ptr<nereid::Grant> current = its->Current();
+  return current ? new nereid_grant{current} : nullptr;
 }
 
-NEREID_EXPORT bool nereid_allowance_spent(
-    const nereid::AllowanceCount* count, std::uint64_t now_ns) {
-  return count->Spent(now_ns);
+NEREID_EXPORT void nereid_grant_delete(nereid_grant* held) { delete held; }
+
+NEREID_EXPORT bool nereid_grant_take(nereid_grant* held, std::uint64_t now_ns) {
+  return held->grant->Take(now_ns);
 }
 
-NEREID_EXPORT void nereid_allowance_failed(nereid::AllowanceCount* count) { count->Failed(); }
-
-NEREID_EXPORT std::int64_t nereid_allowance_attempts_left(const nereid::AllowanceCount* count) {
-  return count->attempts_left();
+NEREID_EXPORT bool nereid_grant_take_anyway(nereid_grant* held, std::uint64_t now_ns) {
+  return held->grant->TakeAnyway(now_ns);
 }
 
-NEREID_EXPORT std::int64_t nereid_allowance_failures_left(const nereid::AllowanceCount* count) {
-  return count->failures_left();
+NEREID_EXPORT void nereid_grant_settle(nereid_grant* held, bool reserved, bool failed) {
+  held->grant->Settle(reserved, failed);
+}
+
+NEREID_EXPORT bool nereid_grant_gives(const nereid_grant* held, std::uint64_t now_ns) {
+  return held->grant->Gives(now_ns);
+}
+
+NEREID_EXPORT bool nereid_grant_spent(const nereid_grant* held, std::uint64_t now_ns) {
+  return held->grant->Spent(now_ns);
+}
+
+NEREID_EXPORT std::int64_t nereid_grant_attempts_left(const nereid_grant* held) {
+  return held->grant->attempts_left();
+}
+
+NEREID_EXPORT std::int64_t nereid_grant_failures_left(const nereid_grant* held) {
+  return held->grant->failures_left();
 }
 
 // The estimate after each of the samples.

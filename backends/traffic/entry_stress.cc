@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -51,15 +52,50 @@ class Crowd {
 // Takes that succeeded.
 NEREID_EXPORT std::int64_t nereid_stress_allowance(
     std::int64_t attempts, std::size_t threads, std::size_t tries) {
-  nereid::AllowanceCount count;
-  count.Adopt(nereid::Allowance{"stress", attempts, -1, -1}, 0, 0);
+  nereid::Grant grant(nereid::Allowance{"stress", attempts, -1, -1});
   std::atomic<std::int64_t> kept{0};
   Together(threads, [&](std::size_t) {
     for (std::size_t i = 0; i < tries; ++i) {
-      if (count.Take(1)) kept.fetch_add(1);
+      if (grant.Take(1)) kept.fetch_add(1);
     }
   });
   return kept.load();
+}
+
+// Attempts that failed, of a grant of so many failures: one in `failing` does, and each ends some
+// time after it began. Meanwhile the grant is put to one arm and to another, as reloads do. `left`
+// is what the grant says at the end, `most` the most attempts under way at once.
+NEREID_EXPORT std::int64_t nereid_stress_failures(
+    std::int64_t failures, std::size_t threads, std::size_t tries, std::size_t failing,
+    std::int64_t* left, std::int64_t* most) {
+  const nereid::Allowance allowance{"stress", -1, failures, -1};
+  nereid::ArmAllowance arms[2];
+  arms[0].Adopt(allowance, 0, 0);
+  arms[1].ContinueFrom(arms[0], allowance.grant);
+  arms[1].Adopt(allowance, 0, 0);
+  std::atomic<std::int64_t> failed{0};
+  Crowd under_way;
+  Together(threads, [&](std::size_t thread) {
+    for (std::size_t i = 0; i < tries; ++i) {
+      nereid::ArmAllowance& arm = arms[(thread + i) % 2];
+      if (i % 64 == 0) {  // a policy without it, and one with it again
+        arm.Adopt(std::nullopt, 0, 0);
+        arm.ContinueFrom(arms[(thread + i + 1) % 2], allowance.grant);
+        arm.Adopt(allowance, 0, 0);
+      }
+      const std::shared_ptr<nereid::Grant> grant = arm.Current();
+      if (!grant || !grant->Take(1)) continue;
+      under_way.Enter();
+      if (i % 8 == 0) std::this_thread::yield();
+      const bool fails = i % failing == 0;
+      if (fails) failed.fetch_add(1);
+      under_way.Leave();
+      grant->Settle(true, fails);
+    }
+  });
+  *left = arms[0].Current()->failures_left();
+  *most = under_way.most();
+  return failed.load();
 }
 
 // The most rescues that were in flight at once, of `in_flight` requests.

@@ -17,6 +17,7 @@ struct Target {
   std::shared_ptr<ArmRecord> arm;
   std::uint64_t timeout_us = 0;
   bool probe = false;
+  Taken taken;
   Error refusal;
 };
 
@@ -27,8 +28,10 @@ Target ByPolicy(const Call& call, const RequestView& view) {
   const Decision decision = router.decider.Decide(view, call.began_ns);
   router.arms[decision.chosen]->metrics->Turned(decision.diverted);
   const Arm& arm = router.policy.arms[decision.arm];
-  Target target{router.arms[decision.arm], arm.timeout_us, decision.probe, nullptr};
-  if (decision.rejected) {
+  Target target{router.arms[decision.arm], arm.timeout_us, decision.probe, {}, nullptr};
+  if (!decision.rejected) {
+    target.taken = {router.decider.grant(decision.arm), true};
+  } else {
     target.refusal = MakeError(
         TRITONSERVER_ERROR_UNAVAILABLE, Of(router) + "arm '" + arm.model + "' has its " +
                                             std::to_string(arm.max_in_flight) +
@@ -82,7 +85,8 @@ Target ForSequence(Call* running, const RequestView& view) {
     target.timeout_us = TimeoutOf(router, target.arm);
     target.arm->state.TryBegin(0);
     // Counted, and never refused: what it uses up, new requests will not get.
-    if (!router.pinned) static_cast<void>(target.arm->state.allowance.Take(call.began_ns));
+    if (!router.pinned) target.taken.grant = target.arm->state.allowance.Current();
+    if (target.taken.grant) target.taken.reserved = target.taken.grant->TakeAnyway(call.began_ns);
   } else {
     target = ByPolicy(call, view);
     if (target.refusal) return target;
@@ -135,6 +139,7 @@ void Forward(
     return;
   }
   std::vector<std::unique_ptr<Shadow>> shadows = ShadowsOf(call, *target.arm);
+  call->first.taken = std::move(target.taken);
   Begin(&call->first, std::move(target.arm), target.timeout_us, target.probe);
   Shadows* const worker = call->router->services->shadows;
   for (std::unique_ptr<Shadow>& shadow : shadows) worker->Push(std::move(shadow));

@@ -138,7 +138,8 @@ struct Metrics::Families {
       "An arm's circuit breaker: 0 closed, 1 half-open, 2 open");
   Family allowance = NewFamily(
       TRITONSERVER_METRIC_KIND_GAUGE, "nereid_allowance_left",
-      "Attempts or failures an arm is still allowed; +Inf where there is no bound");
+      "Attempts or failures an arm is still allowed, those under way not taken off the failures; "
+      "+Inf where there is no bound");
   Family score = NewFamily(
       TRITONSERVER_METRIC_KIND_GAUGE, "nereid_arm_score",
       "An arm's score under an adaptive policy, the lowest gets the request; NaN under others");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <utility>
 
 #include "router.h"
 
@@ -22,10 +23,11 @@ void ShowGauges(const Router& router, std::uint64_t now_ns) {
   router.decider.Scores(scores.data(), now_ns);
   for (std::size_t i = 0; i < router.arms.size(); ++i) {
     const ArmRecord& arm = *router.arms[i];
-    const AllowanceCount& allowance = arm.state.allowance;
-    const bool spent = allowance.Spent(now_ns);  // by its deadline too
+    const std::shared_ptr<Grant> grant = arm.state.allowance.Current();
+    const bool spent = grant && grant->Spent(now_ns);  // by its deadline too
     arm.metrics->ShowAllowance(
-        spent ? 0 : allowance.attempts_left(), spent ? 0 : allowance.failures_left());
+        spent ? 0 : grant ? grant->attempts_left() : -1,
+        spent ? 0 : grant ? grant->failures_left() : -1);
     arm.metrics->ShowBreaker(arm.state.breaker.state());
     arm.metrics->ShowScore(scores[i]);
   }
@@ -60,10 +62,13 @@ void Records::Adopt(const std::shared_ptr<Router>& router, std::uint64_t now_ns)
     const bool kept = std::find(router->arms.begin(), router->arms.end(), arm) != router->arms.end();
     if (key.first == router->policy.endpoint && !kept) arm->state.Leave();
   }
+  std::vector<std::shared_ptr<Grant>> grants;
   for (std::size_t i = 0; i < router->arms.size(); ++i) {
     ContinueGrant(*router, i);
-    router->arms[i]->state.Adopt(router->policy, i, now_unix_ms, now_ns, !endpoint.routed);
+    grants.push_back(
+        router->arms[i]->state.Adopt(router->policy, i, now_unix_ms, now_ns, !endpoint.routed));
   }
+  router->decider.Adopt(std::move(grants));
   endpoint.routed = true;
   endpoint.router = router;
   endpoint.loaded_ns.store(now_ns, std::memory_order_relaxed);
@@ -74,11 +79,11 @@ void Records::Adopt(const std::shared_ptr<Router>& router, std::uint64_t now_ns)
 void Records::ContinueGrant(const Router& router, std::size_t index) {
   const std::optional<Allowance>& allowance = router.policy.arms[index].allowance;
   if (!allowance) return;
-  AllowanceCount& count = router.arms[index]->state.allowance;
-  if (count.Knows(allowance->grant)) return;
+  ArmAllowance& its = router.arms[index]->state.allowance;
+  if (its.Knows(allowance->grant)) return;
   for (const auto& [key, arm] : arms_) {
     if (key.first != router.policy.endpoint || arm == router.arms[index]) continue;
-    if (count.ContinueFrom(arm->state.allowance, allowance->grant)) return;
+    if (its.ContinueFrom(arm->state.allowance, allowance->grant)) return;
   }
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -207,23 +208,21 @@ def _known(
     return {(row.request_id, row.outcome) for row in connection.execute(query)}
 
 
-def _sums() -> sa.Select[tuple[str, str, int, int]]:
+def _sums() -> sa.Select[Any]:
     return (
         sa.select(
             feedback.c.arm,
             feedback.c.outcome,
-            sa.func.sum(feedback.c.of),
-            sa.func.sum(feedback.c["count"]),
+            sa.func.sum(feedback.c.of).label("judged"),
+            sa.func.sum(feedback.c["count"]).label("had_it"),
         )
         .group_by(feedback.c.arm, feedback.c.outcome)
         .order_by(feedback.c.arm, feedback.c.outcome)
     )
 
 
-def _counts(
-    connection: sa.Connection, query: sa.Select[tuple[str, str, int, int]]
-) -> tuple[FeedbackCount, ...]:
+def _counts(connection: sa.Connection, query: sa.Select[Any]) -> tuple[FeedbackCount, ...]:
     return tuple(
-        FeedbackCount(arm, outcome, int(of), int(count))
-        for arm, outcome, of, count in connection.execute(query)
+        FeedbackCount(row.arm, row.outcome, int(row.judged), int(row.had_it))
+        for row in connection.execute(query)
     )

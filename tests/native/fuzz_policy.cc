@@ -94,13 +94,15 @@ void CheckRest(const Policy& policy) {
 void Route(const Policy& policy) {
   std::vector<std::unique_ptr<ArmState>> states;
   std::vector<ArmState*> pointers;
+  std::vector<std::shared_ptr<Grant>> grants;
   std::uint64_t now_ns = 1'000'000'000;
   for (std::size_t i = 0; i < policy.arms.size(); ++i) {
     states.push_back(std::make_unique<ArmState>());
-    states.back()->Adopt(policy, i, 1'700'000'000'000, now_ns, i % 2 == 0);
+    grants.push_back(states.back()->Adopt(policy, i, 1'700'000'000'000, now_ns, i % 2 == 0));
     pointers.push_back(states.back().get());
   }
   Decider decider(policy, pointers, 7);
+  decider.Adopt(grants);
   for (std::size_t turn = 0; turn < 40; ++turn) {
     now_ns += 1'000'000;
     const Decision decision = decider.Decide(Asked(policy, turn), now_ns);
@@ -110,6 +112,9 @@ void Route(const Policy& policy) {
     ArmState& state = *pointers[decision.arm];
     const auto judgement =
         turn % 3 == 0 ? ArmState::Judgement::kBad : ArmState::Judgement::kGood;
+    if (grants[decision.arm]) {
+      grants[decision.arm]->Settle(true, judgement == ArmState::Judgement::kBad);
+    }
     state.Judge(policy, judgement, 1'000'000 * turn, now_ns, decision.probe);
     state.Finish();
   }

@@ -1,5 +1,8 @@
 #include "scenarios.h"
 
+#include <atomic>
+#include <memory>
+
 using fake::Behaviour;
 using fake::RequestShape;
 using fake::Violation;
@@ -362,6 +365,33 @@ Scenario Allowed() {
   return s;
 }
 
+// One in three attempts on the canary fails, now or later: twenty of them and not one more.
+Scenario Harmed() {
+  Scenario s{"harm", Pair(" timeout_us 20000"),
+             "allowance 1 grant abc attempts - failures 20 until_ms -\nslots 0:5000 1:5000\n"
+             "rescue budget 10000 floor 1000000\n", nullptr, Plain};
+  const auto failed = std::make_shared<std::atomic<std::uint64_t>>(0);
+  s.set_arms = [failed] {
+    failed->store(0);
+    fake::SetArm(kPrimary, Well);
+    fake::SetArm(kCanary, [failed](std::uint64_t n) {
+      if (n % 3 != 0) return Well(n);
+      failed->fetch_add(1);
+      Behaviour behaviour = Badly(n);
+      if (n % 4 == 0) behaviour.delay_us = 2'000;
+      if (n % 5 == 0) behaviour.delay_us = 40'000;  // past its timeout
+      return behaviour;
+    });
+  };
+  s.check = [failed](const Tally& tally) {
+    NoErrors(tally);
+    // A thread that had to wait for its core may have cost another one its time.
+    Expect(failed->load() > 0 && failed->load() <= 20, "the canary was allowed 20 failures and had " +
+                                     std::to_string(failed->load()));
+  };
+  return s;
+}
+
 Scenario Adaptive() {
   Scenario s{"adaptive",
              "arm " + std::string(kPrimary) + " primary cost 1.5 accuracy 0.9 capacity 8\narm " +
@@ -432,7 +462,7 @@ const std::vector<Scenario>& Scenarios() {
   static const std::vector<Scenario> all{
       Weighted(),  Large(),         OnDevice(), Errors(),   AbsentArm(),          Decoupled(), Cancelled(),
       CancelledAtRandom(), Rescued(), RescuedAbsent(), BothFail(), Broken(), TimedOut(),
-      RescuedFromTimeout(), Limited(), Shadowed(), ByRulesAndKeys(), Sequences(), Allowed(),
+      RescuedFromTimeout(), Limited(), Shadowed(), ByRulesAndKeys(), Sequences(), Allowed(), Harmed(),
       Adaptive(), Everything()};
   return all;
 }

@@ -49,6 +49,7 @@ class ArmState(ctypes.Structure):
         ("ramp_from_ns", _U64),
         ("turn", _U64),
         ("receiving", _U32),
+        ("allowance_gives", _U32),
     )
 
 
@@ -89,8 +90,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     ),
     "router_run": (None, _HANDLE, _SIZE, _U64, _U64, ctypes.c_char_p),
     "router_end": (
-        *(ctypes.c_bool, _HANDLE, _SIZE, ctypes.c_int, _U64, _U64),
-        *(ctypes.c_bool, ctypes.c_bool),
+        *(ctypes.c_bool, _HANDLE, _SIZE, ctypes.c_int, _U64, _U64, ctypes.c_bool),
     ),
     "router_arm_state": (None, _HANDLE, _SIZE, ctypes.POINTER(ArmState)),
     "router_load_arm": (None, _HANDLE, _SIZE, _I64, _U64),
@@ -236,13 +236,12 @@ class NativeRouter:
         *,
         latency_ns: int = 1_000,
         now_ns: int = 0,
-        counts_for_allowance: bool = True,
     ) -> bool:
         """What became of a request; true when it opened its arm's breaker."""
         return bool(
             self._library.nereid_router_end(
                 *(self._router, decision.arm, judgement, latency_ns, now_ns),
-                *(decision.probe, counts_for_allowance),
+                decision.probe,
             )
         )
 

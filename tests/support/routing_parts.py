@@ -37,12 +37,16 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "allowance_new": (_HANDLE,),
     "allowance_delete": (None, _HANDLE),
     "allowance_adopt": (None, _HANDLE, Text, _I64, _I64, _I64, _I64, _U64),
-    "allowance_take": (_BOOL, _HANDLE, _U64),
-    "allowance_spent": (_BOOL, _HANDLE, _U64),
-    "allowance_failed": (None, _HANDLE),
     "allowance_continue": (_BOOL, _HANDLE, _HANDLE, Text),
-    "allowance_attempts_left": (_I64, _HANDLE),
-    "allowance_failures_left": (_I64, _HANDLE),
+    "allowance_current": (_HANDLE, _HANDLE),
+    "grant_delete": (None, _HANDLE),
+    "grant_take": (_BOOL, _HANDLE, _U64),
+    "grant_take_anyway": (_BOOL, _HANDLE, _U64),
+    "grant_settle": (None, _HANDLE, _BOOL, _BOOL),
+    "grant_gives": (_BOOL, _HANDLE, _U64),
+    "grant_spent": (_BOOL, _HANDLE, _U64),
+    "grant_attempts_left": (_I64, _HANDLE),
+    "grant_failures_left": (_I64, _HANDLE),
     "peak_ewma": (
         *(None, ctypes.POINTER(_U64), ctypes.POINTER(_U64), _SIZE),
         ctypes.POINTER(_DOUBLE),
@@ -67,6 +71,10 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
         *(ctypes.POINTER(_DOUBLE), ctypes.POINTER(_U64), ctypes.POINTER(_U64)),
     ),
     "stress_allowance": (_I64, _I64, _SIZE, _SIZE),
+    "stress_failures": (
+        *(_I64, _I64, _SIZE, _SIZE, _SIZE),
+        *(ctypes.POINTER(_I64), ctypes.POINTER(_I64)),
+    ),
     "stress_budget": (_I64, _U32, _U32, _SIZE, _SIZE, _SIZE),
     "stress_breaker": (_I64, _SIZE, _U64, ctypes.POINTER(_U64), ctypes.POINTER(_U64)),
     "stress_pins": (_U64, _SIZE, _SIZE),
@@ -139,8 +147,39 @@ class Breaker(_Part):
         return BreakerState(self._call("state"))
 
 
-class AllowanceCount(_Part):
-    """The count of one arm's allowance; -1 is no bound."""
+class Grant(_Part):
+    """What a grant has left; -1 is no bound."""
+
+    kind = "grant"
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+
+    def take(self, now_ns: int = 0) -> bool:
+        return bool(self._call("take", now_ns))
+
+    def take_anyway(self, now_ns: int = 0) -> bool:
+        """For an attempt that is made in any case; whether a failure is reserved."""
+        return bool(self._call("take_anyway", now_ns))
+
+    def settle(self, *, failed: bool, reserved: bool = True) -> None:
+        """What became of an attempt."""
+        self._call("settle", reserved, failed)
+
+    def gives(self, now_ns: int = 0) -> bool:
+        return bool(self._call("gives", now_ns))
+
+    def spent(self, now_ns: int = 0) -> bool:
+        return bool(self._call("spent", now_ns))
+
+    @property
+    def left(self) -> tuple[int, int]:
+        """Attempts and failures."""
+        return self._call("attempts_left"), self._call("failures_left")
+
+
+class ArmAllowance(_Part):
+    """Which grant an arm has."""
 
     kind = "allowance"
 
@@ -153,27 +192,19 @@ class AllowanceCount(_Part):
         until_ms: int = -1,
         unix_ms: int = 0,
         now_ns: int = 0,
-    ) -> None:
+    ) -> Grant | None:
         """The allowance of a policy just loaded; an empty grant is none."""
         self._call("adopt", Text.of(grant), attempts, failures, until_ms, unix_ms, now_ns)
+        return self.current
 
-    def take(self, now_ns: int = 0) -> bool:
-        return bool(self._call("take", now_ns))
-
-    def spent(self, now_ns: int = 0) -> bool:
-        return bool(self._call("spent", now_ns))
-
-    def failed(self) -> None:
-        self._call("failed")
-
-    def continue_from(self, other: AllowanceCount, grant: str) -> bool:
-        """Take over what another arm's count has left of the grant."""
+    def continue_from(self, other: ArmAllowance, grant: str) -> bool:
+        """Go on with another arm's grant."""
         return bool(self._call("continue", other._handle, Text.of(grant)))
 
     @property
-    def left(self) -> tuple[int, int]:
-        """Attempts and failures."""
-        return self._call("attempts_left"), self._call("failures_left")
+    def current(self) -> Grant | None:
+        held = self._call("current")
+        return Grant(held) if held else None
 
 
 class RescueBudget(_Part):

@@ -49,7 +49,8 @@ class ArmState:
 
     Attributes:
         passes_breaker: the breaker is closed, or half-open with no probe on its way.
-        allowance_spent: attempts or failures are used up, or the deadline has passed.
+        allowance_refuses: attempts or failures are used up, every failure that is left is reserved
+            by attempts under way, or the deadline has passed.
         ramp_elapsed: microseconds since a slow start began, None when none is running.
         thinned: unsticky requests that a slow start has judged so far.
         in_flight: requests the arm is working on.
@@ -57,7 +58,7 @@ class ArmState:
     """
 
     passes_breaker: bool = True
-    allowance_spent: bool = False
+    allowance_refuses: bool = False
     ramp_elapsed: int | None = None
     thinned: int = 0
     in_flight: int = 0
@@ -65,7 +66,7 @@ class ArmState:
 
     @property
     def admitted(self) -> bool:
-        return self.passes_breaker and not self.allowance_spent
+        return self.passes_breaker and not self.allowance_refuses
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def decide(
         state = states[chosen]
         if not state.passes_breaker:
             diverted = Diverted.BREAKER
-        elif state.allowance_spent:
+        elif state.allowance_refuses:
             diverted = Diverted.ALLOWANCE
         elif by_rule is None and not _ramp_lets(endpoint, state, key):
             diverted = Diverted.SLOW_START

@@ -112,6 +112,28 @@ def test_so_many_failures_and_no_more(stage: Stage) -> None:
     eventually(lambda: left(stage, "failing") == 0)  # it has none left either
 
 
+def test_never_more_failures_than_granted_however_many_call(stage: Stage) -> None:
+    grant = granted("a", failures=3)
+    stage.endpoint("harmed", CANDIDATE_ONLY, BOUNDLESS_RESCUE, allowances=grant)
+    slowly_failing = {"v2.fail": "INTERNAL", "v2.delay_ms": 20}
+    answered = total(stage.at_once(8, lambda _: stage.arms("harmed", 5, slowly_failing)))
+    assert answered == {1: 40}
+    stage.expect("harmed", {"v1 ok": 40, "v2 rescued": 3})
+
+
+def test_a_failure_that_may_yet_happen_is_left_and_not_given_twice(stage: Stage) -> None:
+    grant = granted("a", failures=1)
+    stage.endpoint("reserved", CANDIDATE_ONLY, allowances=grant)
+    busy = stage.begin("reserved", {"delay_ms": 60_000})
+    eventually(lambda: stage.in_flight("reserved", 2) == 1)
+    stage.route("reserved", CANDIDATE_ONLY, allowances=grant)  # what is under way stays reserved
+    assert stage.arms("reserved", 5) == {1: 5}
+    assert left(stage, "reserved", "failures") == 1
+    busy.cancel()
+    eventually(lambda: stage.in_flight("reserved", 2) == 0)
+    assert stage.arms("reserved", 5) == {2: 5}
+
+
 def test_the_callers_mistakes_are_attempts_and_no_failures(stage: Stage) -> None:
     stage.endpoint("mistakes", CANDIDATE_ONLY, allowances=granted("a", attempts=3, failures=1))
     for _ in range(2):

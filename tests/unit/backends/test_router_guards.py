@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.models import policy_text
 from tests.support.routing import Diverted, Judgement, NativeEndpoint, NativeRouter
-from tests.support.routing_parts import AllowanceCount, RescueBudget, parts
+from tests.support.routing_parts import ArmAllowance, RescueBudget, parts
 
 SECOND = 1_000_000_000
 OLD, NEW = "m.v1.abcdef", "m.v2.abcdef"
@@ -102,77 +102,108 @@ def test_a_closed_breaker_begins_a_ramp() -> None:
 
 
 def test_an_allowance_counts_attempts_and_its_grant_goes_on() -> None:
-    count = AllowanceCount()
-    assert count.take()  # no allowance: no bound
-    count.adopt("a", attempts=3)
-    assert [count.take() for _ in range(2)] == [True, True]
-    count.adopt("a", attempts=3)
-    assert count.left == (1, -1)
-    assert [count.take() for _ in range(3)] == [True, False, False]
-    assert count.spent()
-    count.adopt("b", attempts=2)
-    assert count.left == (2, -1)
+    allowance = ArmAllowance()
+    assert allowance.current is None
+    grant = allowance.adopt("a", attempts=3)
+    assert [grant.take() for _ in range(2)] == [True, True]
+    grant = allowance.adopt("a", attempts=3)
+    assert grant.left == (1, -1)
+    assert [grant.take() for _ in range(3)] == [True, False, False]
+    assert grant.spent()
+    assert allowance.adopt("b", attempts=2).left == (2, -1)
 
 
 def test_a_grant_that_was_away_goes_on_where_it_stood() -> None:
-    count = AllowanceCount()
-    count.adopt("a", attempts=5, failures=2)
-    count.take()
-    count.failed()
-    count.adopt("")
-    assert count.left == (-1, -1)
-    assert count.take()
-    count.failed()
-    count.adopt("")
-    count.adopt("a", attempts=5, failures=2)
-    assert count.left == (4, 1)
+    allowance = ArmAllowance()
+    grant = allowance.adopt("a", attempts=5, failures=2)
+    grant.take()
+    assert allowance.adopt("") is None
+    grant.settle(failed=True)  # what was under way counts all the same
+    assert allowance.adopt("a", attempts=5, failures=2).left == (4, 1)
 
 
-def test_failures_spend_it_too_and_never_go_below_nothing() -> None:
-    count = AllowanceCount()
-    count.adopt("a", failures=2)
-    for spent in (False, True, True):
-        count.failed()
-        assert count.spent() is spent
-    assert count.left == (-1, 0)
-    assert not count.take()
+def test_failures_are_reserved_before_they_can_happen() -> None:
+    grant = ArmAllowance().adopt("a", failures=2)
+    assert [grant.take() for _ in range(3)] == [True, True, False]
+    assert (grant.gives(), grant.spent()) == (False, False)
+    assert grant.left == (-1, 2)  # none has happened
+    grant.settle(failed=False)
+    assert grant.take()
+    grant.settle(failed=True)
+    assert grant.left == (-1, 1)
+    assert not grant.take()
+    grant.settle(failed=True)
+    assert grant.left == (-1, 0)
+    assert grant.spent()
+    assert not grant.take()
+
+
+def test_an_attempt_that_is_not_left_reserves_no_failure() -> None:
+    grant = ArmAllowance().adopt("a", attempts=1, failures=1)
+    assert grant.take()
+    grant.settle(failed=False)
+    assert not grant.take()
+    grant = ArmAllowance().adopt("b", attempts=1, failures=2)
+    assert [grant.take(), grant.take()] == [True, False]
+    grant.settle(failed=True)
+    assert grant.left == (0, 1)
+
+
+def test_what_is_under_way_is_charged_to_the_grant_it_took_it_of() -> None:
+    allowance = ArmAllowance()
+    old = allowance.adopt("a", failures=5)
+    old.take()
+    new = allowance.adopt("b", failures=5)
+    old.settle(failed=True)
+    assert (old.left, new.left) == ((-1, 4), (-1, 5))
+
+
+def test_who_is_never_refused_is_charged_and_never_below_nothing() -> None:
+    """A live sequence stays on its arm: what it fails, others may not."""
+    grant = ArmAllowance().adopt("a", failures=2)
+    assert [grant.take_anyway() for _ in range(3)] == [True, True, False]
+    grant.settle(reserved=False, failed=True)
+    assert grant.left == (-1, 1)
+    grant.settle(failed=False)
+    assert not grant.gives()  # the other one may still fail
+    grant.settle(failed=True)
+    assert grant.left == (-1, 0)
+    grant.settle(reserved=False, failed=True)
+    assert grant.left == (-1, 0)
+    fresh = ArmAllowance().adopt("b", failures=1)
+    assert fresh.take_anyway()
+    fresh.settle(reserved=False, failed=True)
+    fresh.settle(failed=True)
+    assert fresh.left == (-1, 0)
+    assert not fresh.gives()
 
 
 def test_a_grant_goes_on_with_another_arm() -> None:
-    old, new = AllowanceCount(), AllowanceCount()
-    old.adopt("a", attempts=5, failures=2)
-    old.take()
-    old.failed()
+    old, new = ArmAllowance(), ArmAllowance()
+    grant = old.adopt("a", attempts=5, failures=2)
+    grant.take()
+    grant.take()
+    grant.settle(failed=True)
     assert not new.continue_from(old, "b")
     assert new.continue_from(old, "a")
-    new.adopt("a", attempts=5, failures=2)
-    assert new.left == (4, 1)
-    new.adopt("b", attempts=7)
-    assert new.left == (7, -1)
-
-
-def test_a_grant_goes_on_from_where_it_was_parked() -> None:
-    old, new = AllowanceCount(), AllowanceCount()
-    old.adopt("a", attempts=5)
-    old.take()
-    old.adopt("")
-    assert new.continue_from(old, "a")
-    assert new.left == (-1, -1)  # nothing is bounded before a policy says so
-    new.adopt("a", attempts=5)
-    assert new.left == (4, -1)
+    assert new.current is None  # nothing is bounded before a policy says so
+    shared = new.adopt("a", attempts=5, failures=2)
+    assert shared.left == (3, 1)
+    assert not shared.gives()  # the old arm's last attempt may fail
+    grant.settle(failed=False)
+    assert shared.gives()
+    assert new.adopt("b", attempts=7).left == (7, -1)
 
 
 def test_the_deadline_is_kept_on_the_steady_clock() -> None:
-    count = AllowanceCount()
-    count.adopt("a", until_ms=5_000, unix_ms=2_000, now_ns=70 * SECOND)
-    assert count.take(73 * SECOND - 1)
-    assert not count.spent(73 * SECOND - 1)
-    assert not count.take(73 * SECOND)
-    assert count.spent(73 * SECOND)
-    count.adopt("b", until_ms=1_999, unix_ms=2_000, now_ns=70 * SECOND)
-    assert count.spent(0)
-    count.adopt("c", until_ms=10**15, unix_ms=0, now_ns=70 * SECOND)
-    assert not count.spent(10**19)
+    allowance = ArmAllowance()
+    grant = allowance.adopt("a", until_ms=5_000, unix_ms=2_000, now_ns=70 * SECOND)
+    assert grant.take(73 * SECOND - 1)
+    assert not grant.spent(73 * SECOND - 1)
+    assert not grant.take(73 * SECOND)
+    assert grant.spent(73 * SECOND)
+    assert allowance.adopt("b", until_ms=1_999, unix_ms=2_000, now_ns=70 * SECOND).spent(0)
+    assert not allowance.adopt("c", until_ms=10**15, unix_ms=0, now_ns=70 * SECOND).spent(10**19)
 
 
 def test_a_spent_allowance_sends_the_share_to_the_primary() -> None:
@@ -195,9 +226,9 @@ def test_a_diverted_request_takes_no_attempt() -> None:
     got = router.run(100, now_ns=2 * SECOND).count(1)
     assert 0 < got < 100
     assert router.state(1).attempts_left == 1_000 - got
-    router.end(
-        router.decide(now_ns=99 * SECOND), Judgement.BAD, counts_for_allowance=False, now_ns=SECOND
-    )
+    under_way = router.decide(now_ns=99 * SECOND)
+    assert router.decide(now_ns=99 * SECOND).diverted is Diverted.ALLOWANCE  # it may fail yet
+    router.end(under_way, Judgement.NOTHING, now_ns=SECOND)
     assert router.state(1).failures_left == 1
     router.end(router.decide(now_ns=99 * SECOND), Judgement.BAD, now_ns=SECOND)
     assert router.decide(now_ns=99 * SECOND).diverted is Diverted.ALLOWANCE

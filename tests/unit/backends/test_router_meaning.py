@@ -64,7 +64,8 @@ def documents(draw: st.DrawFn, *, adaptive: bool = False) -> dict[str, Any]:
         if draw(st.booleans()):
             arm |= {"cost": draw(st.integers(0, 9)) / 4, "accuracy": draw(st.integers(0, 8)) / 8}
         if i != primary and draw(st.booleans()):
-            arm["allowance"] = {"attempts": draw(st.integers(1, 5))}
+            of = draw(st.sampled_from(["attempts", "failures"]))
+            arm["allowance"] = {of: draw(st.integers(1, 5))}
         arms.append(arm)
     document: dict[str, Any] = {"arms": arms, "rules": draw(st.lists(rule(count), max_size=3))}
     if draw(st.booleans()):
@@ -137,7 +138,7 @@ class Both:
             found.append(
                 meaning.ArmState(
                     passes_breaker=state.breaker == BreakerState.CLOSED,
-                    allowance_spent=state.attempts_left == 0,
+                    allowance_refuses=not state.allowance_gives,
                     ramp_elapsed=(now_ns - state.ramp_from_ns) // 1_000
                     if state.ramp_from_ns
                     else None,
