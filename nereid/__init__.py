@@ -28,6 +28,7 @@ from nereid.errors import (
     VersionRejectedError,
     WaitTimeoutError,
 )
+from nereid.feedback import FeedbackCount, FeedbackSummary, FeedbackTaken
 from nereid.policy import PolicySyntaxError, policy_document
 from nereid.resources import (
     Accepted,
@@ -63,6 +64,9 @@ __all__ = [
     "DifferentAnswersError",
     "Endpoint",
     "EventType",
+    "FeedbackCount",
+    "FeedbackSummary",
+    "FeedbackTaken",
     "FieldError",
     "Grant",
     "InferenceError",

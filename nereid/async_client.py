@@ -22,6 +22,7 @@ from nereid.calls import (
     registry,
     traffic,
 )
+from nereid.calls import feedback as feedback_calls
 from nereid.calls import pipelines as pipelines_calls
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import webhooks as webhooks_calls
@@ -108,6 +109,12 @@ class AsyncClient:
     revisions = awaited(traffic.revisions)
     served_at = awaited(traffic.served_at)
     wait_endpoint = awaited(traffic.wait_endpoint)
+
+    # What callers say of answers
+
+    feedback = awaited(feedback_calls.feedback)
+    send_feedback = awaited(feedback_calls.send_feedback)
+    feedback_summary = awaited(feedback_calls.feedback_summary)
 
     # What waits for a second person
 

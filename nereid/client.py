@@ -22,6 +22,7 @@ from nereid.calls import (
     registry,
     traffic,
 )
+from nereid.calls import feedback as feedback_calls
 from nereid.calls import pipelines as pipelines_calls
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import webhooks as webhooks_calls
@@ -118,6 +119,12 @@ class Client:
     revisions = blocking(traffic.revisions)
     served_at = blocking(traffic.served_at)
     wait_endpoint = blocking(traffic.wait_endpoint)
+
+    # What callers say of answers
+
+    feedback = blocking(feedback_calls.feedback)
+    send_feedback = blocking(feedback_calls.send_feedback)
+    feedback_summary = blocking(feedback_calls.feedback_summary)
 
     # What waits for a second person
 

@@ -131,6 +131,21 @@ EXAMPLES: dict[str, Any] = {
         "description": "Reads handwritten digits, 8 x 8 pixels",
         "four_eyes": True,
     },
+    "FeedbackReportRequest": {"request_id": "4f1c2a", "outcome": "correct", "value": 1},
+    "FeedbackTaken": {
+        "counted": 0,
+        "waiting": 1,
+        "repeated": 0,
+        "status_url": f"{ORIGIN}/endpoints/digits/feedback",
+    },
+    "FeedbackShown": {
+        "since": AT,
+        "results": [
+            {"arm": "digits.v2.bb2a8c", "outcome": "correct", "count": 95, "of": 100},
+        ],
+        "waiting": 1,
+        "unresolved": 0,
+    },
     "RollbackRequestRequest": {"revision": 2, "reason": "p99 doubled"},
     "Revision": {
         "number": 3,

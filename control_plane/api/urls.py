@@ -25,6 +25,7 @@ from control_plane.api.diagnosis_resource import DiagnosisView
 from control_plane.api.download_resource import DownloadView
 from control_plane.api.endpoints_resource import EndpointsView, EndpointView
 from control_plane.api.export_resource import ExportView
+from control_plane.api.feedback_resource import FeedbackView
 from control_plane.api.grants_resource import GrantsView, GrantView
 from control_plane.api.health_resource import HealthView
 from control_plane.api.lint_resource import LintView, VersionFindingsView
@@ -100,6 +101,7 @@ urlpatterns = [
     at(rf"endpoints/{NAME}/plan", PlanView, "plan"),
     at(rf"endpoints/{NAME}/rollback", RollbackView, "rollback"),
     at(rf"endpoints/{NAME}/kill", KillView, "kill"),
+    at(rf"endpoints/{NAME}/feedback", FeedbackView, "feedback"),
     at(rf"endpoints/{NAME}/changes", ChangesView, "changes"),
     at(rf"endpoints/{NAME}/changes/{NUMBER}", ChangeView, "change"),
     at(rf"endpoints/{NAME}/changes/{NUMBER}/approve", ApproveView, "approve"),

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+REPORT_FEEDBACK = "endpoints.report_feedback"
+"""To say what became of an endpoint's answers: rollouts are decided by it."""
+
 PUBLISH_CODE = "registry.publish_code"
 """To publish what is run, not only read: Python models, TorchScript, custom-op libraries."""
 
@@ -18,6 +21,7 @@ class Role(StrEnum):
     """What a person is to Nereid, or to one name in it."""
 
     VIEWER = "viewer"
+    REPORTER = "reporter"
     PUBLISHER = "publisher"
     OPERATOR = "operator"
     ADMIN = "admin"
@@ -32,6 +36,7 @@ class Kind(StrEnum):
 
 SAYS = {
     Role.VIEWER: "sees models, endpoints, servers and the audit record",
+    Role.REPORTER: "reports feedback on answers, as applications do; sees everything",
     Role.PUBLISHER: "makes models and pushes versions of them; sees everything",
     Role.OPERATOR: "moves traffic: endpoints, policies, rollouts, profiles; sees everything",
     Role.ADMIN: "does everything, and says who else may do what",
@@ -47,6 +52,7 @@ _LOOK = (
 )
 _MAY: dict[Role, tuple[str, ...]] = {
     Role.VIEWER: _LOOK,
+    Role.REPORTER: (*_LOOK, REPORT_FEEDBACK),
     Role.PUBLISHER: (
         *_LOOK,
         "registry.add_model",
@@ -60,6 +66,7 @@ _MAY: dict[Role, tuple[str, ...]] = {
         "endpoints.*_endpoint",
         "rollouts.*_rollout",
         "analysis.*_analysistemplate",
+        REPORT_FEEDBACK,
         "fleet.change_server",
         "registry.*_profile",
         "registry.*_pipeline",

@@ -63,7 +63,10 @@ class Endpoint(models.Model):
 
     class Meta:
         ordering = ("name",)
-        permissions = (("lift_four_eyes", "Can switch the four-eyes rule off"),)
+        permissions = (
+            ("lift_four_eyes", "Can switch the four-eyes rule off"),
+            ("report_feedback", "Can report feedback on its answers"),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(deleted_at=None) | models.Q(four_eyes=False),

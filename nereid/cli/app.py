@@ -30,6 +30,7 @@ ORDER = (
     "deploy",
     "rollback",
     "kill",
+    "feedback",
     "changes",
     "four-eyes",
     "infer",

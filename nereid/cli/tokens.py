@@ -15,7 +15,7 @@ from nereid.cli.app import command, group
 from nereid.cli.session import Session
 from nereid.errors import NereidError
 
-ROLES = ("viewer", "publisher", "operator", "admin")
+ROLES = ("viewer", "reporter", "publisher", "operator", "admin")
 STATES = ("live", "expired", "revoked")
 
 tokens = group(

@@ -89,9 +89,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
         *(ctypes.POINTER(Text), _U64, ctypes.POINTER(_Decision)),
     ),
     "router_run": (None, _HANDLE, _SIZE, _U64, _U64, ctypes.c_char_p),
-    "router_end": (
-        *(ctypes.c_bool, _HANDLE, _SIZE, ctypes.c_int, _U64, _U64, ctypes.c_bool),
-    ),
+    "router_end": (*(ctypes.c_bool, _HANDLE, _SIZE, ctypes.c_int, _U64, _U64, ctypes.c_bool),),
     "router_arm_state": (None, _HANDLE, _SIZE, ctypes.POINTER(ArmState)),
     "router_load_arm": (None, _HANDLE, _SIZE, _I64, _U64),
     "router_scores": (None, _HANDLE, ctypes.POINTER(ctypes.c_double), _U64),

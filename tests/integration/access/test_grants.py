@@ -63,7 +63,10 @@ def names(answer: Any) -> list[str]:
 def test_who_has_no_role_sees_nothing(bob: User) -> None:
     call = api(bob)
     assert call("get", "models/").status_code == 403
-    assert "ask for the role viewer, publisher" in call("get", "models/digits/").json()["detail"]
+    assert (
+        "ask for the role viewer, reporter, publisher"
+        in call("get", "models/digits/").json()["detail"]
+    )
 
 
 def test_a_role_is_a_group_with_its_permissions(bob: User) -> None:

@@ -28,6 +28,7 @@ from tests.support.fakes import FakeQueue, FakeWorkers
 NONE = "00000000-0000-0000-0000-000000000000"
 EVERYBODY = frozenset(Role)
 PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
+REPORTERS = frozenset({Role.REPORTER, Role.OPERATOR, Role.ADMIN})
 OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
 ADMINS = frozenset({Role.ADMIN})
 
@@ -79,6 +80,8 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("plan", "POST"): EVERYBODY,
     ("rollback", "POST"): OPERATORS,
     ("kill", "POST"): OPERATORS,
+    ("feedback", "GET"): EVERYBODY,
+    ("feedback", "POST"): REPORTERS,
     ("changes", "GET"): EVERYBODY,
     ("change", "GET"): EVERYBODY,
     ("approve", "POST"): OPERATORS,
@@ -116,7 +119,7 @@ OF_MODELS = {
 }
 OF_ENDPOINTS = {
     *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),
-    *("changes", "change", "approve", "reject", "withdraw"),
+    *("changes", "change", "approve", "reject", "withdraw", "feedback"),
 }
 OPEN = {("health", "GET")}
 OWN = {
@@ -150,7 +153,7 @@ def kind_of(name: str) -> Kind | None:
 
 
 @pytest.fixture(autouse=True)
-def records(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def records(db: None, telemetry_there: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "queue", FakeQueue)
     monkeypatch.setattr(wiring, "workers", FakeWorkers)
     for name in NAMED:

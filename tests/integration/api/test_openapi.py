@@ -27,6 +27,8 @@ from tests.integration.api.conftest import Api
 # to 100, that a version exists. Its refusal is what is wanted, and has its own tests.
 UNSAID = ("positive_data_acceptance",)
 
+pytestmark = pytest.mark.usefixtures("telemetry_there")
+
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
@@ -22,9 +19,6 @@ from control_plane.fleet.models import Server
 from control_plane.fleet.services import register_server
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
 from control_plane.registry.services import create_model
-from control_plane.telemetry.migrate import migrate
-from control_plane.telemetry.store import TelemetryStore, engine_url
-from control_plane.telemetry.tables import metadata
 from control_plane.wiring import print_config
 from tests.support.fakes import FakeQueue
 from tests.support.plans import DIGITS
@@ -127,31 +121,6 @@ def digits(admin: Client, queue: FakeQueue) -> Endpoint:
     apply("digits", policy(100), queue)
     apply("digits", policy(90, 10), queue)
     return Endpoint.objects.get(name="digits")
-
-
-@pytest.fixture(scope="session")
-def telemetry_address(postgres: str) -> str:
-    base = engine_url(postgres)
-    engine = sa.create_engine(base, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with engine.connect() as link:
-        link.execute(sa.text("CREATE DATABASE console_telemetry"))
-    url = base.set(database="console_telemetry").render_as_string(hide_password=False)
-    migrate(url)
-    return url
-
-
-@pytest.fixture
-def telemetry(telemetry_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[TelemetryStore]:
-    store = TelemetryStore(telemetry_address)
-    store.keep_partitions((wiring.clock().now() - timedelta(days=1)).date())
-    store.keep_partitions(wiring.clock().now().date())
-    monkeypatch.setattr(wiring, "telemetry", lambda: store)
-    yield store
-    store.dispose()
-    engine = sa.create_engine(engine_url(telemetry_address), poolclass=sa.NullPool)
-    tables = ", ".join(str(table) for table in metadata.tables.values())
-    with engine.begin() as link:
-        link.execute(sa.text(f"TRUNCATE {tables}"))
 
 
 def physical(number: int) -> str:

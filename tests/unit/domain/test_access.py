@@ -6,6 +6,7 @@ import pytest
 
 from control_plane.domain.access import (
     PUBLISH_CODE,
+    REPORT_FEEDBACK,
     Kind,
     Role,
     Scope,
@@ -22,13 +23,14 @@ OTHER = Target(Kind.MODEL, "other")
 @pytest.mark.parametrize(
     ("permission", "roles"),
     [
-        ("registry.view_model", "viewer publisher operator admin"),
-        ("audit.view_auditevent", "viewer publisher operator admin"),
+        ("registry.view_model", "viewer reporter publisher operator admin"),
+        ("audit.view_auditevent", "viewer reporter publisher operator admin"),
         ("registry.add_model", "publisher admin"),
         ("registry.add_modelversion", "publisher admin"),
         ("registry.delete_model", "admin"),
         (PUBLISH_CODE, "admin"),
         ("endpoints.change_endpoint", "operator admin"),
+        (REPORT_FEEDBACK, "reporter operator admin"),
         ("fleet.delete_server", "admin"),
         ("access.give_roles", "admin"),
         ("auth.view_user", "admin"),
