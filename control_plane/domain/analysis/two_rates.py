@@ -72,6 +72,10 @@ def nearest(expected: Expected, n_c: Array, n_b: Array, d: Array) -> Expected:
 
     Worked example: p_c = 0.02, p_b = 0.01, as many attempts on each, d = 0: both 0.015.
     """
+    plain = (n_c * expected.p_c + n_b * expected.p_b) / np.maximum(n_c + n_b, _TINY)
+    if not d.any():
+        both = np.clip(plain, _TINY, 1 - _TINY)
+        return Expected(both, both)
     p_c, p_b, n_c, n_b, d = np.broadcast_arrays(expected.p_c, expected.p_b, n_c, n_b, d)
     t = n_b / np.maximum(n_c, _TINY)
     a = 1 + t
@@ -90,7 +94,6 @@ def nearest(expected: Expected, n_c: Array, n_b: Array, d: Array) -> Expected:
         slope = n_c * (q_b + d - p_c) / var_c + n_b * (q_b - p_b) / var_b
         bend = n_c / var_c + n_b / var_b
         q_b = q_b - slope / np.maximum(bend, _TINY)
-    plain = (n_c * p_c + n_b * p_b) / np.maximum(n_c + n_b, _TINY)
     q_b = np.clip(np.where(d == 0, plain, q_b), low, high)
     return Expected(q_b + d, q_b)
 
