@@ -22,8 +22,9 @@ QUIETLY := awk -v tty="$$(test -t 1 && echo 1 || true)" ' \
 	tty && /^(Collecting|  Downloading|Installing|Building)/ { printf "\r\033[K  %.100s", $$0; fflush() } \
 	END { if (tty) printf "\r\033[K" }'
 
-# Two processes share the tests, whole files at a time; ARGS='-n 0' runs them in one, as --pdb needs.
-SHARED := -n 2 --dist loadfile
+# Three processes share the tests: on two cores, one of them mostly waits for a server to start.
+# Whole files at a time, in the order of tests/support/sharing.py; ARGS='-n 0' runs them in one, as --pdb needs.
+SHARED := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help serve test test-long check format build clean
 

@@ -11,10 +11,32 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.environment import HOME
+from tests.support.sharing import place_in_line
 
 # How fast an example is drawn says how busy the machine is, and nothing of the project.
 settings.register_profile("nereid", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("nereid")
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-django's order, which goes across files
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files one after the other, those that take long first."""
+    items.sort(key=lambda item: place_in_line(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes share a run."""
+    from tests.support.sharing import Shared
+
+    return Shared(config, log)
+
+
+def pytest_configure() -> None:
+    """Passwords of the tests' people are hashed in no time: a real one takes a third of a second."""
+    from django.conf import settings as django_settings
+
+    django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def pytest_sessionfinish() -> None:

@@ -129,7 +129,7 @@ def test_a_corrupt_file_stores_nothing(api: Api, tmp_path: Path, content: bytes,
     assert "/artifact" in problem(response, 400)
     assert not ModelVersion.objects.exists()
     assert not Artifact.objects.exists()
-    assert stored_files() == before
+    assert set(stored_files()) <= set(before)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
@@ -141,7 +141,7 @@ def test_a_truncated_file_stores_nothing(api: Api, tmp_path: Path, share: float)
     cut.write_bytes(whole[: int(len(whole) * share)])
     assert "/artifact" in problem(api.upload("digits", cut), 400)
     assert not ModelVersion.objects.exists()
-    assert stored_files() == before
+    assert set(stored_files()) <= set(before)
 
 
 @pytest.mark.parametrize(

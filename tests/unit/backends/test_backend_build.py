@@ -9,6 +9,9 @@ import pytest
 from backends import build as building
 
 
+SMALL = building.Target("libsmall.so", ("one.cc", "two.cc"))
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The build's output in a folder of the test's own."""
@@ -16,25 +19,31 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "build"
 
 
-def test_a_second_run_builds_nothing(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = building.build(building.ROUTING)
+@pytest.fixture
+def sources(elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the sources of a library that is compiled in no time."""
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    (folder / "number.h").write_text("#define NUMBER 1\n")
+    (folder / "one.cc").write_text('#include "number.h"\nint one() { return NUMBER; }\n')
+    (folder / "two.cc").write_text("int two() { return 2; }\n")
+    monkeypatch.setattr(building, "SOURCES", folder)
+    return folder
+
+
+def test_a_second_run_builds_nothing(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = building.build(SMALL)
     made = first.stat().st_mtime_ns
-    assert "built libnereid_routing.so" in capsys.readouterr().out
-    assert building.build(building.ROUTING).stat().st_mtime_ns == made
+    assert "built libsmall.so" in capsys.readouterr().out
+    assert building.build(SMALL).stat().st_mtime_ns == made
     assert "up to date" in capsys.readouterr().out
 
 
-def test_changed_sources_are_built_again(
-    elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = tmp_path / "traffic"
-    copy.mkdir()
-    for source in [*building.SOURCES.glob("*.cc"), *building.SOURCES.glob("*.h")]:
-        (copy / source.name).write_bytes(source.read_bytes())
-    monkeypatch.setattr(building, "SOURCES", copy)
-    made = building.build(building.ROUTING, verbose=False).stat().st_mtime_ns
-    (copy / "picker.cc").write_text((copy / "picker.cc").read_text() + "\n// changed\n")
-    assert building.build(building.ROUTING, verbose=False).stat().st_mtime_ns != made
+@pytest.mark.parametrize("changed", ["one.cc", "number.h"])
+def test_changed_sources_are_built_again(sources: Path, changed: str) -> None:
+    made = building.build(SMALL, verbose=False).stat().st_mtime_ns
+    (sources / changed).write_text((sources / changed).read_text() + "\n// changed\n")
+    assert building.build(SMALL, verbose=False).stat().st_mtime_ns != made
 
 
 def test_what_does_not_compile_says_where(
