@@ -33,7 +33,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_configure() -> None:
-    """Passwords of the tests' people are hashed in no time: a real one takes a third of a second."""
+    """Passwords are hashed in no time: a real hash takes a third of a second for each person."""
     from django.conf import settings as django_settings
 
     django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

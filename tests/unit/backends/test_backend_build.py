@@ -8,7 +8,6 @@ import pytest
 
 from backends import build as building
 
-
 SMALL = building.Target("libsmall.so", ("one.cc", "two.cc"))
 
 
