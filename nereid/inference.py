@@ -26,7 +26,9 @@ Wire = Literal["grpc", "http"]
 Array = npt.NDArray[Any]
 ARM_PARAMETER = "nereid_arm"
 TIMEOUT_S = 30.0
-_PHYSICAL = re.compile(r"(?P<model>.+)\.v(?P<version>[0-9]+)\.(?P<digest>[0-9a-f]+)")
+_PHYSICAL = re.compile(
+    r"(?P<model>.+)\.v(?P<version>[0-9]+)\.(?P<digest>[0-9a-f]+)(?P<twin>\.twin)?"
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class ModelFacts:
 def arm_title(physical: str) -> str:
     """``digits.v2.ab12cd`` as people write it, ``digits:2``."""
     match = _PHYSICAL.fullmatch(physical)
-    return f"{match['model']}:{match['version']}" if match else physical
+    if match is None:
+        return physical
+    return f"{match['model']}:{match['version']}{' (twin)' if match['twin'] else ''}"
 
 
 def triton_address(

@@ -95,6 +95,12 @@ ARM = _object(
             "default": False,
             "description": "exactly one arm: what others cannot take, or failed, goes there",
         },
+        "twin": {
+            "type": "boolean",
+            "default": False,
+            "description": "a second instance of the version that another arm serves, with a queue "
+            "of its own: what an arm with a small share is compared with",
+        },
         "cost": _number("of one request, in any unit that the arms share", default=0),
         "accuracy": _number("for the mode adaptive", maximum=1),
         "capacity": _count(

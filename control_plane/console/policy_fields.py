@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import QueryDict
 
-from control_plane.console.policy_text import FRACTION, NUMBER, OBJECT, TEXT, WHOLE, Kind
+from control_plane.console.policy_text import FLAG, FRACTION, NUMBER, OBJECT, TEXT, WHOLE, Kind
 
 PARTS: Mapping[str, Mapping[str, Kind]] = {
     "objective": {
@@ -40,6 +40,7 @@ ARM: Mapping[str, Kind] = {
     "capacity": WHOLE,
     "max_in_flight": WHOLE,
     "timeout": TEXT,
+    "twin": FLAG,
     "overrides": OBJECT,
 }
 ALLOWANCE: Mapping[str, Kind] = {
@@ -56,7 +57,8 @@ SWITCH = "on"
 
 ARM_NAMES = ("name", "version", "overflow", *ARM, *ALLOWANCE)
 LIMITS = (
-    *("max_in_flight", "overflow", "timeout", "cost", "accuracy", "capacity", "overrides"),
+    *("max_in_flight", "overflow", "timeout", "cost", "accuracy", "capacity"),
+    *("twin", "overrides"),
     *ALLOWANCE,
 )
 """Fields of an arm that are folded away."""

@@ -91,8 +91,9 @@ class ArmRow(Group):
     def called(self) -> str:
         """The name it has: the one that was typed, or the one it gets from its version."""
         model, _, number = self.version.partition(":")
-        derived = default_arm_name(model, int(number)) if VERSION.fullmatch(self.version) else ""
-        return self.values["name"] or derived
+        if self.values["name"] or not VERSION.fullmatch(self.version):
+            return self.values["name"]
+        return default_arm_name(model, int(number), twin=bool(self.values["twin"]))
 
     @property
     def limited(self) -> bool:

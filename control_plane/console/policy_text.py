@@ -102,6 +102,9 @@ def _object_text(value: Any) -> str:
 OBJECT = Kind(_object, _object_text)
 """Typed as JSON: what has no field of its own."""
 
+FLAG = Kind(lambda text: text == "on", lambda value: "on" if value else "")
+"""A box that is ticked."""
+
 TEXT = Kind(str, decimal_text)
 """Durations, times and percents: the document takes them as texts."""
 

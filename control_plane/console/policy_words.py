@@ -78,7 +78,7 @@ def limits_of(document: Mapping[str, Any]) -> list[str]:
 def limits_in_words(arm: Arm, policy: RoutingPolicy) -> str:
     """What an arm may and costs: `at most 64 in flight, then digits-v1; timeout 500ms`."""
     document = arm_document(arm)
-    said = []
+    said = ["a twin, with a queue of its own"] if arm.twin else []
     if arm.max_in_flight is not None:
         beyond = policy.overflow_of(arm)
         said.append(

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 
 _PUBLIC = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
-_PHYSICAL = re.compile(_PUBLIC.pattern + r"\.v[1-9][0-9]{0,8}\.[0-9a-f]{6}")
+TWIN = ".twin"
+"""What the second physical instance of a version is called after its name."""
+
+_PHYSICAL = re.compile(
+    _PUBLIC.pattern + r"\.v[1-9][0-9]{0,8}\.[0-9a-f]{6}(?:" + re.escape(TWIN) + ")?"
+)
 
 PUBLIC_NAME_RULE = (
     "1 to 63 characters: lower-case letters, digits, '-' and '_', "
@@ -36,7 +41,7 @@ def physical_name(model: str, version: int, digest: str) -> str:
 
 
 def is_physical_name(name: str) -> bool:
-    """True when `name` was made by `physical_name`.
+    """True when `name` was made by `physical_name`, or is the twin of such a one.
 
     Only such models are ever unloaded and removed: a model repository may hold other
     people's models too.

@@ -108,6 +108,8 @@ def _served(
     effective = effective_versions(plan.routing, specs, plan.keys)
     for i, planned in enumerate(plan.arms):
         arm = planned.arm
+        if arm.twin:  # is served like another arm, which is told
+            continue
         if not arm.pipeline:
             spec = effective.get(arm.key)
             own = arm.name if arm.overrides or (spec and spec.overrides) else ""

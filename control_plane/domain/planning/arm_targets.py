@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from control_plane.domain.names import TWIN
 from control_plane.domain.pipelines.members import Key
 from control_plane.domain.planning.compiled_version import physical_directory
 from control_plane.domain.planning.model_config import ACCELERATORS
@@ -30,13 +31,13 @@ class ArmTarget:
 
 
 def targets_of(plan: Plan) -> dict[Key, ArmTarget]:
-    """By the arms' (name, number), what a plan has compiled already."""
+    """By the arms' places, what a plan has compiled already."""
     directories = {model.name: model for model in plan.models}
     found = {}
     for planned in plan.arms:
         steps = plan.pipelines.get(planned.physical, ())
         members = dict.fromkeys(step.physical for step in steps)
-        found[planned.arm.key] = ArmTarget(
+        found[planned.arm.place] = ArmTarget(
             directories[planned.physical], tuple(directories[name] for name in members), steps
         )
     return found
@@ -75,7 +76,10 @@ def pipeline_arms(
 
 def target_of(arm: Arm, parts: Parts, ready: Mapping[Key, ArmTarget]) -> ArmTarget:
     """What answers for an arm that was checked; `ready` has what is compiled already."""
-    return ready.get(arm.key) or ArmTarget(physical_directory(parts.versions[arm.key]))
+    if known := ready.get(arm.place):
+        return known
+    directory = physical_directory(parts.versions[arm.key])
+    return ArmTarget(replace(directory, name=directory.name + TWIN) if arm.twin else directory)
 
 
 def directories_of(targets: Sequence[ArmTarget]) -> tuple[ModelDirectory, ...]:

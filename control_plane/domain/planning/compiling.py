@@ -156,7 +156,7 @@ def _grant(arm: Arm, previous: Plan | None, generation: int) -> str:
     if arm.allowance is None:
         return ""
     for planned in previous.arms if previous else ():
-        same = planned.arm.key == arm.key
+        same = planned.arm.place == arm.place
         if same and planned.arm.allowance and _goes_on(planned.arm.allowance, arm.allowance):
             return planned.grant
     return f"{digest_of(allowance_document(arm.allowance))[:8]}-{generation}"
@@ -220,4 +220,4 @@ def _pinned(endpoint: str, policy: RoutingPolicy) -> Sequence[Arm]:
     """
     models = [arm.model for arm in policy.arms]
     numbered = endpoint if endpoint in models else policy.primary.model
-    return [arm for arm in policy.arms if arm.model == numbered]
+    return [arm for arm in policy.arms if arm.model == numbered and not arm.twin]

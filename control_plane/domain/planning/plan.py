@@ -154,13 +154,17 @@ class Plan:
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """What the arms serve, by name and number, in their places."""
-        return tuple(planned.arm.key for planned in self.arms)
+        """What the arms' slots are known by, in their order."""
+        return tuple(planned.arm.place for planned in self.arms)
 
     @property
     def versions(self) -> dict[Key, str]:
-        """Every version that is served, as an arm or as a step of one: its physical model."""
-        arms = {p.arm.key: p.physical for p in self.arms if not p.arm.pipeline}
+        """Every version that is served, as an arm or as a step of one: its physical model.
+
+        A twin is no other version: it is there beside the arm that it is the twin of.
+        """
+        plain = [p for p in self.arms if not (p.arm.pipeline or p.arm.twin)]
+        arms = {p.arm.key: p.physical for p in plain}
         steps = {
             (step.model, step.version): step.physical
             for steps in self.pipelines.values()
@@ -275,9 +279,11 @@ def _arm_document(planned: PlannedArm) -> dict[str, Any]:
     document = {**asdict(planned.arm), "physical": planned.physical, "grant": planned.grant}
     if not planned.arm.pipeline:
         del document["pipeline"]
+    # Plans that were approved before arms could have either keep their digest.
     if planned.arm.overrides is None:
-        # Plans that were approved before arms could have any keep their digest.
         del document["overrides"]
+    if not planned.arm.twin:
+        del document["twin"]
     return document
 
 

@@ -147,6 +147,7 @@ def arm_document(arm: Arm) -> dict[str, Any]:
     }
     document |= _given(
         [
+            ("twin", arm.twin or None),
             ("accuracy", arm.accuracy),
             ("capacity", arm.capacity),
             ("max_in_flight", arm.max_in_flight),

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from control_plane.domain.names import TWIN
+
 SLOTS = 10_000
 """Weights are parts of this many slots: a percent with two decimals, exactly."""
 
@@ -71,6 +73,8 @@ class Arm:
     `weight` is in parts per 10,000; exactly one arm of a policy is `primary`. `cost` is in
     whatever unit the arms share, `accuracy` within 0 and 1, `timeout` in microseconds.
     `overflow` names the arm that takes what is beyond `max_in_flight`: None refuses it.
+    A `twin` is a second instance of what another arm serves, with a queue of its own: what a small
+    arm is compared with, since a small share of the traffic makes smaller batches.
     `capacity` None is worked out from the serving profile, and `overrides` are laid over that.
     """
 
@@ -87,9 +91,12 @@ class Arm:
     timeout: int | None = None
     allowance: Allowance | None = None
     pipeline: bool = False
+    twin: bool = False
     overrides: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __str__(self) -> str:
+        if self.twin:
+            return f"the twin of {self.model} version {self.version}"
         if self.pipeline:
             return f"pipeline {self.model} revision {self.version}"
         return f"{self.model} version {self.version}"
@@ -98,6 +105,11 @@ class Arm:
     def key(self) -> tuple[str, int]:
         """Name and number: models and pipelines share one namespace."""
         return self.model, self.version
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What its slots and its allowance are known by: its key, or that of the twin."""
+        return (self.model + TWIN if self.twin else self.model), self.version
 
     @property
     def number_field(self) -> str:

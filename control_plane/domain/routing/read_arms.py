@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -49,10 +49,11 @@ _FIELDS = {
     "timeout",
     "allowance",
     "overrides",
+    "twin",
 }
 
 
-def default_arm_name(model: str, version: int) -> str:
+def default_arm_name(model: str, version: int, *, twin: bool = False) -> str:
     """The name of an arm that was given none.
 
     A model's name may leave no room for `-v<version>`: it is then cut, with a digest of the
@@ -60,11 +61,14 @@ def default_arm_name(model: str, version: int) -> str:
 
     >>> default_arm_name("digits", 3)
     'digits-v3'
+    >>> default_arm_name("digits", 3, twin=True)
+    'digits-v3-twin'
     """
-    name = f"{model}-v{version}"
+    number = f"-v{version}-twin" if twin else f"-v{version}"
+    name = model + number
     if len(name) <= _MAX_NAME:
         return name
-    ending = f"-{hashlib.sha256(model.encode()).hexdigest()[:8]}-v{version}"
+    ending = f"-{hashlib.sha256(model.encode()).hexdigest()[:8]}{number}"
     return model[: _MAX_NAME - len(ending)] + ending
 
 
@@ -102,12 +106,14 @@ def read_arms(document: Fields, adaptive: bool) -> tuple[Arm, ...]:
 
 def _arm(raw: Fields, even: bool) -> Arm:
     model, version, pipeline = _served(raw)
-    name = _name(raw, "name", default=default_arm_name(model, version))
+    twin = raw.flag("twin", False)
+    name = _name(raw, "name", default=default_arm_name(model, version, twin=twin))
     return Arm(
         name=name,
         model=model,
         version=version,
         pipeline=pipeline,
+        twin=twin,
         weight=raw.percent("weight", "a weight", default=0 if even else None),
         primary=raw.flag("primary", False),
         cost=raw.number("cost") or 0.0,
@@ -255,7 +261,7 @@ def _broken_sums(arms: list[Arm]) -> list[Violation]:
         )
     for field, values in (
         ("name", [arm.name for arm in arms]),
-        ("model and version", [(arm.model, arm.version) for arm in arms]),
+        ("model and version", [arm.place for arm in arms]),
     ):
         for i, value in enumerate(values):
             if value in values[:i]:
@@ -267,7 +273,7 @@ def _broken_sums(arms: list[Arm]) -> list[Violation]:
 
 def _broken_roles(arms: list[Arm]) -> list[Violation]:
     """What an arm says of another, or of itself as the primary, that cannot be."""
-    found = []
+    found = list(_broken_twins(arms))
     names = [arm.name for arm in arms]
     for i, arm in enumerate(arms):
         if arm.overflow and (arm.overflow == arm.name or arm.overflow not in names):
@@ -284,6 +290,30 @@ def _broken_roles(arms: list[Arm]) -> list[Violation]:
             )
             found.append(Violation(f"/arms/{i}/allowance", "primary", detail))
     return found
+
+
+def _broken_twins(arms: list[Arm]) -> Iterator[Violation]:
+    """A twin is like another arm of the policy, and answers for nobody but itself."""
+    others = {arm.key for arm in arms if not arm.twin}
+    for i, arm in enumerate(arms):
+        if not arm.twin:
+            continue
+        where = f"/arms/{i}/twin"
+        if arm.pipeline:
+            detail = "a pipeline shares its members, so a second one would be no twin: name a model"
+            yield Violation(where, "pipeline", detail)
+        elif arm.key not in others:
+            detail = (
+                f"no other arm serves {arm.model} version {arm.version}: a twin is the second "
+                "instance of what another arm serves"
+            )
+            yield Violation(where, "alone", detail)
+        if arm.primary:
+            detail = "what others cannot take goes to the primary: mark the arm it is the twin of"
+            yield Violation(where, "primary", detail)
+        if arm.overrides:
+            detail = "a twin is served like the arm it is the twin of: leave its overrides out"
+            yield Violation(f"/arms/{i}/overrides", "twin", detail)
 
 
 def _is_line(text: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from control_plane.domain.routing.policy import SLOTS, RoutingPolicy
 
 Key = tuple[str, int]
-"""The name and number of what an arm serves: what stays the same when an arm is named anew."""
+"""An arm's place: what it serves, which stays the same when an arm is named anew."""
 
 Run = tuple[int, int]
 """(arm index, number of slots in a row)."""
@@ -25,10 +25,10 @@ def next_table(policy: RoutingPolicy, previous: Sequence[Key] = ()) -> tuple[Key
     Raises:
         ValueError: the weights do not fill the slots.
     """
-    weights = {arm.key: arm.weight for arm in policy.arms}
+    weights = {arm.place: arm.weight for arm in policy.arms}
     if sum(weights.values()) != SLOTS:
         raise ValueError(f"weights must fill {SLOTS} slots")
-    primary = policy.primary.key
+    primary = policy.primary.place
     # The primary has the low slots, so that what it gives up is below what others have.
     order = [primary, *(key for key in weights if key != primary)]
     table: list[Key | None] = list(previous) or [None] * SLOTS
@@ -50,7 +50,7 @@ def runs(table: Iterable[Key], policy: RoutingPolicy) -> tuple[Run, ...]:
     >>> runs((("m", 1), ("m", 1), ("m", 2), ("m", 1)), RoutingPolicy(arms))
     ((0, 2), (1, 1), (0, 1))
     """
-    index = {arm.key: i for i, arm in enumerate(policy.arms)}
+    index = {arm.place: i for i, arm in enumerate(policy.arms)}
     found: list[Run] = []
     for key in table:
         arm = index[key]
