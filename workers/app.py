@@ -23,6 +23,7 @@ app.conf.imports = (
     "workers.tasks.idempotency",
     "workers.tasks.node",
     "workers.tasks.registry",
+    "workers.tasks.rollouts",
     "workers.tasks.telemetry",
     "workers.tasks.webhooks",
 )

@@ -15,6 +15,7 @@ SCRAPE_S = 5.0
 PARTITIONS_S = 3600.0
 FORGET_S = 3600.0
 LOST_S = 5.0
+ROLLOUTS_S = 1.0
 DELIVERIES_S = 5.0
 
 
@@ -28,6 +29,7 @@ SCHEDULE = {
     "collect artifacts": _every(COLLECT_S, "registry.collect"),
     "scrape servers": _every(SCRAPE_S, "telemetry.scrape"),
     "keep partitions": _every(PARTITIONS_S, "telemetry.partitions"),
+    "advance rollouts": _every(ROLLOUTS_S, "rollouts.tick"),
     "notice lost servers": _every(LOST_S, "fleet.lost"),
     "sweep deliveries": _every(DELIVERIES_S, "webhooks.sweep"),
     "forget deliveries": _every(FORGET_S, "webhooks.forget"),

@@ -74,7 +74,12 @@ class Rollout(models.Model):
     grant = models.CharField(max_length=200, blank=True)
     granted_each = models.PositiveIntegerField(default=0)
     granted_servers = models.PositiveIntegerField(default=0)
-    harm_spent = models.PositiveIntegerField(default=0, help_text="failed attempts so far")
+    granted_at = models.DateTimeField(null=True, blank=True, help_text="when it was in force")
+    harm_spent = models.PositiveIntegerField(
+        default=0, help_text="failed attempts, and what counts as such because a server restarted"
+    )
+    harm_before = models.PositiveIntegerField(default=0, help_text="spent in earlier attempts")
+    failed_seen = models.PositiveIntegerField(default=0, help_text="failed attempts in this one")
     harm_cursors = models.JSONField(default=dict, blank=True)
 
     started_by = models.CharField(max_length=150)

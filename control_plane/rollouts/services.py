@@ -205,7 +205,7 @@ def _do(
 
 def _go_on(rollout: Rollout, step: int, now: datetime) -> None:
     """Puts the rollout to the beginning of a step."""
-    if step != rollout.step:
+    if step != rollout.step or rollout.state == State.PREPARING:
         rollout.step_written = False
     rollout.step, rollout.step_since = min(step, len(rollout.steps)), now
     rollout.held_by, rollout.pause_until, rollout.deadline_at = "", None, None

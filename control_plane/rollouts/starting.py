@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -111,7 +111,10 @@ def begin_anew(rollout: Rollout, endpoint: Endpoint | None, now: datetime) -> No
     rollout.pause_until, rollout.held_by, rollout.deadline_at = None, "", None
     rollout.watch_until, rollout.ending, rollout.finished_at = None, "", None
     rollout.found, rollout.found_revision, rollout.written = None, None, None
-    rollout.grant, rollout.approved_by, rollout.approver = "", "", None
+    rollout.grant, rollout.granted_each, rollout.granted_at = "", 0, None
+    rollout.harm_before, rollout.failed_seen, rollout.harm_cursors = rollout.harm_spent, 0, {}
+    rollout.approved_by, rollout.approver = "", None
+    rollout.deadline_at = now + timedelta(seconds=rollout.progress_deadline_seconds)
 
 
 def _servers() -> int:
@@ -203,6 +206,7 @@ def _stored(
         started_by=actor,
         starter=User.objects.filter(username=actor).first(),
         created_at=now,
+        deadline_at=now + timedelta(microseconds=wanted.progress_deadline),
     )
 
 

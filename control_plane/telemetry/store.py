@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from control_plane.telemetry import feedback
+from control_plane.telemetry import evidence, feedback
 from control_plane.telemetry.feedback import FeedbackGrowth, FeedbackSummary, Report, Written
 from control_plane.telemetry.growth import write_growth
 from control_plane.telemetry.outcomes import FAILED, HANDED_ON, SEEN
@@ -195,6 +195,23 @@ class TelemetryStore:
         """(endpoint, arm) -> a sketch of its latencies (`control_plane.domain.latency`)."""
         with self._engine.connect() as connection:
             return read_latencies(connection, since, endpoints)
+
+    def growth(
+        self,
+        endpoint: str,
+        arms: Collection[str],
+        began: datetime,
+        cursors: evidence.Cursors,
+    ) -> evidence.Growth:
+        """What these arms did since the cursors (`control_plane.telemetry.evidence`)."""
+        one_state = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        with one_state.connect() as connection:
+            return evidence.read_growth(connection, endpoint, arms, began, cursors)
+
+    def failures_left(self, endpoint: str, arm: str, after: datetime) -> dict[str, int]:
+        """By server, what is left of an arm's allowance of failures, if it was scraped since."""
+        with self._engine.connect() as connection:
+            return evidence.read_failures_left(connection, endpoint, arm, after)
 
     def guarded(self) -> list[ArmGuard]:
         """The arms whose breaker is not closed or that have used up an allowance."""

@@ -24,6 +24,10 @@ from control_plane.domain.violations import ConflictError
 
 CANDIDATE = "candidate"
 
+WATCHED = SLOTS - 100
+"""The candidate's share while it is watched. What served before keeps 1 % as the measure: one that
+answers nothing can be compared with nothing, and its past is no fair judge of the present."""
+
 
 def check_startable(found: RoutingPolicy, to: Arm) -> None:
     """Whether a rollout can begin at that policy.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from control_plane.audit.models import AuditEvent
@@ -17,47 +15,19 @@ from control_plane.domain.violations import (
     NotFoundError,
 )
 from control_plane.endpoints.kill import kill
-from control_plane.endpoints.services import create_endpoint, update_endpoint
+from control_plane.endpoints.services import update_endpoint
 from control_plane.rollouts import services
 from control_plane.rollouts.controls import controls_of
 from control_plane.rollouts.models import Rollout
 from control_plane.rollouts.selectors import active_rollout, document_of, events_of
 from control_plane.wiring import print_config
-from tests.integration.control_plane.test_convergence import World
+from tests.integration.rollouts.stage import Stage
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = World(tmp_path, "a", "b")
-    create_endpoint(name="digits", actor="ada", queue=world, print_config=print_config)
-    for name in ("ada", "bo"):
-        User.objects.create_user(name)
-    world.policy(100)
-    world.settle(1)
-    return world
-
-
-def start(world: World, version: int = 2, actor: str = "ada", **more: Any) -> Rollout:
-    document = {"endpoint": "digits", "to": {"model": "digits", "version": version}, **more}
-    return services.start_rollout(
-        document=document, actor=actor, queue=world, print_config=print_config, clock=world.clock
-    )
-
-
-def abort(world: World, rollout: Rollout, actor: str = "ada") -> Rollout:
-    return services.abort(
-        rollout_id=rollout.id,
-        actor=actor,
-        clock=world.clock,
-        queue=world,
-        print_config=print_config,
-    )
-
-
-def test_it_is_stored_with_every_value_in_force(world: World) -> None:
-    rollout = start(world)
+def test_it_is_stored_with_every_value_in_force(stage: Stage) -> None:
+    rollout = stage.start()
     assert (rollout.state, rollout.number, str(rollout)) == ("pending", 1, "rollout 1 of digits")
     assert document_of(rollout) == {
         "endpoint": "digits",
@@ -96,27 +66,27 @@ def test_it_is_stored_with_every_value_in_force(world: World) -> None:
         ({"harmBudget": {"failedRequests": 1}}, "/harmBudget/failedRequests"),
     ],
 )
-def test_what_cannot_be_is_told_where(world: World, more: dict[str, Any], pointer: str) -> None:
+def test_what_cannot_be_is_told_where(stage: Stage, more: dict[str, Any], pointer: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
-        start(world, **more)
+        stage.start(**more)
     assert pointer in [violation.pointer for violation in refused.value.violations]
     assert not Rollout.objects.exists()
 
 
-def test_what_serves_already_or_by_hand_is_refused(world: World) -> None:
+def test_what_serves_already_or_by_hand_is_refused(stage: Stage) -> None:
     with pytest.raises(ConflictError, match="primary already"):
-        start(world, 1)
-    world.policy(90, 10)
+        stage.start(1)
+    stage.policy(90, 10)
     with pytest.raises(ConflictError, match="has a weight"):
-        start(world, 2)
-    start(world, 3)
+        stage.start(2)
+    stage.start(3)
 
 
-def test_an_endpoint_has_one_at_a_time(world: World) -> None:
-    first = start(world)
+def test_an_endpoint_has_one_at_a_time(stage: Stage) -> None:
+    first = stage.start()
     with pytest.raises(ConflictError, match="rollout 1 of digits is under way"):
-        start(world, 3)
-    second = start(world, 3, supersede=True)
+        stage.start(3)
+    second = stage.start(3, supersede=True)
     first.refresh_from_db()
     assert (first.state, second.supersedes) == ("aborted", first)
     assert active_rollout("digits") == second
@@ -125,48 +95,48 @@ def test_an_endpoint_has_one_at_a_time(world: World) -> None:
         first.save()
 
 
-def test_what_has_not_begun_is_aborted_at_once(world: World) -> None:
-    rollout = abort(world, start(world), actor="bo")
+def test_what_has_not_begun_is_aborted_at_once(stage: Stage) -> None:
+    rollout = stage.abort(stage.start(), actor="bo")
     assert (rollout.state, rollout.reason) == ("aborted", "bo aborted it")
     assert rollout.finished_at is not None
     with pytest.raises(ConflictError, match="has ended"):
-        abort(world, rollout)
-    assert world.endpoint.generation == 1
+        stage.abort(rollout)
+    assert stage.endpoint.generation == 1
 
 
 @pytest.mark.parametrize("by_hand", ["policy", "kill"])
-def test_it_ends_when_a_person_moves_the_traffic(world: World, by_hand: str) -> None:
-    rollout = start(world)
+def test_it_ends_when_a_person_moves_the_traffic(stage: Stage, by_hand: str) -> None:
+    rollout = stage.start()
     if by_hand == "policy":
-        world.policy(100)
+        stage.policy(100)
     else:
-        kill(name="digits", actor="ada", queue=world, print_config=print_config)
+        kill(name="digits", actor="ada", queue=stage, print_config=print_config)
     rollout.refresh_from_db()
     assert (rollout.state, active_rollout("digits")) == ("aborted", None)
     assert "touches nothing more" in rollout.reason
 
 
-def test_under_four_eyes_another_person_lets_it_begin(world: World) -> None:
+def test_under_four_eyes_another_person_lets_it_begin(stage: Stage) -> None:
     update_endpoint(name="digits", actor="ada", four_eyes=True)
-    rollout = start(world)
+    rollout = stage.start()
     assert rollout.state == "awaitingApproval"
     with pytest.raises(NotAllowedError, match="somebody else"):
-        services.approve(rollout_id=rollout.id, actor="ada", clock=world.clock)
+        services.approve(rollout_id=rollout.id, actor="ada", clock=stage.clock)
     with pytest.raises(ConflictError, match="before it begins"):
-        services.promote(rollout_id=rollout.id, actor="bo", clock=world.clock)
+        services.promote(rollout_id=rollout.id, actor="bo", clock=stage.clock)
     mine, theirs = controls_of(rollout, "ada"), controls_of(rollout, "bo")
     assert [name for name, why in theirs.items() if not why] == ["approve", "abort"]
     assert [name for name, why in mine.items() if not why] == ["abort"]
-    rollout = services.approve(rollout_id=rollout.id, actor="bo", clock=world.clock)
+    rollout = services.approve(rollout_id=rollout.id, actor="bo", clock=stage.clock)
     assert (rollout.state, rollout.approved_by) == ("pending", "bo")
 
 
-def test_there_is_no_rollout_of_what_is_not_there(world: World) -> None:
+def test_there_is_no_rollout_of_what_is_not_there(stage: Stage) -> None:
     with pytest.raises(NotFoundError, match="no endpoint"):
         services.start_rollout(
             document={"endpoint": "letters", "to": {"model": "digits", "version": 2}},
             actor="ada",
-            queue=world,
+            queue=stage,
             print_config=print_config,
-            clock=world.clock,
+            clock=stage.clock,
         )

@@ -1,0 +1,100 @@
+"""Beginning, looking at and ending an analysis run; call each in a transaction.
+
+A look reads what is new in the store, lets the pure tests judge it, and keeps what they found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from control_plane.analysis.models import AnalysisLook, AnalysisRun, Phase
+from control_plane.analysis.selectors import KnownTemplate
+from control_plane.domain.analysis.evidence import ArmEvidence, Evidence
+from control_plane.domain.analysis.looking import begin, look, state_from_document
+from control_plane.domain.analysis.template import Template, read_template, to_document
+from control_plane.telemetry.evidence import ArmGrowth
+from control_plane.telemetry.store import TelemetryStore
+
+_FEEDBACK = "feedback"
+"""Beside the servers' ids in a run's cursors: up to when feedback was read."""
+
+
+def begin_run(
+    *,
+    endpoint: str,
+    known: KnownTemplate,
+    alpha: float,
+    candidate: str,
+    baseline: str,
+    dry_run: bool,
+    now: datetime,
+) -> AnalysisRun:
+    """Begins to measure: what happened before this moment is not looked at.
+
+    Args:
+        alpha: the share of the template's own that this run may use up.
+    """
+    template = replace(known.template, alpha=alpha)
+    return AnalysisRun.objects.create(
+        endpoint=endpoint,
+        template_name=known.name,
+        template_revision=known.revision,
+        template=to_document(template),
+        candidate=candidate,
+        baseline=baseline,
+        dry_run=dry_run or template.dry_run,
+        state=begin(template, now).to_document(),
+        reason="nothing was measured yet",
+        began_at=now,
+    )
+
+
+def look_at_run(run: AnalysisRun, *, store: TelemetryStore, now: datetime) -> None:
+    """Takes a look, if the template's interval has passed since the last one."""
+    template = read_template(run.template)
+    before = run.looked_at
+    # Looks come by a clock that ticks each second: one that is a little early is on time.
+    if before is not None and (now - before).total_seconds() < template.interval / 1e6 - 0.5:
+        return
+    evidence = _evidence(run, template, store)
+    state = state_from_document(template, run.state)
+    state, found = look(template, state, evidence, now)
+    run.state, run.looked_at, run.looks_taken = state.to_document(), now, found.number
+    run.phase, run.reason = found.phase.value, found.reason
+    if found.phase.ended:
+        run.ended_at = now
+    run.save()
+    AnalysisLook.objects.create(run=run, number=found.number, at=now, document=found.to_document())
+
+
+def stop_run(run: AnalysisRun, *, reason: str, now: datetime) -> None:
+    """Ends a run that has no verdict: whoever wanted one does no more."""
+    run.phase, run.ended_at = Phase.STOPPED, now
+    run.reason = f"{reason}; until then: {run.reason}"
+    run.save(update_fields=["phase", "ended_at", "reason"])
+
+
+def _evidence(run: AnalysisRun, template: Template, store: TelemetryStore) -> Evidence | None:
+    """What is new on both arms; None where no server could be scraped."""
+    arms = [arm for arm in (run.candidate, run.baseline) if arm]
+    cursors = dict(run.cursors)
+    said = cursors.pop(_FEEDBACK, run.began_at.isoformat())
+    grown = store.growth(run.endpoint, arms, run.began_at, cursors)
+    told: dict[str, dict[str, tuple[int, int]]] = {arm: {} for arm in arms}
+    until = said
+    if any(metric.kind == "feedback" for metric in template.metrics):
+        feedback = store.feedback_since(run.endpoint, arms, datetime.fromisoformat(said))
+        until = feedback.until.isoformat()
+        for one in feedback.counts:
+            told[one.arm][one.outcome] = (one.of, one.count)
+    if not grown.measured and until == said:
+        return None
+    run.cursors = {**grown.cursors, _FEEDBACK: until}
+    parts = {arm: _arm(grown.arms[arm], told[arm]) for arm in arms}
+    baseline = parts.get(run.baseline, ArmEvidence())
+    return Evidence(grown.seconds, parts[run.candidate], baseline)
+
+
+def _arm(grown: ArmGrowth, told: dict[str, tuple[int, int]]) -> ArmEvidence:
+    return ArmEvidence(grown.answered, grown.failures, dict(grown.buckets), told)

@@ -1,0 +1,134 @@
+"""A rollout's analysis runs, and the harm that its candidate did; call all in a transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from control_plane.analysis.measuring import begin_run, look_at_run, stop_run
+from control_plane.analysis.models import AnalysisRun
+from control_plane.analysis.models import Phase as RunPhase
+from control_plane.analysis.selectors import get_template
+from control_plane.domain.analysis.looks import Phase
+from control_plane.domain.analysis.template import OnInconclusive
+from control_plane.domain.rollout.snapshot import Harm, Measured
+from control_plane.domain.rollout.states import State
+from control_plane.domain.rollout.steps import Analysis
+from control_plane.domain.routing.policy import Arm
+from control_plane.endpoints.models import Endpoint
+from control_plane.endpoints.selectors import latest_plan
+from control_plane.rollouts.models import Rollout, RolloutRun
+from control_plane.rollouts.moving import found_policy
+from control_plane.telemetry.store import TelemetryStore
+
+
+def look_at_runs(rollout: Rollout, store: TelemetryStore, now: datetime) -> None:
+    """Takes a look of each run that is under way."""
+    for run in AnalysisRun.objects.filter(link__rollout=rollout, ended_at=None):
+        look_at_run(run, store=store, now=now)
+
+
+def measure(rollout: Rollout, endpoint: Endpoint, now: datetime) -> None:
+    """Begins the runs of the present step, or of the watch, that are not under way or done.
+
+    What is good at a step stays so; in the watch it is measured again and again.
+    """
+    plan = latest_plan(endpoint)
+    if plan is None:
+        return
+    physical = {planned.arm.key: planned.physical for planned in plan.arms}
+    watching = rollout.state == State.PROMOTED
+    present = _latest(rollout)
+    kept = (RunPhase.RUNNING,) if watching else (RunPhase.RUNNING, RunPhase.SUCCESSFUL)
+    for name in _templates(rollout):
+        if name in present and present[name].phase in kept:
+            continue
+        known = get_template(name)
+        run = begin_run(
+            endpoint=rollout.endpoint_name,
+            known=known,
+            alpha=known.template.alpha * _share(rollout, name),
+            candidate=physical[rollout.to.key],
+            baseline=physical[_baseline(rollout).key],
+            dry_run=rollout.dry_run,
+            now=now,
+        )
+        RolloutRun.objects.create(
+            rollout=rollout, run=run, step=rollout.step, attempt=rollout.attempt
+        )
+
+
+def stop_measuring(rollout: Rollout, reason: str, now: datetime) -> None:
+    """Ends what runs."""
+    for run in AnalysisRun.objects.filter(link__rollout=rollout, ended_at=None):
+        stop_run(run, reason=reason, now=now)
+
+
+def measured(rollout: Rollout) -> tuple[Measured, ...]:
+    """The newest run of each template at the present step, without those that were stopped."""
+    return tuple(
+        Measured(
+            template=run.template_name,
+            phase=Phase(run.phase),
+            reason=run.reason,
+            on_inconclusive=OnInconclusive(run.template["onInconclusive"]),
+            counts=not run.dry_run,
+        )
+        for run in _latest(rollout).values()
+        if run.phase != RunPhase.STOPPED
+    )
+
+
+def count_harm(rollout: Rollout, endpoint: Endpoint, store: TelemetryStore) -> Harm:
+    """What failed on the candidate since it was granted its budget, and what is left of that.
+
+    Notes on the rollout what counts as spent: what failed, and what servers had left that were
+    started anew.
+    """
+    plan = latest_plan(endpoint)
+    arms = [p.physical for p in plan.arms if p.arm.key == rollout.to.key] if plan else []
+    if not arms or not rollout.granted_each or rollout.granted_at is None:
+        return Harm(0, 0, None)
+    grown = store.growth(rollout.endpoint_name, arms, rollout.granted_at, rollout.harm_cursors)
+    failed = sum(arm.failures for arm in grown.arms.values())
+    rollout.harm_cursors, rollout.failed_seen = grown.cursors, rollout.failed_seen + failed
+    left = store.failures_left(rollout.endpoint_name, arms[0], rollout.granted_at)
+    granted = rollout.granted_each * rollout.granted_servers
+    used = sum(rollout.granted_each - min(each, rollout.granted_each) for each in left.values())
+    now_spent = rollout.harm_before + max(used, rollout.failed_seen)
+    rollout.harm_spent = max(rollout.harm_spent, now_spent)
+    rollout.save(update_fields=["harm_cursors", "failed_seen", "harm_spent"])
+    known = len(left) >= rollout.granted_servers
+    return Harm(granted, rollout.failed_seen, sum(left.values()) if known else None)
+
+
+def _latest(rollout: Rollout) -> dict[str, AnalysisRun]:
+    links = rollout.run_links.filter(step=rollout.step, attempt=rollout.attempt)
+    ordered = links.select_related("run").order_by("run__began_at")
+    return {link.run.template_name: link.run for link in ordered}
+
+
+def _templates(rollout: Rollout) -> tuple[str, ...]:
+    steps = rollout.steps
+    if rollout.step >= len(steps):
+        return rollout.plan.watch
+    step = steps[rollout.step]
+    return step.templates if isinstance(step, Analysis) else ()
+
+
+def _share(rollout: Rollout, template: str) -> float:
+    """The part of the template's alpha for the next run by it.
+
+    A template's alpha holds for the whole rollout: each of the n places where it measures has
+    alpha / n, and the k-th run at a place alpha / (n k (k + 1)), which adds up to no more than
+    that however often it is measured anew.
+    """
+    plan = rollout.plan
+    places = sum(isinstance(s, Analysis) and template in s.templates for s in plan.steps)
+    places += bool(rollout.watch_seconds) and template in plan.watch
+    links = rollout.run_links.filter(step=rollout.step, attempt=rollout.attempt)
+    k = links.filter(run__template_name=template).count() + 1
+    return 1 / (max(1, places) * k * (k + 1))
+
+
+def _baseline(rollout: Rollout) -> Arm:
+    return found_policy(rollout).primary

@@ -1,0 +1,114 @@
+"""What arms did since somebody last looked: every scrape counted once, whichever server it is of.
+
+A server's scrapes come one after another, each with what grew since the one before. So it is
+enough to remember of each server up to which scrape it was read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from control_plane.telemetry.tables import arm_latest, arm_steps, server_latest
+
+Cursors = dict[str, str]
+"""A server's id -> the time of the newest scrape that was read of it."""
+
+_ROUNDING = timedelta(milliseconds=1)
+
+
+@dataclass
+class ArmGrowth:
+    """What one arm did: `answered` attempts had a result, `failures` of them were its own fault."""
+
+    answered: int = 0
+    failures: int = 0
+    buckets: Counter[int] = field(default_factory=Counter)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        # What a full arm refused was never run, and says nothing of the version.
+        refused = row["errors"] - (row["failures"] - row["handed_on"])
+        self.answered += row["requests"] - max(0, refused)
+        self.failures += row["failures"]
+        self.buckets.update(dict(zip(row["buckets"], row["counts"], strict=True)))
+
+
+@dataclass(frozen=True)
+class Growth:
+    """All servers together; `seconds` is the time that passed on the one that was read most of.
+
+    `measured` False: no server was scraped since.
+    """
+
+    arms: Mapping[str, ArmGrowth]
+    seconds: float
+    measured: bool
+    cursors: Cursors
+
+
+def read_growth(
+    connection: sa.Connection,
+    endpoint: str,
+    arms: Collection[str],
+    began: datetime,
+    cursors: Cursors,
+) -> Growth:
+    """What these arms did since the cursors, or since a beginning where there are none.
+
+    A scrape that reaches back before the beginning is left out: what it counts may be older.
+    Call it in a transaction that sees one state of the store.
+    """
+    newest = {
+        str(row.server_id): row.sampled_at
+        for row in connection.execute(
+            sa.select(server_latest.c.server_id, server_latest.c.sampled_at)
+        )
+        if row.sampled_at > began
+    }
+    read = {server: datetime.fromisoformat(at) for server, at in cursors.items()}
+    after = {server: read.get(server, began) for server in newest}
+    fresh = {server for server, at in newest.items() if at > after[server]}
+    found = {arm: ArmGrowth() for arm in arms}
+    if fresh:
+        query = sa.select(arm_steps).where(
+            arm_steps.c.endpoint == endpoint,
+            arm_steps.c.arm.in_(arms),
+            arm_steps.c.sampled_at > min(after[server] for server in fresh),
+        )
+        for row in connection.execute(query).mappings():
+            at, server = row["sampled_at"], str(row["server_id"])
+            whole = at - timedelta(milliseconds=row["covers_ms"]) >= began - _ROUNDING
+            if server in fresh and after[server] < at <= newest[server] and whole:
+                found[row["arm"]].add(dict(row))
+    seconds = max(((newest[s] - after[s]).total_seconds() for s in fresh), default=0.0)
+    return Growth(
+        arms=found,
+        seconds=seconds,
+        measured=bool(fresh),
+        cursors={**cursors, **{server: newest[server].isoformat() for server in fresh}},
+    )
+
+
+def read_failures_left(
+    connection: sa.Connection, endpoint: str, arm: str, after: datetime
+) -> dict[str, int]:
+    """A server's id -> how many failures its router still allows the arm, where it is bounded.
+
+    Of those that were scraped after a moment: what was said before it was of another grant.
+    """
+    query = (
+        sa.select(arm_latest.c.server_id, arm_latest.c.failures_left)
+        .join(server_latest, server_latest.c.server_id == arm_latest.c.server_id)
+        .where(
+            arm_latest.c.endpoint == endpoint,
+            arm_latest.c.arm == arm,
+            arm_latest.c.failures_left.is_not(None),
+            server_latest.c.sampled_at > after,
+        )
+    )
+    return {str(row.server_id): int(row.failures_left) for row in connection.execute(query)}
