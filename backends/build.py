@@ -54,6 +54,7 @@ PURE_SOURCES = (
     "attributes.cc",
     "breaker.cc",
     "compare.cc",
+    "config_words.cc",
     "decide.cc",
     "key_hash.cc",
     "latency.cc",
@@ -63,6 +64,7 @@ PURE_SOURCES = (
     "parse_words.cc",
     "picker.cc",
     "policy.cc",
+    "request_log.cc",
     "rescue_budget.cc",
     "rules.cc",
     "sequence_pins.cc",
@@ -93,7 +95,7 @@ TRAFFIC = Target(
 # C entry points to them, which tests load into Python.
 ROUTING = Target(
     "libnereid_routing.so",
-    ("describe.cc", "entry.cc", "entry_parts.cc", "entry_stress.cc", *PURE_SOURCES),
+    ("describe.cc", "entry.cc", "entry_log.cc", "entry_parts.cc", "entry_stress.cc", *PURE_SOURCES),
 )
 
 

@@ -23,6 +23,7 @@ from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
 from control_plane.adapters.receivers import HttpReceivers
 from control_plane.adapters.remotes import GrpcRemoteModels
 from control_plane.adapters.repository import DiskRepository
+from control_plane.adapters.request_log import RequestLog
 from control_plane.adapters.sources import FsspecSources
 from control_plane.adapters.triton.backends import observed_backends
 from control_plane.adapters.triton.control import HttpTritonControl
@@ -201,6 +202,12 @@ def backends() -> tuple[Backend, ...] | None:
     """What the Triton beside this process can run models with; None where it is not known."""
     place = settings.NEREID_TRITON_BACKENDS
     return observed_backends(Path(place) if place else None)
+
+
+@cache
+def request_log() -> RequestLog:
+    """What the Triton beside this process remembers of the requests that it answered."""
+    return RequestLog(settings.NEREID_REQUEST_LOG)
 
 
 @cache

@@ -23,6 +23,7 @@ exec tritonserver \
     --exit-on-error=false \
     --exit-timeout-secs=10 \
     --backend-config="python,shm-region-prefix-name=nereid_${NEREID_NODE_NAME}_" \
+    --backend-config=traffic,request-log=/run/triton/answered \
     --http-header-forward-pattern="$pattern" \
     --grpc-header-forward-pattern="$pattern" \
     --http-restricted-api="$control" \

@@ -162,13 +162,15 @@ class Predictor:
         version: str = "",
         headers: Mapping[str, str] | None = None,
         turn: Turn | None = None,
+        request_id: str = "",
     ) -> Answer:
         """One request. The latency is the caller's: everything between call and answer.
 
+        By its `request_id` feedback on the answer can be sent later.
         `turn` is for models that keep a state: requests of a sequence are sent one after the other,
         the first with `start`, the last with `end`.
         """
-        options = turn.options() if turn else {}
+        options = {**(turn.options() if turn else {}), "request_id": request_id}
         return self._transport.infer(name, version, inputs, headers or {}, options)
 
     def stream(
@@ -179,6 +181,7 @@ class Predictor:
         version: str = "",
         headers: Mapping[str, str] | None = None,
         turn: Turn | None = None,
+        request_id: str = "",
     ) -> Iterator[Answer]:
         """One request, and each of its answers as it comes: for models that stream, over gRPC.
 
@@ -188,7 +191,7 @@ class Predictor:
         Raises:
             InferenceError: the model fails; the answers before stand.
         """
-        options = turn.options() if turn else {}
+        options = {**(turn.options() if turn else {}), "request_id": request_id}
         return self._transport.stream(name, version, inputs, headers or {}, options)
 
 

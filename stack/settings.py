@@ -274,6 +274,9 @@ def ours(
         "NEREID_TRITON_BACKENDS": str(settings.node_home / "backends")
         if settings.embeds_triton
         else given.get("NEREID_TRITON_BACKENDS", ""),
+        "NEREID_REQUEST_LOG": str(settings.node_home / "answered")
+        if settings.embeds_triton
+        else given.get("NEREID_REQUEST_LOG", ""),
         "NEREID_TRITON_CONTROL_KEY": keys.control_key,
         "NEREID_TRITON_SHM_KEY": keys.shm_key,
         "NEREID_SERVER_CONFIG": settings.server_config if settings.embeds_triton else "",

@@ -86,6 +86,11 @@ class TritonOptions:
         return self.node_home / "backends"
 
     @property
+    def request_log(self) -> Path:
+        """Where the router says which arm answered which request; the node reads it."""
+        return self.node_home / "answered"
+
+    @property
     def shm_prefix(self) -> str:
         return f"nereid_{self.name}_"
 
@@ -260,6 +265,7 @@ def command(options: TritonOptions) -> list[str]:
         "--exit-on-error=false",
         f"--backend-directory={options.backend_directory}",
         f"--backend-config=python,shm-region-prefix-name={options.shm_prefix}",
+        f"--backend-config=traffic,request-log={options.request_log}",
         f"--http-address={options.bind}",
         f"--http-port={options.http_port}",
         f"--grpc-address={options.bind}",

@@ -25,11 +25,14 @@ django.setup()
 from django.conf import settings  # noqa: E402 - Django has to be set up before these
 from django.db import Error as DatabaseError  # noqa: E402
 from django.db import close_old_connections  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from control_plane import wiring  # noqa: E402
 from control_plane.adapters.machines import DEFAULT_SERVER, load_server  # noqa: E402
 from control_plane.adapters.queue import node_queue  # noqa: E402
+from control_plane.adapters.request_log import RequestLogError  # noqa: E402
 from control_plane.fleet.agent import NodeAgent  # noqa: E402
+from control_plane.fleet.answered import put_feedback_to_arms  # noqa: E402
 from control_plane.fleet.services import heartbeat  # noqa: E402
 from control_plane.ports.triton import HeldModel, TritonControl, TritonError  # noqa: E402
 from workers.lane import QueueWorker, stop_all  # noqa: E402
@@ -38,6 +41,8 @@ logger = logging.getLogger("node")
 
 LOOK_S = 0.5
 HEARTBEAT_S = 2.0
+FEEDBACK_S = 1.0
+FEEDBACK_OF_LATE = 30
 RESTORE_REST_S = 30.0
 STOP_PATIENCE_S = 10.0
 
@@ -114,6 +119,28 @@ class Keeper:
         self._ready_file.unlink(missing_ok=True)
 
 
+class Labeller:
+    """Asks the database once a second whose feedback it does not know, and says what is ours."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+
+    def answer(self) -> None:
+        """One look; now and then at all that waits: this server may have been away."""
+        self._looks += 1
+        try:
+            put_feedback_to_arms(
+                store=wiring.telemetry(),
+                answered=wiring.request_log(),
+                clock=wiring.clock(),
+                all_that_wait=self._looks % FEEDBACK_OF_LATE == 1,
+            )
+        except (SQLAlchemyError, RequestLogError, OSError) as error:
+            if self._looks % FEEDBACK_OF_LATE == 1:
+                said = str(error).strip().partition("\n")[0]
+                logger.warning("feedback waits for its arm: %s", said)
+
+
 def main() -> int:
     """Runs until it is told to stop."""
     stopping = threading.Event()
@@ -124,10 +151,8 @@ def main() -> int:
     ready_file.unlink(missing_ok=True)
     keeper = Keeper(wiring.node_agent(), wiring.triton_control(), ready_file)
     # On a thread of its own: bringing back a large model must not look like a dead node.
-    heartbeats = threading.Thread(
-        target=_every, args=(HEARTBEAT_S, keeper.heartbeat, stopping), daemon=True
-    )
-    heartbeats.start()
+    for interval_s, duty in ((HEARTBEAT_S, keeper.heartbeat), (FEEDBACK_S, Labeller().answer)):
+        threading.Thread(target=_every, args=(interval_s, duty, stopping), daemon=True).start()
     # As many as leave Triton's load threads free for a router.
     flags = load_server(settings.NEREID_SERVER_CONFIG or DEFAULT_SERVER)
     lanes = [_lane("prepare", flags.prepares_at_once), _lane("switch", 2)]

@@ -8,6 +8,7 @@
 
 #include "copy_request.h"
 #include "reply.h"
+#include "request_log.h"
 #include "shadow.h"
 #include "watch.h"
 
@@ -166,11 +167,24 @@ void OnReleased(
   CloseSide(attempt);
 }
 
+// Which arm answered, for who later asks by the request's id.
+void NoteAnswer(const Attempt& attempt) {
+  const Router& router = *attempt.call->router;
+  RequestLog* const log = router.services->log;
+  if (log == nullptr) return;
+  const char* id = nullptr;
+  const Error unknown(TRITONBACKEND_RequestId(attempt.call->outer, &id));
+  if (!unknown && id != nullptr && *id != '\0') {
+    log->Note(router.log_seed, id, attempt.arm->logged_as);
+  }
+}
+
 // The arm has said its last word to the caller.
 void Settle(Attempt* attempt, std::uint64_t now_ns) {
   const bool well = attempt->outcome.load() == Outcome::kOk;
   Judge(attempt, well ? Judgement::kGood : Judgement::kNothing, now_ns);
   Conclude(attempt, now_ns);
+  if (well) NoteAnswer(*attempt);
   attempt->call->Answered(well, now_ns);
 }
 

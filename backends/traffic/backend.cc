@@ -1,7 +1,7 @@
 // The entry points that Triton looks up: loading a router from its policy, and handing requests on.
 
-#include <cctype>
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <iterator>
@@ -16,10 +16,12 @@
 #include "abi.h"
 #include "attempt.h"
 #include "check.h"
+#include "config_words.h"
 #include "forward.h"
 #include "metrics.h"
 #include "policy.h"
 #include "records.h"
+#include "request_log.h"
 #include "router.h"
 #include "shadow.h"
 #include "watch.h"
@@ -35,6 +37,9 @@ constexpr std::uint32_t kMinor = 19;
 
 // The version that carries the policy: the highest, so that it gets every unversioned call.
 constexpr std::uint64_t kPolicyVersion = 1'000'000'000;
+
+// Of whose arm the request log has room: 16 MiB.
+constexpr std::uint64_t kRequestsKept = 1'048'576;
 
 // How long the server's end waits for attempts that nobody listens to any more.
 constexpr auto kPatience = std::chrono::seconds(5);
@@ -69,11 +74,38 @@ struct Backend {
   }
 
   Services services;
+  std::unique_ptr<RequestLog> log;
   Metrics metrics;
   Records records{metrics};
   Shadows shadows;
   Watch watch;
 };
+
+// The file that says which arm answered which request, where the server's command line names one
+// (`--backend-config=traffic,request-log=<path>`). Without it requests are routed all the same.
+void OpenRequestLog(TRITONBACKEND_Backend* handle, Backend* backend) {
+  TRITONSERVER_Message* config = nullptr;
+  const char* base = nullptr;
+  std::size_t size = 0;
+  Error error{TRITONBACKEND_BackendConfig(handle, &config)};  // it stays the server's
+  if (!error) error.reset(TRITONSERVER_MessageSerializeToJson(config, &base, &size));
+  if (error) return LogIfError(error.release(), "read the backend's configuration");
+  const std::string_view json(base, size);
+  const std::string path = ConfigText(json, "request-log");
+  if (path.empty()) return;
+  const std::string requests = ConfigText(json, "request-log-requests");
+  const auto warn = [path](const std::string& reason) {
+    Log(TRITONSERVER_LOG_WARN, path + " " + reason + ": nobody will know which arm answered a " +
+                                   "request by its id");
+  };
+  std::string reason;
+  backend->log = RequestLog::Open(
+      path, requests.empty() ? kRequestsKept : std::strtoull(requests.c_str(), nullptr, 10), warn,
+      &reason);
+  if (!backend->log) return warn(reason);
+  backend->services.log = backend->log.get();
+  backend->records.KeepLog(backend->log.get());
+}
 
 Error CheckVersion() {
   std::uint32_t major = 0;
@@ -111,21 +143,6 @@ Error ReadPolicy(TRITONBACKEND_Model* model, std::uint64_t version, Policy* poli
                                             policy->endpoint + "', not of '" + name + "'");
   }
   return nullptr;
-}
-
-// The value that follows `"<field>":` in Triton's own compact JSON of a model configuration, or "".
-// Inside a JSON string the quotes would be escaped, so the pattern cannot occur in one; what starts
-// an object (a parameter of that name) is passed over.
-std::string ConfigScalar(std::string_view json, const std::string& field) {
-  const std::string pattern = "\"" + field + "\":";
-  for (std::size_t at = json.find(pattern); at != std::string_view::npos;
-       at = json.find(pattern, at + 1)) {
-    const std::size_t start = at + pattern.size();
-    std::size_t end = start;
-    while (end < json.size() && std::isalnum(static_cast<unsigned char>(json[end]))) ++end;
-    if (end > start) return std::string(json.substr(start, end - start));
-  }
-  return "";
 }
 
 Error ReadConfig(TRITONBACKEND_Model* model, Router* router) {
@@ -177,6 +194,7 @@ Error Load(TRITONBACKEND_Model* model) {
   auto router = std::make_shared<Router>(
       std::move(policy), std::move(endpoint), std::move(arms), seed);
   router->services = &services;
+  router->log_seed = RequestLog::EndpointSeed(router->policy.endpoint);
   router->pinned = version != kPolicyVersion;
   if (router->pinned) {
     router->pin_prefix = std::to_string(version) + "/";
@@ -221,6 +239,7 @@ NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_Initialize(TRITONBACKEND_Backend
     if (nereid::Error error = nereid::CheckVersion()) return error;
     auto backend = std::make_unique<nereid::Backend>();
     if (nereid::Error error = nereid::NewAllocator(&backend->services.allocator)) return error;
+    nereid::OpenRequestLog(handle, backend.get());
     NEREID_RETURN_IF_ERROR(TRITONBACKEND_BackendSetState(handle, backend.get()));
     static_cast<void>(backend.release());
     return nullptr;

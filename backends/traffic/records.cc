@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "request_log.h"
 #include "router.h"
 
 namespace nereid {
@@ -48,7 +49,10 @@ std::shared_ptr<ArmRecord> Records::Arm(const std::string& endpoint, const std::
   oldest_first_.remove(key);
   oldest_first_.push_back(key);
   std::shared_ptr<ArmRecord>& found = arms_[key];
-  if (!found) found = std::make_shared<ArmRecord>(arm, metrics_.New(endpoint, arm));
+  if (!found) {
+    const std::uint16_t in_log = log_ != nullptr ? log_->Arm(arm) : 0;
+    found = std::make_shared<ArmRecord>(arm, metrics_.New(endpoint, arm), in_log);
+  }
   const std::shared_ptr<ArmRecord> result = found;
   DropIdle();
   return result;

@@ -18,13 +18,15 @@
 
 namespace nereid {
 
+class RequestLog;
 struct Router;
 
 struct ArmRecord {
-  ArmRecord(std::string name, std::unique_ptr<ArmMetrics> series)
-      : model(std::move(name)), metrics(std::move(series)) {}
+  ArmRecord(std::string name, std::unique_ptr<ArmMetrics> series, std::uint16_t in_log)
+      : model(std::move(name)), logged_as(in_log), metrics(std::move(series)) {}
 
   const std::string model;
+  const std::uint16_t logged_as;  // its place in the request log; 0: none
   const std::unique_ptr<ArmMetrics> metrics;
   ArmState state;
   alignas(64) std::atomic<std::uint32_t> shadows{0};  // in flight
@@ -59,6 +61,9 @@ class Records {
  public:
   explicit Records(const Metrics& metrics) : metrics_(metrics) {}
 
+  // Arms get a place in it from now on; before the first.
+  void KeepLog(RequestLog* log) { log_ = log; }
+
   std::shared_ptr<EndpointRecord> Endpoint(const std::string& endpoint);
 
   // The one record of (endpoint, arm). The last arms that no router names any more are kept too, so
@@ -80,6 +85,7 @@ class Records {
   void ContinueGrant(const Router& router, std::size_t index);
 
   const Metrics& metrics_;
+  RequestLog* log_ = nullptr;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<EndpointRecord>> endpoints_;
   std::map<Key, std::shared_ptr<ArmRecord>> arms_;

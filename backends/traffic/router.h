@@ -15,6 +15,7 @@
 
 namespace nereid {
 
+class RequestLog;
 class Shadows;
 class Watch;
 
@@ -24,6 +25,7 @@ struct Services {
   Records* records = nullptr;
   Watch* watch = nullptr;
   Shadows* shadows = nullptr;
+  RequestLog* log = nullptr;  // null: none is kept
   std::atomic<std::int64_t> open{0};  // calls and shadows that some thread may still come back to
 };
 
@@ -62,6 +64,7 @@ struct Router {
   std::vector<std::atomic<std::uint64_t>> shadow_turns;  // one for each shadow of the policy
   Services* services = nullptr;
   TRITONSERVER_Server* server = nullptr;
+  std::uint64_t log_seed = 0;  // of the endpoint, in the request log
   bool pinned = false;  // to one version: no part of the policy in force
   // A sequence of a pinned version is another than one of the same id without a version.
   std::string pin_prefix;

@@ -64,6 +64,10 @@ NEREID_MODEL_REPOSITORY = Path(
     )
 )
 NEREID_NODE_STATE = NEREID_HOME / "nodes" / NEREID_NODE_NAME / "state"
+# Where the Triton beside this node says which arm answered which request.
+NEREID_REQUEST_LOG = Path(
+    os.environ.get("NEREID_REQUEST_LOG") or NEREID_NODE_STATE.parent / "answered"
+)
 NEREID_TRITON_URL = os.environ.get("NEREID_TRITON_URL", "127.0.0.1:8000")
 NEREID_TRITON_GRPC = os.environ.get("NEREID_TRITON_GRPC", "127.0.0.1:8001")
 NEREID_TRITON_METRICS = os.environ.get("NEREID_TRITON_METRICS", "http://127.0.0.1:8002/metrics")

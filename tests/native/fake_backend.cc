@@ -1,5 +1,9 @@
 // The backend's half of the interface: what the router is given, and how it answers.
+#include <unistd.h>
+
 #include <chrono>
+#include <memory>
+#include <string>
 
 #include "fake_objects.h"
 
@@ -20,7 +24,16 @@ struct Message : Object {
   std::string json;
 };
 
+std::unique_ptr<Message> backend_config;  // the server's own, until the backend ends
+
+std::string RequestLogPath() { return "/tmp/nereid-native-" + std::to_string(getpid()) + ".log"; }
+
 }  // namespace
+
+void ForgetBackendConfig() {
+  backend_config.reset();
+  unlink(RequestLogPath().c_str());
+}
 
 bool Caller::Done() const {
   const std::lock_guard<std::mutex> lock(mutex);
@@ -116,6 +129,14 @@ TRITONSERVER_Error* TRITONBACKEND_ApiVersion(std::uint32_t* major, std::uint32_t
   FAKE_MAY_FAIL();
   *major = 1;
   *minor = 19;
+  return nullptr;
+}
+TRITONSERVER_Error* TRITONBACKEND_BackendConfig(
+    TRITONBACKEND_Backend*, TRITONSERVER_Message** config) {
+  FAKE_MAY_FAIL();
+  if (!backend_config) backend_config = std::make_unique<Message>();
+  backend_config->json = R"({"cmdline":{"request-log":")" + RequestLogPath() + R"("}})";
+  *config = reinterpret_cast<TRITONSERVER_Message*>(backend_config.get());
   return nullptr;
 }
 TRITONSERVER_Error* TRITONBACKEND_BackendSetState(TRITONBACKEND_Backend*, void* state) {

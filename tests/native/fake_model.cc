@@ -192,6 +192,7 @@ void StopBackend() {
   WaitForFinalized();
   const SpareGetters spared;
   Expect(TRITONBACKEND_Finalize(BackendHandle()), "backend finalize");
+  ForgetBackendConfig();
 }
 
 void WaitForFinalized() { TheReaper().WaitUntilIdle(); }

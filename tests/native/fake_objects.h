@@ -41,6 +41,9 @@ To* Of(From* handle, Kind kind, const char* function) {
   return object;
 }
 
+// What the server told the backend of itself, and the file that it named.
+void ForgetBackendConfig();
+
 // True when this call has to fail.
 bool Fails(const char* function);
 TRITONSERVER_Error* Failure(const char* function);

@@ -75,6 +75,13 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
         *(_I64, _I64, _SIZE, _SIZE, _SIZE),
         *(ctypes.POINTER(_I64), ctypes.POINTER(_I64)),
     ),
+    "log_open": (_HANDLE, Text, _U64, ctypes.c_char_p, _SIZE),
+    "log_delete": (None, _HANDLE),
+    "log_arm": (ctypes.c_uint16, _HANDLE, Text),
+    "log_note": (None, _HANDLE, Text, Text, ctypes.c_uint16),
+    "log_flush": (None, _HANDLE),
+    "stress_log": (_U64, _HANDLE, Text, _SIZE, _SIZE),
+    "config_text": (_SIZE, Text, Text, ctypes.c_char_p, _SIZE),
     "stress_budget": (_I64, _U32, _U32, _SIZE, _SIZE, _SIZE),
     "stress_breaker": (_I64, _SIZE, _U64, ctypes.POINTER(_U64), ctypes.POINTER(_U64)),
     "stress_pins": (_U64, _SIZE, _SIZE),
@@ -205,6 +212,34 @@ class ArmAllowance(_Part):
     def current(self) -> Grant | None:
         held = self._call("current")
         return Grant(held) if held else None
+
+
+class NativeLog:
+    """The router's file of who answered; `reason` where it could not be had."""
+
+    def __init__(self, path: object, requests: int = 1_000) -> None:
+        said = ctypes.create_string_buffer(200)
+        self.handle = parts().nereid_log_open(Text.of(str(path)), requests, said, 200)
+        self.reason = said.value.decode()
+
+    def arm(self, name: str) -> int:
+        return int(parts().nereid_log_arm(self.handle, Text.of(name)))
+
+    def note(self, endpoint: str, request_id: str, arm: int) -> None:
+        parts().nereid_log_note(self.handle, Text.of(endpoint), Text.of(request_id), arm)
+
+    def flush(self) -> None:
+        parts().nereid_log_flush(self.handle)
+
+    def close(self) -> None:
+        parts().nereid_log_delete(self.handle)
+
+    def __enter__(self) -> NativeLog:
+        assert self.handle, self.reason
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class RescueBudget(_Part):

@@ -14,7 +14,7 @@ from control_plane.domain.serving.section import Flag, Natural, Natural64, Posit
 ROUTERS_THREADS = 2
 """Load threads that preparing models leaves free: with all of them busy a router would wait."""
 
-_OURS = {("python", "shm-region-prefix-name")}
+_OURS = {("python", "shm-region-prefix-name"), ("traffic", "request-log")}
 
 _IN_A_FLAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 """A part of a flag's value: `,`, `=` and `:` would begin the next one."""

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
-from nereid import Client, policy_document
+from nereid import Client, ProblemError, policy_document
+from nereid.inference import Predictor
 from nereid.upload import sha256_of
 from tests.support.serving import CHECKOUT, ServingStack
 
@@ -116,6 +118,33 @@ def test_arrays_go_in_and_numbers_come_out(nereid: Nereid, split: str, tmp_path:
     answer = document(nereid("infer", split, "--input", path, "--json"))
     assert len(answer["outputs"]["logits"][0]) == 10
     assert answer["arm"].startswith(MODEL)
+
+
+def test_an_application_says_what_answers_were_worth_by_request(
+    nereid: Nereid, split: str, serving_stack: ServingStack
+) -> None:
+    secret = document(
+        nereid("tokens", "create", "a shop's", "--role", "reporter", "--only", split, "--json")
+    )["token"]
+    blank = np.zeros((1, 1, 8, 8), np.float32)
+    with Predictor(serving_stack.stack["triton"]["grpc"]) as predictor:
+        arms = {
+            f"e2e-{i}": predictor.predict(split, {"image": blank}, request_id=f"e2e-{i}").arm
+            for i in range(20)
+        }
+    right = {arm: sum(a == arm for a in arms.values()) for arm in arms.values()}
+    with Client(serving_stack.api, secret) as shop:
+        reports = [{"request_id": r, "outcome": "sold", "value": 1} for r in [*arms, "never-seen"]]
+        assert shop.send_feedback(split, reports).waiting == 21
+        ServingStack.wait_for(
+            lambda: shop.feedback_summary(split).waiting == 1, 30, "feedback to find its arms"
+        )
+        counts = {each.arm: each.count for each in shop.feedback_summary(split).counts}
+        with pytest.raises(ProblemError, match="403"):
+            shop.kill(split)
+    assert counts == right
+    shown = done(nereid("feedback", split))
+    assert all(arm in shown for arm in right)
 
 
 def test_a_plan_shows_and_does_nothing(nereid: Nereid, split: str) -> None:
