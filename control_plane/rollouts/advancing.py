@@ -7,6 +7,7 @@ looks at once the second finds what the first one wrote, and one that is killed 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -64,13 +65,20 @@ def due(now: datetime) -> list[UUID]:
     return list(due_rollouts(now + _EARLY).values_list("id", flat=True))
 
 
-def advance_all(rollout_ids: list[UUID], means: Means) -> None:
-    """Takes a look at each; what goes wrong with one is that one's alone."""
+def advance_all(rollout_ids: list[UUID], means: Means) -> Iterator[UUID]:
+    """Takes a look at each, and says the endpoints whose traffic was moved, each at once.
+
+    What goes wrong with one is that one's alone.
+    """
     for rollout_id in rollout_ids:
+        before = Rollout.objects.filter(id=rollout_id).values_list("generation", flat=True).first()
         try:
-            advance(rollout_id, means)
+            rollout = advance(rollout_id, means)
         except Exception:
             logger.exception("rollout %s could not be looked at", rollout_id)
+            continue
+        if rollout and rollout.endpoint_id and rollout.generation != before:
+            yield rollout.endpoint_id
 
 
 def advance(rollout_id: UUID, means: Means) -> Rollout | None:

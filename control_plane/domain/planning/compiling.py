@@ -116,8 +116,8 @@ def _loaded(previous: Plan, policy: RoutingPolicy, *, urgent: bool) -> dict[Key,
 
     A way out takes it as it is; else only what is to be served as it is.
     """
-    overrides = {arm.key: arm.overrides for arm in policy.arms}
-    before = {planned.arm.key: planned.arm.overrides for planned in previous.arms}
+    overrides = {arm.place: arm.overrides for arm in policy.arms}
+    before = {planned.arm.place: planned.arm.overrides for planned in previous.arms}
     return {
         key: target
         for key, target in targets_of(previous).items()
