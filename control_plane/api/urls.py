@@ -7,6 +7,7 @@ from django.views import View
 
 from control_plane.api.aliases_resource import AliasesView, AliasView
 from control_plane.api.all_versions_resource import AllVersionsView
+from control_plane.api.analysis_simulations_resource import AnalysisSimulationsView
 from control_plane.api.audit_resource import AuditView
 from control_plane.api.changes_resource import (
     ApproveView,
@@ -90,6 +91,7 @@ urlpatterns = [
     at(r"profiles", ProfilesView, "profiles"),
     at(rf"profiles/{NAME}", ProfileView, "profile"),
     at(r"lint", LintView, "lint"),
+    at(r"analysis-simulations", AnalysisSimulationsView, "analysis-simulations"),
     at(r"pipelines", PipelinesView, "pipelines"),
     at(rf"pipelines/{NAME}", PipelineView, "pipeline"),
     at(rf"pipelines/{NAME}/check", PipelineCheckView, "pipeline-check"),

@@ -23,7 +23,7 @@ from control_plane.domain.analysis.template import Template
 from control_plane.domain.analysis.two_rates import Array, Counts, Mask
 from control_plane.domain.routing.policy import SECOND
 
-MAX_LOOKS = 300
+MAX_LOOKS = 200
 """A longer run is looked at more seldom in a simulation, which changes little."""
 
 _GUESS_RATE, _GUESS_OF = 0.01, 50.0
@@ -50,23 +50,22 @@ class Simulated:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def side_by_side(metric: Metric, runs: int) -> Sequence:
-    """A sequence whose first rows are the runs' failing rows, and the second half the passing."""
-    grid = rows_of(metric)
-    ends = (grid.fail_row, grid.pass_row)
-    against, above, below = (
-        np.concatenate([np.full(runs, values[end]) for end in ends])
-        for values in (grid.against, grid.aims_above, grid.aims_below)
-    )
-    return start(Rows(against, against, 0, 0, grid.alone, above, below, grid.block))
-
-
 class ManyRuns:
-    """One metric in many runs."""
+    """One metric in many runs: a row for each, or two where it fails and passes by different ones.
+
+    The first rows are those by which runs fail.
+    """
 
     def __init__(self, metric: Metric, meets: Truth, runs: int) -> None:
+        grid = rows_of(metric)
+        ends = list(dict.fromkeys((grid.fail_row, grid.pass_row)))
+        against, above, below = (
+            np.concatenate([np.full(runs, values[end]) for end in ends])
+            for values in (grid.against, grid.aims_above, grid.aims_below)
+        )
         self.metric = metric
-        self.sequence = side_by_side(metric, runs)
+        self.sequence = start(Rows(against, against, 0, 0, grid.alone, above, below, grid.block))
+        self._times = len(ends)
         self._meets = meets
         self._recent = np.zeros((2, runs))
 
@@ -85,10 +84,10 @@ class ManyRuns:
             failing = _drawn(rng, passing, np.full(len(n_c), min(1.0, part)))
         f_b = _drawn(rng, n_b, meets.baseline * bursts[1])
         counts = Counts(
-            n_c=np.concatenate([n_c, n_c]),
-            f_c=np.concatenate([failing, passing]),
-            n_b=np.concatenate([n_b, n_b]),
-            f_b=np.concatenate([f_b, f_b]),
+            n_c=self._rows(n_c),
+            f_c=np.concatenate([failing, passing][: self._times]),
+            n_b=self._rows(n_b),
+            f_b=self._rows(f_b),
         )
         self.sequence = self.sequence.after(counts, self._rates(), seconds)
         self._recent += (n_b, f_b)
@@ -103,11 +102,11 @@ class ManyRuns:
     def passed(self, alpha: float) -> Mask:
         """Which runs have passed."""
         runs = self._recent.shape[1]
-        return np.asarray(self.sequence.below[runs:] >= -math.log(alpha))
+        return np.asarray(self.sequence.below[-runs:] >= -math.log(alpha))
 
     def keep(self, going: Mask) -> None:
         """Drops the runs that have ended."""
-        both = np.concatenate([going, going])
+        both = np.concatenate([going] * self._times)
         seq, rows = self.sequence, self.sequence.rows
         blocks = seq.blocks
         if blocks.w.ndim or blocks.open[0].ndim:
@@ -135,8 +134,10 @@ class ManyRuns:
         if not of.any():
             return FIRST_RATES
         rate = (bad + _GUESS_RATE * _GUESS_OF) / (of + _GUESS_OF)
-        twice: Array = np.concatenate([rate, rate])
-        return twice[None, :]
+        return self._rows(rate)[None, :]
+
+    def _rows(self, values: Array) -> Array:
+        return np.concatenate([values] * self._times)
 
 
 class Bursts:

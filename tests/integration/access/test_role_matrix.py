@@ -68,6 +68,7 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("pipeline-revisions", "GET"): EVERYBODY,
     ("pipeline-revision", "GET"): EVERYBODY,
     ("lint", "POST"): EVERYBODY,
+    ("analysis-simulations", "POST"): EVERYBODY,
     ("findings", "GET"): EVERYBODY,
     ("export", "GET"): EVERYBODY,
     ("endpoints", "GET"): EVERYBODY,

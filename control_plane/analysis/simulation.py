@@ -1,0 +1,73 @@
+"""Trying a template on simulated rollouts, before it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from control_plane.analysis.selectors import check_templates, get_template
+from control_plane.domain.analysis.scenario import read_scenario, scenario_document
+from control_plane.domain.analysis.simulating import Simulated, simulate
+from control_plane.domain.analysis.template import read_template, to_document
+from control_plane.domain.violations import InvalidInputError, Violation
+
+DEFAULT_RUNS = 100
+MAX_WORK = 400
+"""Runs times metrics that decide: a few seconds of one core."""
+
+_ONE = Lock()
+
+
+class BusyError(RuntimeError):
+    """This process simulates for somebody else: ask again in some seconds."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A template, what it was tried on, and how the rollouts ended."""
+
+    template: dict[str, Any]
+    scenario: dict[str, Any]
+    outcome: Simulated
+
+
+def try_template(*, name: str, document: object, scenario: object, runs: int) -> Trial:
+    """Plays so many rollouts of a template; nothing is written.
+
+    Args:
+        name: of a template that is there, where there is no document.
+
+    Raises:
+        InvalidInputError: there is no template of that name, the document or the scenario breaks a
+            rule, or it would take too long.
+        BusyError: another simulation runs in this process.
+    """
+    if document is None:
+        check_templates([name], "/template")
+        template = get_template(name).template
+    else:
+        template = _within("document", read_template, document)
+    story = _within("scenario", read_scenario, scenario)
+    deciding = sum(metric.required for metric in template.metrics)
+    if runs * deciding > MAX_WORK:
+        detail = (
+            f"{runs} rollouts of {deciding} metrics that decide: at most {MAX_WORK // deciding} "
+            "at once, others wait meanwhile"
+        )
+        raise InvalidInputError([Violation("/runs", "range", detail)])
+    if not _ONE.acquire(blocking=False):
+        raise BusyError("another simulation is running: try again in a few seconds")
+    try:
+        outcome = simulate(template, story, runs)
+    finally:
+        _ONE.release()
+    return Trial(to_document(template), dict(scenario_document(story)), outcome)
+
+
+def _within(field: str, read: Any, document: object) -> Any:
+    try:
+        return read(document)
+    except InvalidInputError as error:
+        moved = [Violation(f"/{field}{v.pointer}", v.code, v.detail) for v in error.violations]
+        raise InvalidInputError(moved) from None
