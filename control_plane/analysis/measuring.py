@@ -27,6 +27,7 @@ def begin_run(
     alpha: float,
     candidate: str,
     baseline: str,
+    twin: str,
     dry_run: bool,
     now: datetime,
 ) -> AnalysisRun:
@@ -43,6 +44,7 @@ def begin_run(
         template=to_document(template),
         candidate=candidate,
         baseline=baseline,
+        twin=twin,
         dry_run=dry_run or template.dry_run,
         state=begin(template, now).to_document(),
         reason="nothing was measured yet",
@@ -77,7 +79,7 @@ def stop_run(run: AnalysisRun, *, reason: str, now: datetime) -> None:
 
 def _evidence(run: AnalysisRun, template: Template, store: TelemetryStore) -> Evidence | None:
     """What is new on both arms; None where no server could be scraped."""
-    arms = [arm for arm in (run.candidate, run.baseline) if arm]
+    arms = [arm for arm in (run.candidate, run.baseline, run.twin) if arm]
     cursors = dict(run.cursors)
     said = cursors.pop(_FEEDBACK, run.began_at.isoformat())
     grown = store.growth(run.endpoint, arms, run.began_at, cursors)
@@ -93,7 +95,7 @@ def _evidence(run: AnalysisRun, template: Template, store: TelemetryStore) -> Ev
     run.cursors = {**grown.cursors, _FEEDBACK: until}
     parts = {arm: _arm(grown.arms[arm], told[arm]) for arm in arms}
     baseline = parts.get(run.baseline, ArmEvidence())
-    return Evidence(grown.seconds, parts[run.candidate], baseline)
+    return Evidence(grown.seconds, parts[run.candidate], baseline, parts.get(run.twin))
 
 
 def _arm(grown: ArmGrowth, told: dict[str, tuple[int, int]]) -> ArmEvidence:

@@ -54,7 +54,7 @@ class AnalysisRun(models.Model):
 
     `state` is what the tests remember from look to look, `cursors` what was read of each server
     (its id -> the time of the last scrape that counted). `revision` None: the template comes
-    with Nereid. `candidate` and `baseline` are physical models; an empty baseline has no requests.
+    with Nereid. `candidate`, `baseline` and its `twin` are physical models; empty: there is none.
     """
 
     access_path: ClassVar = AccessPath(Kind.ENDPOINT, "endpoint")
@@ -66,6 +66,7 @@ class AnalysisRun(models.Model):
     template = models.JSONField(help_text="as it was when the run began")
     candidate = models.CharField(max_length=100)
     baseline = models.CharField(max_length=100, blank=True)
+    twin = models.CharField(max_length=100, blank=True)
     dry_run = models.BooleanField(default=False, help_text="measures, and decides nothing")
     phase = models.CharField(max_length=16, choices=Phase.choices, default=Phase.RUNNING)
     reason = models.TextField(blank=True)

@@ -34,6 +34,7 @@ from control_plane.rollouts.measuring import (
     measure,
     measured,
     stop_measuring,
+    wants_twin,
 )
 from control_plane.rollouts.models import Rollout
 from control_plane.rollouts.moving import Moves, deadline
@@ -143,6 +144,7 @@ def _snapshot(endpoint: Endpoint, rollout: Rollout, harm: Harm, now: datetime) -
         runs=measured(rollout),
         harm=harm,
         written=rollout.step_written,
+        twin=rollout.twin,
         second_person=endpoint.four_eyes and not rollout.approved_by,
         held_by=rollout.held_by,
         pause_until=rollout.pause_until,
@@ -210,6 +212,10 @@ def _do(
         rollout.found = endpoint.policy
         present = endpoint.revisions.filter(generation=endpoint.generation).first()
         rollout.found_revision = present.number if present else None
+        rollout.twin = wants_twin(rollout)
+        moves.split(endpoint, rollout, Split(), reason)
+    elif action is Do.PREPARE_ALONE:
+        rollout.twin = False
         moves.split(endpoint, rollout, Split(), reason)
     elif action is Do.SPLIT:
         moves.split(endpoint, rollout, split_at(rollout.steps, rollout.step), reason)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from control_plane.analysis.measuring import begin_run, look_at_run, stop_run
 from control_plane.analysis.models import AnalysisRun
 from control_plane.analysis.models import Phase as RunPhase
-from control_plane.analysis.selectors import get_template
+from control_plane.analysis.selectors import all_templates, get_template
 from control_plane.domain.analysis.looks import Phase
+from control_plane.domain.analysis.metric import Compare
 from control_plane.domain.analysis.template import OnInconclusive
 from control_plane.domain.rollout.snapshot import Harm, Measured
 from control_plane.domain.rollout.states import State
 from control_plane.domain.rollout.steps import Analysis
-from control_plane.domain.routing.policy import Arm
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import latest_plan
 from control_plane.rollouts.models import Rollout, RolloutRun
@@ -35,7 +36,8 @@ def measure(rollout: Rollout, endpoint: Endpoint, now: datetime) -> None:
     plan = latest_plan(endpoint)
     if plan is None:
         return
-    physical = {planned.arm.key: planned.physical for planned in plan.arms}
+    physical = {planned.arm.place: planned.physical for planned in plan.arms}
+    primary = found_policy(rollout).primary
     watching = rollout.state == State.PROMOTED
     present = _latest(rollout)
     kept = (RunPhase.RUNNING,) if watching else (RunPhase.RUNNING, RunPhase.SUCCESSFUL)
@@ -48,13 +50,29 @@ def measure(rollout: Rollout, endpoint: Endpoint, now: datetime) -> None:
             known=known,
             alpha=known.template.alpha * _share(rollout, name),
             candidate=physical[rollout.to.key],
-            baseline=physical[_baseline(rollout).key],
+            baseline=physical[primary.key],
+            twin=physical.get(replace(primary, twin=True).place, ""),
             dry_run=rollout.dry_run,
             now=now,
         )
         RolloutRun.objects.create(
             rollout=rollout, run=run, step=rollout.step, attempt=rollout.attempt
         )
+
+
+def wants_twin(rollout: Rollout) -> bool:
+    """Whether a template that it measures by compares with a twin, and there can be one.
+
+    A pipeline shares its members, so a second one would be no twin.
+    """
+    if rollout.pipeline or found_policy(rollout).primary.pipeline:
+        return False
+    plan = rollout.plan
+    names = {name for step in plan.steps if isinstance(step, Analysis) for name in step.templates}
+    if rollout.watch_seconds:
+        names |= set(plan.watch)
+    known = (one for one in all_templates() if one.name in names)
+    return any(m.compare is Compare.TWIN for one in known for m in one.template.metrics)
 
 
 def stop_measuring(rollout: Rollout, reason: str, now: datetime) -> None:
@@ -128,7 +146,3 @@ def _share(rollout: Rollout, template: str) -> float:
     links = rollout.run_links.filter(step=rollout.step, attempt=rollout.attempt)
     k = links.filter(run__template_name=template).count() + 1
     return 1 / (max(1, places) * k * (k + 1))
-
-
-def _baseline(rollout: Rollout) -> Arm:
-    return found_policy(rollout).primary

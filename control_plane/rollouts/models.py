@@ -71,6 +71,9 @@ class Rollout(models.Model):
     found_revision = models.PositiveIntegerField(null=True, blank=True)
     written = models.JSONField(null=True, blank=True)
     generation = models.PositiveBigIntegerField(default=0)
+    twin = models.BooleanField(
+        default=False, help_text="what serves is there a second time, as small as the candidate"
+    )
     grant = models.CharField(max_length=200, blank=True)
     granted_each = models.PositiveIntegerField(default=0)
     granted_servers = models.PositiveIntegerField(default=0)

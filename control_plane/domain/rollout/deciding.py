@@ -80,6 +80,12 @@ def _pending(snapshot: Snapshot) -> Decision:
 
 
 def _preparing(snapshot: Snapshot) -> Decision:
+    if snapshot.twin and snapshot.arrival.refused:
+        reason = (
+            f"loading {snapshot.what} without a twin of what serves, for which there is no room: "
+            f"{snapshot.arrival.refused}"
+        )
+        return Decision(reason, actions=(Do.PREPARE_ALONE,), deadline=True)
     if gone_wrong := _not_carried_out(snapshot, f"loading {snapshot.what}"):
         return gone_wrong
     if not snapshot.arrival.arrived:

@@ -24,6 +24,8 @@ from control_plane.domain.violations import ConflictError
 
 CANDIDATE = "candidate"
 
+TWIN_NAME = "twin"
+
 WATCHED = SLOTS - 100
 """The candidate's share while it is watched. What served before keeps 1 % as the measure: one that
 answers nothing can be compared with nothing, and its past is no fair judge of the present."""
@@ -43,6 +45,11 @@ def check_startable(found: RoutingPolicy, to: Arm) -> None:
     primary = found.primary
     if primary.key == to.key:
         raise ConflictError(f"{to} is the primary already: there is nothing to roll out")
+    if twin := next((arm for arm in found.arms if arm.twin), None):
+        raise ConflictError(
+            f"arm {twin.name} is a twin, which a rollout makes by itself where it measures by one: "
+            "take it out of the policy first"
+        )
     present = next((arm for arm in found.arms if arm.key == to.key), None)
     if present is not None and (why := _in_use(found, present)):
         raise ConflictError(
@@ -57,12 +64,21 @@ def check_startable(found: RoutingPolicy, to: Arm) -> None:
 
 
 def with_candidate(
-    found: RoutingPolicy, to: Arm, split: Split, allowance: Allowance | None
+    found: RoutingPolicy,
+    to: Arm,
+    split: Split,
+    allowance: Allowance | None,
+    *,
+    twin: bool = False,
 ) -> RoutingPolicy:
     """The policy found with the candidate beside its primary.
 
-    Of the primary's weight W the candidate gets round(W * parts / 10,000). Example: with 5 % of a
-    primary that has 60 % it gets 3 %, and the primary keeps 57.
+    Of the primary's weight W the candidate gets c = round(W * parts / 10,000). Example: with 5 %
+    of a primary that has 60 % it gets 3 %, and the primary keeps 57.
+
+    Args:
+        twin: whether the primary's version is there a second time, with a share as small as the
+            candidate's: min(c, (W - c) / 2), so that the primary keeps as much at least.
     """
     base = _without(found, to)
     name = candidate_name(base)
@@ -71,8 +87,12 @@ def with_candidate(
     candidate = replace(
         _in_place_of(primary, to, name), weight=share, primary=False, allowance=allowance
     )
+    beside = [candidate]
+    if twin:
+        beside.append(_twin_of(base, min(share, (primary.weight - share) // 2)))
+    taken = sum(arm.weight for arm in beside)
     arms = tuple(
-        replace(arm, weight=arm.weight - share) if arm.primary else arm for arm in base.arms
+        replace(arm, weight=arm.weight - taken) if arm.primary else arm for arm in base.arms
     )
     rules, shadows = base.rules, base.shadows
     if split.rule is not None:
@@ -81,7 +101,7 @@ def with_candidate(
     if split.shadow is not None:
         asked = split.shadow
         shadows = (*shadows, Shadow(name, asked.parts, asked.max_in_flight, asked.compare))
-    return replace(base, arms=(*arms, candidate), rules=rules, shadows=shadows)
+    return replace(base, arms=(*arms, *beside), rules=rules, shadows=shadows)
 
 
 def promoted(found: RoutingPolicy, to: Arm) -> RoutingPolicy:
@@ -115,9 +135,25 @@ def taken_back(found: RoutingPolicy) -> RoutingPolicy:
 
 def candidate_name(found: RoutingPolicy) -> str:
     """The candidate's name among the arms there are."""
+    return _free_name(found, CANDIDATE)
+
+
+def _free_name(found: RoutingPolicy, wanted: str) -> str:
     taken = {arm.name for arm in found.arms}
-    names = (CANDIDATE, *(f"{CANDIDATE}-{i}" for i in range(2, len(taken) + 3)))
+    names = (wanted, *(f"{wanted}-{i}" for i in range(2, len(taken) + 3)))
     return next(name for name in names if name not in taken)
+
+
+def _twin_of(found: RoutingPolicy, weight: int) -> Arm:
+    """The primary's version once more: it serves exactly what the primary does."""
+    return replace(
+        found.primary,
+        name=_free_name(found, TWIN_NAME),
+        weight=weight,
+        primary=False,
+        twin=True,
+        overrides=None,
+    )
 
 
 def _in_place_of(arm: Arm, to: Arm, name: str) -> Arm:

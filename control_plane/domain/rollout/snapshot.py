@@ -77,6 +77,7 @@ class Snapshot:
     runs: tuple[Measured, ...] = ()
     harm: Harm = Harm(0, 0, None)
     written: bool = False
+    twin: bool = False
     second_person: bool = False
     held_by: str = ""
     pause_until: datetime | None = None
@@ -98,6 +99,7 @@ class Do(StrEnum):
     """What a look may do; each is written in the transaction of its decision."""
 
     PREPARE = "prepare"
+    PREPARE_ALONE = "prepare without a twin"
     SPLIT = "split"
     WATCH = "watch"
     PROMOTE = "promote"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from control_plane.analysis.templates import put_template
 from control_plane.domain.violations import ConflictError
 from control_plane.endpoints.reconcile import sweep
 from control_plane.endpoints.rollback import rollback
@@ -210,3 +211,36 @@ def test_what_cannot_be_measured_asks_a_person(stage: Stage) -> None:
     services.retry(rollout_id=rollout.id, actor="ada", clock=stage.clock)
     stage.until(rollout, "promoted", requests=4000)
     assert [link.run.phase for link in runs_of(rollout)][:2] == ["Error", "Successful"]
+
+
+def test_latency_is_compared_with_a_twin_of_the_same_size(stage: Stage) -> None:
+    put_template(
+        name="latency",
+        document={
+            "metrics": [
+                {
+                    "name": "p99",
+                    "kind": "latency_quantile",
+                    "q": 0.99,
+                    "compare": "twin",
+                    "marginRelative": 0.05,
+                }
+            ]
+        },
+        actor="ada",
+    )
+    steps: list[dict[str, Any]] = [{"setWeight": 10}, {"analysis": {"template": "latency"}}]
+    rollout = stage.start(strategy={"canary": {"steps": steps}}, watch="0s")
+    stage.until(rollout, "analysing", requests=100)
+    assert stage.endpoint.policy
+    weights = {arm["name"]: arm["weight"] for arm in stage.endpoint.policy["arms"]}
+    assert weights == {"digits-v1": 80, "candidate": 10, "twin": 10}
+    run = runs_of(rollout)[0].run
+    assert run.twin == f"{run.baseline}.twin"
+    stage.tick(rollout, requests=100)
+    [metric] = run.looks.last().document["metrics"]
+    assert metric["compare"] == "twin"
+    services.promote(rollout_id=rollout.id, actor="ada", clock=stage.clock)
+    stage.until(rollout, "promoted")
+    stage.tick(rollout)
+    assert [arm["name"] for arm in stage.endpoint.policy["arms"]] == ["digits-v2"]
