@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from control_plane.analysis.selectors import check_templates, get_template
 from control_plane.domain.analysis.scenario import read_scenario, scenario_document
 from control_plane.domain.analysis.simulating import Simulated, simulate
-from control_plane.domain.analysis.template import read_template, to_document
+from control_plane.domain.analysis.template import Template, read_template, to_document
 from control_plane.domain.violations import InvalidInputError, Violation
 
 DEFAULT_RUNS = 100
@@ -43,12 +43,8 @@ def try_template(*, name: str, document: object, scenario: object, runs: int) ->
             rule, or it would take too long.
         BusyError: another simulation runs in this process.
     """
-    if document is None:
-        check_templates([name], "/template")
-        template = get_template(name).template
-    else:
-        template = _within("document", read_template, document)
-    story = _within("scenario", read_scenario, scenario)
+    template = wanted_template(name, document)
+    story = within("scenario", read_scenario, scenario)
     deciding = sum(metric.required for metric in template.metrics)
     if runs * deciding > MAX_WORK:
         detail = (
@@ -65,7 +61,20 @@ def try_template(*, name: str, document: object, scenario: object, runs: int) ->
     return Trial(to_document(template), dict(scenario_document(story)), outcome)
 
 
-def _within(field: str, read: Any, document: object) -> Any:
+def wanted_template(name: str, document: object) -> Template:
+    """The template of a name, or of a document where there is one.
+
+    Raises:
+        InvalidInputError: there is none of that name, or the document breaks a rule.
+    """
+    if document is not None:
+        return cast(Template, within("document", read_template, document))
+    check_templates([name], "/template")
+    return get_template(name).template
+
+
+def within(field: str, read: Any, document: object) -> Any:
+    """What is read of a field; what is wrong with it is told of where it stands in the body."""
     try:
         return read(document)
     except InvalidInputError as error:

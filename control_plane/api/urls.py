@@ -40,6 +40,7 @@ from control_plane.api.pipelines_resource import (
 )
 from control_plane.api.policy_resource import KillView, PlanView, PolicyView, RollbackView
 from control_plane.api.profiles_resource import ProfilesView, ProfileView
+from control_plane.api.replays_resource import ReplaysView
 from control_plane.api.revisions_resource import RevisionsView, RevisionView
 from control_plane.api.servers_resource import ServersView, ServerView
 from control_plane.api.tokens_resource import CurrentTokenView, TokensView, TokenView
@@ -90,6 +91,7 @@ urlpatterns = [
     at(rf"models/{NAME}/aliases/{ALIAS}", AliasView, "alias"),
     at(r"profiles", ProfilesView, "profiles"),
     at(rf"profiles/{NAME}", ProfileView, "profile"),
+    at(rf"endpoints/{NAME}/replays", ReplaysView, "replays"),
     at(r"lint", LintView, "lint"),
     at(r"analysis-simulations", AnalysisSimulationsView, "analysis-simulations"),
     at(r"pipelines", PipelinesView, "pipelines"),

@@ -10,7 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from control_plane.telemetry import evidence, feedback
+from control_plane.telemetry import evidence, feedback, history
 from control_plane.telemetry.feedback import FeedbackGrowth, FeedbackSummary, Report, Written
 from control_plane.telemetry.growth import write_growth
 from control_plane.telemetry.outcomes import FAILED, HANDED_ON, SEEN
@@ -207,6 +207,18 @@ class TelemetryStore:
         one_state = self._engine.execution_options(isolation_level="REPEATABLE READ")
         with one_state.connect() as connection:
             return evidence.read_growth(connection, endpoint, arms, began, cursors)
+
+    def history(
+        self,
+        endpoint: str,
+        arms: Collection[str],
+        since: datetime,
+        until: datetime,
+        step: timedelta,
+    ) -> list[history.Bin]:
+        """What these arms did within a span of the past (`control_plane.telemetry.history`)."""
+        with self._engine.connect() as connection:
+            return history.read_history(connection, endpoint, arms, since, until, step)
 
     def failures_left(self, endpoint: str, arm: str, after: datetime) -> dict[str, int]:
         """By server, what is left of an arm's allowance of failures, if it was scraped since."""

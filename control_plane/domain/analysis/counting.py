@@ -24,6 +24,8 @@ _GUESS_RATE, _GUESS_OF = 0.01, 50.0
 _FEW = 2.0
 """A quantile is known when at least so many requests lie beyond it."""
 
+_NEAR = 1.5
+
 Sketch = Mapping[int, float]
 
 
@@ -137,10 +139,11 @@ def threshold(recent: Recent, q: float) -> int | None:
     total = sum(recent.sketch.values())
     if total * (1 - q) < _FEW:
         return None
-    every = range(OVERFLOW)
-    over = np.array(over_edges(recent.sketch, every)) / total
-    # Nearest in the logarithm: half as many beyond it is as far off as twice as many.
-    return int(np.abs(np.log(np.maximum(over, 1e-9)) - np.log(1 - q)).argmin())
+    over = np.array(over_edges(recent.sketch, range(OVERFLOW))) / total
+    # Nearest in the logarithm: half as many beyond it is as far off as twice as many. Where so
+    # many lie in one bucket that none is near, it is that bucket's upper edge.
+    off = np.abs(np.log(np.maximum(over, 1e-9)) - np.log(1 - q))
+    return int(np.where(over <= _NEAR * (1 - q), off, np.inf).argmin())
 
 
 def _compared(metric: Metric, recent: Recent, new: Seen) -> tuple[Seen, Counts | None, Array]:

@@ -68,6 +68,7 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("pipeline-revisions", "GET"): EVERYBODY,
     ("pipeline-revision", "GET"): EVERYBODY,
     ("lint", "POST"): EVERYBODY,
+    ("replays", "POST"): EVERYBODY,
     ("analysis-simulations", "POST"): EVERYBODY,
     ("findings", "GET"): EVERYBODY,
     ("export", "GET"): EVERYBODY,
@@ -120,7 +121,7 @@ OF_MODELS = {
 }
 OF_ENDPOINTS = {
     *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),
-    *("changes", "change", "approve", "reject", "withdraw", "feedback"),
+    *("changes", "change", "approve", "reject", "withdraw", "feedback", "replays"),
 }
 OPEN = {("health", "GET")}
 OWN = {

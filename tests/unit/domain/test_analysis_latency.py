@@ -112,6 +112,7 @@ def test_the_threshold_is_where_the_baselines_quantile_lies() -> None:
     assert threshold(recent, 0.99) == 20
     assert threshold(recent, 0.9) == 10
     assert threshold(Recent(sketch={10: 100}), 0.99) is None
+    assert threshold(Recent(sketch={80: 100}), 0.5) == 80
     assert over_edges(recent.sketch, [9, 10, 19, 20, 29, 30, 400]) == [1000, 100, 100, 10, 10, 0, 0]
 
 

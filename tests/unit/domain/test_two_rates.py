@@ -107,14 +107,40 @@ def simulated(p_c: float, p_b: float, d: float, *, looks: int, runs: int) -> Seq
     return many
 
 
-def test_looked_at_after_every_batch_a_good_version_is_failed_no_more_often_than_alpha() -> None:
-    """At the very edge of what is still good, where it is hardest."""
+def test_looked_at_after_every_batch_neither_verdict_is_wrong_more_often_than_alpha() -> None:
+    """At the very edge of what is still good, where either verdict is wrong."""
     runs = 1000
     many = simulated(0.015, 0.01, 0.005, looks=150, runs=runs)
-    for alpha in (0.01, 0.05):
-        false = (many.above >= -math.log(alpha)).mean()
-        assert false <= alpha + 3 * math.sqrt(alpha * (1 - alpha) / runs)
-    assert false > 0  # a test that never fires shows nothing
+    for evidence in (many.above, many.below):
+        for alpha in (0.01, 0.05):
+            wrong = (evidence >= -math.log(alpha)).mean()
+            assert wrong <= alpha + 3 * math.sqrt(alpha * (1 - alpha) / runs)
+        assert wrong > 0  # a test that never fires shows nothing
+
+
+def test_one_arm_alone_at_its_limit_is_judged_wrongly_no_more_often_than_alpha() -> None:
+    runs, limit = 1000, 0.02
+    same, nan = np.full(runs, limit), np.full(runs, np.nan)
+    many = start(Rows(same, same, 0, 0, True, nan, nan))
+    rng = np.random.default_rng(9)
+    for _ in range(100):
+        found = Counts(np.full(runs, 20.0), rng.binomial(20, limit, runs).astype(float), a(0), a(0))
+        many = many.after(found, np.zeros(1))
+    for evidence in (many.above, many.below):
+        wrong = (evidence >= math.log(20)).mean()
+        assert 0 < wrong <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_the_nearest_pair_makes_the_interval_that_is_published() -> None:
+    """56 of 70 against 48 of 80: Newcombe (Stat. Med. 17, 1998), table II, case (a), method 6,
+    the interval of Miettinen and Nurminen: 0.0528 to 0.3382."""
+    (f_c, n_c), (f_b, n_b) = (56, 70), (48, 80)
+    for bound in (0.0528, 0.3382):
+        pair = nearest(Expected(a(f_c / n_c), a(f_b / n_b)), a(n_c), a(n_b), a(bound))
+        variance = pair.p_c * (1 - pair.p_c) / n_c + pair.p_b * (1 - pair.p_b) / n_b
+        unbiased = (n_c + n_b) / (n_c + n_b - 1)
+        z = (f_c / n_c - f_b / n_b - bound) / math.sqrt(variance * unbiased)
+        assert abs(z) == pytest.approx(1.96, abs=2e-3)
 
 
 def test_twice_the_failures_are_seen() -> None:
