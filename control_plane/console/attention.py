@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from control_plane import wiring
 from control_plane.console.record_admin import change_url
 from control_plane.console.rights import visible
+from control_plane.console.rollouts_under_way import waiting
 from control_plane.domain.four_eyes import ChangeState, stale
 from control_plane.domain.planning.reconcile import Status
 from control_plane.endpoints.models import ChangeRequest, Endpoint, Placement
@@ -25,6 +26,7 @@ from control_plane.endpoints.selectors import physical_of, shown
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
 from control_plane.registry.models import ModelVersion, VersionState
+from control_plane.rollouts.models import Rollout
 from control_plane.telemetry.store import ArmGuard
 from control_plane.webhooks.selectors import in_trouble
 
@@ -46,14 +48,21 @@ class Concern:
     deed: str
 
 
-def concerns(user: Any, now: datetime, *, servers: bool) -> list[Concern]:
-    """Everything that the person may see and somebody should look at, the worst first."""
+def concerns(
+    user: Any, now: datetime, *, servers: bool, rollouts: Iterable[Rollout] = ()
+) -> list[Concern]:
+    """Everything that the person may see and somebody should look at, the worst first.
+
+    Args:
+        rollouts: those under way that the person may see.
+    """
     return list(
         chain(
             _degraded(user),
             _servers(now) if servers else (),
             _failed_prepares(user),
             _guarded(user),
+            _rollouts(rollouts, user, now),
             _waiting(user),
             _rejected(user),
             _webhooks() if user.has_perm("webhooks.view_webhook") else (),
@@ -119,6 +128,19 @@ def _waiting(user: Any) -> Iterator[Concern]:
             why=late or (f"{why}: {change.reason}" if change.reason else why),
             url=change_url(change),
             deed="Look at your change" if own else "Review the change",
+        )
+
+
+def _rollouts(rollouts: Iterable[Rollout], user: Any, now: datetime) -> Iterator[Concern]:
+    """Rollouts that do not go on by themselves."""
+    for found in islice(waiting(rollouts, user.get_username(), now), MOST):
+        yield Concern(
+            key=f"rollout-{found.rollout.pk.hex}",
+            state=found.state,
+            what=str(found.rollout),
+            why=found.why,
+            url=change_url(found.rollout),
+            deed=found.deed,
         )
 
 

@@ -9,14 +9,13 @@ from uuid import UUID
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import reverse
-from django.utils.http import urlencode
 
 from control_plane import wiring
 from control_plane.audit.selectors import events_for
 from control_plane.console.attention import concerns
 from control_plane.console.endpoint_charts import SPANS, endpoint_charts, span_of
+from control_plane.console.live_parts import part, to_login
 from control_plane.console.overview import (
     EndpointCard,
     endpoint_cards,
@@ -25,6 +24,7 @@ from control_plane.console.overview import (
     server_rows,
 )
 from control_plane.console.rights import sees, visible
+from control_plane.console.rollouts_under_way import active, under_way
 from control_plane.console.server_page import server_context
 from control_plane.endpoints.models import Endpoint
 from control_plane.fleet.models import Server
@@ -42,8 +42,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def live(request: HttpRequest) -> HttpResponse:
     """The part of the home page that the browser asks for every few seconds."""
     if not admin.site.has_permission(request):
-        return _to_login(reverse("admin:index"))
-    return _part(request, "console/parts/live.html", overview(request))
+        return to_login(reverse("admin:index"))
+    return part(request, "console/parts/live.html", overview(request))
 
 
 def live_endpoint(request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
@@ -52,7 +52,11 @@ def live_endpoint(request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
         request,
         endpoint_id,
         "console/parts/endpoint_card.html",
-        lambda card: {"heading": False, "words_elsewhere": True},
+        lambda card: {
+            "heading": False,
+            "words_elsewhere": True,
+            "rolling": under_way(active(request.user, card.endpoint.name)),
+        },
     )
 
 
@@ -74,14 +78,14 @@ def live_charts(request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
 def live_server(request: HttpRequest, server_id: UUID) -> HttpResponse:
     """The live part of a server's page."""
     if not admin.site.has_permission(request):
-        return _to_login(reverse("admin:fleet_server_change", args=[server_id]))
+        return to_login(reverse("admin:fleet_server_change", args=[server_id]))
     if not request.user.has_perm("fleet.view_server"):
         raise PermissionDenied
     server = Server.objects.filter(pk=server_id).first()
     if server is None:  # removed meanwhile: the list says so
         return HttpResponse(headers={"HX-Redirect": reverse("admin:fleet_server_changelist")})
     context = server_context(request.user, server, wiring.clock().now())
-    return _part(request, "console/parts/server_holds.html", context)
+    return part(request, "console/parts/server_holds.html", context)
 
 
 def _of_endpoint(
@@ -92,7 +96,7 @@ def _of_endpoint(
 ) -> HttpResponse:
     page = reverse("admin:endpoints_endpoint_change", args=[endpoint_id])
     if not admin.site.has_permission(request):
-        return _to_login(page)
+        return to_login(page)
     if not sees(request.user, "endpoints.Endpoint"):
         raise PermissionDenied
     traffic = recent_traffic(wiring.clock().now())
@@ -101,19 +105,7 @@ def _of_endpoint(
     if not cards:  # deleted meanwhile, or no longer theirs to see: the list says so
         listed = reverse("admin:endpoints_endpoint_changelist")
         return HttpResponse(headers={"HX-Redirect": listed})
-    return _part(request, template, {"card": cards[0], **more(cards[0])})
-
-
-def _part(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-    response = render(request, template, context)
-    response["Cache-Control"] = "no-store"
-    return response
-
-
-def _to_login(page: str) -> HttpResponse:
-    """The whole page goes to the login: a redirect would put the login into this part."""
-    query = urlencode({"next": page})
-    return HttpResponse(headers={"HX-Redirect": f"{reverse('admin:login')}?{query}"})
+    return part(request, template, {"card": cards[0], **more(cards[0])})
 
 
 def overview(request: HttpRequest) -> dict[str, Any]:
@@ -132,7 +124,11 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         servers = server_rows(now)
         context["servers"] = servers
         context["servers_ready"] = sum(1 for row in servers if row.status == "Ready")
-    context["concerns"] = concerns(request.user, now, servers=context["sees_servers"])
+    rollouts = active(request.user) if sees(request.user, "rollouts.Rollout") else []
+    context["rolling"] = under_way(rollouts)
+    context["concerns"] = concerns(
+        request.user, now, servers=context["sees_servers"], rollouts=rollouts
+    )
     if context["sees_audit"]:
         context["events"] = events_for(request.user).defer("before", "after")[:EVENTS]
     return context

@@ -66,7 +66,8 @@ def label(text: str, colour: str = "") -> SafeString:
     A list shows the same few words in each of its rows: each is made once.
     """
     kind = colour or words.COLOURS.get(text, "default")
-    return render_to_string("unfold/helpers/label.html", {"text": text, "type": kind})
+    context = {"text": words.spaced(text), "type": kind}
+    return render_to_string("unfold/helpers/label.html", context)
 
 
 class RecordAdmin(GrantedAdmin):
@@ -326,3 +327,12 @@ def _at_its_row(form: forms.BaseForm, violation: Violation) -> bool:
                 form.add_error(name, SAID_THERE)
             return True
     return False
+
+
+def placed(violation: Violation) -> Violation:
+    """What is wrong inside the document is said at its field, with the place."""
+    if violation.pointer == "/name":
+        return violation
+    place = violation.pointer.strip("/").replace("/", ".")
+    detail = f"{place}: {violation.detail}" if place else violation.detail
+    return Violation("/document", violation.code, detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +19,14 @@ COLOURS = {
     "live": "success",
     "enabled": "success",
     "delivered": "success",
+    "promoted": "success",
+    "Successful": "success",
     "Progressing": "info",
+    "progressing": "info",
+    "preparing": "info",
+    "analysing": "info",
+    "promoting": "info",
+    "Running": "info",
     "validating": "info",
     "uploading": "info",
     "Unconfigured": "default",
@@ -26,6 +34,14 @@ COLOURS = {
     "abandoned": "default",
     "superseded": "default",
     "revoked": "default",
+    "aborted": "default",
+    "Stopped": "default",
+    "paused": "warning",
+    "awaitingApproval": "warning",
+    "inconclusive": "warning",
+    "Inconclusive": "warning",
+    "Error": "warning",
+    "stuck": "warning",
     "Removing": "warning",
     "NotReady": "warning",
     "Unknown": "warning",
@@ -34,6 +50,8 @@ COLOURS = {
     "breaker": "warning",
     "allowance": "warning",
     "Degraded": "danger",
+    "rollingBack": "danger",
+    "rolledBack": "danger",
     "Failed": "danger",
     "rejected": "danger",
     "failed": "danger",
@@ -56,6 +74,22 @@ def ago(moment: datetime, now: datetime) -> str:
     if seconds < timedelta(days=14).total_seconds():
         return f"{seconds // 86_400:.0f} d ago"
     return f"{moment:%Y-%m-%d}"
+
+
+def lasting(span: timedelta) -> str:
+    """A length of time in at most two units: 12 s, 5 min, 1 h 30 min, 2 d.
+
+    >>> lasting(timedelta(seconds=90)), lasting(timedelta(hours=26))
+    ('1 min 30 s', '1 d 2 h')
+    """
+    left = round(max(0.0, span.total_seconds()))
+    parts = []
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, length)
+        parts.append((count, unit))
+    first = next((i for i, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    said = [f"{count} {unit}" for count, unit in parts[first : first + 2] if count]
+    return " ".join(said) or "0 s"
 
 
 def number(value: float | None) -> str:
@@ -91,6 +125,15 @@ def _three_digits(value: float) -> str:
     decimals = 0 if value >= 100 else 1 if value >= 10 else 2
     text = f"{value:.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def spaced(state: str) -> str:
+    """A state as people read it.
+
+    >>> spaced("awaitingApproval"), spaced("Healthy")
+    ('awaiting approval', 'Healthy')
+    """
+    return re.sub(r"(?<=[a-z])([A-Z])", lambda found: f" {found[1].lower()}", state)
 
 
 def served(arm: Mapping[str, Any]) -> str:

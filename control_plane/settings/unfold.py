@@ -50,6 +50,9 @@ NAVIGATION = [
         "separator": True,
         "items": [
             _page("Endpoints", "alt_route", "endpoints.endpoint"),
+            _page("Rollouts", "rocket_launch", "rollouts.rollout"),
+            _page("Analyses", "monitoring", "analysis.analysisrun"),
+            _page("Analysis templates", "query_stats", "analysis.analysistemplate"),
             _page("Changes", "rule", "endpoints.changerequest"),
             _page("Revisions", "history_edu", "endpoints.revision"),
             _page("Placements", "lan", "endpoints.placement"),
@@ -103,7 +106,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": "control_plane.settings.unfold.environment",
     "DASHBOARD_CALLBACK": "control_plane.console.home.dashboard",
-    "STYLES": [_file("console.css"), _file("registry.css"), _file("sign_in.css")],
+    "STYLES": [_file(f"{name}.css") for name in ("console", "registry", "rollouts", "sign_in")],
     "SCRIPTS": [_file("console.js")],
     "LOGIN": {
         "image": _file("sea.svg"),

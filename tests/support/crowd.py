@@ -62,6 +62,7 @@ def main() -> None:
     _change()
     _profiles()
     _pipelines()
+    _rollouts()
     _webhooks()
 
 
@@ -214,6 +215,12 @@ def _change() -> None:
         print_config=wiring.print_config,
         reason="the candidate was better for a week: see the board of the night shift, page 12",
     )
+
+
+def _rollouts() -> None:
+    from tests.support.crowded_rollouts import add
+
+    add(REASON)
 
 
 def _profiles() -> None:

@@ -2,6 +2,7 @@
 
 from control_plane.console.admin import (
     access,
+    analysis,
     audit,
     changes,
     deliveries,
@@ -12,6 +13,7 @@ from control_plane.console.admin import (
     profiles,
     registry,
     revisions,
+    rollouts,
     tokens,
     versions,
     webhooks,
@@ -19,6 +21,7 @@ from control_plane.console.admin import (
 
 __all__ = [
     "access",
+    "analysis",
     "audit",
     "changes",
     "deliveries",
@@ -29,6 +32,7 @@ __all__ = [
     "profiles",
     "registry",
     "revisions",
+    "rollouts",
     "tokens",
     "versions",
     "webhooks",

@@ -26,6 +26,8 @@ from control_plane.console.overview import endpoint_cards, recent_traffic
 from control_plane.console.policy_page import policy_page
 from control_plane.console.record_admin import DeletableAdmin, RecordAdmin, label, link, mono
 from control_plane.console.rollback_page import rollback_page
+from control_plane.console.rollout_start import start_page
+from control_plane.console.rollouts_under_way import active, under_way
 from control_plane.console.templatetags.console import ago
 from control_plane.console.try_page import try_context, try_page
 from control_plane.domain.four_eyes import stale
@@ -58,7 +60,14 @@ class EndpointAdmin(DeletableAdmin):
     search_fields = ("name", "description")
     ordering = ("name",)
     change_form_outer_before_template = "console/parts/endpoint_page.html"
-    actions_detail = ("edit_policy", "try_it", "roll_back", "kill_switch", "four_eyes_rule")
+    actions_detail = (
+        "edit_policy",
+        "start_rollout",
+        "try_it",
+        "roll_back",
+        "kill_switch",
+        "four_eyes_rule",
+    )
     empty_icon = "alt_route"
     empty_title = "No endpoints yet"
     empty_text = "An endpoint is the name that callers use; it outlives every version behind it."
@@ -146,6 +155,23 @@ class EndpointAdmin(DeletableAdmin):
     )
     def edit_policy(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return policy_page(self, request, self.found(request, object_id, "change"))
+
+    @action(
+        description="Start a rollout",
+        url_path="rollout",
+        icon="rocket_launch",
+        permissions=["rollout"],
+    )
+    def start_rollout(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return start_page(self, request, self.found(request, object_id, "rollout"))
+
+    def has_rollout_permission(self, request: HttpRequest, endpoint: Any = None) -> bool:
+        """Whether the person may start a rollout on that endpoint."""
+        if endpoint is not None and not isinstance(endpoint, Endpoint):  # Unfold asks with the key
+            endpoint = self.get_object(request, str(endpoint))
+        if endpoint is not None and endpoint.deleted_at:
+            return False
+        return request.user.has_perm("rollouts.add_rollout", endpoint)
 
     @action(
         description="Roll back",
@@ -305,6 +331,7 @@ def _page_context(request: HttpRequest, endpoint: Any, changes: bool) -> dict[st
         "revisions": revisions,
         "serving": endpoint.serving,
         "may_change": changes,
+        "rolling": under_way(active(request.user, endpoint.name)),
     }
     if cards:
         span = span_of(request.GET.get("span"))

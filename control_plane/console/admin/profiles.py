@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from control_plane.adapters import profiles as built_in
 from control_plane.console.profile_page import profile_context, profile_text, revisions_of
-from control_plane.console.record_admin import DeletableAdmin
+from control_plane.console.record_admin import DeletableAdmin, placed
 from control_plane.domain.violations import ConflictError, InvalidInputError, Violation
 from control_plane.registry.models import ModelVersion, Profile, ProfileRevision
 from control_plane.registry.profile_edits import delete_profile, locked_profile, put_profile
@@ -138,7 +138,7 @@ class ProfileAdmin(DeletableAdmin):
         try:
             put_profile(name=name, document=values["document"], actor=actor)
         except InvalidInputError as error:
-            raise InvalidInputError([_placed(one) for one in error.violations]) from error
+            raise InvalidInputError([placed(one) for one in error.violations]) from error
         return Profile.objects.get(name=name)
 
     def remove(self, request: HttpRequest, record: Profile) -> str:
@@ -178,12 +178,3 @@ class ProfileAdmin(DeletableAdmin):
     def used_by(self, profile: Any) -> int:
         count: int = profile.versions_count
         return count
-
-
-def _placed(violation: Violation) -> Violation:
-    """What is wrong inside the document is said at its field, with the place."""
-    if violation.pointer == "/name":
-        return violation
-    place = violation.pointer.strip("/").replace("/", ".")
-    detail = f"{place}: {violation.detail}" if place else violation.detail
-    return Violation("/document", violation.code, detail)

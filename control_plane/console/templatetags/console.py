@@ -45,6 +45,12 @@ def colour(status: str) -> str:
 
 
 @register.filter
+def spaced(state: str) -> str:
+    """A state in words: `rolling back`."""
+    return words.spaced(state)
+
+
+@register.filter
 def served(arm: Mapping[str, Any]) -> str:
     """What an arm of a policy serves: `digits v2`, `digits-png r2`."""
     return words.served(arm)

@@ -67,7 +67,12 @@ def _listed(entries: list[str]) -> str:
 
 
 def _rule(rule: Rule) -> str:
-    return f"{' and '.join(_condition(c) for c in rule.conditions)} to {rule.arm}"
+    return f"{conditions_in_words(rule.conditions)} to {rule.arm}"
+
+
+def conditions_in_words(conditions: tuple[Condition, ...]) -> str:
+    """What has to hold of a request."""
+    return " and ".join(_condition(condition) for condition in conditions)
 
 
 def _condition(condition: Condition) -> str:

@@ -51,10 +51,12 @@ NO_PAGES = {
     "live_charts": "a part of a page",
     "live_server": "a part of a page",
     "live_webhook": "a part of a page",
+    "live_rollout": "a part of a page",
     "registry_model_aliases": "takes a POST",
     "registry_model_upload_version": "leads to the form of a version",
     "auth_user_password_change": "asked of a person, below",
     "registry_profile_built_in": "asked by its name, below",
+    "analysis_analysistemplate_built_in": "asked by its name, below",
 }
 """Addresses of the register that are no pages, and why."""
 
@@ -66,6 +68,10 @@ STORIES = {
     ),
     "endpoints.endpoint": (f"q={MANY_ARMS}", f"q={GUARDED}"),
     "endpoints.revision": (f"q={MANY_ARMS}",),
+    "rollouts.rollout": tuple(
+        f"state__exact={state}" for state in ("analysing", "rolledBack", "inconclusive")
+    ),
+    "analysis.analysisrun": ("phase__exact=Failed",),
     "fleet.server": (f"q={AWAY}",),
     "webhooks.webhook": ("q=night-shift", "q=old-board"),
     "webhooks.delivery": tuple(f"state__exact={state}" for state in ("delivered", "failed")),
@@ -254,6 +260,18 @@ def test_every_page_is_fit_to_be_seen(
     visit.look(f"{served}?endpoint=digits", "served digits")
     built_in = reverse("admin:registry_profile_built_in", args=["priority"])
     visit.look(built_in, "profile built in")
+    built_in = reverse("admin:analysis_analysistemplate_built_in", args=["default"])
+    visit.look(built_in, "template built in")
+    begin = reverse("admin:endpoints_endpoint_start_rollout", args=[keys["endpoints.endpoint"][1]])
+    visit.look(begin, "rollout to start")
+    visit.page.get_by_label("What the step says").first.fill("much")
+    visit.page.get_by_role("button", name="See what will happen").click()
+    visit.page.get_by_text("is not a percent").wait_for()
+    visit.judge("rollout refused", 400)
+    visit.page.get_by_label("What the step says").first.fill("1")
+    visit.page.get_by_role("button", name="See what will happen").click()
+    visit.page.get_by_role("heading", name="What will happen").wait_for()
+    visit.judge("rollout foreseen")
     context.close()
     stranger = browser.new_context(**MODES[mode])
     outside = Visit(stranger, crowded.api, mode)

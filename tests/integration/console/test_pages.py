@@ -14,7 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from control_plane.analysis.templates import put_template
 from control_plane.audit.models import AuditEvent
+from control_plane.domain.analysis.template import DEFAULT_DOCUMENT
 from control_plane.endpoints.changes import put_policy
 from control_plane.endpoints.models import Endpoint, Revision
 from control_plane.endpoints.services import update_endpoint
@@ -22,10 +24,12 @@ from control_plane.registry.models import Model
 from control_plane.registry.pipeline_edits import put_pipeline
 from control_plane.registry.profile_edits import put_profile
 from control_plane.registry.services import create_model
+from control_plane.rollouts.models import Rollout
 from control_plane.webhooks.models import Delivery, State, Webhook
 from control_plane.wiring import print_config
 from tests.integration.console.conftest import logged_in, policy, ready_version
 from tests.support.fakes import FakeQueue
+from tests.support.rollouts import analysing, measured, started
 
 RECORDS = (
     "registry.model",
@@ -36,6 +40,9 @@ RECORDS = (
     "endpoints.changerequest",
     "endpoints.revision",
     "endpoints.placement",
+    "rollouts.rollout",
+    "analysis.analysistemplate",
+    "analysis.analysisrun",
     "fleet.server",
     "audit.auditevent",
     "access.apitoken",
@@ -45,6 +52,8 @@ RECORDS = (
     "auth.group",
 )
 READ_ONLY = (
+    "rollouts.rollout",
+    "analysis.analysisrun",
     "registry.artifact",
     "registry.pipeline",
     "endpoints.revision",
@@ -57,6 +66,14 @@ LIST_QUERIES = 12
 
 def url(record: str, page: str, *args: Any) -> str:
     return reverse(f"admin:{record.replace('.', '_')}_{page}", args=args)
+
+
+def under_way(endpoint: Endpoint) -> Rollout:
+    """A rollout at its first analysis, with a minute of evidence."""
+    ready_version(Model.objects.get(name=endpoint.name), 3)
+    rollout = analysing(started(endpoint.name, 3, queue=FakeQueue()))
+    measured(rollout, began=rollout.created_at)
+    return rollout
 
 
 def decided_change() -> None:
@@ -86,6 +103,8 @@ def everything(digits: Endpoint, admin: Client) -> Callable[[str], Any]:
         name="reader", document={"steps": [{"model": "digits", "version": 1}]}, actor="ada"
     )
     decided_change()
+    put_template(name="strict", document={**DEFAULT_DOCUMENT, "alpha": 0.01}, actor="ada")
+    under_way(digits)
     admin.post(url("access.apitoken", "add"), {"name": "ci", "role": "admin", "lifetime": "30"})
     return lambda record: apps.get_model(record).objects.first()
 

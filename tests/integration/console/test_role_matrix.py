@@ -39,6 +39,9 @@ MAY = {
     "endpoints.changerequest": (EVERYBODY, NOBODY, OPERATORS, NOBODY),
     "endpoints.revision": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "endpoints.placement": (EVERYBODY, NOBODY, NOBODY, NOBODY),
+    "rollouts.rollout": (EVERYBODY, NOBODY, NOBODY, NOBODY),
+    "analysis.analysistemplate": (EVERYBODY, OPERATORS, OPERATORS, OPERATORS),
+    "analysis.analysisrun": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "fleet.server": (EVERYBODY, NOBODY, NOBODY, ADMINS),
     "audit.auditevent": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "access.apitoken": (EVERYBODY, EVERYBODY, NOBODY, NOBODY),
@@ -55,7 +58,12 @@ PAGES = {
     "endpoints_endpoint_kill_switch": OPERATORS,
     "endpoints_endpoint_try_it": OPERATORS,
     "endpoints_endpoint_four_eyes_rule": OPERATORS,
+    "endpoints_endpoint_start_rollout": OPERATORS,
     "endpoints_revision_go_back": OPERATORS,
+    **{
+        f"rollouts_rollout_{control}": OPERATORS
+        for control in ("approve", "resume", "retry", "pause", "skip", "promote", "abort")
+    },
     "registry_model_edit": PUBLISHERS,
     "registry_model_upload_version": PUBLISHERS,
     "registry_modelversion_edit": PUBLISHERS,
@@ -66,7 +74,15 @@ PAGES = {
     "webhooks_webhook_rotate": ADMINS,
     "access_apitoken_revoke": ADMINS,  # another's; one's own, everybody
 }
-BUTTONS = (b"Edit policy", b"Roll back", b"Everything to the primary", b"Save", b"Delete")
+BUTTONS = (
+    b"Edit policy",
+    b"Start a rollout",
+    b"Promote now",
+    b"Roll back",
+    b"Everything to the primary",
+    b"Save",
+    b"Delete",
+)
 
 
 def console(role: Role) -> Client:

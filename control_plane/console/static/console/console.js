@@ -226,7 +226,7 @@
         const holder = form.querySelector(`[data-blank="${kind}"]`).content.cloneNode(true);
         const row = holder.firstElementChild;
         form.querySelector(`[data-rows="${kind}"]`).append(row);
-        row.querySelector("input").focus();
+        row.querySelector("input, select").focus();
       }
       if (remove) {
         const row = remove.closest("[data-row]");
@@ -235,7 +235,38 @@
         row.remove();
         back?.focus();
       }
+      const row = event.target.closest("[data-row]");
+      const [up, down] = ["[data-up]", "[data-down]"].map((one) => event.target.closest(one));
+      if (up) row.previousElementSibling?.before(row);
+      if (down) row.nextElementSibling?.after(row);
+      (up || down)?.focus();
     });
+  }
+
+  // ---- a rollout's form ---------------------------------------------------------------
+  function rollout(form) {
+    // What a step says depends on its kind: the hint beside it goes with the choice.
+    function explain(row) {
+      const chosen = row.querySelector("[data-step-kind]").selectedOptions[0];
+      const value = row.querySelector("[data-step-value]");
+      value.placeholder = chosen.dataset.hint;
+      value.hidden = chosen.value === "approval";
+      row.querySelector("[data-step-about]").textContent = chosen.dataset.about;
+    }
+    const explainAll = () => form.querySelectorAll("[data-row]").forEach(explain);
+    function changed() {
+      // What was foreseen tells of the form it was made from, so an edit takes it away.
+      form.querySelector("[data-plan]")?.remove();
+      form.querySelector("[data-apply]")?.remove();
+      form.querySelector("[data-preview]").classList.add("n-primary");
+      explainAll();
+    }
+    form.addEventListener("input", (event) => event.target.name !== "reason" && changed());
+    form.addEventListener("click", (event) => {
+      if (event.target.closest("[data-add], [data-remove], [data-up], [data-down]")) changed();
+    });
+    explainAll();
+    form.querySelector("[data-plan]")?.scrollIntoView({ block: "nearest" });
   }
 
   // Django's box of two lists names its fields by pictures alone, and makes them after the page.
@@ -252,5 +283,6 @@
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-policy]").forEach(policy);
     document.querySelectorAll("[data-edit]").forEach(edit);
+    document.querySelectorAll("[data-rollout]").forEach(rollout);
   });
 })();

@@ -1,0 +1,202 @@
+"""What a run of an analysis measured, metric by metric, as its page and the rollout's show it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from control_plane.analysis.models import AnalysisLook, AnalysisRun
+from control_plane.console import words
+from control_plane.console.evidence_chart import (
+    BINS,
+    EvidenceChart,
+    Limit,
+    Reading,
+    bounds_said,
+    evidence_chart,
+)
+
+_HIGHER = "higher"
+_ALONE = "none"
+_COUNTED = {
+    "error_rate": "failed",
+    "latency_quantile": "slower",
+    "sla_violations": "too slow",
+}
+_AGAINST = {
+    "baseline": "the baseline beside it",
+    "twin": "a twin of the baseline, as small as the candidate",
+    _ALONE: "nothing: alone against its limit",
+}
+_LEVELS = {"ratio": 1.0}
+"""Where nothing differs, on each scale; 0 on the others."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm's counts since the run began."""
+
+    name: str
+    of: int
+    count: int
+    estimate: str
+
+
+@dataclass(frozen=True)
+class Meter:
+    """How far evidence has come to where it is enough, on a scale of its logarithm."""
+
+    label: str
+    value: str
+    percent: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class MetricView:
+    """One metric: what was counted, what is known by now, what follows and why."""
+
+    name: str
+    kind: str
+    phase: str
+    reason: str
+    required: bool
+    counted: str
+    measured: str
+    against: str
+    unit: str
+    arms: list[Arm]
+    limit: str
+    known: str
+    meters: list[Meter]
+    chart: EvidenceChart
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run with its metrics; `looks` is how many were taken."""
+
+    run: AnalysisRun
+    title: str
+    phase: str
+    reason: str
+    looks: int
+    metrics: list[MetricView]
+
+
+def run_view(run: AnalysisRun, title: str = "") -> RunView:
+    """Reads the evidence of a run: one query, however many looks it took."""
+    looks = drawn_looks(run)
+    until = run.ended_at or (looks[-1].at if looks else run.began_at)
+    last: Mapping[str, Any] = looks[-1].document if looks else {}
+    metrics = [_metric(run, each, looks, until) for each in last.get("metrics", ())]
+    return RunView(run, title or run.template_name, run.phase, run.reason, run.looks_taken, metrics)
+
+
+def drawn_looks(run: AnalysisRun) -> list[AnalysisLook]:
+    """Looks spread over the run, with its first and its last: as many as a picture has steps."""
+    taken = run.looks_taken
+    stride = max(1, math.ceil(taken / BINS))
+    numbers = {1, taken, *range(taken, 0, -stride)}
+    return list(run.looks.filter(number__in=numbers).order_by("number"))
+
+
+def _metric(
+    run: AnalysisRun, last: Mapping[str, Any], looks: Sequence[AnalysisLook], until: datetime
+) -> MetricView:
+    say = _SAYERS.get(last["scale"], words.number)
+    readings = list(_readings(looks, last["name"]))
+    limit = Limit(last["limit"], last["better"] != _HIGHER, _LEVELS.get(last["scale"], 0.0))
+    return MetricView(
+        name=last["name"],
+        kind=last["kind"].replace("_", " "),
+        phase=last["phase"],
+        reason=last["reason"],
+        required=last["required"],
+        counted=_counted(run, last),
+        measured="Quantile" if last["kind"] == "latency_quantile" else "Share",
+        against=_AGAINST.get(last["compare"], last["compare"]),
+        unit=last["unit"],
+        arms=_arms(last),
+        limit=say(last["limit"]),
+        known=bounds_said(readings[-1], say),
+        meters=_meters(last),
+        chart=evidence_chart(readings, limit, say, run.began_at, until),
+    )
+
+
+def _readings(looks: Iterable[AnalysisLook], name: str) -> Iterable[Reading]:
+    for look in looks:
+        for each in look.document.get("metrics", ()):
+            if each["name"] == name:
+                yield Reading(look.at, each["lower"], each["upper"], each["estimate"])
+
+
+def _counted(run: AnalysisRun, last: Mapping[str, Any]) -> str:
+    """What the second column counts: failed, correct, slow."""
+    if last["kind"] in _COUNTED:
+        return _COUNTED[last["kind"]]
+    metrics: Sequence[Mapping[str, Any]] = run.template.get("metrics", ())
+    said: Mapping[str, Any] = next(
+        (each for each in metrics if each.get("name") == last["name"]), {}
+    )
+    return str(said.get("outcome") or last["name"])
+
+
+def _arms(last: Mapping[str, Any]) -> list[Arm]:
+    names = ("candidate",) if last["compare"] == _ALONE else ("candidate", "baseline")
+    in_time = last["scale"] in ("ratio", "microseconds")
+    say = words.microseconds if in_time else _share
+    return [
+        Arm(name, last[name]["of"], last[name]["count"], say(last[name]["estimate"]))
+        for name in names
+    ]
+
+
+def _meters(last: Mapping[str, Any]) -> list[Meter]:
+    return [
+        _meter("that it is good enough", last["for_passing"], last["needed_for_passing"], "good"),
+        _meter("that it is too bad", last["statistic"], last["needed"], "bad"),
+    ]
+
+
+def _meter(label: str, value: float, needed: float, kind: str) -> Meter:
+    """An e-value of 1 is no evidence, `needed` is enough: what a stake of 1 has become."""
+    reached = math.log(max(value, 1.0)) / math.log(needed) if needed > 1 else 1.0
+    said = f"{_short(value)} of {_short(needed)}"
+    return Meter(label, said, round(100 * min(1.0, reached), 1), kind)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def _share(value: float | None) -> str:
+    return words.percent(None if value is None else 100 * value)
+
+
+def _points(value: float) -> str:
+    return f"{_signed(100 * value)} points"
+
+
+def _times(value: float) -> str:
+    return f"{words.number(value)} ×"  # noqa: RUF001 - the sign for times
+
+
+def _signed(value: float) -> str:
+    text = words.number(abs(value))
+    if text == "0":
+        return "0"
+    return f"{'+' if value > 0 else '−'}{text}"  # noqa: RUF001 - a minus as wide as the plus
+
+
+_SAYERS: Mapping[str, Callable[[float], str]] = {
+    "difference": _points,
+    "share": _share,
+    "ratio": _times,
+    "microseconds": words.microseconds,
+}
+"""How figures of a scale are said."""
