@@ -38,6 +38,7 @@ EFFECTS = np.array([0.02, 0.06, 0.2, 0.6])
 """tau: standard deviations per root of a request that doubters expect, from 1 % -> 1.2 % on."""
 
 _NONE = 1e-300
+_SUMS = ("complete", "wxx", "wx", "w")
 
 
 def _zero() -> Array:
@@ -48,10 +49,11 @@ def _zero() -> Array:
 class Blocks:
     """Blocks that are complete, as sums, and the counts of the one that is not.
 
-    The sums are of w x^2, w x and w, of arrays that broadcast with the hypotheses.
+    The sums are of 1, w x^2, w x and w, of arrays that broadcast with the hypotheses. A block in
+    which an arm had no request is none.
     """
 
-    complete: int = 0
+    complete: Array = field(default_factory=_zero)
     wxx: Array = field(default_factory=_zero)
     wx: Array = field(default_factory=_zero)
     w: Array = field(default_factory=_zero)
@@ -75,7 +77,7 @@ class Blocks:
         else:
             w, x = n_c * n_b / np.maximum(n_c + n_b, 1), share - f_b / np.maximum(n_b, 1)
         return Blocks(
-            complete=self.complete + 1,
+            complete=self.complete + (w > 0),
             wxx=self.wxx + w * x * x,
             wx=self.wx + w * x,
             w=self.w + w,
@@ -90,7 +92,7 @@ class Blocks:
         return self._log_evidence(d * self.w - self.wx, d)
 
     def _log_evidence(self, wy: Array, d: Array) -> Array:
-        n = max(self.complete, 1)
+        n = np.maximum(self.complete, 1)[..., None]
         # A sum of squares that rounding has made negative is none.
         wyy = np.maximum(self.wxx - 2 * d * self.wx + d * d * self.w, 0.0)[..., None]
         wy, w = wy[..., None], np.maximum(self.w, _NONE)[..., None]
@@ -104,13 +106,13 @@ class Blocks:
 
     def to_document(self) -> dict[str, Any]:
         """The sums as JSON."""
-        sums = {name: getattr(self, name).tolist() for name in ("wxx", "wx", "w")}
+        sums = {name: getattr(self, name).tolist() for name in _SUMS}
         counts = [count.tolist() for count in self.open]
-        return {"complete": self.complete, "seconds": self.seconds, **sums, "open": counts}
+        return {"seconds": self.seconds, **sums, "open": counts}
 
 
 def blocks_from_document(document: Mapping[str, Any]) -> Blocks:
     """The sums that were kept."""
-    wxx, wx, w = (np.asarray(document[name], dtype=np.float64) for name in ("wxx", "wx", "w"))
+    complete, wxx, wx, w = (np.asarray(document[name], dtype=np.float64) for name in _SUMS)
     counts = tuple(np.asarray(count, dtype=np.float64) for count in document["open"])
-    return Blocks(document["complete"], wxx, wx, w, document["seconds"], counts)
+    return Blocks(complete, wxx, wx, w, document["seconds"], counts)

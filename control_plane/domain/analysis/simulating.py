@@ -110,9 +110,10 @@ class ManyRuns:
         seq, rows = self.sequence, self.sequence.rows
         blocks = seq.blocks
         if blocks.w.ndim or blocks.open[0].ndim:
-            wxx, wx, w = (x[both] if x.ndim else x for x in (blocks.wxx, blocks.wx, blocks.w))
+            sums = (blocks.complete, blocks.wxx, blocks.wx, blocks.w)
+            complete, wxx, wx, w = (x[both] if x.ndim else x for x in sums)
             opened = tuple(x[both] if x.ndim else x for x in blocks.open)
-            blocks = Blocks(blocks.complete, wxx, wx, w, blocks.seconds, opened)
+            blocks = Blocks(complete, wxx, wx, w, blocks.seconds, opened)
         self.sequence = Sequence(
             rows=replace(
                 rows,

@@ -138,6 +138,14 @@ def test_the_blocks_evidence_is_the_docstrings_and_splits_of_a_block_do_not_coun
     assert (split.complete, split.wx) == (1, pytest.approx(2))
 
 
+def test_a_block_in_which_an_arm_had_no_request_is_none() -> None:
+    found = blocks([0.02, 0.01, 0.03])
+    silent = Counts(*map(np.asarray, (0.0, 0.0, 50.0, 3.0)))
+    later = found.after(silent, 1, 1, alone=False)
+    assert (later.complete, later.w) == (found.complete, found.w)
+    assert later.log_above(np.zeros(())) == found.log_above(np.zeros(()))
+
+
 def test_blocks_of_any_spread_let_a_doubter_win_nothing_in_the_mean() -> None:
     """Normal differences, 3,000 runs: whatever sigma is, the mean evidence is about 1."""
     rng = np.random.default_rng(11)
