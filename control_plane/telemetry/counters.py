@@ -12,7 +12,9 @@ from control_plane.telemetry.outcomes import FAILED, HANDED_ON, SEEN
 class ArmCounters:
     """One arm of one endpoint on one server, as a scrape found it.
 
-    `outcomes`, `duration_us` and `buckets` count since Triton started. `breaker` is 0 closed, 1
+    `outcomes`, `duration_us`, `buckets` and `first` (of the time to the first response) count
+    since Triton started; `more`, by the names of `tables.MORE`, since then or since its model was
+    loaded. `breaker` is 0 closed, 1
     half-open, 2 open; what is left of an allowance is None where it has no bound.
     """
 
@@ -21,6 +23,8 @@ class ArmCounters:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     duration_us: int = 0
     buckets: Mapping[int, int] = field(default_factory=dict)
+    first: Mapping[int, int] = field(default_factory=dict)
+    more: Mapping[str, int] = field(default_factory=dict)
     breaker: int | None = None
     attempts_left: int | None = None
     failures_left: int | None = None
@@ -38,10 +42,14 @@ class ArmStep:
     errors: int
     duration_us: int
     buckets: Mapping[int, int]
+    first: Mapping[int, int] = field(default_factory=dict)
+    more: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
-        return not (self.requests or self.buckets)
+        """Its model's queue alone makes no row: its requests may be another endpoint's."""
+        shadows = any(n for name, n in self.more.items() if name.startswith("shadow_"))
+        return not (self.requests or self.buckets or shadows)
 
 
 def step(before: ArmCounters | None, now: ArmCounters) -> ArmStep:
@@ -54,7 +62,6 @@ def step(before: ArmCounters | None, now: ArmCounters) -> ArmStep:
     grown = {
         outcome: count - before.outcomes.get(outcome, 0) for outcome, count in now.outcomes.items()
     }
-    buckets = {b: count - before.buckets.get(b, 0) for b, count in now.buckets.items()}
     return ArmStep(
         endpoint=now.endpoint,
         arm=now.arm,
@@ -63,8 +70,20 @@ def step(before: ArmCounters | None, now: ArmCounters) -> ArmStep:
         handed_on=sum(grown.get(outcome, 0) for outcome in HANDED_ON),
         errors=sum(grown.get(outcome, 0) for outcome in SEEN),
         duration_us=now.duration_us - before.duration_us,
-        buckets={bucket: count for bucket, count in buckets.items() if count},
+        buckets=_grown(before.buckets, now.buckets),
+        first=_grown(before.first, now.first),
+        more={name: _since(before.more.get(name, 0), count) for name, count in now.more.items()},
     )
+
+
+def _grown(before: Mapping[int, int], now: Mapping[int, int]) -> dict[int, int]:
+    grown = {bucket: count - before.get(bucket, 0) for bucket, count in now.items()}
+    return {bucket: count for bucket, count in grown.items() if count}
+
+
+def _since(before: int, now: int) -> int:
+    """Each for itself: a model that is loaded anew counts anew, and its server does not."""
+    return now - before if now >= before else now
 
 
 def _was_reset(before: ArmCounters, now: ArmCounters) -> bool:
@@ -72,4 +91,5 @@ def _was_reset(before: ArmCounters, now: ArmCounters) -> bool:
         now.duration_us < before.duration_us
         or any(now.outcomes.get(o, 0) < count for o, count in before.outcomes.items())
         or any(now.buckets.get(b, 0) < count for b, count in before.buckets.items())
+        or any(now.first.get(b, 0) < count for b, count in before.first.items())
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from control_plane.telemetry.tables import arm_latest, arm_steps, server_latest
+from control_plane.telemetry.tables import MORE, arm_latest, arm_steps, server_latest
 
 Cursors = dict[str, str]
 """A server's id -> the time of the newest scrape that was read of it."""
@@ -24,11 +24,17 @@ _ROUNDING = timedelta(milliseconds=1)
 
 @dataclass
 class ArmGrowth:
-    """What one arm did: `answered` attempts had a result, `failures` of them were its own fault."""
+    """What one arm did: `answered` attempts had a result, `failures` of them were its own fault.
+
+    `buckets` are of how long it took, `first` of the time to its first response. `more` has the
+    counters of `tables.MORE`: what became of copies of requests, and its model's queue.
+    """
 
     answered: int = 0
     failures: int = 0
     buckets: Counter[int] = field(default_factory=Counter)
+    first: Counter[int] = field(default_factory=Counter)
+    more: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: Mapping[str, Any]) -> None:
         # What a full arm refused was never run, and says nothing of the version.
@@ -36,6 +42,8 @@ class ArmGrowth:
         self.answered += row["requests"] - max(0, refused)
         self.failures += row["failures"]
         self.buckets.update(dict(zip(row["buckets"], row["counts"], strict=True)))
+        self.first.update(dict(zip(row["first_buckets"], row["first_counts"], strict=True)))
+        self.more.update({name: row[name] for name in MORE})
 
 
 @dataclass(frozen=True)

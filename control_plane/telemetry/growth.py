@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql
 from control_plane.telemetry.counters import ArmCounters, ArmStep, step
 from control_plane.telemetry.samples import Scrape
 from control_plane.telemetry.tables import (
+    MORE,
     arm_latest,
     arm_minutes,
     arm_steps,
@@ -28,7 +29,7 @@ from control_plane.telemetry.tables import (
 LONGEST = timedelta(seconds=60)
 """After a longer silence nobody can say when it was that the counters grew: a gap stays one."""
 
-_SUMS = ("covers_ms", "requests", "failures", "handed_on", "errors", "duration_us")
+_SUMS = ("covers_ms", "requests", "failures", "handed_on", "errors", "duration_us", *MORE)
 
 
 def write_growth(connection: sa.Connection, scrape: Scrape) -> None:
@@ -90,6 +91,8 @@ def _known(connection: sa.Connection, server_id: UUID) -> dict[tuple[str, str], 
             outcomes=row.outcomes,
             duration_us=row.duration_us,
             buckets=dict(zip(row.buckets, row.counts, strict=True)),
+            first=dict(zip(row.first_buckets, row.first_counts, strict=True)),
+            more=row.more,
             breaker=row.breaker,
             attempts_left=row.attempts_left,
             failures_left=row.failures_left,
@@ -117,6 +120,9 @@ def _remember(
             "duration_us": now.duration_us,
             "buckets": list(now.buckets),
             "counts": list(now.buckets.values()),
+            "first_buckets": list(now.first),
+            "first_counts": list(now.first.values()),
+            "more": dict(now.more),
             "breaker": now.breaker,
             "attempts_left": now.attempts_left,
             "failures_left": now.failures_left,
@@ -152,10 +158,12 @@ def _add_to_minute(
 def _joined(row: dict[str, Any], other: Mapping[str, Any] | None) -> dict[str, Any]:
     if other is None:
         return row
-    counts = Counter(dict(zip(row["buckets"], row["counts"], strict=True)))
-    counts.update(dict(zip(other["buckets"], other["counts"], strict=True)))
-    sums = {name: row[name] + other[name] for name in _SUMS}
-    return {**row, **sums, "buckets": list(counts), "counts": list(counts.values())}
+    sums: dict[str, Any] = {name: row[name] + other[name] for name in _SUMS}
+    for buckets, counts in (("buckets", "counts"), ("first_buckets", "first_counts")):
+        sketch = Counter(dict(zip(row[buckets], row[counts], strict=True)))
+        sketch.update(dict(zip(other[buckets], other[counts], strict=True)))
+        sums |= {buckets: list(sketch), counts: list(sketch.values())}
+    return {**row, **sums}
 
 
 def _row(scrape: Scrape, at: datetime, grown: ArmStep, covers: timedelta) -> dict[str, Any]:
@@ -172,4 +180,7 @@ def _row(scrape: Scrape, at: datetime, grown: ArmStep, covers: timedelta) -> dic
         "duration_us": grown.duration_us,
         "buckets": list(grown.buckets),
         "counts": list(grown.buckets.values()),
+        "first_buckets": list(grown.first),
+        "first_counts": list(grown.first.values()),
+        **{name: grown.more.get(name, 0) for name in MORE},
     }

@@ -34,6 +34,18 @@ ROUTER_REQUESTS = "nereid_requests_total"
 DURATIONS = "nereid_request_duration_us"
 """The histogram of attempts; `control_plane.domain.latency` says how it is kept."""
 
+SHADOW = "nereid_shadow_"
+FIRST = "nereid_first_response_us"
+"""The same until the first response, which only differs where answers are streamed."""
+
+SHADOWS = {
+    ("nereid_shadow_requests_total", "outcome", "ok"): "shadow_ok",
+    ("nereid_shadow_requests_total", "outcome", "error"): "shadow_failed",
+    ("nereid_shadow_rows_total", "top1", "same"): "shadow_same",
+    ("nereid_shadow_rows_total", "top1", "other"): "shadow_other",
+}
+"""(metric, label, its value) -> column; what was dropped says nothing of the arm."""
+
 BREAKER = "nereid_breaker_state"
 ALLOWANCE = "nereid_allowance_left"
 
@@ -82,7 +94,7 @@ def rows(samples: Iterable[Sample], server_id: UUID, sampled_at: datetime) -> Sc
     return Scrape(
         server_id=server_id,
         sampled_at=sampled_at,
-        counters=_counters(page, arms),
+        counters=_counters(page, arms, models),
         host=_host(page),
         models=[
             {**base, "model": model, "version": version, **values}
@@ -97,20 +109,28 @@ def rows(samples: Iterable[Sample], server_id: UUID, sampled_at: datetime) -> Sc
 
 
 def _counters(
-    page: Iterable[Sample], requests: Mapping[tuple[str, str, str], int]
+    page: Iterable[Sample],
+    requests: Mapping[tuple[str, str, str], int],
+    models: Mapping[tuple[str, str], Mapping[str, int]],
 ) -> list[ArmCounters]:
     """Every arm that has a counter, a histogram or a gauge."""
     outcomes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for (endpoint, arm, outcome), count in requests.items():
         outcomes[endpoint, arm][outcome] = count
     below: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    first: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     others: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    more: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for sample in page:
-        if not sample.name.startswith((DURATIONS, BREAKER, ALLOWANCE)):
+        if not sample.name.startswith((DURATIONS, FIRST, SHADOW, BREAKER, ALLOWANCE)):
             continue
         of = sample.labels["endpoint"], sample.labels["arm"]
         if sample.name == f"{DURATIONS}_bucket":
             below[of].append((bucket_of(sample.labels["le"]), int(sample.value)))
+        elif sample.name == f"{FIRST}_bucket":
+            first[of].append((bucket_of(sample.labels["le"]), int(sample.value)))
+        elif (name := _shadow_column(sample)) is not None:
+            more[of][name] = int(sample.value)
         elif sample.name == f"{DURATIONS}_sum":
             others[of]["duration_us"] = int(sample.value)
         elif sample.name == BREAKER:
@@ -124,12 +144,31 @@ def _counters(
             outcomes=outcomes[endpoint, arm],
             duration_us=others[endpoint, arm].get("duration_us", 0),
             buckets=own_counts(below[endpoint, arm]),
+            first=own_counts(first[endpoint, arm]),
+            more={**more[endpoint, arm], **_queue(models, arm)},
             breaker=others[endpoint, arm].get("breaker"),
             attempts_left=others[endpoint, arm].get("attempts_left"),
             failures_left=others[endpoint, arm].get("failures_left"),
         )
         for endpoint, arm in sorted({*outcomes, *below, *others})
     ]
+
+
+def _shadow_column(sample: Sample) -> str | None:
+    name = _counter_name(sample.name)
+    found = (SHADOWS.get((name, label, value)) for label, value in sample.labels.items())
+    return next((column for column in found if column), None)
+
+
+def _queue(models: Mapping[tuple[str, str], Mapping[str, int]], arm: str) -> dict[str, int]:
+    """What the arm's model counted of all its requests: Triton does not say whose they were."""
+    its = [counters for (model, _), counters in models.items() if model == arm]
+    if not its:
+        return {}
+    return {
+        "queue_us": sum(counters["queue_us"] for counters in its),
+        "queued": sum(counters["requests_ok"] for counters in its),
+    }
 
 
 def _host(page: Iterable[Sample]) -> dict[str, float]:

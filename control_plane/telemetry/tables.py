@@ -45,6 +45,17 @@ arm_samples = sa.Table(
 )
 
 
+MORE = {
+    "shadow_ok": "copies of requests that it answered",
+    "shadow_failed": "copies that it failed",
+    "shadow_same": "rows of them whose largest value stood where the answer's did",
+    "shadow_other": "rows of them where it stood elsewhere",
+    "queue_us": "sum of what its model's requests waited, whoever sent them",
+    "queued": "requests that waited so long",
+}
+"""What is counted of an arm beside its attempts."""
+
+
 def _growth(name: str, sampled_at: str) -> sa.Table:
     """What each arm's counters grew by; a row where there was something to count."""
     return sa.Table(
@@ -62,6 +73,20 @@ def _growth(name: str, sampled_at: str) -> sa.Table:
         sa.Column("duration_us", sa.BigInteger, nullable=False, comment="sum"),
         sa.Column("buckets", postgresql.ARRAY(sa.SmallInteger), nullable=False),
         sa.Column("counts", postgresql.ARRAY(sa.Integer), nullable=False),
+        sa.Column(
+            "first_buckets",
+            postgresql.ARRAY(sa.SmallInteger),
+            nullable=False,
+            server_default="{}",
+            comment="of the time to the first response",
+        ),
+        sa.Column(
+            "first_counts", postgresql.ARRAY(sa.Integer), nullable=False, server_default="{}"
+        ),
+        *(
+            sa.Column(name, sa.BigInteger, nullable=False, server_default="0", comment=comment)
+            for name, comment in MORE.items()
+        ),
         sa.PrimaryKeyConstraint("endpoint", "arm", "server_id", "sampled_at"),
         sa.Index(f"{name}_by_time", "sampled_at"),
         postgresql_partition_by="RANGE (sampled_at)",
@@ -81,6 +106,17 @@ arm_latest = sa.Table(
     sa.Column("duration_us", sa.BigInteger, nullable=False, comment="sum"),
     sa.Column("buckets", postgresql.ARRAY(sa.SmallInteger), nullable=False),
     sa.Column("counts", postgresql.ARRAY(sa.BigInteger), nullable=False),
+    sa.Column(
+        "first_buckets", postgresql.ARRAY(sa.SmallInteger), nullable=False, server_default="{}"
+    ),
+    sa.Column("first_counts", postgresql.ARRAY(sa.BigInteger), nullable=False, server_default="{}"),
+    sa.Column(
+        "more",
+        postgresql.JSONB,
+        nullable=False,
+        server_default="{}",
+        comment="the counters beside these",
+    ),
     sa.Column("breaker", sa.SmallInteger, comment="0 closed, 1 half-open, 2 open"),
     sa.Column("attempts_left", sa.BigInteger, comment="of its allowance; null: no bound"),
     sa.Column("failures_left", sa.BigInteger, comment="of its allowance; null: no bound"),

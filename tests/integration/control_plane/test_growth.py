@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from control_plane.domain.latency import quantile
 from control_plane.ports.triton import Sample
 from control_plane.telemetry.growth import LONGEST
+from control_plane.telemetry.latency import bucket_of
 from control_plane.telemetry.migrate import migrate
 from control_plane.telemetry.samples import rows
 from control_plane.telemetry.store import RETENTION, RETENTION_OF, TelemetryStore, engine_url
@@ -200,3 +201,46 @@ def test_single_scrapes_go_earlier_than_the_minutes(store: TelemetryStore) -> No
     assert f"arm_steps_{old:%Y%m%d}" in dropped
     assert f"arm_minutes_{old:%Y%m%d}" not in dropped
     assert RETENTION_OF["arm_steps"] < RETENTION
+
+
+def more_of(
+    second: float, *, first: int, same: int, other: int, queue_us: int, ok: int
+) -> list[Sample]:
+    """What a page has of an arm beside its attempts."""
+    of = {"endpoint": "digits", "arm": ARM}
+    return [
+        Sample("nereid_first_response_us_bucket", {**of, "le": "98.9966"}, first),
+        Sample("nereid_first_response_us_bucket", {**of, "le": "+Inf"}, first),
+        Sample("nereid_shadow_requests_total", {**of, "outcome": "ok"}, ok),
+        Sample("nereid_shadow_requests_total", {**of, "outcome": "error"}, second),
+        Sample("nereid_shadow_requests_total", {**of, "outcome": "dropped"}, 1_000 * second),
+        Sample("nereid_shadow_rows_total", {**of, "top1": "same"}, same),
+        Sample("nereid_shadow_rows_total", {**of, "top1": "other"}, other),
+        Sample("nv_inference_queue_duration_us", {"model": ARM, "version": "1"}, queue_us),
+        Sample("nv_inference_request_success", {"model": ARM, "version": "1"}, ok),
+    ]
+
+
+def test_first_responses_shadows_and_queue_grow_beside_the_attempts(
+    store: TelemetryStore, address: str
+) -> None:
+    server = uuid4()
+    scraped(store, server, 0, [*page(0), *more_of(0, first=5, same=2, other=0, queue_us=70, ok=9)])
+    # Nothing but copies, and then a model that was loaded anew: its counters began again.
+    scraped(store, server, 5, [*page(0), *more_of(3, first=5, same=6, other=1, queue_us=90, ok=12)])
+    scraped(store, server, 10, [*page(4), *more_of(3, first=9, same=6, other=1, queue_us=8, ok=4)])
+    grown = store.growth("digits", [ARM], NOON, {}).arms[ARM]
+    assert dict(grown.first) == {bucket_of("98.9966"): 4}
+    assert dict(grown.more) == {
+        "shadow_ok": 3 + 4,
+        "shadow_failed": 3,
+        "shadow_same": 4,
+        "shadow_other": 1,
+        "queue_us": 20 + 8,
+        "queued": 3 + 4,
+    }
+    engine = sa.create_engine(engine_url(address), poolclass=sa.NullPool)
+    with engine.connect() as link:
+        minute = link.execute(sa.text("SELECT * FROM telemetry.arm_minutes")).mappings().one()
+    assert {name: minute[name] for name in grown.more} == dict(grown.more)
+    assert (minute["first_counts"], minute["requests"]) == ([4], 4)
