@@ -19,7 +19,7 @@ from control_plane.domain.rollout.harm import share_out
 from control_plane.domain.rollout.policies import WATCHED
 from control_plane.domain.rollout.snapshot import LOOK, Decision, Do, Harm, Snapshot
 from control_plane.domain.rollout.states import Event, State
-from control_plane.domain.rollout.steps import Kind, Split, split_at
+from control_plane.domain.rollout.steps import Kind, Ramp, Split, split_at
 from control_plane.domain.routing.policy import SLOTS
 from control_plane.domain.violations import InvalidInputError, NotFoundError
 from control_plane.endpoints.models import Endpoint
@@ -38,7 +38,8 @@ from control_plane.rollouts.measuring import (
 )
 from control_plane.rollouts.models import Rollout
 from control_plane.rollouts.moving import Moves, deadline
-from control_plane.rollouts.recording import finish, happen
+from control_plane.rollouts.pacing import share_of
+from control_plane.rollouts.recording import finish, happen, note_move
 from control_plane.rollouts.selectors import due_rollouts
 from control_plane.telemetry.store import TelemetryStore
 
@@ -143,6 +144,7 @@ def _snapshot(endpoint: Endpoint, rollout: Rollout, harm: Harm, now: datetime) -
         arrival=arrival_of(endpoint, now),
         runs=measured(rollout),
         harm=harm,
+        share=share_of(rollout, harm, now),
         written=rollout.step_written,
         twin=rollout.twin,
         second_person=endpoint.four_eyes and not rollout.approved_by,
@@ -166,6 +168,8 @@ def _carry_out(
         rollout.ending = decision.ending
     if decision.deadline:
         rollout.deadline_at = deadline(rollout, now)
+    if decision.share is not None:
+        rollout.share = decision.share
     reason = decision.reason or rollout.reason
     before = [action for action in decision.actions if action is not Do.MEASURE]
     try:
@@ -179,8 +183,10 @@ def _carry_out(
         return
     if decision.event is not None:
         _enter(decision.event, decision, rollout, reason, now)
-    elif rollout.reason != reason:
+    else:
         rollout.reason = reason
+        if decision.deadline:  # it moved traffic
+            note_move(rollout, reason=reason, now=now)
     if Do.MEASURE in decision.actions:
         _begin_to_measure(rollout, endpoint, now)
 
@@ -220,6 +226,8 @@ def _do(
     elif action is Do.SPLIT:
         moves.split(endpoint, rollout, split_at(rollout.steps, rollout.step), reason)
         rollout.step_written = True
+    elif action in (Do.FIRST_SHARE, Do.NEXT_SHARE):
+        _share(action, endpoint, rollout, reason, now, moves)
     elif action is Do.WATCH:
         blue_green = rollout.plan.kind is Kind.BLUE_GREEN
         moves.split(endpoint, rollout, Split(SLOTS if blue_green else WATCHED), reason)
@@ -235,6 +243,17 @@ def _do(
         stop_measuring(rollout, reason, now)
     elif action is Do.FINISH:
         finish(rollout, reason=reason, now=now)
+
+
+def _share(
+    action: Do, endpoint: Endpoint, rollout: Rollout, reason: str, now: datetime, moves: Moves
+) -> None:
+    """Writes the share that the evidence chose; it is young again."""
+    step = rollout.steps[rollout.step]
+    if action is Do.FIRST_SHARE and isinstance(step, Ramp):
+        rollout.share = step.first
+    moves.split(endpoint, rollout, Split(rollout.share), reason)
+    rollout.step_written, rollout.step_since = True, now
 
 
 def _grant(rollout: Rollout) -> None:

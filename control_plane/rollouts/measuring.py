@@ -12,14 +12,18 @@ from control_plane.analysis.selectors import all_templates, get_template
 from control_plane.domain.analysis.looks import Phase
 from control_plane.domain.analysis.metric import Compare
 from control_plane.domain.analysis.template import OnInconclusive
+from control_plane.domain.planning.plan import Plan
 from control_plane.domain.rollout.snapshot import Harm, Measured
 from control_plane.domain.rollout.states import State
-from control_plane.domain.rollout.steps import Analysis
+from control_plane.domain.rollout.steps import Analysis, Ramp
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import latest_plan
 from control_plane.rollouts.models import Rollout, RolloutRun
 from control_plane.rollouts.moving import found_policy
 from control_plane.telemetry.store import TelemetryStore
+
+_OF_LATE = 0.9
+"""How much of the rate of before still counts at the next look."""
 
 
 def look_at_runs(rollout: Rollout, store: TelemetryStore, now: datetime) -> None:
@@ -68,7 +72,8 @@ def wants_twin(rollout: Rollout) -> bool:
     if rollout.pipeline or found_policy(rollout).primary.pipeline:
         return False
     plan = rollout.plan
-    names = {name for step in plan.steps if isinstance(step, Analysis) for name in step.templates}
+    measuring = (step for step in plan.steps if isinstance(step, Analysis | Ramp))
+    names = {name for step in measuring for name in step.templates}
     if rollout.watch_seconds:
         names |= set(plan.watch)
     known = (one for one in all_templates() if one.name in names)
@@ -103,20 +108,35 @@ def count_harm(rollout: Rollout, endpoint: Endpoint, store: TelemetryStore) -> H
     started anew.
     """
     plan = latest_plan(endpoint)
-    arms = [p.physical for p in plan.arms if p.arm.key == rollout.to.key] if plan else []
-    if not arms or not rollout.granted_each or rollout.granted_at is None:
+    arms = [p.physical for p in plan.arms if p.arm.place == rollout.to.place] if plan else []
+    began = rollout.granted_at
+    if plan is None or not arms or not rollout.granted_each or began is None:
         return Harm(0, 0, None)
-    grown = store.growth(rollout.endpoint_name, arms, rollout.granted_at, rollout.harm_cursors)
-    failed = sum(arm.failures for arm in grown.arms.values())
-    rollout.harm_cursors, rollout.failed_seen = grown.cursors, rollout.failed_seen + failed
-    left = store.failures_left(rollout.endpoint_name, arms[0], rollout.granted_at)
+    _count(rollout, plan, arms[0], began, store)
+    left = store.failures_left(rollout.endpoint_name, arms[0], began)
     granted = rollout.granted_each * rollout.granted_servers
     used = sum(rollout.granted_each - min(each, rollout.granted_each) for each in left.values())
     now_spent = rollout.harm_before + max(used, rollout.failed_seen)
     rollout.harm_spent = max(rollout.harm_spent, now_spent)
-    rollout.save(update_fields=["harm_cursors", "failed_seen", "harm_spent"])
+    rollout.save()
     known = len(left) >= rollout.granted_servers
     return Harm(granted, rollout.failed_seen, sum(left.values()) if known else None)
+
+
+def _count(
+    rollout: Rollout, plan: Plan, candidate: str, began: datetime, store: TelemetryStore
+) -> None:
+    """Adds what is new: the candidate's attempts and failures, and what it shares out with."""
+    primary = found_policy(rollout).primary.key
+    sharing = {p.physical for p in plan.arms if p.arm.key == primary} | {candidate}
+    grown = store.growth(rollout.endpoint_name, sorted(sharing), began, rollout.harm_cursors)
+    rollout.harm_cursors = grown.cursors
+    rollout.failed_seen += grown.arms[candidate].failures
+    rollout.answered_seen += grown.arms[candidate].answered
+    if grown.seconds:
+        rate = sum(arm.answered for arm in grown.arms.values()) / grown.seconds
+        # The larger of now and of late: whoever paces by it is rather too slow.
+        rollout.rate = max(rate, _OF_LATE * rollout.rate)
 
 
 def _latest(rollout: Rollout) -> dict[str, AnalysisRun]:
@@ -130,7 +150,7 @@ def _templates(rollout: Rollout) -> tuple[str, ...]:
     if rollout.step >= len(steps):
         return rollout.plan.watch
     step = steps[rollout.step]
-    return step.templates if isinstance(step, Analysis) else ()
+    return step.templates if isinstance(step, Analysis | Ramp) else ()
 
 
 def _share(rollout: Rollout, template: str) -> float:
@@ -141,7 +161,7 @@ def _share(rollout: Rollout, template: str) -> float:
     that however often it is measured anew.
     """
     plan = rollout.plan
-    places = sum(isinstance(s, Analysis) and template in s.templates for s in plan.steps)
+    places = sum(isinstance(s, Analysis | Ramp) and template in s.templates for s in plan.steps)
     places += bool(rollout.watch_seconds) and template in plan.watch
     links = rollout.run_links.filter(step=rollout.step, attempt=rollout.attempt)
     k = links.filter(run__template_name=template).count() + 1

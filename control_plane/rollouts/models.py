@@ -82,6 +82,13 @@ class Rollout(models.Model):
         default=0, help_text="failed attempts, and what counts as such because a server restarted"
     )
     harm_before = models.PositiveIntegerField(default=0, help_text="spent in earlier attempts")
+    answered_seen = models.PositiveBigIntegerField(
+        default=0, help_text="the candidate's attempts that had a result, in this one"
+    )
+    rate = models.FloatField(default=0, help_text="requests in a second that the primary had")
+    share = models.PositiveIntegerField(
+        default=0, help_text="parts per 10,000, where the evidence chooses it"
+    )
     failed_seen = models.PositiveIntegerField(default=0, help_text="failed attempts in this one")
     harm_cursors = models.JSONField(default=dict, blank=True)
 

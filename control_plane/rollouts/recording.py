@@ -9,10 +9,14 @@ from django.db.models import Max
 
 from control_plane.audit.services import record
 from control_plane.domain.rollout.states import FINAL, Event, State, after
+from control_plane.rollouts.measuring import stop_measuring
 from control_plane.rollouts.models import Rollout, RolloutEvent
 from control_plane.webhooks.outbox import tell
 
 NEREID = "nereid"
+
+_LEAVES = frozenset({Event.SKIP, Event.PROMOTE})
+"""What leaves a step before it was measured to the end."""
 
 _TOLD = {
     State.PAUSED: "paused",
@@ -47,8 +51,15 @@ def happen(
         rollout.finished_at, rollout.look_at = now, None
     rollout.save()
     _keep(rollout, event, before, reason, now, actor)
+    if event in _LEAVES or state is State.ROLLING_BACK or rollout.finished_at:
+        stop_measuring(rollout, reason, now)
     if state is not before and state in _TOLD:
         tell(f"rollout.{_TOLD[state]}", at=now, subject=subject(rollout), reason=reason)
+
+
+def note_move(rollout: Rollout, *, reason: str, now: datetime) -> None:
+    """Keeps that the rollout moved traffic within its state: to a step's share, or the next one."""
+    _keep(rollout, "switch", State(rollout.state), reason, now, NEREID)
 
 
 def finish(rollout: Rollout, *, reason: str, now: datetime) -> None:

@@ -18,7 +18,7 @@ from control_plane.domain.rollout.harm import Grant, share_out
 from control_plane.domain.rollout.policies import check_startable, with_candidate
 from control_plane.domain.rollout.read_steps import strategy_document
 from control_plane.domain.rollout.states import Event, State
-from control_plane.domain.rollout.steps import Analysis, Split
+from control_plane.domain.rollout.steps import Analysis, Ramp, Split
 from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.routing.policy import SECOND, Allowance, Arm
 from control_plane.domain.stored_json import check_text
@@ -113,6 +113,7 @@ def begin_anew(rollout: Rollout, endpoint: Endpoint | None, now: datetime) -> No
     rollout.found, rollout.found_revision, rollout.written = None, None, None
     rollout.grant, rollout.granted_each, rollout.granted_at = "", 0, None
     rollout.harm_before, rollout.failed_seen, rollout.harm_cursors = rollout.harm_spent, 0, {}
+    rollout.answered_seen, rollout.share, rollout.rate = 0, 0, 0.0
     rollout.approved_by, rollout.approver = "", None
     rollout.deadline_at = now + timedelta(seconds=rollout.progress_deadline_seconds)
 
@@ -224,5 +225,5 @@ def _ask_second_person(rollout: Rollout, endpoint: Endpoint, now: datetime) -> N
 
 
 def _templates(wanted: Wanted) -> Iterable[str]:
-    steps = (step for step in wanted.strategy.steps if isinstance(step, Analysis))
+    steps = (step for step in wanted.strategy.steps if isinstance(step, Analysis | Ramp))
     return dict.fromkeys([*(name for s in steps for name in s.templates), *wanted.strategy.watch])

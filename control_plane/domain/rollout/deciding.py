@@ -13,7 +13,8 @@ from control_plane.domain.analysis.looks import Phase
 from control_plane.domain.analysis.template import OnInconclusive
 from control_plane.domain.rollout.snapshot import Decision, Do, Measured, Snapshot
 from control_plane.domain.rollout.states import Event, State
-from control_plane.domain.rollout.steps import Analysis, Approval, Pause, Step
+from control_plane.domain.rollout.steps import Analysis, Approval, Pause, Ramp, Step
+from control_plane.domain.routing.policy import percent
 
 _MEASURED = frozenset(
     {
@@ -116,11 +117,15 @@ def _step(snapshot: Snapshot, step: Step) -> Decision:
         reason = f"paused by its steps until {until:%H:%M:%S} UTC"
         return Decision(reason, Event.WAIT, pause_until=until)
     if not snapshot.written:
-        return Decision(f"switching to {step}", actions=(Do.SPLIT,), deadline=True)
+        todo = Do.FIRST_SHARE if isinstance(step, Ramp) else Do.SPLIT
+        return Decision(f"switching to {step}", actions=(todo,), deadline=True)
     if gone_wrong := _not_carried_out(snapshot, f"switching to {step}"):
         return gone_wrong
     if not snapshot.arrival.arrived:
         return Decision(f"switching to {step} {_waiting(snapshot)}")
+    if isinstance(step, Ramp):
+        reason = f"{percent(snapshot.share.present)} %, and measuring all the while"
+        return Decision(reason, Event.ANALYSE, (Do.MEASURE,))
     return Decision(f"{step} is in force on every server", Event.ARRIVED, step=snapshot.step + 1)
 
 
@@ -141,9 +146,28 @@ def _analysing(snapshot: Snapshot) -> Decision:
         if run.counts and (stopped := _undecided(run)):
             return stopped
     said = "; ".join(f"{run.template}: {run.reason}" for run in snapshot.runs)
+    step = next(iter(snapshot.strategy.steps[snapshot.step :]), None)
+    if isinstance(step, Ramp) and (on_its_way := _ramping(snapshot, step, said)):
+        return on_its_way
     if all(run.phase.ended for run in snapshot.runs):
         return Decision(said, Event.MEASURED_GOOD, step=snapshot.step + 1)
     return Decision(said)
+
+
+def _ramping(snapshot: Snapshot, step: Ramp, said: str) -> Decision | None:
+    """The next share, or what it waits for; None where it has all that it is to have."""
+    share = snapshot.share
+    shown = f"{percent(share.present)} %"
+    if gone_wrong := _not_carried_out(snapshot, f"switching to {shown}"):
+        return gone_wrong
+    if not snapshot.arrival.arrived:
+        return Decision(f"switching to {shown} {_waiting(snapshot)}")
+    if share.changes and share.allowed is not None:
+        reason = f"from {shown} to {percent(share.allowed)} %: {share.why}"
+        return Decision(reason, actions=(Do.NEXT_SHARE,), deadline=True, share=share.allowed)
+    if share.present >= step.most:
+        return None
+    return Decision(f"{shown}; {share.why}; {said}" if share.why else f"{shown}; {said}")
 
 
 def _undecided(run: Measured) -> Decision | None:
@@ -204,7 +228,7 @@ def _not_carried_out(snapshot: Snapshot, what: str) -> Decision | None:
     """A server that refuses, or a deadline that passed: taken back as failed."""
     if snapshot.arrival.refused:
         return _back(Event.REFUSED, f"{what}: {snapshot.arrival.refused}", State.FAILED)
-    if snapshot.late:
+    if snapshot.late and not snapshot.arrival.arrived:
         return _back(
             Event.DEADLINE, f"the deadline passed: {what} {_waiting(snapshot)}", State.FAILED
         )

@@ -14,6 +14,7 @@ from control_plane.domain.rollout.steps import (
     Approval,
     Kind,
     Pause,
+    Ramp,
     SetRule,
     SetShadow,
     SetWeight,
@@ -23,7 +24,7 @@ from control_plane.domain.rollout.steps import (
 from control_plane.domain.routing.document import rule_document
 from control_plane.domain.routing.fields import Fields, duration_text, shown
 from control_plane.domain.routing.headers import ForwardedHeaders
-from control_plane.domain.routing.policy import MILLISECOND, SECOND, Rule, percent
+from control_plane.domain.routing.policy import MILLISECOND, SECOND, SLOTS, Rule, percent
 from control_plane.domain.routing.read_requests import MAX_SHADOW_IN_FLIGHT, read_conditions
 from control_plane.domain.violations import InvalidInputError, Violation
 
@@ -47,11 +48,14 @@ def read_strategy(document: Fields, headers: ForwardedHeaders | None) -> Strateg
         fields.note("", "one", f"a strategy is exactly one of {names}")
         return Strategy(Kind.CANARY, ())
     kind = given[0]
-    known = {"analysis"} | ({"steps"} if kind is Kind.CANARY else set())
+    own = {Kind.CANARY: {"steps"}, Kind.PROGRESSIVE: {"from", "to"}}
+    known = {"analysis"} | own.get(kind, set())
     inner = Fields(fields.get(kind) or {}, f"/strategy/{kind}", document.found, kind, known)
     watch = _templates(inner)
     if kind is Kind.BLUE_GREEN:
         return Strategy(kind, BLUE_GREEN, watch)
+    if kind is Kind.PROGRESSIVE:
+        return Strategy(kind, (_ramp(inner, watch),), watch)
     if not inner.has("steps"):
         return Strategy(kind, DEFAULT_CANARY, watch)
     steps = [_step(where, one, inner, headers) for where, one in inner.list("steps", MAX_STEPS)]
@@ -72,6 +76,18 @@ def strategy_of(document: object) -> Strategy:
     return strategy
 
 
+def _ramp(strategy: Fields, templates: tuple[str, ...]) -> Ramp:
+    first = strategy.percent("from", "the first share", default=Ramp.first)
+    most = strategy.percent("to", "the last share", default=Ramp.most)
+    if not 0 < first <= most < SLOTS:
+        detail = (
+            f"it goes up from {percent(first)} to {percent(most)} %: both are above 0 and below "
+            "100, where there is something to be compared with, and the first is the smaller one"
+        )
+        strategy.note("to", "range", detail)
+    return Ramp(templates, first, most)
+
+
 def kinds_in_order() -> list[str]:
     """The strategies there are, as people write them."""
     return [kind.value for kind in Kind]
@@ -82,6 +98,9 @@ def strategy_document(strategy: Strategy) -> dict[str, Any]:
     inner: dict[str, Any] = {"analysis": {"templates": list(strategy.watch)}}
     if strategy.kind is Kind.CANARY:
         inner["steps"] = [step_document(step) for step in strategy.steps]
+    for step in strategy.steps:
+        if isinstance(step, Ramp):
+            inner |= {"from": percent(step.first), "to": percent(step.most)}
     return {strategy.kind.value: inner}
 
 
@@ -96,6 +115,8 @@ def step_document(step: Step) -> dict[str, Any]:
         return {"analysis": {"templates": list(step.templates)}}
     if isinstance(step, Approval):
         return {"approval": {}}
+    if isinstance(step, Ramp):
+        return {"ramp": {"from": percent(step.first), "to": percent(step.most)}}
     if isinstance(step, SetShadow):
         compare = {} if step.compare is None else {"compare": step.compare}
         shadow = {"percent": percent(step.parts), "max_in_flight": step.max_in_flight}

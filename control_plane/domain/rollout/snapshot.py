@@ -60,6 +60,25 @@ class Harm:
 
 
 @dataclass(frozen=True)
+class Share:
+    """The candidate's share while the evidence chooses it, in parts per 10,000.
+
+    `allowed` None: the present one is too young for another. `why` says why it is not more.
+    """
+
+    present: int
+    allowed: int | None = None
+    why: str = ""
+
+    @property
+    def changes(self) -> bool:
+        """Whether another share is worth a switch: a quarter more, or a fifth less."""
+        if self.allowed is None or self.allowed == self.present:
+            return False
+        return self.allowed >= 1.25 * self.present or self.allowed <= 0.8 * self.present
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Everything the decision looks at.
 
@@ -76,6 +95,7 @@ class Snapshot:
     arrival: Arrival
     runs: tuple[Measured, ...] = ()
     harm: Harm = Harm(0, 0, None)
+    share: Share = Share(0)
     written: bool = False
     twin: bool = False
     second_person: bool = False
@@ -101,6 +121,8 @@ class Do(StrEnum):
     PREPARE = "prepare"
     PREPARE_ALONE = "prepare without a twin"
     SPLIT = "split"
+    FIRST_SHARE = "first share"
+    NEXT_SHARE = "next share"
     WATCH = "watch"
     PROMOTE = "promote"
     TAKE_BACK = "take back"
@@ -116,7 +138,8 @@ class Decision:
 
     `event` None: the state stays. `step` is the step it goes to, None the present one.
     `pause_until` and `watch_until` are set by the events that begin a pause or the watch;
-    `deadline` is anew where something is begun that has to get somewhere.
+    `deadline` is anew where something is begun that has to get somewhere; `share` is the next one
+    where the evidence chooses it.
     """
 
     reason: str
@@ -127,6 +150,7 @@ class Decision:
     watch_until: datetime | None = None
     ending: State | None = None
     deadline: bool = False
+    share: int | None = None
 
     @property
     def rests(self) -> bool:

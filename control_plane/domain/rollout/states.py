@@ -140,9 +140,8 @@ def _table() -> dict[tuple[State, Event], State]:
             (state, _E.ABORT): _S.ROLLING_BACK,
             (state, _E.OVERTAKEN): _S.ABORTED,
         }
-    table[_S.ANALYSING, _E.DEADLINE] = _S.ROLLING_BACK
     table[_S.PROMOTED, _E.BUDGET_LOST] = _S.INCONCLUSIVE
-    for state in (_S.PREPARING, _S.PROGRESSING, _S.PROMOTING):
+    for state in (_S.PREPARING, _S.PROGRESSING, _S.ANALYSING, _S.PROMOTING):
         table |= {(state, _E.DEADLINE): _S.ROLLING_BACK, (state, _E.REFUSED): _S.ROLLING_BACK}
     return table
 

@@ -15,6 +15,7 @@ class Kind(StrEnum):
 
     CANARY = "canary"
     BLUE_GREEN = "blueGreen"
+    PROGRESSIVE = "progressive"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,23 @@ class SetRule:
         return "setRule" if self.conditions else "setRule off"
 
 
-Step = SetWeight | Pause | Analysis | Approval | SetShadow | SetRule
+@dataclass(frozen=True)
+class Ramp:
+    """Measures all the while, and gives the candidate as much as the evidence allows.
+
+    It begins at `first` and is done when every template has found it good and it has `most`, both
+    in parts per 10,000: half leaves the baseline as much to be compared with.
+    """
+
+    templates: tuple[str, ...] = (DEFAULT_TEMPLATE,)
+    first: int = 100
+    most: int = 5_000
+
+    def __str__(self) -> str:
+        return f"ramp {percent(self.first)} to {percent(self.most)} %"
+
+
+Step = SetWeight | Pause | Analysis | Approval | SetShadow | SetRule | Ramp
 
 
 @dataclass(frozen=True)
@@ -120,6 +137,8 @@ def split_at(steps: tuple[Step, ...], index: int) -> Split:
     for step in steps[: index + 1]:
         if isinstance(step, SetWeight):
             parts = step.parts
+        elif isinstance(step, Ramp):
+            parts = step.most
         elif isinstance(step, SetShadow):
             shadow = step if step.parts else None
         elif isinstance(step, SetRule):

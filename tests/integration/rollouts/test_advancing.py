@@ -13,7 +13,7 @@ from control_plane.endpoints.rollback import rollback
 from control_plane.rollouts import services
 from control_plane.rollouts.advancing import Means, advance
 from control_plane.rollouts.models import Rollout
-from control_plane.rollouts.selectors import events_of, runs_of
+from control_plane.rollouts.selectors import document_of, events_of, runs_of
 from control_plane.wiring import print_config
 from tests.integration.rollouts.stage import Stage
 
@@ -244,3 +244,40 @@ def test_latency_is_compared_with_a_twin_of_the_same_size(stage: Stage) -> None:
     stage.until(rollout, "promoted")
     stage.tick(rollout)
     assert [arm["name"] for arm in stage.endpoint.policy["arms"]] == ["digits-v2"]
+
+
+def test_the_evidence_leads_it_up_within_its_budget(stage: Stage) -> None:
+    rollout = stage.start(
+        strategy={"progressive": {"from": 2, "to": 20}},
+        watch="0s",
+        harmBudget={"failedRequests": 400},
+    )
+    shares = set()
+    for _ in range(40):
+        stage.tick(rollout, requests=1000)
+        shares.add(stage.shares().get(2, 0))
+        if not rollout.active:
+            break
+    assert rollout.state == "promoted", rollout.reason
+    assert {2, 4, 8, 16, 20, 100} <= shares
+    bad = stage.start(3, strategy={"progressive": {"from": 2}}, watch="0s")
+    assert document_of(bad)["strategy"] == {
+        "progressive": {"analysis": {"templates": ["default"]}, "from": 2, "to": 50}
+    }
+
+
+def test_the_way_back_takes_switches_alone(stage: Stage) -> None:
+    rollout = stage.start(strategy=QUICK, harmBudget={"failedRequests": 1000})
+    stage.until(rollout, "analysing", requests=10)
+    stage.clock.pass_time(seconds=1)
+    stage.beat()
+    stage.traffic(4000, failing=0.5)
+    stage.scrape()
+    hang(stage, rollout)
+    rollout.refresh_from_db()
+    assert rollout.state == "rollingBack"
+    for server in ("a", "b"):
+        assert {p.arm.version: p.arm.weight for p in stage.plan_on(server).arms} == {1: 10_000}
+    run = runs_of(rollout)[0].run
+    assert (run.phase, run.candidate[:10]) == ("Failed", "digits.v2.")
+    assert not run.looks.filter(number__gt=run.looks_taken).exists()

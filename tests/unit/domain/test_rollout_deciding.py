@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from control_plane.domain.analysis.looks import Phase
 from control_plane.domain.analysis.template import OnInconclusive
 from control_plane.domain.rollout.deciding import decide
-from control_plane.domain.rollout.snapshot import Arrival, Do, Harm, Measured, Snapshot
+from control_plane.domain.rollout.snapshot import Arrival, Do, Harm, Measured, Share, Snapshot
 from control_plane.domain.rollout.states import FINAL, Event, State, after
 from control_plane.domain.rollout.steps import (
     Analysis,
     Approval,
     Kind,
     Pause,
+    Ramp,
     SetWeight,
     Strategy,
 )
@@ -135,6 +136,40 @@ def test_a_look_decides(snapshot: Snapshot, event: Event | None, actions: Any) -
     assert decision.event is event
     back = (Do.STOP_MEASURING, Do.TAKE_BACK)
     assert decision.actions == (back if actions == "back" else actions)
+
+
+RAMP = Strategy(Kind.PROGRESSIVE, (Ramp(first=100, most=5_000),))
+
+
+@pytest.mark.parametrize(
+    ("share", "phase", "event", "actions"),
+    [
+        (Share(100), Phase.RUNNING, None, ()),
+        (Share(100, 200, "twice"), Phase.RUNNING, None, (Do.NEXT_SHARE,)),
+        (Share(100, 110, "little"), Phase.RUNNING, None, ()),
+        (Share(1000, 300, "it may fail"), Phase.RUNNING, None, (Do.NEXT_SHARE,)),
+        (Share(2500), Phase.SUCCESSFUL, None, ()),
+        (Share(5000, 5000, ""), Phase.RUNNING, None, ()),
+        (Share(5000, 5000, ""), Phase.SUCCESSFUL, Event.MEASURED_GOOD, ()),
+        (Share(100, 200, "twice"), Phase.FAILED, Event.MEASURED_BAD, "back"),
+    ],
+)
+def test_the_evidence_chooses_the_share(
+    share: Share, phase: Phase, event: Event | None, actions: Any
+) -> None:
+    decision = decide(at(State.ANALYSING, strategy=RAMP, share=share, runs=(run(phase),)))
+    assert decision.event is event
+    back = (Do.STOP_MEASURING, Do.TAKE_BACK)
+    assert decision.actions == (back if actions == "back" else actions)
+    assert decision.share == (share.allowed if Do.NEXT_SHARE in decision.actions else None)
+
+
+def test_a_share_that_no_server_takes_ends_it() -> None:
+    more = {"strategy": RAMP, "share": Share(200), "runs": (run(Phase.RUNNING),)}
+    assert decide(at(State.ANALYSING, arrival=ON_ITS_WAY, **SOON, **more)).event is None
+    assert decide(at(State.ANALYSING, arrival=ON_ITS_WAY, **LATE, **more)).event is Event.DEADLINE
+    # What has arrived is late for nothing.
+    assert decide(at(State.ANALYSING, **LATE, **more)).event is None
 
 
 WITH_TRAFFIC = sorted(

@@ -31,7 +31,7 @@ EXPECTED = {
     "analysing": "measuredGood>progressing pause>paused skip>progressing promote>promoting "
     "measuredBad>rollingBack budgetLost>inconclusive notMeasured>inconclusive "
     "undecided>inconclusive budgetSpent>rollingBack abort>rollingBack overtaken>aborted "
-    "deadline>rollingBack",
+    "deadline>rollingBack refused>rollingBack",
     "awaitingApproval": "admit>pending approve>progressing skip>progressing promote>promoting "
     "measuredBad>rollingBack budgetLost>inconclusive notMeasured>inconclusive "
     "undecided>inconclusive budgetSpent>rollingBack abort>rollingBack overtaken>aborted",
