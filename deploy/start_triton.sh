@@ -14,6 +14,9 @@ fi
 # The node does not see this container's folders: what they hold is listed for it.
 sh /opt/nereid/list_backends.sh /opt/tritonserver/backends > /run/triton/backends
 
+# NVIDIA's backends hand the paths of operators' libraries to the system's loader as they are.
+cd /var/lib/nereid/model_repository/live
+
 exec tritonserver \
     --id="$NEREID_NODE_NAME" \
     --model-repository=/var/lib/nereid/model_repository/live \

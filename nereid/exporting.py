@@ -35,6 +35,8 @@ class ExportedVersion:
     files: Mapping[str, str]
     artifact: str
     lost: tuple[str, ...]
+    overridden: bool = False
+    """An arm of an endpoint has it served otherwise than anybody else."""
 
     @classmethod
     def from_json(cls, raw: Document) -> ExportedVersion:
@@ -72,6 +74,10 @@ class ExportedModel:
         found.pop("version_policy", None)
         if policy := self._with_needed(self._policy()):
             found["version_policy"] = policy
+        if libraries := _libraries(found):
+            # A backend looks for them from where Triton is started.
+            placed = [f"{self.name}/{library}" for library in libraries]
+            found["model_operations"] = {"op_library_filename": placed}
         return {"name": self.name, **found}
 
     def _with_needed(self, policy: dict[str, Any]) -> dict[str, Any]:
@@ -103,13 +109,23 @@ class ExportedModel:
         return kept
 
 
+def _libraries(config: Document) -> Sequence[str]:
+    """Those of operators that a configuration names."""
+    found: Sequence[str] = (config.get("model_operations") or {}).get("op_library_filename") or ()
+    return found
+
+
 @dataclass(frozen=True)
 class ExportedEnsemble:
-    """A pipeline's directory: an ensemble of models of the same repository."""
+    """A pipeline's directory: an ensemble of models of the same repository, or code that asks them.
+
+    `code` is what lies in its version's folder, by path.
+    """
 
     name: str
     source: str
     config: Mapping[str, Any]
+    code: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,6 +135,11 @@ class ExportPlan:
     models: tuple[ExportedModel, ...]
     notes: tuple[str, ...] = ()
     ensembles: tuple[ExportedEnsemble, ...] = ()
+
+    @property
+    def has_libraries(self) -> bool:
+        """True where a model has operators of its own."""
+        return any(_libraries(version.config) for one in self.models for version in one.versions)
 
     @property
     def backends(self) -> dict[str, str]:
@@ -230,6 +251,13 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     message = json_format.ParseDict(dict(config), model_config_pb2.ModelConfig())
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(text_format.MessageToString(message))
+
+
+def write_code(folder: Path, code: Mapping[str, Path]) -> None:
+    """An ensemble's version: a folder that is there, with its code where it has some."""
+    folder.mkdir()
+    for path, source in code.items():
+        _place(source, folder / path)
 
 
 def write_files(folder: Path, version: ExportedVersion, download: Path) -> None:

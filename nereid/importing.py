@@ -14,6 +14,7 @@ from nereid.repository import LocalModel
 from nereid.resources import Version
 
 ENSEMBLE = "ensemble"
+CUSTOM = "custom"
 VARIANTS = "configs/"
 _ENVIRONMENT = "EXECUTION_ENV_PATH"
 
@@ -98,6 +99,7 @@ def planned_model(source: LocalModel, linted: Linted) -> PlannedModel:
             main_file=plan.becomes.main_file,
             placed_as=plan.becomes.placed_as,
             environment=_environment(plan.becomes.model_config),
+            named=plan.becomes.framework == CUSTOM,
         )
         versions.append(PlannedVersion(number, sent, sent.sha256()))
     return replace(plan, versions=tuple(versions), refused=tuple(refused))

@@ -68,6 +68,7 @@ def packed(
     main_file: str,
     placed_as: str,
     environment: str = "",
+    named: bool = False,
 ) -> Packed:
     """A version with what lies beside it.
 
@@ -75,13 +76,15 @@ def packed(
         version: the files of its folder.
         beside: those of the model's directory.
         main_file: the model's own, in the folder; it is placed as `placed_as`.
+        named: its files are known by their names alone, so that no file goes without.
         environment: an execution environment beside the versions, which goes into the folder.
     """
     files = {placed_as if name == main_file else name: path for name, path in version.items()}
     for name, path in beside.items():
         inside = name == environment or name.startswith(INITIAL_STATE)
         files.setdefault(name if inside else f"{BESIDE}{name}", path)
-    return Packed(files, alone=list(files) == [placed_as] and "/" not in placed_as)
+    alone = list(files) == [placed_as] and "/" not in placed_as and not named
+    return Packed(files, alone)
 
 
 class _Digest:

@@ -73,19 +73,31 @@ def session_options(
 def register_custom_ops(
     options: onnxruntime.SessionOptions, config: Mapping[str, Any], version_folder: Path
 ) -> None:
-    """Loads the libraries with operators of the model's own, by path or from its version's folder.
+    """Loads the libraries with operators of the model's own.
 
     Raises:
         SettingError: one is not there, or ONNX Runtime cannot load it.
     """
     for name in config.get("model_operations", {}).get("op_library_filename", ()):
-        path = version_folder / name  # an absolute one stays as it is
+        path = _library_path(name, version_folder)
         try:
             options.register_custom_ops_library(str(path))
         except Exception as error:  # ONNX Runtime's errors share no class of their own
             raise SettingError(
                 f"the custom-op library '{name}' cannot be loaded: {error}"
             ) from error
+
+
+def _library_path(name: str, version_folder: Path) -> Path:
+    """Where a library is: in the version's folder, beside it, or by its path from the repository.
+
+    NVIDIA's backend hands the name to the system's loader, which looks from where Triton was
+    started; that is the repository, where it is to serve the same configuration. An absolute path
+    is that path.
+    """
+    model_folder = version_folder.parent
+    places = [version_folder / name, model_folder / name, model_folder.parent / name]
+    return next((place for place in places if place.is_file()), places[0])
 
 
 def run_options(config: Mapping[str, Any]) -> onnxruntime.RunOptions | None:

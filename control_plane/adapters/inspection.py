@@ -14,7 +14,14 @@ from typing import Any
 from control_plane.adapters.readers.archive import looks_like
 from control_plane.adapters.sandbox.limits import Limits
 from control_plane.adapters.sandbox.process import run_reader
-from control_plane.domain.registry.frameworks import MAIN_FILES, SAVED_MODEL, is_member_name
+from control_plane.domain.registry.frameworks import (
+    CUSTOM,
+    MAIN_FILES,
+    SAVED_MODEL,
+    UPLOADED_CONFIG,
+    is_member_name,
+)
+from control_plane.domain.serving.details import MODEL_FOLDER, NO_DETAILS, Details, main_file
 from control_plane.domain.signature import Signature
 from control_plane.ports.inspection import Inspected, InvalidModelError
 
@@ -44,11 +51,16 @@ class SandboxInspector:
 
     @contextlib.contextmanager
     def inspect(
-        self, path: Path, framework: str, declared: Signature | None = None
+        self,
+        path: Path,
+        framework: str,
+        declared: Signature | None = None,
+        details: Details = NO_DETAILS,
     ) -> Iterator[Inspected]:
         with self._folder() as folder:
-            members = _laid_out(self._unpack(path, folder / "members"), framework)
-            main = path if not members else _main(members, framework)
+            unpacked = self._unpack(path, folder / "members")
+            members = _laid_out(_at_the_top(unpacked, framework, details), framework)
+            main = path if not members else _main(members, framework, details)
             said = self._run(
                 "read",
                 {
@@ -62,9 +74,10 @@ class SandboxInspector:
             )
             yield Inspected(
                 signature=Signature.from_document(said["signature"]),
-                files=members or {said["name"]: path},
+                files=members or {details.default_model_filename or said["name"]: path},
                 code=tuple(said["code"]),
                 parameters=said["parameters"],
+                model_config=said["model_config"],
             )
 
     def check_loads(
@@ -73,6 +86,7 @@ class SandboxInspector:
         framework: str,
         signature: Signature,
         golden: tuple[Mapping[str, Any], ...] = (),
+        details: Details = NO_DETAILS,
     ) -> tuple[str, ...]:
         with self._folder() as folder:
             laid = folder / "model"
@@ -83,8 +97,8 @@ class SandboxInspector:
             answer = self._said(
                 "load",
                 {
-                    "main": str(_main(placed, framework)),
-                    "libraries": [str(p) for n, p in placed.items() if ".so" in Path(n).suffixes],
+                    "main": str(_main(placed, framework, details)),
+                    "libraries": [str(_library(placed, name)) for name in details.libraries],
                     "framework": framework,
                     "signature": signature.to_document(),
                     "golden": list(golden),
@@ -108,12 +122,7 @@ class SandboxInspector:
         )
         arguments = {"path": str(path), "target": str(target), "max_bytes": self._max_bytes}
         said = run_reader("unpack", arguments, limits, UNPACK_TIMEOUT_S).result
-        members = {name: target / name for name in said["members"]}
-        # Archives made of a folder have everything inside it.
-        tops = {name.partition("/")[0] for name in members}
-        if len(tops) == 1 and all("/" in name for name in members):
-            members = {name.partition("/")[2]: path for name, path in members.items()}
-        return members
+        return {name: target / name for name in said["members"]}
 
     def _run(
         self, task: str, arguments: Mapping[str, Any], folder: Path, readable: tuple[Path, ...]
@@ -148,6 +157,19 @@ class SandboxInspector:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _at_the_top(members: dict[str, Path], framework: str, details: Details) -> dict[str, Path]:
+    """Members without the folder that an archive was made of, where everything is inside it."""
+    tops = {name.partition("/")[0] for name in members}
+    if len(tops) != 1 or not all("/" in name for name in members):
+        return members
+    [top] = tops
+    own = {details.default_model_filename, *details.cc_model_filenames.values()}
+    # Nobody knows what a custom backend looks for, and under which names.
+    if top in own or (framework == CUSTOM and f"{top}/{UPLOADED_CONFIG}" not in members):
+        return members
+    return {name.partition("/")[2]: path for name, path in members.items()}
+
+
 def _laid_out(members: dict[str, Path], framework: str) -> dict[str, Path]:
     """Members under the names that Triton looks for: a SavedModel may have come without its folder.
 
@@ -165,13 +187,20 @@ def _laid_out(members: dict[str, Path], framework: str) -> dict[str, Path]:
     return found
 
 
-def _main(files: Mapping[str, Path], framework: str) -> Path:
+def _library(files: Mapping[str, Path], name: str) -> Path:
+    """One of operators, which lies in the version's folder or beside it."""
+    return files[name] if name in files else files[f"{MODEL_FOLDER}{name}"]
+
+
+def _main(files: Mapping[str, Path], framework: str, details: Details) -> Path:
     """The model among the members of an archive.
 
     Raises:
         InvalidModelError: there is none of the name that it has to have.
     """
     names = MAIN_FILES[framework]
+    if framework == CUSTOM or details.default_model_filename or details.cc_model_filenames:
+        names = (main_file(framework, details, files),)
     found = [files[name] for name in names if name in files]
     if len(found) == 1:
         return found[0]

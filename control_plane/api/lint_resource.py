@@ -18,12 +18,12 @@ from control_plane.api.profiles_resource import ProfileDocumentField
 from control_plane.api.resource import ResourceView, read_body
 from control_plane.domain.access import Kind
 from control_plane.domain.adoption.as_pipeline import AsPipeline, as_pipeline
-from control_plane.domain.adoption.reading import Reading, renamed_file
+from control_plane.domain.adoption.reading import Reading
 from control_plane.domain.adoption.repository import Directory, readings
 from control_plane.domain.adoption.repository_lint import Promise, lint_repository
 from control_plane.domain.findings import Finding
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
-from control_plane.domain.registry.frameworks import MAIN_FILES, always_code
+from control_plane.domain.registry.frameworks import always_code
 from control_plane.domain.serving.lint import Hardware, Subject, lint
 from control_plane.domain.serving.own_profile import read_own_profile
 from control_plane.domain.violations import InvalidInputError, Violation
@@ -280,13 +280,6 @@ def _pipeline(found: AsPipeline, becomes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _placed_as(reading: Reading) -> str:
-    usual = MAIN_FILES.get(reading.framework, ())
-    if reading.main_file in usual or not usual:
-        return reading.main_file
-    return renamed_file(reading.framework, reading.main_file)
-
-
 def _becomes(name: str, reading: Reading) -> dict[str, Any]:
     parameters = {key: {"string_value": value} for key, value in reading.parameters.items()}
     config = reading.details.to_document()
@@ -294,8 +287,8 @@ def _becomes(name: str, reading: Reading) -> dict[str, Any]:
         "name": name,
         "framework": reading.framework,
         "main_file": reading.main_file,
-        "placed_as": _placed_as(reading),
-        "code": always_code(reading.framework),
+        "placed_as": reading.main_file,
+        "code": always_code(reading.framework) or bool(reading.details.code),
         "signature": reading.signature.to_document() if reading.signature else None,
         "profile": reading.profile.to_document() if reading.profile else None,
         "model_config": config | ({"parameters": parameters} if parameters else {}),

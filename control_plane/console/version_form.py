@@ -37,6 +37,7 @@ FRAMEWORK_WORDS = {
     "openvino": "OpenVINO: an archive with model.xml and model.bin",
     "vllm": "vLLM: a model.json with the engine's arguments",
     "dali": "DALI: a serialised pipeline (.dali)",
+    "custom": "Custom: an archive whose config.pbtxt names a backend of your own",
 }
 """By framework: which files it is. A framework without words would be no choice to anybody."""
 

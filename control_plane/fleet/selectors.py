@@ -54,7 +54,8 @@ def equipped_servers() -> list[Equipped]:
     for server in Server.objects.filter(lost_at=None):
         backends = backends_of(server)
         if backends is not None:
-            found.append(Equipped(server.name, backends, server.accelerator))
+            known = Equipped(server.name, backends, server.accelerator, server.triton_version)
+            found.append(known)
     return found
 
 

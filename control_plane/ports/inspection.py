@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from control_plane.domain.serving.details import NO_DETAILS, Details
 from control_plane.domain.signature import Signature
 
 
@@ -29,26 +30,33 @@ class Inspected:
 
     `files` are the members of an archive (name -> where they lie until the inspection is left);
     empty where the file is the model itself. `code` names what of it can carry code, in words;
-    `parameters` are what the backend is told of it.
+    `parameters` are what the backend is told of it, `model_config` what else its own configuration
+    says of it.
     """
 
     signature: Signature
     files: Mapping[str, Path]
     code: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
+    model_config: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ModelInspector(Protocol):
     """Reads model files in a process of their own, with limits."""
 
     def inspect(
-        self, path: Path, framework: str, declared: Signature | None = None
+        self,
+        path: Path,
+        framework: str,
+        declared: Signature | None = None,
+        details: Details = NO_DETAILS,
     ) -> AbstractContextManager[Inspected]:
         """What the file is; its members lie there until the context is left.
 
         Args:
             path: the file, or archive, as it was uploaded.
             declared: what the uploader says it takes and gives, where the file does not say.
+            details: what else is said of it, the model's file among that.
 
         Raises:
             InvalidModelError: the file is corrupt, or needs what cannot be served.
@@ -62,8 +70,9 @@ class ModelInspector(Protocol):
         framework: str,
         signature: Signature,
         golden: tuple[Mapping[str, Any], ...] = (),
+        details: Details = NO_DETAILS,
     ) -> tuple[str, ...]:
-        """Loads the model in its runtime and asks it the golden examples.
+        """Loads the model in its runtime, with its libraries, and asks it the golden examples.
 
         Returns:
             What the runtime could not be limited in on this machine, in words.

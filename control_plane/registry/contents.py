@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from control_plane.domain.access import PUBLISH_CODE
-from control_plane.domain.registry.frameworks import GOLDEN_FILE, MAIN_FILES
+from control_plane.domain.registry.frameworks import GOLDEN_FILE, LIBRARY, MAIN_FILES, code_in
 from control_plane.domain.registry.golden import parse_golden
 from control_plane.domain.serving.callers import callers_signature
 from control_plane.domain.serving.details import MODEL_FOLDER, Details, beside_problem
@@ -18,6 +18,7 @@ from control_plane.domain.serving.warmup import Shapes
 from control_plane.domain.signature import Signature
 from control_plane.domain.violations import InvalidInputError, NotAllowedError, Violation
 from control_plane.ports.inspection import (
+    Inspected,
     InspectionFailedError,
     InvalidModelError,
     ModelInspector,
@@ -80,7 +81,11 @@ def take_in(
     """
     sha256 = files.add(stream, said.sha256)
     try:
-        with inspector.inspect(files.path(sha256), said.framework, said.signature) as found:
+        before = Details.model_validate(
+            read_model_config(said.model_config, said.framework).document
+        )
+        path = files.path(sha256)
+        with inspector.inspect(path, said.framework, said.signature, before) as found:
             if found.code and not may_publish_code:
                 raise code_refusal(" and ".join(found.code))
             if GOLDEN_FILE in found.files:
@@ -89,7 +94,10 @@ def take_in(
                 )
             _check_beside(found.files)
             own = read_model_config(
-                said.model_config, said.framework, signature=found.signature, files=found.files
+                _with_found(said.model_config, found, said.framework),
+                said.framework,
+                signature=found.signature,
+                files=found.files,
             )
             if own.code and not may_publish_code:
                 raise code_refusal(" and ".join(own.code))
@@ -110,6 +118,19 @@ def take_in(
     return Content(
         sha256, signature, members, code, golden_sha256, shapes, parameters, own.document
     )
+
+
+def _with_found(said: Mapping[str, Any], found: Inspected, framework: str) -> Mapping[str, Any]:
+    """What the uploader says of the model, and what the archive does.
+
+    Where nobody says anything, an ONNX model has the libraries beside it for its operators.
+    """
+    result = {**found.model_config, **said}
+    inside = [name for name in found.files if not name.startswith(MODEL_FOLDER)]
+    libraries = sorted(name for name in inside if LIBRARY in code_in([name]))
+    if framework == "onnx" and libraries and not result:
+        result["model_operations"] = {"op_library_filename": libraries}
+    return result
 
 
 def _check_beside(names: Iterable[str]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from control_plane.domain.registry.frameworks import ENVIRONMENT
+from control_plane.domain.registry.frameworks import CUSTOM, ENVIRONMENT
 from control_plane.domain.registry.uploaded_config import ConfigRefusedError, parameters_in
-from control_plane.domain.serving.details import MODEL_FOLDER, Details, read_details
+from control_plane.domain.serving.details import MODEL_FOLDER, Details, is_there, read_details
 from control_plane.domain.signature import Signature
 from control_plane.domain.violations import InvalidInputError, Violation
 
@@ -45,15 +45,25 @@ def read_model_config(
     said = dict(document)
     parameters = said.pop("parameters", {})
     details = read_details(said, WHERE)
-    found: list[Violation] = []
+    found = list(_backend(details, framework, looked_at=files is not None))
     told: dict[str, str] = {}
     if signature is not None and files is not None:
         told = _parameters(parameters, framework, files, found)
         found += _absent(details, signature, files)
     if found:
         raise InvalidInputError(found)
-    code = (ENVIRONMENT,) if "EXECUTION_ENV_PATH" in told else ()
-    return OwnConfig(details.to_document(), told, code)
+    environment = [ENVIRONMENT] if "EXECUTION_ENV_PATH" in told else []
+    return OwnConfig(details.to_document(), told, (*environment, *details.code))
+
+
+def _backend(details: Details, framework: str, *, looked_at: bool) -> Iterator[Violation]:
+    """A backend is named by what has no other way to say it."""
+    if framework != CUSTOM and details.backend:
+        detail = f"the framework {framework} has its backend: leave it out"
+        yield Violation(f"{WHERE}/backend", "exclusive", detail)
+    elif framework == CUSTOM and looked_at and not details.backend:
+        detail = "a model of the framework custom says which backend serves it"
+        yield Violation(f"{WHERE}/backend", "required", detail)
 
 
 def _parameters(
@@ -94,4 +104,13 @@ def _absent(details: Details, signature: Signature, files: Collection[str]) -> l
         if f"{MODEL_FOLDER}{name}" not in files:
             detail = f"the archive has no {MODEL_FOLDER}{name}, which it names"
             found.append(Violation(WHERE, "missing_file", detail))
+    for name in details.libraries:
+        if not {name, f"{MODEL_FOLDER}{name}"} & set(files):
+            place = f"{WHERE}/model_operations/op_library_filename"
+            detail = f"the library {name} is no file of the archive"
+            found.append(Violation(place, "missing_file", detail))
+    for capability, name in details.cc_model_filenames.items():
+        if not is_there(name, files):
+            detail = f"the archive has no {name}, which it names for {capability}"
+            found.append(Violation(f"{WHERE}/cc_model_filenames", "missing_file", detail))
     return found

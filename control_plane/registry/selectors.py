@@ -125,6 +125,7 @@ def _spec(
 ) -> VersionSpec:
     """A profile that is not there or cannot be read is no failure here."""
     profile, profile_error = _effective(version, known)
+    details = Details.model_validate(version.model_config)
     if version.signature is None:  # the database holds that a ready version has one
         raise ValueError(f"{version} has no signature")
     return VersionSpec(
@@ -140,9 +141,10 @@ def _spec(
         sizes={file.path: file.artifact.size for file in version.files.all()},
         golden_sha256=version.golden_id or "",
         golden_shapes=version.golden_shapes,
-        unserved=unserved_reason(version.framework, version.code),
+        unserved=details.unserved_reason(_linked(version))
+        or unserved_reason(version.framework, version.code),
         parameters=version.parameters,
-        details=Details.model_validate(version.model_config),
+        details=details,
         p99_ms=version.model.sla_p99_ms,
         overrides=version.overrides,
         hardware=hardware,

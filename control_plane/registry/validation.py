@@ -13,6 +13,7 @@ from django.db.models import F, Q, QuerySet
 from control_plane.adapters.inspection import TIMEOUT_S
 from control_plane.audit.services import record
 from control_plane.domain.registry.frameworks import REMOTE, SERVER_ONLY
+from control_plane.domain.serving.details import Details
 from control_plane.domain.signature import Signature
 from control_plane.ports.clock import Clock
 from control_plane.ports.inspection import (
@@ -56,10 +57,12 @@ def validate_version(
             version.framework,
             Signature.from_document(version.signature or {"inputs": [], "outputs": []}),
             _examples(version, store),
+            Details.model_validate(version.model_config),
         )
         without = f"checked without {' and '.join(unlimited)}" if unlimited else ""
         if version.framework in SERVER_ONLY:
-            without = f"looked at, and not run: only a server with {version.framework} can do that"
+            backend = version.model_config.get("backend") or version.framework
+            without = f"looked at, and not run: only a server with {backend} can do that"
         elif version.framework == REMOTE:
             without = f"asked for what it takes and gives, and no more: {version.source} answers"
         _conclude(version, VersionState.READY, without)

@@ -102,7 +102,13 @@ def _replace(folder: Path, target: Path, before: Path) -> None:
 def _readme(plan: ExportPlan, copied: bool) -> str:
     """What a person has to know who starts a Triton on it."""
     lines = ["# A Triton model repository", "", "Exported from Nereid; any Triton serves it:", ""]
-    lines += ["    tritonserver --model-repository=THIS_DIRECTORY", "", "## Models", ""]
+    # The paths of operators' libraries begin in this directory.
+    start = (
+        "cd THIS_DIRECTORY && tritonserver --model-repository=."
+        if plan.has_libraries
+        else ("tritonserver --model-repository=THIS_DIRECTORY")
+    )
+    lines += [f"    {start}", "", "## Models", ""]
     for model in plan.models:
         numbers = ", ".join(str(one.number) for one in model.versions)
         source = ", ".join(sorted({one.model for one in model.versions}))

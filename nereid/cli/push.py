@@ -102,8 +102,9 @@ FrameworkOption = Annotated[
     str | None,
     typer.Option(
         "--framework",
-        help="onnx, pytorch, python, transform, tensorrt, tensorflow, openvino, vllm or dali; else "
-        "told from the file's name, or by MLflow.",
+        help="onnx, pytorch, python, transform, tensorrt, tensorflow, openvino, vllm, dali or "
+        "custom (a config.pbtxt in the archive names the backend); else told from "
+        "the file's name, or by MLflow.",
         rich_help_panel=CHECKED,
     ),
 ]

@@ -18,7 +18,7 @@ import tritonclient.grpc as grpcclient
 
 from control_plane.adapters.triton.pbtxt import config_values
 from control_plane.domain.adoption.comparing import differences
-from tests.support.repositories import everything
+from tests.support.repositories import CARRIED, carried, everything
 from tests.support.serving import CHECKOUT, ServingStack
 from tests.support.triton import RunningTriton, running_triton, tensor
 
@@ -26,8 +26,10 @@ Nereid = Callable[..., "subprocess.CompletedProcess[str]"]
 
 RENAMED = {
     name: f"adopted-{name.partition('.')[0].lower()}"
-    for name in ("bare", "scaler", "Greeter.v2", "counter", "stream", "inner", "outer")
+    for name in ("bare", "scaler", "Greeter.v2", "counter", "stream", "inverse", "inner", "outer")
 }
+CARRIED_HERE = {name: f"carried-{name}" for name in CARRIED}
+TWICE = np.eye(2, dtype=np.float32) * 2
 X = np.arange(4, dtype=np.float32).reshape(1, 4)
 
 
@@ -96,16 +98,54 @@ def test_a_second_run_does_nothing_new(nereid: Nereid, repository: Path, exporte
 
 def test_triton_reads_the_same_of_both(repository: Path, exported: Path) -> None:
     for folder in sorted(repository.iterdir()):
-        if not (folder / "config.pbtxt").is_file() or folder.name in ("inner", "outer"):
-            continue  # ensembles are pinned and written out: they answer alike
-        theirs = config_values((folder / "config.pbtxt").read_text())
+        if not (folder / "config.pbtxt").is_file():
+            continue
+        theirs = pinned(config_values((folder / "config.pbtxt").read_text()))
         path = exported / RENAMED[folder.name] / "config.pbtxt"
         ours = config_values(path.read_text())
-        found = [d for d in differences(theirs, ours) if d.pointer != "/default_model_filename"]
-        assert found == [], folder.name
+        assert differences(theirs, ours) == [], folder.name
     for path in ("labels.txt", "configs/big.pbtxt", "warmup/four.bin"):
         ours = (exported / RENAMED["scaler"] / path).read_bytes()
         assert ours == (repository / "scaler" / path).read_bytes()
+
+
+def test_operators_of_a_models_own_are_served(
+    nereid: Nereid, serving_stack: ServingStack, exported: Path
+) -> None:
+    name = RENAMED["inverse"]
+    done = nereid("deploy", name, f"{name}:1=100", "--create")
+    assert done.returncode == 0, done.stderr
+    with grpcclient.InferenceServerClient(serving_stack.stack["triton"]["grpc"]) as client:
+        answer = client.infer(name, [tensor("x", TWICE)]).as_numpy("y")
+    assert answer.tolist() == (TWICE / 4).tolist()
+
+
+def test_what_no_triton_here_serves_comes_and_goes_all_the_same(
+    nereid: Nereid, tmp_path: Path
+) -> None:
+    theirs = carried(tmp_path / "theirs")
+    renames = [f"--rename={old}={new}" for old, new in CARRIED_HERE.items()]
+    made = nereid("import", theirs, *renames, "--json")
+    assert made.returncode == 0, made.stdout
+    ours = tmp_path / "ours"
+    done = nereid("export", *CARRIED_HERE.values(), ours)
+    assert done.returncode == 0, done.stderr
+    for old, new in CARRIED_HERE.items():
+        before, after = (
+            config_values((root / name / "config.pbtxt").read_text())
+            for root, name in ((theirs, old), (ours, new))
+        )
+        assert differences(before, after) == [], old
+        files = {path.relative_to(theirs / old) for path in (theirs / old).rglob("*.*")}
+        assert files == {path.relative_to(ours / new) for path in (ours / new).rglob("*.*")}
+    for model, why in (
+        (CARRIED_HERE["guarded"], "agent checksum, unpack"),
+        (CARRIED_HERE["forest"], "backend fil"),
+        (CARRIED_HERE["pair"], "runtime libtriton_openvino_2024.so"),
+    ):
+        refused = nereid("deploy", model, f"{model}:1=100", "--create")
+        assert refused.returncode == 1
+        assert why in " ".join(refused.stderr.split())
 
 
 @pytest.mark.long
@@ -121,6 +161,17 @@ def test_triton_answers_the_same_from_both(repository: Path, exported: Path) -> 
     assert theirs["counter"] == [101, 103]
     assert theirs["stream"] == [0, 1, 2]
     assert theirs["outer"] == [[0.0, 125.0, 250.0, 375.0]]  # three times by 5
+
+
+def pinned(config: dict[str, Any]) -> dict[str, Any]:
+    """An ensemble as it goes out: its members by their names here, each at the version that the
+    newest was."""
+    newest = {"bare": "2", "inner": "1"}
+    for step in config.get("ensemble_scheduling", {}).get("step", ()):
+        if step["model_version"] == "-1":
+            step["model_version"] = newest[step["model_name"]]
+        step["model_name"] = RENAMED[step["model_name"]]
+    return config
 
 
 def asked(
@@ -148,6 +199,7 @@ def asked(
     yield "counter", counted(client, names["counter"])
     raw = tensor("image", X)
     yield "outer", client.infer(names["outer"], [raw]).as_numpy("answer").tolist()
+    yield "inverse", client.infer(names["inverse"], [tensor("x", TWICE)]).as_numpy("y").tolist()
     yield "stream", streamed(client, names["stream"])
     for model in reversed(names.values()):
         server.unload(model)

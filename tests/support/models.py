@@ -30,10 +30,11 @@ ONNX_TYPES = {
 
 
 def save_onnx(
-    path: Path, nodes: Sequence, inputs: Sequence, outputs: Sequence, constants=()
+    path: Path, nodes: Sequence, inputs: Sequence, outputs: Sequence, constants=(), domains=()
 ) -> None:
     graph = helper.make_graph(nodes, "test", inputs, outputs, initializer=list(constants))
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    own = [helper.make_opsetid(domain, 1) for domain in domains]
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), *own])
     model.ir_version = 8  # one that every ONNX Runtime of the last years reads
     onnx.checker.check_model(model)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +49,18 @@ def multiplier(path: Path, factor: float, width: int = 4) -> None:
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", width])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", width])],
         [helper.make_tensor("factor", TensorProto.FLOAT, [1], [factor])],
+    )
+
+
+def inverse(path: Path) -> None:
+    """y is the inverse of a 2 x 2 matrix, by an operator of onnxruntime-extensions."""
+    matrix = [2, 2]
+    save_onnx(
+        path,
+        [helper.make_node("Inverse", ["x"], ["y"], domain="ai.onnx.contrib")],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, matrix)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, matrix)],
+        domains=["ai.onnx.contrib"],
     )
 
 

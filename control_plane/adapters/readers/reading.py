@@ -64,6 +64,7 @@ def read(
         "code": list(dict.fromkeys(code)),
         "name": name,
         "parameters": said.parameters,
+        "model_config": said.model_config,
     }
 
 

@@ -18,7 +18,6 @@ MAX_TEXT_BYTES = 64 << 20
 """Of an OpenVINO graph, whose weights lie beside it."""
 
 MAX_ENGINE_BYTES = 1 << 20
-_WEIGHTS = "model.bin"
 
 
 def read_signature(
@@ -63,10 +62,11 @@ def _check_ir(main: Path, members: Collection[str]) -> None:
     if net.tag != "net":
         raise RefusedError(f"model.xml is no OpenVINO graph: it begins with <{net.tag[:80]}>")
     constants = any(layer.get("type") == "Const" for layer in net.iter("layer"))
-    if constants and _WEIGHTS not in members:
+    weights = f"{main.stem}.bin" if members else "model.bin"
+    if constants and weights not in members:
         raise RefusedError(
-            f"the graph has constants, and there is no {_WEIGHTS} beside it: send an archive "
-            f"with model.xml and {_WEIGHTS}"
+            f"the graph has constants, and there is no {weights} beside it: send an archive "
+            f"with {weights.removesuffix('.bin')}.xml and {weights}"
         )
 
 

@@ -11,6 +11,7 @@ from control_plane.domain.registry.frameworks import UPLOADED_CONFIG as FILE
 from control_plane.domain.registry.uploaded_config import (
     ConfigRefusedError,
     code_of,
+    details_of,
     parameters_of,
     signature_of,
 )
@@ -20,13 +21,14 @@ MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Configured:
-    """What it says: the signature document, or None, what it names that can carry code, and the
-    backend's parameters.
+    """What it says: the signature document, or None, what it names that can carry code, the
+    backend's parameters, and what else goes with the version.
     """
 
     signature: dict[str, Any] | None = None
     code: tuple[str, ...] = ()
     parameters: dict[str, str] = field(default_factory=dict)
+    model_config: dict[str, Any] = field(default_factory=dict)
 
 
 def read(files: dict[str, str], framework: str) -> Configured:
@@ -50,6 +52,7 @@ def read(files: dict[str, str], framework: str) -> Configured:
         raise RefusedError(f"{FILE} cannot be read: {str(error)[:500]}") from error
     try:
         code = code_of(values, framework, set(files))
-        return Configured(signature_of(values), code, parameters_of(values))
+        details = details_of(values, framework)
+        return Configured(signature_of(values), code, parameters_of(values), details)
     except ConfigRefusedError as error:
         raise RefusedError(f"{FILE}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import json_format, text_format
@@ -23,8 +24,20 @@ def config_text(name: str, values: Config) -> str:
     Raises:
         google.protobuf.json_format.ParseError: a value that ModelConfig does not have.
     """
-    message = json_format.ParseDict({"name": name, **values}, model_config_pb2.ModelConfig())
+    placed = {"name": name, **values, **_from_the_root(name, values)}
+    message = json_format.ParseDict(placed, model_config_pb2.ModelConfig())
     return text_format.MessageToString(message)
+
+
+def _from_the_root(name: str, values: Config) -> Mapping[str, Any]:
+    """Where libraries of operators lie, from the repository's root.
+
+    Backends hand these paths to the system's loader, which looks from where Triton was started.
+    """
+    libraries = values.get("model_operations", {}).get("op_library_filename", ())
+    if not libraries:
+        return {}
+    return {"model_operations": {"op_library_filename": [f"{name}/{one}" for one in libraries]}}
 
 
 def plain_values(values: Config) -> dict[str, Any]:

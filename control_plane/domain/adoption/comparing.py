@@ -75,6 +75,8 @@ def normalised(values: Mapping[str, Any]) -> dict[str, Any]:
     elif platform:
         found.setdefault("backend", PLATFORMS.get(platform, platform))
     backend = str(found.get("backend", ""))
+    if own_platform(platform, backend):
+        found["platform"] = platform
     if found.get("default_model_filename") in usual_files(backend):
         found.pop("default_model_filename")
     for side in ("input", "output"):
@@ -88,9 +90,19 @@ def normalised(values: Mapping[str, Any]) -> dict[str, Any]:
         found["instance_group"] = [_group(group, default) for group in groups]
     if "sequence_batching" in found:
         found["sequence_batching"] = _sequences(found["sequence_batching"])
+    if "model_operations" in found:
+        # The path to a library depends on where Triton is started: the name tells which it is.
+        libraries = found["model_operations"].get("op_library_filename", ())
+        named = [str(one).rpartition("/")[2] for one in libraries]
+        found["model_operations"] = {"op_library_filename": named}
     for request in found.get("model_warmup", ()):
         request.setdefault("count", 1)
     return found
+
+
+def own_platform(platform: str, backend: str) -> bool:
+    """True where it tells the backend something, and is not only its name or file's kind."""
+    return platform not in ("", "ensemble", backend) and platform not in PLATFORMS
 
 
 def usual_files(backend: str) -> tuple[str, ...]:

@@ -86,7 +86,8 @@ def _environment(config: dict[str, Any]) -> str:
 def _placed(path: str, spec: VersionSpec, environment: str) -> str:
     if path.startswith(MODEL_FOLDER):
         return path.removeprefix(MODEL_FOLDER)
-    beside = initial_files(spec.profile) if spec.profile else []
+    # Beside the versions: a configuration is for all of them, and names no version's folder.
+    beside = [*spec.details.libraries, *(initial_files(spec.profile) if spec.profile else [])]
     if path in beside or (path == environment and ENVIRONMENT in code_in([path])):
         return path
     return f"{spec.number}/{path}"

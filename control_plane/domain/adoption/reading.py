@@ -10,17 +10,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from control_plane.domain.adoption.comparing import PLATFORMS, Difference, differences
+from control_plane.domain.adoption.comparing import (
+    PLATFORMS,
+    Difference,
+    differences,
+    usual_files,
+)
+from control_plane.domain.adoption.libraries import with_libraries
 from control_plane.domain.adoption.translating import (
+    CARRIED,
     SERVING,
     details_document,
     profile_document,
     signature_document,
 )
 from control_plane.domain.planning.model_config import ANY_SERVER, BACKENDS, version_config
-from control_plane.domain.registry.frameworks import MAIN_FILES
+from control_plane.domain.registry.frameworks import CUSTOM, MAIN_FILES
 from control_plane.domain.registry.uploaded_config import ConfigRefusedError, parameters_in
-from control_plane.domain.serving.details import NO_DETAILS, Details, read_details
+from control_plane.domain.serving.details import (
+    NO_DETAILS,
+    Details,
+    is_there,
+    main_file,
+    read_details,
+)
 from control_plane.domain.serving.own_profile import read_own_profile
 from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.signature import Signature, read_signature
@@ -36,18 +49,15 @@ _ANYTHING = Signature.from_document({**_ANY, "outputs": _ANY["inputs"]})
 _READ = frozenset(
     {
         *SERVING,
-        *("name", "platform", "backend", "runtime", "default_model_filename", "input", "output"),
-        *("batch_input", "batch_output", "model_warmup", "version_policy", "parameters"),
-        *("model_operations", "model_repository_agents", "cc_model_filenames"),
+        *CARRIED,
+        *("name", "platform", "backend", "input", "output", "parameters"),
+        *("batch_input", "batch_output", "model_warmup", "version_policy"),
     }
 )
-"""The words of a configuration that something is made of, or that are refused by themselves."""
+"""The words of a configuration that something is made of."""
 
 _TYPED = frozenset({"onnx"})
 """Frameworks whose files say what the model takes and gives."""
-
-_PAIRED = frozenset({"openvino"})
-"""The model's file and one beside it know each other by name."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +103,15 @@ def read_config(
     framework, backend = _framework(given, files, found)
     if not framework:
         return Reading(refused=tuple(found))
-    main_file = _main_file(framework, str(given.get("default_model_filename", "")), files)
     completed = framework in _TYPED and not (given.get("input") and given.get("output"))
     document = profile_document(given, backend, completed=completed)
     signature = _signature(given, framework, completed, found)
     profile = _profile(name, document, found)
-    details = _details(given, found)
+    placed = with_libraries(given, files, beside, found)
+    details = _details(placed, framework, backend, found)
     parameters = _parameters(given, framework, [*files, *(beside or ())], found)
-    found += _unserved(given, details, beside)
+    own_file = main_file(framework, details, files)
+    found += _missing(given, details, files, beside)
     changed: list[Note] = []
     if profile is not None and not found:
         compiled = version_config(
@@ -108,6 +119,7 @@ def read_config(
             signature or _ANYTHING,
             profile,
             ANY_SERVER,
+            main_file=own_file,
             parameters=parameters,
             details=details,
         )
@@ -115,67 +127,37 @@ def read_config(
             note = _explained(difference, completed)
             if isinstance(note, Note):
                 changed.append(note)
-            elif note is not None:
+            else:
                 found.append(note)
-    usual = MAIN_FILES[framework]
-    if main_file not in usual and "/" in main_file:
-        detail = f"{main_file}: the folder has to be called {usual[0].partition('/')[0]}"
-        found.append(Violation("/default_model_filename", "unsupported", detail))
-    elif main_file not in usual and framework in _PAIRED:
-        detail = f"{main_file}: it and the file beside it have to be called {usual[0]}"
-        found.append(Violation("/default_model_filename", "unsupported", detail))
-    elif main_file not in usual:
-        detail = f"the file {main_file} is called {renamed_file(framework, main_file)} here"
-        changed.append(Note("/default_model_filename", detail))
+        changed += _libraries(given, details)
     return Reading(
-        framework, main_file, signature, profile, details, parameters, tuple(changed), tuple(found)
+        framework, own_file, signature, profile, details, parameters, tuple(changed), tuple(found)
     )
-
-
-def renamed_file(framework: str, main_file: str) -> str:
-    """What the model's file is called here: one of its framework's usual names.
-
-    >>> renamed_file("pytorch", "program.pt2")
-    'model.pt2'
-    """
-    names = MAIN_FILES[framework]
-    end = main_file.rpartition(".")[2]
-    return next((name for name in names if name.rpartition(".")[2] == end), names[0])
 
 
 def _framework(
     values: Mapping[str, Any], files: Sequence[str], found: list[Violation]
 ) -> tuple[str, str]:
-    """The framework and its backend; empty where there is none for it, which is then found."""
+    """The framework and its backend; empty where nothing says it, which is then found."""
     said = str(values.get("backend") or values.get("platform") or "")
     backend = PLATFORMS.get(said, said)
     if not backend:
         # Triton guesses by the file's name, too.
         for framework, names in MAIN_FILES.items():
-            if any(name in files for name in names):
+            if framework != CUSTOM and any(name in files for name in names):
                 return framework, BACKENDS[framework]
         detail = (
             "there is neither a backend in a config.pbtxt nor a file that tells it; Triton knows "
-            + ", ".join(name for names in MAIN_FILES.values() for name in names)
+            + ", ".join(
+                name for kind, names in MAIN_FILES.items() if kind != CUSTOM for name in names
+            )
         )
         found.append(Violation("/backend", "required", detail))
         return "", ""
     for framework, name in BACKENDS.items():
-        if name == backend:
+        if name == backend != CUSTOM:
             return framework, backend
-    listed = ", ".join(sorted(set(BACKENDS.values())))
-    detail = f"the backend {backend[:80]!r} is none that Nereid serves: {listed}"
-    found.append(Violation("/backend", "unsupported", detail))
-    return "", ""
-
-
-def _main_file(framework: str, said: str, files: Sequence[str]) -> str:
-    """The model's file by its path in the version's folder; of a folder, the file that it has."""
-    names = MAIN_FILES[framework]
-    if not said:
-        return next((name for name in names if name in files), names[0])
-    inside = [f"{said}/{name.partition('/')[2]}" for name in names if "/" in name]
-    return next((name for name in inside if name in files or name in names), said)
+    return CUSTOM, backend
 
 
 def _signature(
@@ -208,9 +190,12 @@ def _profile(
         return None
 
 
-def _details(values: Mapping[str, Any], found: list[Violation]) -> Details:
+def _details(
+    values: Mapping[str, Any], framework: str, backend: str, found: list[Violation]
+) -> Details:
+    document = details_document(values, framework, backend, usual_files(backend))
     try:
-        return read_details(details_document(values), "")
+        return read_details(document, "")
     except InvalidInputError as error:
         found += error.violations
         return NO_DETAILS
@@ -226,24 +211,33 @@ def _parameters(
         return {}
 
 
-def _unserved(
-    values: Mapping[str, Any], details: Details, beside: Sequence[str] | None
+def _missing(
+    values: Mapping[str, Any],
+    details: Details,
+    files: Sequence[str],
+    beside: Sequence[str] | None,
 ) -> Iterator[Violation]:
-    """What no server of Nereid is given."""
-    for key, what in (
-        ("model_operations", "libraries of operators"),
-        ("model_repository_agents", "repository agents"),
-        ("cc_model_filenames", "files by compute capability"),
-    ):
-        if values.get(key):
-            detail = f"{what} run other code or files than the model's own: no server has them"
-            yield Violation(f"/{key}", "unsupported", detail)
+    """Words that there is no place for, and files that it names and that are not there."""
     for key in sorted(values.keys() - _READ):
         yield Violation(f"/{key}", "not_kept", f"Nereid has no place for {key}: it cannot be kept")
+    if beside is None:
+        return
     for name in details.files:
-        if beside is not None and name not in beside:
+        if name not in beside:
             where = "/model_warmup" if name.startswith("warmup/") else "/output"
             yield Violation(where, "missing_file", f"it names the file {name}, which is not there")
+    for capability, name in details.cc_model_filenames.items():
+        if not is_there(name, files):
+            detail = f"it names the file {name} for {capability}, which is not there"
+            yield Violation("/cc_model_filenames", "missing_file", detail)
+
+
+def _libraries(values: Mapping[str, Any], details: Details) -> Iterator[Note]:
+    said = values.get("model_operations", {}).get("op_library_filename", ())
+    for given, kept in zip(said, details.libraries, strict=True):
+        if given != kept:
+            detail = f"the library {given} is the file {kept} that comes with each version"
+            yield Note("/model_operations", detail)
 
 
 def _told(
@@ -253,18 +247,15 @@ def _told(
     known = {k: v for k, v in compiled.items() if said or k not in ("input", "output")}
     theirs = {k: v for k, v in given.items() if said or k not in ("input", "output")}
     theirs.setdefault("backend", compiled["backend"])
-    theirs.pop("default_model_filename", None)
     # It is kept with the version, and compiled for no server.
     if details.version_policy:
         known["version_policy"] = details.version_policy.model_dump(exclude_none=True)
     yield from differences(theirs, known)
 
 
-def _explained(difference: Difference, completed: bool) -> Note | Violation | None:
+def _explained(difference: Difference, completed: bool) -> Note | Violation:
     """Why there is a difference; what nobody can explain is refused."""
     where = difference.pointer
-    if where == "/default_model_filename":
-        return None
     if completed and where in ("/max_batch_size", "/dynamic_batching"):
         detail = "Triton fills it in where the configuration does not say what the model takes"
         return Note(where, f"{difference.other or 'on'}: {detail}")

@@ -24,7 +24,6 @@ _CODES = {
     ("/response_cache/enable", "exclusive"): "cache-impossible",
     ("/model_warmup", "missing_file"): "missing-warmup-data",
     ("/output", "missing_file"): "missing-labels",
-    ("/backend", "unsupported"): "unknown-backend",
     ("/backend", "required"): "unknown-backend",
     ("/input", "required"): "tensors-unsaid",
     ("", "not_kept"): "not-kept",
@@ -36,7 +35,7 @@ _FIXES = {
     "cache-impossible": "leave response_cache out: Triton keeps nothing of such models",
     "missing-warmup-data": "put the file into the folder warmup, or warm up with zero_data",
     "missing-labels": "add the file beside the versions' folders, one label a line",
-    "unknown-backend": "name the backend; what Nereid serves is in docs/adoption.md",
+    "unknown-backend": "name the backend in a config.pbtxt",
     "not-kept": "take it out of the configuration, or serve this model by a Triton of its own",
 }
 
@@ -58,6 +57,7 @@ def lint_directory(
         return [Finding("error", "unreadable-config", detail, "", fix)]
     found = [] if directory.alone else [*_names(directory), *_versions(directory, reading)]
     found += [_of_refusal(violation) for violation in reading.refused]
+    found += _code(reading)
     if reading.profile is not None:
         subject = Subject(
             reading.profile,
@@ -145,6 +145,29 @@ def _versions(directory: Directory, reading: Reading) -> Iterator[Finding]:
                 "/default_model_filename",
                 "add the file, or say its name as default_model_filename",
             )
+
+
+def _code(reading: Reading) -> Iterator[Finding]:
+    """What needs more of a server than its frameworks."""
+    details = reading.details
+    if details.backend:
+        yield Finding(
+            "info",
+            "custom-backend",
+            f"Nereid knows nothing of the backend {details.backend}: a server that has it serves "
+            "this model, and no other",
+            "/backend",
+        )
+    if details.model_repository_agents:
+        names = ", ".join(agent.name for agent in details.model_repository_agents.agents)
+        yield Finding(
+            "warning",
+            "repository-agents",
+            f"it asks the repository agent {names}: it is kept for the export, and no server of "
+            "Nereid's is given it",
+            "/model_repository_agents",
+            "take model_repository_agents out to serve it here",
+        )
 
 
 def _of_refusal(violation: Violation) -> Finding:

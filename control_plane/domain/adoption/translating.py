@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from control_plane.domain.adoption.comparing import DEFAULT_CPU_INSTANCES
+from control_plane.domain.adoption.comparing import DEFAULT_CPU_INSTANCES, own_platform
+from control_plane.domain.registry.frameworks import CUSTOM
 
 AUTO_MAX_BATCH = 4
 """What Triton takes for a batching model whose configuration names no size."""
@@ -19,8 +20,18 @@ SERVING = (
     "response_cache",
     "model_transaction_policy",
     "metric_tags",
+    "model_metrics",
 )
 """What a serving profile says, in the same words."""
+
+CARRIED = (
+    "default_model_filename",
+    "cc_model_filenames",
+    "runtime",
+    "model_operations",
+    "model_repository_agents",
+)
+"""What goes with each version as it stands."""
 
 _CONTROL_TYPES = {
     "int32_false_true": "INT32",
@@ -64,9 +75,21 @@ def profile_document(values: Mapping[str, Any], backend: str, *, completed: bool
     return found
 
 
-def details_document(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the configuration says of the model beside its signature and serving."""
-    found: dict[str, Any] = {}
+def details_document(
+    values: Mapping[str, Any], framework: str, backend: str, usual: Collection[str] = ()
+) -> dict[str, Any]:
+    """What the configuration says of the model beside its signature and serving.
+
+    Args:
+        usual: what the model's file is called where nothing is said.
+    """
+    found: dict[str, Any] = {key: values[key] for key in CARRIED if values.get(key)}
+    if found.get("default_model_filename") in usual:
+        del found["default_model_filename"]
+    if framework == CUSTOM:
+        found["backend"] = backend
+    if own_platform(platform := str(values.get("platform", "")), backend):
+        found["platform"] = platform
     for side in ("input", "output"):
         if said := [one for t in values.get(side, ()) if len(one := _tensor_details(t)) > 1]:
             found[side] = said

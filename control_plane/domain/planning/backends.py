@@ -11,7 +11,7 @@ from control_plane.domain.planning.model_config import ACCELERATORS, Config
 from control_plane.domain.planning.plan import ModelDirectory, Plan
 from control_plane.domain.violations import InvalidInputError, Violation
 
-EXPORTED_FILE = "model.pt2"
+EXPORTED_SUFFIX = ".pt2"
 
 OURS = frozenset(
     {
@@ -58,6 +58,11 @@ class Equipped:
     server: str
     backends: tuple[Backend, ...]
     accelerator: str = "gpu"
+    triton_version: str = ""
+
+
+METRICS_SINCE = (2, 52)
+"""The first Triton that reads a model's own metrics."""
 
 
 def check_backends(plan: Plan, servers: Sequence[Equipped]) -> None:
@@ -82,7 +87,13 @@ def lacks(directory: ModelDirectory, servers: Iterable[Equipped]) -> Iterator[st
     """What is missing to run one model, for each server that cannot, with what to do."""
     # The accelerators' variants differ in instances and devices, never in the backend.
     config = directory.variants[ACCELERATORS[0]]
-    if "backend" not in config:  # an ensemble is Triton's own
+    for one in servers:
+        if lack := _too_old(config, one):
+            yield lack
+    if "backend" not in config or "runtime" in config:
+        return  # an ensemble is Triton's own; a model may bring its backend along
+    library = f"libtriton_{config['backend']}.so"
+    if {library, f"1/{library}"} & set(directory.links):
         return
     for one in servers:
         if lack := _lack(config, one):
@@ -99,6 +110,20 @@ def _directories(plan: Plan) -> Iterator[tuple[str, str, ModelDirectory]]:
             arm = plan.arms[i].arm
             yield f"/arms/{i}/version", f"{arm.model} version {arm.version}", model
     yield "", f"the router {plan.endpoint}", plan.router
+
+
+def _too_old(config: Config, one: Equipped) -> str:
+    if "model_metrics" not in config or not one.triton_version:
+        return ""
+    parts = one.triton_version.split(".")[:2]
+    if not all(part.isdecimal() for part in parts) or tuple(map(int, parts)) >= METRICS_SINCE:
+        return ""
+    since = ".".join(map(str, METRICS_SINCE))
+    return (
+        f"server {one.server} runs Triton {one.triton_version}, which reads no model_metrics: "
+        f"{since} is the first. Leave model_metrics out of the serving profile, or take it away "
+        'with the override {"model_metrics": null}'
+    )
 
 
 def _lack(config: Config, one: Equipped) -> str:
@@ -118,7 +143,13 @@ def _lack(config: Config, one: Equipped) -> str:
             f"server {one.server} has no GPU, and a TensorRT engine runs on nothing else. Push "
             "the model as ONNX as well, and serve that where there is none"
         )
-    exported = wanted == "pytorch" and config.get("default_model_filename") == EXPORTED_FILE
+    file = str(config.get("default_model_filename", ""))
+    if not file and "cc_model_filenames" in config and found.kind == BackendKind.PYTHON:
+        return (
+            f"server {one.server} has Nereid's {wanted}, and the model has files for some GPUs "
+            "alone: give it a default_model_filename, or put NVIDIA's backend on that server"
+        )
+    exported = wanted == "pytorch" and file.endswith(EXPORTED_SUFFIX)
     if exported and found.kind == BackendKind.NATIVE:
         return (
             f"server {one.server} has NVIDIA's pytorch backend, which runs TorchScript and no "

@@ -45,7 +45,13 @@ def _config(version: VersionSpec, profile: ServingProfile, accelerator: str) -> 
         parameters=version.parameters,
         details=version.details,
         golden=version.golden_shapes,
+        libraries=[_placed(name, version) for name in version.details.libraries],
     )
+
+
+def _placed(library: str, version: VersionSpec) -> str:
+    """Where a library of operators lies in the model's directory."""
+    return f"1/{library}" if library in version.files else library
 
 
 def _links(version: VersionSpec) -> dict[str, str]:

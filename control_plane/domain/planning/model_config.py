@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from control_plane.domain.pipelines.members import Key, WiredStep, Wiring
-from control_plane.domain.registry.frameworks import MAIN_FILES, NOT_RUN_HERE, SAVED_MODEL
+from control_plane.domain.registry.frameworks import CUSTOM, MAIN_FILES, NOT_RUN_HERE
 from control_plane.domain.serving.callers import callers_signature
 from control_plane.domain.serving.details import NO_DETAILS, Details, TensorDetails
 from control_plane.domain.serving.instances import groups_on
@@ -50,23 +50,26 @@ def version_config(
     parameters: Mapping[str, str] = MappingProxyType({}),
     details: Details = NO_DETAILS,
     golden: Sequence[Shapes] = (),
+    libraries: Sequence[str] = (),
 ) -> Config:
     """Serving values for a version, for NVIDIA's backend of its framework and for ours alike.
 
     Args:
         signature: of the model, with what the sequence batcher fills and keeps.
         accelerator: the kind of server, or `ANY_SERVER`.
-        main_file: the model's own file; empty: the framework's usual one.
+        main_file: the model's own file in the version's folder; empty: the framework's usual one.
         parameters: the version's own, which the profile's go before.
         details: what is said of the model beside all that.
         golden: the shapes of the version's examples, which a warm-up may take its data from.
+        libraries: where those of operators lie in the model's directory; none: as they are called.
     """
     batched = signature.batched and framework not in WITHOUT_BATCHES
     max_batch_size = profile.max_batch_size if batched else 0
     seen = callers_signature(signature, profile)
     config: dict[str, Any] = {
-        "backend": BACKENDS[framework],
-        **_file(framework, main_file or MAIN_FILES[framework][0]),
+        "backend": details.backend or BACKENDS[framework],
+        **_file(framework, main_file or MAIN_FILES[framework][0], details),
+        **_carried(details, accelerator, libraries or details.libraries),
         "max_batch_size": max_batch_size,
         "input": _described(seen.inputs, details.input, max_batch_size > 0, details.filled),
         "output": _described(seen.outputs, details.output, max_batch_size > 0),
@@ -75,7 +78,7 @@ def version_config(
     for name in ("batch_input", "batch_output"):
         if given := getattr(details, name):
             config[name] = [one.values(exclude_defaults=False) for one in given]
-    if max_batch_size and profile.dynamic_batching:
+    if profile.dynamic_batching and _queues(profile, max_batch_size):
         config["dynamic_batching"] = profile.dynamic_batching.values()
     if profile.sequence_batching:
         config["sequence_batching"] = profile.sequence_batching.values()
@@ -91,7 +94,20 @@ def version_config(
         config["response_cache"] = {"enable": True}
     if profile.metric_tags:
         config["metric_tags"] = dict(profile.metric_tags)
+    if profile.model_metrics:
+        config["model_metrics"] = profile.model_metrics.values()
     return config
+
+
+def _queues(profile: ServingProfile, max_batch_size: int) -> bool:
+    """Whether the dynamic batcher has anything to do.
+
+    Where a profile asks for no batches it is about the order and number of what waits; where the
+    model takes none, the profile was not made for it.
+    """
+    batching = profile.dynamic_batching
+    asked = not profile.max_batch_size and batching and not batching.preferred_batch_size
+    return max_batch_size > 0 or bool(asked)
 
 
 def _warmup(
@@ -117,17 +133,37 @@ def _warmup(
     return profile.model_warmup.values_for(asked, max_batch_size, filled=hidden, golden=golden)
 
 
-def _file(framework: str, main_file: str) -> dict[str, str]:
+def _file(framework: str, main_file: str, details: Details) -> dict[str, Any]:
     """What a backend is told of the model's file: one that has a single name is told nothing."""
     if framework == "vllm":
         return {}
-    if framework != "tensorflow":
-        return {"default_model_filename": main_file}
-    saved = main_file.startswith(f"{SAVED_MODEL}/")
-    return {
-        "platform": "tensorflow_savedmodel" if saved else "tensorflow_graphdef",
-        "default_model_filename": SAVED_MODEL if saved else main_file,
-    }
+    found: dict[str, Any] = {}
+    top, _, inside = main_file.partition("/")
+    if framework == "tensorflow":
+        found["platform"] = "tensorflow_savedmodel" if inside else "tensorflow_graphdef"
+    elif details.platform:
+        found["platform"] = details.platform
+    if details.cc_model_filenames:
+        found["cc_model_filenames"] = dict(details.cc_model_filenames)
+    # A model may have files for some GPUs, and none for any other.
+    unsaid = framework == CUSTOM or (
+        details.cc_model_filenames and main_file not in MAIN_FILES[framework]
+    )
+    if details.default_model_filename or not unsaid:
+        found["default_model_filename"] = top
+    return found
+
+
+def _carried(details: Details, accelerator: str, libraries: Sequence[str]) -> dict[str, Any]:
+    """What brings code of its own: the backend's library, those of operators, agents."""
+    found: dict[str, Any] = {}
+    if runtime := details.runtime if accelerator == ANY_SERVER else details.own_runtime:
+        found["runtime"] = runtime
+    if libraries:
+        found["model_operations"] = {"op_library_filename": list(libraries)}
+    if details.model_repository_agents:
+        found["model_repository_agents"] = details.model_repository_agents.values()
+    return found
 
 
 def _where(framework: str, accelerator: str) -> str:

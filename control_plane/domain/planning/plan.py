@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from control_plane.domain.planning.model_config import ACCELERATORS, Config
-from control_plane.domain.registry.frameworks import MAIN_FILES
 from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.routing.policy import Allowance, Arm, Rescue, RoutingPolicy
 from control_plane.domain.routing.slots import Key, Run, table_of
 from control_plane.domain.serving.callers import callers_signature
-from control_plane.domain.serving.details import NO_DETAILS, Details
+from control_plane.domain.serving.details import NO_DETAILS, Details, main_file
 from control_plane.domain.serving.hardware import HardwareProfile
 from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.serving.warmup import Shapes
@@ -61,8 +60,7 @@ class VersionSpec:
     @property
     def main_file(self) -> str:
         """The model's own file, in its version's folder."""
-        names = MAIN_FILES[self.framework]
-        return next((name for name in names if name in self.files), names[0])
+        return main_file(self.framework, self.details, self.files)
 
 
 @dataclass(frozen=True)

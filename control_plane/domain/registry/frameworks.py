@@ -15,6 +15,7 @@ MAIN_FILES = {
     "openvino": ("model.xml",),
     "vllm": ("model.json",),
     "dali": ("model.dali",),
+    "custom": ("model",),
     "remote": ("remote.json",),
 }
 """By framework: the file that is the model, in an archive and in a model's directory."""
@@ -22,8 +23,11 @@ MAIN_FILES = {
 SAVED_MODEL = "model.savedmodel"
 """The folder that is a TensorFlow model, under the name that Triton looks for."""
 
-SERVER_ONLY = frozenset({"tensorrt", "tensorflow", "openvino", "vllm", "dali"})
-"""What only servers with NVIDIA's backend can open: here they are looked at, and not run."""
+CUSTOM = "custom"
+"""A model of a backend that Nereid does not know: the version says which one it is."""
+
+SERVER_ONLY = frozenset({"tensorrt", "tensorflow", "openvino", "vllm", "dali", CUSTOM})
+"""What only servers with its backend can open: here they are looked at, and not run."""
 
 REMOTE = "remote"
 """A model that a process of somebody's own serves: it is adopted by its address, never uploaded."""
@@ -52,6 +56,8 @@ CODE_OF = {
     "vllm": "a vLLM configuration",
     # Its operators read files of the server's.
     "dali": "a DALI pipeline",
+    # Nobody here knows what its backend makes of the files.
+    CUSTOM: "a model of a backend of its own",
     # Whatever it answers goes to callers, and may be another answer tomorrow.
     "remote": REMOTE_PROCESS,
 }
@@ -59,6 +65,10 @@ CODE_OF = {
 
 LIBRARY = "a custom-op library"
 AGENT = "a repository agent"
+RUNTIME = "a runtime of its own"
+
+WITH_LIBRARIES = frozenset({"python", "onnx", "tensorflow", CUSTOM})
+"""What loads the libraries that it names; of any other framework they would lie there unread."""
 
 _SUFFIXES = (
     ((".py", ".pyc"), PYTHON),
@@ -100,7 +110,9 @@ def code_in(names: Iterable[str]) -> list[str]:
 
 def unserved_reason(framework: str, code: Iterable[str]) -> str:
     """Why no plan can serve such a version yet; empty where one can."""
-    unknown = (LIBRARY, AGENT) if framework == "python" else (LIBRARY, ENVIRONMENT, AGENT)
+    unknown = [AGENT]
+    unknown += [] if framework in WITH_LIBRARIES else [LIBRARY]
+    unknown += [] if framework == "python" else [ENVIRONMENT]
     if kinds := [kind for kind in code if kind in unknown]:
         return f"it comes with {' and '.join(kinds)}, which no server is given yet"
     return ""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from control_plane.domain.registry.frameworks import AGENT, ENVIRONMENT, LIBRARY
+from control_plane.domain.registry.frameworks import AGENT, CUSTOM, ENVIRONMENT, LIBRARY
 from control_plane.domain.signature import DATATYPES, MAX_TENSOR_NAME
 
 BACKENDS = {
@@ -24,6 +24,7 @@ BACKENDS = {
     "openvino": ("openvino",),
     "vllm": ("vllm",),
     "dali": ("dali",),
+    "custom": (),
     "remote": ("remote",),
 }
 
@@ -81,11 +82,13 @@ PARAMETERS = {
     ),
     "vllm": frozenset({"REPORT_CUSTOM_METRICS"}),
     "dali": frozenset({"num_threads"}),
+    "custom": frozenset(),
     "remote": frozenset(),
 }
 
 _OWN = re.compile(r"(?!(?:LD|DYLD)_)[A-Za-z][A-Za-z0-9_.-]{0,62}")
-"""What a Python model may call parameters of its own: it is code, and does with them what it likes.
+"""What a Python model, or one of a backend of its own, may call parameters: it is code, and does
+with them what it likes.
 Words of the dynamic loader are none that a model needs.
 """
 
@@ -95,6 +98,7 @@ _KNOWN = frozenset(
         *("model_repository_agents", "model_operations", "default_model_filename"),
     }
 )
+_CARRIED = ("model_operations", "model_repository_agents")
 _ENVIRONMENT = re.compile(r"(?:\$\$TRITON_MODEL_DIRECTORY/)?([^/$]+\.(?:tar\.gz|tgz))")
 _MAX_VALUE = 4096
 
@@ -134,7 +138,7 @@ def code_of(values: Mapping[str, Any], framework: str, names: Collection[str]) -
         )
     for key in ("backend", "platform"):
         said = values.get(key)
-        if said and said not in BACKENDS[framework]:
+        if said and framework != CUSTOM and said not in BACKENDS[framework]:
             raise ConfigRefusedError(f"{key} {said!r} does not serve the framework {framework}")
     found = [AGENT] if values.get("model_repository_agents") else []
     for library in values.get("model_operations", {}).get("op_library_filename", ()):
@@ -173,12 +177,18 @@ def parameters_of(values: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def details_of(values: Mapping[str, Any], framework: str) -> dict[str, Any]:
+    """What goes with the version as it stands, after `code_of` found nothing to refuse."""
+    found = {key: values[key] for key in _CARRIED if values.get(key)}
+    return found | ({"backend": values.get("backend", "")} if framework == CUSTOM else {})
+
+
 def _parameters(
     parameters: Mapping[str, Any], framework: str, names: Collection[str]
 ) -> Iterable[str]:
     for name, entry in sorted(parameters.items()):
         value = str(entry.get("string_value", ""))
-        own = framework == "python" and _OWN.fullmatch(name)
+        own = framework in ("python", CUSTOM) and _OWN.fullmatch(name)
         if name not in PARAMETERS[framework] and not own:
             known = ", ".join(sorted(PARAMETERS[framework]))
             raise ConfigRefusedError(

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Len, MinLen
 from pydantic import AfterValidator, Field, Strict, StringConstraints, ValidationError
 
 from control_plane.domain.registry.frameworks import (
+    AGENT,
+    CUSTOM,
     GOLDEN_FILE,
+    LIBRARY,
+    MAIN_FILES,
     MEMBER_RULE,
+    RUNTIME,
     UPLOADED_CONFIG,
     is_member_name,
 )
+from control_plane.domain.registry.uploaded_config import BACKENDS
 from control_plane.domain.serving.profile import violation_of
 from control_plane.domain.serving.section import Dim, Flag, Natural, Positive, Section, Word
 from control_plane.domain.serving.sequences import DataType
@@ -34,6 +40,7 @@ VARIANTS = "configs/"
 MAX_DETAILS_BYTES = 64 << 10
 _MAX_VIOLATIONS = 20
 _OF_EXAMPLES = re.compile(r"golden-[0-9]+-[0-9]+")
+_WRITTEN_HERE = frozenset({"traffic", "cascade", "weighted_average", "remote"})
 
 
 def beside_problem(name: str) -> str:
@@ -57,7 +64,26 @@ def _a_member(name: str) -> str:
     return name
 
 
+def _no_folder(name: str) -> str:
+    if "/" in name:
+        raise ValueError("a name without folders")
+    return name
+
+
+def _not_ours(name: str) -> str:
+    if name in _WRITTEN_HERE:
+        raise ValueError("what such a model has is written by Nereid alone")
+    return name
+
+
 FileName = Annotated[str, Strict(), StringConstraints(max_length=200), AfterValidator(_a_member)]
+PlainName = Annotated[FileName, AfterValidator(_no_folder)]
+Capability = Annotated[str, Strict(), StringConstraints(pattern=r"^[1-9][0-9]?\.[0-9]$")]
+AgentName = Annotated[str, Strict(), StringConstraints(pattern=r"^[A-Za-z0-9_]{1,64}$")]
+BackendName = Annotated[
+    str, Strict(), StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$"), AfterValidator(_not_ours)
+]
+AgentParameter = Annotated[str, Strict(), StringConstraints(max_length=4096)]
 VersionNumber = Annotated[int, Strict(), Ge(1)]
 
 
@@ -163,9 +189,43 @@ class VersionPolicy(Section):
     specific: Specific | None = None
 
 
+class Operations(Section):
+    """Operators of the model's own."""
+
+    op_library_filename: Annotated[tuple[FileName, ...], MinLen(1)] = Field(
+        description="Libraries in the version's folder, or beside it."
+    )
+
+
+class Agent(Section):
+    """Code of the server's that sees the model's files before it loads them."""
+
+    name: AgentName
+    parameters: Annotated[Mapping[Word, AgentParameter], Len(0, 64)] = Field(default_factory=dict)
+
+
+class Agents(Section):
+    """Repository agents, in the order in which they are asked."""
+
+    agents: Annotated[tuple[Agent, ...], Len(1, 16)]
+
+
 class Details(Section):
     """What a configuration says of the model itself."""
 
+    backend: BackendName | None = Field(
+        None, description="Of a model of the framework custom: what serves it."
+    )
+    platform: Word | None = Field(None, description="What its backend is told of it.")
+    default_model_filename: PlainName | None = Field(
+        None, description="The model's file or folder in the version's, where it is another."
+    )
+    cc_model_filenames: Annotated[Mapping[Capability, PlainName], Len(0, 64)] = Field(
+        default_factory=dict, description="By CUDA compute capability: the file for such a GPU."
+    )
+    runtime: PlainName | None = Field(None, description="The library that is the backend.")
+    model_operations: Operations | None = None
+    model_repository_agents: Agents | None = None
     input: tuple[InputDetails, ...] = ()
     output: tuple[OutputDetails, ...] = ()
     batch_input: tuple[BatchInput, ...] = ()
@@ -176,6 +236,46 @@ class Details(Section):
     def to_document(self) -> dict[str, Any]:
         """What `read_details` reads, without what is left at its default."""
         return self.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Of operators, in the order in which they are loaded."""
+        return self.model_operations.op_library_filename if self.model_operations else ()
+
+    @property
+    def own_runtime(self) -> str:
+        """The runtime that Triton would not find by itself; empty: there is none.
+
+        The usual name of one is what a running Triton prints; another server's may be another, so
+        it is kept for the export alone.
+        """
+        backends = {name for names in BACKENDS.values() for name in names} | {self.backend}
+        usual = {"model.py", *(f"libtriton_{backend}.so" for backend in backends)}
+        return "" if self.runtime in usual else self.runtime or ""
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """What of it can carry code, in words."""
+        said = (
+            (LIBRARY, self.model_operations),
+            (AGENT, self.model_repository_agents),
+            (RUNTIME, self.own_runtime),
+        )
+        return tuple(kind for kind, value in said if value)
+
+    def unserved_reason(self, files: Collection[str]) -> str:
+        """Why no server can be given the model, in words; empty where one can.
+
+        Args:
+            files: of the version's folder.
+        """
+        if self.model_repository_agents:
+            names = [agent.name for agent in self.model_repository_agents.agents]
+            listed = ", ".join(names)
+            return f"it asks the repository agent {listed}, and no server is known to have that"
+        if self.own_runtime and self.own_runtime not in files:
+            return f"its runtime {self.own_runtime} is not in the version's folder"
+        return ""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -200,6 +300,34 @@ class Details(Section):
 
 
 NO_DETAILS = Details()
+
+
+def main_file(framework: str, details: Details, files: Collection[str]) -> str:
+    """The model's own file by its path in the version's folder: of a folder, the file that it has.
+
+    Args:
+        files: of the version's folder; where none of them can be it, what it should be called.
+    """
+    usual = MAIN_FILES[framework]
+    if not details.default_model_filename:
+        there = next((name for name in usual if name in files), "")
+        by_capability = [
+            _inside(usual, name, files) for name in details.cc_model_filenames.values()
+        ]
+        if framework == CUSTOM and not there:
+            return min((name for name in files if not name.startswith(MODEL_FOLDER)), default="")
+        return there or next((name for name in by_capability if name in files), usual[0])
+    return _inside(usual, details.default_model_filename, files)
+
+
+def _inside(usual: tuple[str, ...], name: str, files: Collection[str]) -> str:
+    found = [f"{name}/{one.rpartition('/')[2]}" for one in usual]
+    return next((path for path in found if path in files), name)
+
+
+def is_there(name: str, files: Collection[str]) -> bool:
+    """True where it is one of the files, or a folder with some of them."""
+    return name in files or any(path.startswith(f"{name}/") for path in files)
 
 
 def read_details(document: object, where: str = "/model_config") -> Details:

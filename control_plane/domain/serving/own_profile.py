@@ -35,6 +35,8 @@ _ACCELERATORS = {
             "trt_cuda_graph_enable",
         }
     ),
+    "auto_mixed_precision": frozenset(),
+    "gpu_io": frozenset(),
     "openvino": frozenset({"device_type", "precision", "num_of_threads", "num_streams"}),
     "cuda": frozenset(
         {

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from control_plane.domain.serving.batching import DynamicBatching
 from control_plane.domain.serving.instances import InstanceGroup
+from control_plane.domain.serving.metrics import ModelMetrics
 from control_plane.domain.serving.optimization import Optimization
 from control_plane.domain.serving.section import Flag, Natural, Section, Word
 from control_plane.domain.serving.sequences import SequenceBatching
@@ -63,6 +64,7 @@ class ServingProfile(Section):
     metric_tags: Mapping[Word, str] = Field(
         default_factory=dict, description="Labels for this model's metrics, where Triton has them."
     )
+    model_metrics: ModelMetrics | None = None
     parameters: Mapping[Word, str] = Field(
         default_factory=dict, description="The backend's own, under NVIDIA's names."
     )

@@ -30,6 +30,11 @@ def contradictions(profile: ServingProfile) -> list[Violation]:
         found += _group(group, f"/instance_group/{i}")
     if profile.response_cache and profile.response_cache.enable:
         found += _cached(profile)
+    if profile.model_metrics:
+        found += [
+            Violation(f"/model_metrics{place}", "contradiction", detail)
+            for place, detail in profile.model_metrics.contradictions()
+        ]
     if profile.model_warmup:
         sizes = profile.model_warmup.batch_sizes
         found += _sizes(sizes, profile.max_batch_size, "/model_warmup/batch_sizes")

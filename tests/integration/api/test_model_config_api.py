@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.domain.planning.compiled_version import physical_directory
 from control_plane.registry.models import ModelVersion
 from control_plane.registry.selectors import ready_versions, version_specs
@@ -84,6 +85,18 @@ def test_it_is_kept_shown_and_compiled(api: Api, tmp_path: Path) -> None:
         ({"parameters": {"own": {"string_value": "1"}}}, "/model_config/parameters"),
         ({"parameters": {"own": 1}}, "/model_config/parameters"),
         ({"batch_input": [{"target_name": ["x"], **FP32}]}, "/model_config/batch_input"),
+        ({"cc_model_filenames": {"7.5": "no.onnx"}}, "/model_config/cc_model_filenames"),
+        ({"cc_model_filenames": {"75": "model.onnx"}}, "/model_config/cc_model_filenames/75/[key]"),
+        ({"backend": "fil"}, "/model_config/backend"),
+        ({"runtime": "lib/own.so"}, "/model_config/runtime"),
+        (
+            {"model_repository_agents": {"agents": []}},
+            "/model_config/model_repository_agents/agents",
+        ),
+        (
+            {"model_operations": {"op_library_filename": ["no.so"]}},
+            "/model_config/model_operations/op_library_filename",
+        ),
         (
             {"model_warmup": [{"name": "w", "inputs": {"x": {**FP32, "dims": [1]}}}]},
             "/model_config/model_warmup/0/inputs/x",
@@ -113,6 +126,32 @@ def test_code_beside_the_versions_takes_the_permission_to_publish_it(
     api.post("models/", {"name": "m"})
     path = archive(tmp_path, {"__model__/setup.py": b"print()"})
     problem(publisher.upload("m", path, {}), 403)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"runtime": "own.so"}, {"model_repository_agents": {"agents": [{"name": "checksum"}]}}],
+    ids=lambda one: next(iter(one)),
+)
+def test_so_does_naming_what_a_server_is_to_run(
+    publisher: Api, api: Api, tmp_path: Path, config: dict[str, Any]
+) -> None:
+    api.post("models/", {"name": "m"})
+    path = archive(tmp_path, {})
+    problem(publisher.upload("m", path, {"model_config": config}), 403)
+    assert api.upload("m", path, {"model_config": config}).status_code == 202
+    ModelVersion.objects.update(state="ready")
+    [spec] = version_specs(ready_versions([("m", 1)])).values()
+    assert ("own.so" if "runtime" in config else "checksum") in spec.unserved
+
+
+def test_libraries_that_nobody_names_are_those_of_the_operators(api: Api, tmp_path: Path) -> None:
+    shown = push(api, tmp_path, {}, {"ops.so": b"\x7fELF", "__model__/other.so": b"\x7fELF"}).json()
+    assert shown["model_config"] == {"model_operations": {"op_library_filename": ["ops.so"]}}
+    ModelVersion.objects.update(state="ready")
+    [spec] = version_specs(ready_versions([("m", 1)])).values()
+    made = physical_directory(spec)
+    assert f'"{made.name}/1/ops.so"' in config_text(made.name, made.variants["cpu"])
 
 
 def test_less_may_be_said_than_the_file_can(api: Api, tmp_path: Path) -> None:

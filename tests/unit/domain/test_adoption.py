@@ -17,6 +17,8 @@ from control_plane.domain.adoption.repository import Directory, readings
 from control_plane.domain.names import is_public_name
 from control_plane.domain.planning.model_config import ANY_SERVER, version_config
 from control_plane.domain.planning.plan import VersionSpec
+from control_plane.domain.registry.frameworks import AGENT as AGENTS
+from control_plane.domain.registry.frameworks import LIBRARY, RUNTIME
 from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.violations import ConflictError
 from tests.support.plans import DIGITS
@@ -29,13 +31,20 @@ output { name: "y" data_type: TYPE_FP32 dims: [ 2 ] }
 """
 ONNX = 'backend: "onnxruntime" max_batch_size: 8' + TENSORS
 METRICS = "model_metrics { metric_control { metric_identifier { family: 'f' } } }"
+AGENT = "model_repository_agents { agents { name: '../a' } }"
 ON_CPU = "cpu_execution_accelerator"
 FILES = {
     "scaler": ("scaler.onnx",),
     "Greeter.v2": ("model.py",),
     "counter": ("model.py",),
-    "stream": ("model.py",),
+    "stream": ("streaming.py",),
+    "inverse": ("model.onnx",),
     **NATIVE_FILES,
+}
+MADE = {
+    "scaler": ["warmup/four.bin"],
+    "guarded": ["libfirst.so"],
+    "inverse": ["libextensions.so"],
 }
 CONFIGS = [
     path
@@ -45,7 +54,7 @@ CONFIGS = [
 
 
 def beside(folder: Path) -> list[str]:
-    made = ["warmup/four.bin"] if folder.name == "scaler" else []
+    made = MADE.get(folder.name, [])
     found = (path for path in folder.rglob("*") if path.is_file())
     return made + [str(path.relative_to(folder)) for path in found]
 
@@ -59,6 +68,7 @@ def compiled(reading: Reading) -> dict[str, Any]:
         reading.signature,
         reading.profile,
         ANY_SERVER,
+        main_file=reading.main_file,
         parameters=reading.parameters,
         details=reading.details,
     )
@@ -73,8 +83,7 @@ def test_what_would_be_served_means_what_stands_there(path: Path) -> None:
     reading = read_config("m", theirs, FILES[folder.name], beside(folder))
     ours = compiled(reading)
     policy = reading.details.to_document()["version_policy"]
-    left = differences(theirs, {**ours, "version_policy": policy})
-    assert [one for one in left if one.pointer != "/default_model_filename"] == []
+    assert differences(theirs, {**ours, "version_policy": policy}) == []
 
 
 @given(profiles())
@@ -163,15 +172,19 @@ def test_what_means_something_else_is_a_difference(one: str, other: str, pointer
 @pytest.mark.parametrize(
     ("text", "pointer"),
     [
-        (ONNX + METRICS, "/model_metrics"),
-        (ONNX + "model_operations { op_library_filename: 'l.so' }", "/model_operations"),
-        (ONNX + "model_repository_agents { agents { name: 'a' } }", "/model_repository_agents"),
+        (ONNX + METRICS, "/model_metrics/metric_control/0/histogram_options"),
+        (ONNX + "model_operations { op_library_filename: '/l.so' }",
+         "/model_operations/op_library_filename/0"),
+        (ONNX + AGENT, "/model_repository_agents/agents/0/name"),
         (ONNX + "cc_model_filenames { key: '7.5' value: 'a' }", "/cc_model_filenames"),
+        (ONNX + "cc_model_filenames { key: '7.5' value: '../a' }", "/cc_model_filenames/7.5"),
+        (ONNX + "default_model_filename: '../a'", "/default_model_filename"),
         (ONNX + "parameters { key: 'own' value { string_value: '1' } }", "/parameters"),
-        (ONNX + "runtime: 'own.so'", "/runtime"),
+        (ONNX + "runtime: '../own.so'", "/runtime"),
         (ONNX + f"optimization {{ execution_accelerators {{ {ON_CPU} {{ name: 'x' }} }} }}",
          f"/optimization/execution_accelerators/{ON_CPU}/0/name"),
-        (ONNX.replace("onnxruntime", "mine"), "/backend"),
+        (ONNX.replace("onnxruntime", "traffic"), "/backend"),
+        (ONNX.replace("onnxruntime", "../mine"), "/backend"),
         ('backend: "python"', "/input"),
         ("", "/backend"),
     ],
@@ -191,14 +204,33 @@ def test_without_a_configuration_a_model_is_served_as_triton_completes_it() -> N
     assert reading.signature is None
 
 
-def test_a_file_of_another_name_is_told() -> None:
-    reading = read_config(
-        "m", config_values(ONNX + 'default_model_filename: "net.onnx"'), ("net.onnx",)
-    )
-    assert (reading.main_file, reading.refused) == ("net.onnx", ())
-    assert [note.detail for note in reading.changed] == [
-        "the file net.onnx is called model.onnx here"
-    ]
+@pytest.mark.parametrize(
+    ("name", "main_file", "code"),
+    [
+        ("guarded", "plain.onnx", (LIBRARY, AGENTS)),
+        ("forest", "xgboost.json", ()),
+        ("pair", "net.xml", (RUNTIME,)),
+        ("folder", "a100.savedmodel/saved_model.pb", ()),
+    ],
+)
+def test_files_keep_their_names_and_what_brings_code_is_told(
+    name: str, main_file: str, code: tuple[str, ...]
+) -> None:
+    folder = REPOSITORIES / "native" / name
+    values = config_values((folder / "config.pbtxt").read_text())
+    reading = read_config("m", values, FILES[name], beside(folder))
+    assert (reading.main_file, reading.details.code) == (main_file, code)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("/models/m/1/ops.so", "ops.so"), ("m/lib/ops.so", "lib/ops.so"), ("ops.so", "ops.so")],
+)
+def test_a_library_is_the_file_that_its_path_ends_with(said: str, kept: str) -> None:
+    values = config_values(ONNX + f'model_operations {{ op_library_filename: "{said}" }}')
+    reading = read_config("m", values, ("model.onnx", kept))
+    assert (reading.refused, reading.details.libraries) == ((), (kept,))
+    assert [note.pointer for note in reading.changed] == ["/model_operations"] * (said != kept)
 
 
 @pytest.mark.parametrize(

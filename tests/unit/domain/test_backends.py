@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from control_plane.domain.planning.backends import Backend, BackendKind, Equipped, check_backends
+from control_plane.domain.planning.backends import (
+    Backend,
+    BackendKind,
+    Equipped,
+    check_backends,
+    lacks,
+)
 from control_plane.domain.planning.compiling import compile_plan
-from control_plane.domain.planning.plan import Plan
+from control_plane.domain.planning.plan import ModelDirectory, Plan
 from control_plane.domain.violations import InvalidInputError, Violation
 from tests.support.plans import plan, policy, version
 
@@ -80,3 +87,26 @@ def test_a_record_of_a_backend_survives_the_round_trip() -> None:
     one = Backend("onnxruntime", PYTHON, "1.24.1")
     assert Backend.from_document(one.to_document()) == one
     assert str(one) == "onnxruntime 1.24.1 (Python-based)"
+
+
+@pytest.mark.parametrize(
+    ("config", "links", "triton_version", "says"),
+    [
+        ({"model_metrics": {}}, (), "2.51.0", "2.51.0, which reads no model_metrics"),
+        ({"model_metrics": {}}, (), "2.52.0", ""),
+        ({"model_metrics": {}}, (), "", ""),
+        ({"backend": "fil"}, (), "2.51.0", "no backend fil"),
+        ({"backend": "fil"}, ("1/libtriton_fil.so",), "2.51.0", ""),
+        ({"backend": "fil", "runtime": "own.so"}, ("1/own.so",), "2.51.0", ""),
+        ({"cc_model_filenames": {"8.0": "a.onnx"}}, (), "2.51.0", "files for some GPUs"),
+    ],
+)
+def test_what_a_configuration_needs_of_a_server(
+    config: dict[str, Any], links: tuple[str, ...], triton_version: str, says: str
+) -> None:
+    whole = {"backend": "onnxruntime", **config}
+    model = ModelDirectory("m", {"cpu": whole}, dict.fromkeys(links, "0"), {})
+    has = (Backend("onnxruntime", BackendKind.PYTHON), Backend("python", BackendKind.NATIVE))
+    found = list(lacks(model, [Equipped("lab", has, "cpu", triton_version)]))
+    assert len(found) == bool(says)
+    assert says in "".join(found)

@@ -108,12 +108,18 @@ SCRIPT = {1: ("model.pt",)}
         ("tensors-unsaid", [model('backend: "python"')], [model('backend: "onnxruntime"')]),
         (
             "unknown-backend",
-            [model(ONNX.replace("onnxruntime", "own"))],
+            [model(ONNX.replace('backend: "onnxruntime"', ""), versions={1: ("weights.bin",)})],
             [model(ONNX.replace('backend: "onnxruntime"', 'platform: "onnxruntime_onnx"'))],
         ),
         (
             "not-kept",
-            [model(ONNX + ' model_metrics { metric_control { metric_identifier { family: "f" }}}')],
+            [model(ONNX + " instance_group { rate_limiter { resources { name: 'r' } } }")],
+            [model()],
+        ),
+        ("custom-backend", [model(ONNX.replace("onnxruntime", "own"))], [model()]),
+        (
+            "repository-agents",
+            [model(ONNX + " model_repository_agents { agents { name: 'checksum' } }")],
             [model()],
         ),
         ("no-steps", [ensemble("")], [ensemble(step()), model()]),
