@@ -18,6 +18,7 @@ class PipelineStep:
     version: int
     inputs: Mapping[str, str]  # the step's own name -> the pipeline's
     outputs: Mapping[str, str]
+    pipeline: bool = False  # then `model` is its name, and `version` its revision
 
     @classmethod
     def from_json(cls, raw: Document) -> PipelineStep:
@@ -27,6 +28,7 @@ class PipelineStep:
             version=int(raw["version"]),
             inputs=dict(raw.get("inputs") or {}),
             outputs=dict(raw.get("outputs") or {}),
+            pipeline=bool(raw.get("pipeline")),
         )
 
 
@@ -40,6 +42,7 @@ class PipelineCheck:
     max_batch_size: int  # 0: it takes no batches
     decoupled: bool
     steps: tuple[PipelineStep, ...]
+    own_steps: tuple[PipelineStep, ...]
     tensors: tuple[Tensor, ...]
     findings: tuple[Finding, ...]
     diff: str
@@ -52,7 +55,7 @@ class PipelineCheck:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A revision of a pipeline.
+    """A revision of a pipeline; `own_steps` are its steps as they are written.
 
     `error` says why it can no longer be served; `etag` is what a later change must present, and
     empty in a list.
@@ -66,6 +69,7 @@ class Pipeline:
     max_batch_size: int
     decoupled: bool
     steps: tuple[PipelineStep, ...]
+    own_steps: tuple[PipelineStep, ...]
     tensors: tuple[Tensor, ...]
     findings: tuple[Finding, ...]
     error: str
@@ -105,5 +109,6 @@ def _checked(raw: Document) -> dict[str, Any]:
         "max_batch_size": int(raw.get("max_batch_size") or 0),
         "decoupled": bool(raw.get("decoupled")),
         "steps": tuple(PipelineStep.from_json(step) for step in raw.get("steps") or ()),
+        "own_steps": tuple(PipelineStep.from_json(step) for step in raw.get("own_steps") or ()),
         "findings": Finding.all_of(raw),
     }

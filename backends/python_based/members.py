@@ -10,13 +10,17 @@ from request_batch import InputError, RequestError, Tensors
 
 
 def ask(member: str, inputs: Mapping[str, np.ndarray], wanted: Sequence[str]) -> Tensors:
-    """What `member`, a physical name, answers: each wanted output, in host memory.
+    """What `member` answers: each wanted output, in host memory.
+
+    A member is a model's name, with the version behind a colon where it is not the newest.
 
     Raises:
         RequestError: it failed; an InputError where it says that the caller is to blame.
     """
+    name, _, version = member.partition(":")
     request = pb_utils.InferenceRequest(
-        model_name=member,
+        model_name=name,
+        model_version=int(version or -1),
         requested_output_names=list(wanted),
         inputs=[pb_utils.Tensor(name, value) for name, value in inputs.items()],
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),

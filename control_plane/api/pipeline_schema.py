@@ -109,6 +109,14 @@ class StepSerializer(serializers.Serializer[Any]):
     outputs = serializers.DictField(child=serializers.CharField(), help_text="own -> pipeline's")
 
 
+class OwnStepSerializer(StepSerializer):
+    """A step as it is written, with each tensor that is handed to it and taken from it."""
+
+    model = serializers.CharField(help_text="or the pipeline's name")
+    version = serializers.IntegerField(help_text="or the pipeline's revision")
+    pipeline = serializers.BooleanField()
+
+
 class CheckedSerializer(serializers.Serializer[Any]):
     """What callers of a pipeline meet, and what runs in it."""
 
@@ -118,6 +126,7 @@ class CheckedSerializer(serializers.Serializer[Any]):
     max_batch_size = serializers.IntegerField(help_text="0: it takes no batches")
     decoupled = serializers.BooleanField(help_text="a request may have any number of responses")
     steps = StepSerializer(many=True)
+    own_steps = OwnStepSerializer(many=True)
     tensors = TensorSerializer(
         many=True, help_text="all that are handed on, by the pipeline's name"
     )

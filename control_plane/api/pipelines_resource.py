@@ -211,6 +211,10 @@ def _wired(wired: Wiring | None, steps: Iterable[WiredStep]) -> dict[str, Any]:
         "max_batch_size": wired.max_batch_size if wired else 0,
         "decoupled": wired.decoupled if wired else False,
         "steps": [_step(step) for step in steps],
+        "own_steps": [
+            {**_step(step), "pipeline": step.runs.pipeline}
+            for step in (wired.steps if wired else ())
+        ],
         "tensors": list(wired.tensors.values()) if wired else [],
         "findings": wired.findings if wired else (),
     }

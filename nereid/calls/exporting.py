@@ -26,6 +26,7 @@ from nereid.exporting import (
     ExportPlan,
     Names,
     directories,
+    write_code,
     write_config,
     write_files,
 )
@@ -93,7 +94,7 @@ def write_export(
     for ensemble in plan.ensembles:
         target = folder / ensemble.name
         yield Work(partial(write_config, target, ensemble.config))
-        (target / "1").mkdir()
+        yield Work(partial(write_code, target / "1", ensemble.code))
 
 
 def _sorted_out(
@@ -184,9 +185,15 @@ def _endpoint(
     if not primary.get("pipeline"):
         found += yield from _primary(name, primary, wanted, names)
     for arm in others:
-        version = yield from export_version(str(arm["model"]), int(arm["version"]))
+        version = yield from _of_arm(name, arm)
         found += directories(f"{name}-{arm.get('name') or arm['version']}", [version], names)
     return found, notes
+
+
+def _of_arm(name: str, arm: Document) -> Steps[ExportedVersion]:
+    """An arm's version, served as the arm has it."""
+    own = (name, str(arm["name"])) if arm.get("overrides") else None
+    return (yield from export_version(str(arm["model"]), int(arm["version"]), arm=own))
 
 
 def _unchosen(name: str, chosen: Pipelines, names: Names) -> str:
@@ -208,8 +215,9 @@ def _primary(
         # Its model's other versions lie beside the one that answers, where they are served alike.
         numbers |= wanted.pop(model, set())
     exported = []
-    for one in sorted(numbers):
+    for one in sorted(numbers - {number}):
         exported.append((yield from export_version(model, one)))
+    exported.append((yield from _of_arm(name, primary)))
     chosen = next(one for one in exported if one.number == number)
     return _around(name, chosen, exported, names)
 
@@ -244,10 +252,5 @@ def _untold(
         f"{name}: {said.label} ({said.text}) is the router's, and is left out"
         for said in policy_in_words(parts)
         if not said.off and said.text != "weighted"
-    ]
-    notes += [
-        f"{name}: the overrides of the arm {arm.get('name')} are left out"
-        for arm in arms
-        if arm.get("overrides")
     ]
     return notes

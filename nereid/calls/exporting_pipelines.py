@@ -1,16 +1,16 @@
-"""Pipelines as plain Triton ensembles, whose members are models of the same repository."""
+"""Pipelines as plain Triton models, whose members are models of the same repository."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import httpx
 
+from nereid.backends import sources
 from nereid.calls.asking import part, read
 from nereid.calls.pipelines import pipeline
-from nereid.errors import ProblemError
+from nereid.errors import NereidError, ProblemError
 from nereid.exporting import (
     ExportedEnsemble,
     ExportedModel,
@@ -18,20 +18,27 @@ from nereid.exporting import (
     Names,
     directories,
 )
-from nereid.pipeline_resources import Pipeline
-from nereid.resources import Tensor
+from nereid.pipeline_configs import ENSEMBLE, ensemble_config, kind_of, pattern_config
+from nereid.pipeline_resources import PipelineStep
 from nereid.steps import Steps
 
-Pipelines = dict[str, tuple[str, int]]
+Key = tuple[str, int]
+Pipelines = dict[str, Key]
 """By the directory that it is to have: a pipeline's name and revision."""
 
-_ENSEMBLE = "ensemble"
 
+def export_version(
+    model: str, number: int | str, *, arm: tuple[str, str] | None = None
+) -> Steps[ExportedVersion]:
+    """A version as a plain Triton model directory: its configuration, and where its files lie.
 
-def export_version(model: str, number: int | str) -> Steps[ExportedVersion]:
-    """A version as a plain Triton model directory: its configuration, and where its files lie."""
+    Args:
+        arm: an endpoint and its arm, whose overrides are laid over the version's profile.
+    """
     path = f"/models/{part(model)}/versions/{part(str(number))}/export/"
-    return ExportedVersion.from_json((yield from read("GET", path)))
+    given = dict(zip(("endpoint", "arm"), arm, strict=True)) if arm else {}
+    found = ExportedVersion.from_json((yield from read("GET", path, params=given)))
+    return replace(found, overridden=arm is not None)
 
 
 def newest_revision(name: str) -> Steps[int | None]:
@@ -45,36 +52,84 @@ def newest_revision(name: str) -> Steps[int | None]:
 
 
 def exported_pipelines(
-    chosen: Mapping[str, tuple[str, int]], made: list[ExportedModel], names: Names
+    chosen: Mapping[str, Key], made: list[ExportedModel], names: Names
 ) -> Steps[tuple[list[ExportedEnsemble], list[str]]]:
-    """The ensembles, and what plain Triton cannot do of the pipelines.
+    """The pipelines, those inside of others among them, and what plain Triton cannot do of them.
 
     Members that are in no directory yet get one in `made`.
     """
-    ensembles, notes = [], []
-    for directory, (name, revision) in chosen.items():
-        found = yield from pipeline(name, revision)
-        kind = str(found.document.get("kind") or _ENSEMBLE)
-        if kind != _ENSEMBLE:
-            notes.append(
-                f"the pipeline {name} is a {kind}, which Nereid alone runs: it is left out"
-            )
-            continue
-        if any(step.get("pipeline") for step in found.document.get("steps") or ()):
-            notes.append(f"the steps of the pipelines inside {name} are written out")
-        members = {}
-        for step in found.steps:
-            home = yield from _home(step.model, step.version, made, names)
-            members[step.model, step.version] = home
+    writing = _Writing(made, names)
+    wanted = []
+    for directory, key in chosen.items():
+        # Before any of them is written: one may be inside of another.
         own = names.own(directory)
-        ensembles.append(ExportedEnsemble(own, f"{name}:{revision}", _config(own, found, members)))
-    return ensembles, notes
+        wanted.append((own, key))
+        writing.homes.setdefault(key, own)
+    for own, key in wanted:
+        yield from _written(writing, own, key)
+    return writing.ensembles, writing.notes
+
+
+@dataclass
+class _Writing:
+    """What is written so far: by pipeline its directory, and by directory whether it could be."""
+
+    made: list[ExportedModel]
+    names: Names
+    homes: dict[Key, str] = field(default_factory=dict)
+    written: dict[str, bool] = field(default_factory=dict)
+    ensembles: list[ExportedEnsemble] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def _written(writing: _Writing, own: str, key: Key) -> Steps[bool]:
+    """Writes a pipeline after those inside of it; false where it has to be left out."""
+    if own in writing.written:
+        return writing.written[own]
+    writing.written[own] = False
+    name, revision = key
+    found = yield from pipeline(name, revision)
+    kind = kind_of(found)
+    members = []
+    for step in found.own_steps:
+        home = yield from _member(writing, step)
+        if home is None:
+            detail = f"the pipeline {name}:{revision} is left out, as its step {step.name} is"
+            writing.notes.append(detail)
+            return False
+        members.append((home, 1 if step.pipeline else step.version))
+    try:
+        code = {} if kind == ENSEMBLE else sources([kind])[kind]
+    except NereidError:
+        detail = (
+            f"the pipeline {name}:{revision} is a {kind}, whose code is in a checkout of Nereid"
+        )
+        writing.notes.append(f"{detail} alone: it is left out")
+        return False
+    config = (ensemble_config if kind == ENSEMBLE else pattern_config)(own, found, members)
+    writing.ensembles.append(ExportedEnsemble(own, f"{name}:{revision}", config, code))
+    writing.written[own] = True
+    return True
+
+
+def _member(writing: _Writing, step: PipelineStep) -> Steps[str | None]:
+    """The directory of what a step runs; None where that is left out."""
+    if not step.pipeline:
+        return (yield from _home(step.model, step.version, writing.made, writing.names))
+    key = (step.model, step.version)
+    if key not in writing.homes:
+        free = writing.names.is_free(step.model)
+        own = step.model if free else f"{step.model}-r{step.version}"
+        writing.homes[key] = writing.names.take(own)
+    there = yield from _written(writing, writing.homes[key], key)
+    return writing.homes[key] if there else None
 
 
 def _home(model: str, number: int, made: list[ExportedModel], names: Names) -> Steps[str]:
-    """The directory that an ensemble finds a version in."""
+    """The directory that a pipeline finds a version in."""
     for i, one in enumerate(made):
-        if (model, number) not in {(v.model, v.number) for v in one.versions}:
+        as_it_is = {(v.model, v.number) for v in one.versions if not v.overridden}
+        if (model, number) not in as_it_is:
             continue
         if one.served is not None and number > one.served:
             continue  # it would answer in place of the version that the endpoint names
@@ -85,40 +140,3 @@ def _home(model: str, number: int, made: list[ExportedModel], names: Names) -> S
     [own] = directories(name, [version], names)
     made.append(replace(own, needed=frozenset({number})))
     return own.name
-
-
-def _config(name: str, found: Pipeline, members: Mapping[tuple[str, int], str]) -> dict[str, Any]:
-    batched = found.max_batch_size > 0
-    config: dict[str, Any] = {
-        "name": name,
-        "platform": _ENSEMBLE,
-        "max_batch_size": found.max_batch_size,
-        "input": _tensors(found.inputs, batched),
-        "output": _tensors(found.outputs, batched),
-        "ensemble_scheduling": {
-            "step": [
-                {
-                    "model_name": members[step.model, step.version],
-                    "model_version": step.version,
-                    "input_map": dict(step.inputs),
-                    "output_map": dict(step.outputs),
-                }
-                for step in found.steps
-            ]
-        },
-    }
-    if found.decoupled:
-        config["model_transaction_policy"] = {"decoupled": True}
-    return config
-
-
-def _tensors(tensors: Sequence[Tensor], batched: bool) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": tensor.name,
-            "data_type": f"TYPE_{'STRING' if tensor.datatype == 'BYTES' else tensor.datatype}",
-            # Triton has no tensors without dimensions.
-            "dims": list(tensor.shape[1:] if batched else tensor.shape) or [1],
-        }
-        for tensor in tensors
-    ]

@@ -77,6 +77,17 @@ def test_what_does_not_fit_is_refused_at_its_place(
     assert pointers(answer) == [pointer]
 
 
+def test_an_export_has_what_an_arm_says(
+    digits: Api, weights: Callable[..., dict[str, Any]]
+) -> None:
+    digits.put_policy("digits", with_arm(weights(90, 10), max_batch_size=4))
+    path, arm = "models/digits/versions/2/export/", "endpoint=digits&arm=digits-v2"
+    assert digits.get(f"{path}?{arm}").json()["config"]["max_batch_size"] == 4
+    assert digits.get(path).json()["config"]["max_batch_size"] != 4
+    for absent in ("endpoint=digits&arm=digits-v1", "endpoint=no&arm=digits-v2", "endpoint=%00"):
+        problem(digits.get(f"{path}?{absent}"), 404)
+
+
 def test_a_version_keeps_its_own(digits: Api, weights: Callable[..., dict[str, Any]]) -> None:
     put_profile(name="mine", document={"max_batch_size": 8}, actor="ada")
     said = {"profile": "mine", "overrides": {"instance_group": [{"count": 2}]}}

@@ -166,6 +166,10 @@ def test_a_version_in_a_pipeline_is_not_deleted(api: Api, times: object) -> None
     assert told == "pipeline 'line' is used by pipeline outer revision 1"
     outer = api.get("pipelines/outer").json()
     assert [step["name"] for step in outer["steps"]] == ["line/s0", "line/s1"]
+    [own] = outer["own_steps"]
+    assert (own["pipeline"], own["model"], own["version"]) == (True, "line", 1)
+    # Whatever its document leaves out.
+    assert own["inputs"] == {"t0": "t0"}
 
 
 def arms(*revisions: int) -> dict[str, Any]:

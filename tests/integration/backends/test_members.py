@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +14,12 @@ import pytest
 import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException
 
+from nereid.cli import run
 from tests.support import models
+from tests.support.control_plane_answers import FakeServer, answer, problem
 from tests.support.triton import RunningTriton, running_triton, tensor
+from tests.unit.nereid.test_export_command import answers, digest, told
+from tests.unit.nereid.test_pipelines_in_repositories import shown
 
 CASCADE = {
     "members": ["once", "thrice"],
@@ -112,3 +117,43 @@ def test_what_cannot_be_is_refused_when_it_is_loaded(server, backend, said, prob
     combined(server.repository, "wrong", backend, said)
     with pytest.raises(RuntimeError, match=problem):
         server.load("wrong")
+
+
+def test_what_is_exported_of_patterns_runs_without_their_backends(
+    server: RunningTriton, client: grpcclient.InferenceServerClient, tmp_path: Path
+) -> None:
+    """A mean of a cascade and one of its members: x, or 3 x where that is unsure, and 3 x."""
+    between = {"kind": "cascade", "confidence": {"output": "y", "score": "probability"}}
+    cheap, dear = ({"name": f"v{n}", "model": "digits", "version": n} for n in (1, 3))
+    cascade = {**between, "steps": [{**cheap, "at_least": 0.9}, dear]}
+    inside = {"name": "sure", "pipeline": "sure", "revision": 2}
+    mean = {"kind": "weighted_average", "steps": [{**inside, "weight": 1}, {**dear, "weight": 3}]}
+    given: dict[str, Any] = {}
+    for number in (1, 3):
+        models.multiplier(tmp_path / "model.onnx", float(number))
+        content = (tmp_path / "model.onnx").read_bytes()
+        config = {"backend": "onnxruntime", "max_batch_size": 8}
+        held = [{"path": f"{number}/model.onnx", "sha256": digest(content)}]
+        given |= answers(told(number, content, config=config, files=held), content=content)
+    tensors = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]}
+    tensors["outputs"] = [{**tensors["inputs"][0], "name": "y"}]
+    control_plane = FakeServer(
+        {
+            "GET /endpoints/mean/policy/": problem(404, "Not Found"),
+            "GET /pipelines/mean/": answer(shown("mean", mean)),
+            "GET /pipelines/mean/revisions/1/": answer({**shown("mean", mean), **tensors}),
+            "GET /pipelines/sure/revisions/2/": answer({**shown("sure", cascade, 2), **tensors}),
+            **given,
+        }
+    )
+    made = tmp_path / "made"
+    targets = ["digits:1", "digits:3", "mean"]
+    assert run(["export", *targets, str(made)], control_plane.session(tmp_path)) == 0
+    names = sorted(path.name for path in made.iterdir() if path.is_dir())
+    assert names == ["digits", "mean", "sure"]
+    for name in names:
+        shutil.copytree(made / name, server.repository / name)
+        server.load(name)
+    x = tensor("x", np.array([[1, 0, 0, 0], [0.5, 0, 0, 0]], np.float32))
+    assert client.infer("sure", [x]).as_numpy("y")[:, 0].tolist() == [1.0, 1.5]
+    assert client.infer("mean", [x]).as_numpy("y")[:, 0].tolist() == [2.5, 1.5]

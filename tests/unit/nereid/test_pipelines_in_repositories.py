@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from control_plane.adapters.triton.pbtxt import config_values
+from nereid.calls import exporting_pipelines
 from nereid.cli import run
+from nereid.errors import NereidError
 from tests.support.control_plane_answers import FakeServer, answer, printed, problem
 from tests.unit.nereid.test_export_command import answers, policy, told
 
@@ -63,9 +67,16 @@ def linted(**documents: Any) -> dict[str, Any]:
 
 def shown(name: str, document: dict[str, Any], revision: int = 1) -> dict[str, Any]:
     tensor = {"datatype": "FP32", "shape": [-1, 4]}
-    steps = [
-        {key: step[key] for key in ("name", "model", "version", "inputs", "outputs")}
-        for step in INNER["steps"]
+    own = [
+        {
+            "name": step["name"],
+            "model": step.get("model") or step["pipeline"],
+            "version": step.get("version") or step.get("revision", 1),
+            "pipeline": "pipeline" in step,
+            "inputs": step.get("inputs", {}),
+            "outputs": step.get("outputs", {}),
+        }
+        for step in document["steps"]
     ]
     return {
         "name": name,
@@ -74,7 +85,8 @@ def shown(name: str, document: dict[str, Any], revision: int = 1) -> dict[str, A
         "inputs": [{"name": "raw", **tensor}],
         "outputs": [{"name": "done", **tensor}],
         "max_batch_size": 8,
-        "steps": steps,
+        "steps": own,
+        "own_steps": own,
     }
 
 
@@ -233,17 +245,111 @@ def test_versions_that_an_ensemble_names_are_loaded(tmp_path: Path) -> None:
 LATEST = {"backend": "onnxruntime", "max_batch_size": 8, "version_policy": {"latest": {}}}
 
 
-def test_what_nereid_alone_runs_is_left_out_and_told(tmp_path: Path) -> None:
-    cascade = {**INNER, "kind": "cascade"}
+CASCADE = {
+    "kind": "cascade",
+    "confidence": {"output": "y", "score": "probability"},
+    "steps": [
+        {"name": "cheap", "model": "digits", "version": 1, "at_least": 0.9},
+        {"name": "dear", "model": "digits", "version": 2},
+    ],
+}
+
+
+def test_pipelines_inside_of_others_are_directories_of_their_own(tmp_path: Path) -> None:
+    outer = {**OUTER, "steps": [{**OUTER["steps"][0], "revision": 4}]}
     server = FakeServer(
         {
-            "GET /endpoints/inner/policy/": MISSING,
-            "GET /pipelines/inner/": answer(shown("inner", cascade)),
-            "GET /pipelines/inner/revisions/1/": answer(shown("inner", cascade)),
+            "GET /endpoints/a/policy/": MISSING,
+            "GET /pipelines/a/": answer(shown("a", outer)),
+            "GET /pipelines/a/revisions/1/": answer(shown("a", outer)),
+            "GET /pipelines/inner/revisions/4/": answer(shown("inner", INNER, 4)),
             **answers(told(2)),
         }
     )
     session = server.session(tmp_path)
-    assert run(["export", "digits:2", "inner", str(tmp_path / "out")], session) == 0
-    assert "cascade, which Nereid alone runs" in printed(session.out)
-    assert not (tmp_path / "out/inner").exists()
+    assert run(["export", "a", str(tmp_path / "out"), "--json"], session) == 0
+    made = {one["name"]: one["pipeline"] for one in json.loads(printed(session.out))["ensembles"]}
+    assert made == {"a": "a:1", "inner": "inner:4"}
+    config = (tmp_path / "out/a/config.pbtxt").read_text()
+    assert 'model_name: "inner"\n    model_version: 1' in config
+    assert 'model_name: "digits"' in (tmp_path / "out/inner/config.pbtxt").read_text()
+
+
+def test_a_pattern_is_a_model_of_code_that_asks_its_members(tmp_path: Path) -> None:
+    server = FakeServer(
+        {
+            "GET /endpoints/sure/policy/": MISSING,
+            "GET /pipelines/sure/": answer(shown("sure", CASCADE)),
+            "GET /pipelines/sure/revisions/1/": answer(shown("sure", CASCADE)),
+            **answers(told(1), told(2)),
+        }
+    )
+    session = server.session(tmp_path)
+    assert run(["export", "sure", str(tmp_path / "out")], session) == 0
+    config = config_values((tmp_path / "out/sure/config.pbtxt").read_text())
+    assert config["backend"] == "python"
+    assert json.loads(config["parameters"]["cascade"]["string_value"]) == {
+        "members": ["digits:1", "digits-v2:2"],
+        "output": "y",
+        "score": "probability",
+        "at_least": [0.9],
+    }
+    assert (tmp_path / "out/sure/1/model.py").is_file()
+    assert "cascade" not in (tmp_path / "out/README.md").read_text().partition("## Backends")[2]
+
+
+def test_a_pattern_whose_code_is_not_here_is_left_out_with_what_runs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(names: list[str]) -> Any:
+        raise NereidError(f"no checkout with {names}")
+
+    monkeypatch.setattr(exporting_pipelines, "sources", gone)
+    outer = {"steps": [{"name": "s", "pipeline": "sure", "revision": 1}]}
+    server = FakeServer(
+        {
+            "GET /endpoints/a/policy/": MISSING,
+            "GET /pipelines/a/": answer(shown("a", outer)),
+            "GET /pipelines/a/revisions/1/": answer(shown("a", outer)),
+            "GET /pipelines/sure/revisions/1/": answer(shown("sure", CASCADE)),
+            **answers(told(1), told(2)),
+        }
+    )
+    session = server.session(tmp_path)
+    assert run(["export", "a", str(tmp_path / "out")], session) == 0
+    words = " ".join(printed(session.out).split())
+    for said in ("sure:1 is a cascade", "a:1 is left out"):
+        assert said in words
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("README.md", "digits", "digits-v2")
+    ]
+
+
+def test_an_arms_overrides_are_the_endpoints_alone(tmp_path: Path) -> None:
+    """What a pipeline runs of the same version is served as everybody has it."""
+    arm = {"name": "one", "model": "digits", "version": 2, "weight": 100, "primary": True}
+    arm["overrides"] = {"max_batch_size": 64}
+    path = "/models/digits/versions/2/export/"
+    asked: list[dict[str, str]] = []
+
+    def told_of(request: httpx.Request) -> httpx.Response:
+        asked.append(dict(request.url.params))
+        rows = 64 if request.url.params else 8
+        return answer(told(2, config={"backend": "onnxruntime", "max_batch_size": rows}))
+
+    server = FakeServer(
+        {
+            "GET /endpoints/shop/policy/": answer({"arms": [arm], "mode": "weighted"}),
+            "GET /endpoints/inner/policy/": MISSING,
+            "GET /pipelines/inner/": answer(shown("inner", INNER)),
+            "GET /pipelines/inner/revisions/1/": answer(shown("inner", INNER)),
+            **answers(told(2)),
+            f"GET {path}": told_of,
+        }
+    )
+    session = server.session(tmp_path)
+    assert run(["export", "shop", "inner", str(tmp_path / "out")], session) == 0
+    assert asked == [{"endpoint": "shop", "arm": "one"}, {}]
+    assert "max_batch_size: 64" in (tmp_path / "out/shop/config.pbtxt").read_text()
+    assert "max_batch_size: 8" in (tmp_path / "out/digits/config.pbtxt").read_text()
+    assert "overrides" not in printed(session.out)
