@@ -24,6 +24,9 @@ _MEASURED = frozenset(
 )
 """Where the candidate may have requests."""
 
+_FORWARD = frozenset({Do.SPLIT, Do.FIRST_SHARE, Do.NEXT_SHARE, Do.WATCH, Do.PROMOTE})
+"""What brings new traffic where the candidate is loaded."""
+
 _RETURNED = {
     State.ROLLED_BACK: Event.RETURNED,
     State.ABORTED: Event.RETURNED_ABORTED,
@@ -35,7 +38,11 @@ def decide(snapshot: Snapshot) -> Decision:
     """The next thing that happens to the rollout."""
     if snapshot.state in _MEASURED and (back := _taken_back(snapshot)):
         return back
-    return _DECIDERS[snapshot.state](snapshot)
+    decision = _DECIDERS[snapshot.state](snapshot)
+    if snapshot.second_person and _FORWARD & set(decision.actions):
+        reason = "the endpoint has the four-eyes rule by now: a second person approves"
+        return Decision(reason, Event.NEED_APPROVAL)
+    return decision
 
 
 def _taken_back(snapshot: Snapshot) -> Decision | None:
@@ -81,7 +88,7 @@ def _pending(snapshot: Snapshot) -> Decision:
 
 
 def _preparing(snapshot: Snapshot) -> Decision:
-    if snapshot.twin and snapshot.arrival.refused:
+    if snapshot.twin and snapshot.arrival.refused and not snapshot.second_person:
         reason = (
             f"loading {snapshot.what} without a twin of what serves, for which there is no room: "
             f"{snapshot.arrival.refused}"
@@ -95,9 +102,6 @@ def _preparing(snapshot: Snapshot) -> Decision:
 
 
 def _progressing(snapshot: Snapshot) -> Decision:
-    if snapshot.second_person:
-        reason = "the endpoint has the four-eyes rule by now: a second person approves"
-        return Decision(reason, Event.NEED_APPROVAL)
     steps = snapshot.strategy.steps
     if snapshot.step >= len(steps):
         return Decision("every step is done", Event.STEPS_DONE)

@@ -28,7 +28,8 @@ EXPECTED = {
     "promote>promoting measuredBad>rollingBack budgetLost>inconclusive "
     "notMeasured>inconclusive undecided>inconclusive budgetSpent>rollingBack "
     "abort>rollingBack overtaken>aborted",
-    "analysing": "measuredGood>progressing pause>paused skip>progressing promote>promoting "
+    "analysing": "needApproval>awaitingApproval "
+    "measuredGood>progressing pause>paused skip>progressing promote>promoting "
     "measuredBad>rollingBack budgetLost>inconclusive notMeasured>inconclusive "
     "undecided>inconclusive budgetSpent>rollingBack abort>rollingBack overtaken>aborted "
     "deadline>rollingBack refused>rollingBack",
@@ -38,9 +39,11 @@ EXPECTED = {
     "inconclusive": "retry>progressing resume>progressing skip>progressing promote>promoting "
     "measuredBad>rollingBack budgetLost>inconclusive budgetSpent>rollingBack "
     "abort>rollingBack overtaken>aborted",
-    "promoting": "arrived>promoted budgetSpent>rollingBack abort>rollingBack "
+    "promoting": "needApproval>awaitingApproval "
+    "arrived>promoted budgetSpent>rollingBack abort>rollingBack "
     "overtaken>aborted deadline>rollingBack refused>rollingBack",
-    "promoted": "promote>promoted elapsed>promoted abort>rollingBack overtaken>aborted "
+    "promoted": "needApproval>awaitingApproval "
+    "promote>promoted elapsed>promoted abort>rollingBack overtaken>aborted "
     "measuredBad>rollingBack budgetSpent>rollingBack budgetLost>inconclusive",
     "rollingBack": "abort>rollingBack overtaken>aborted returned>rolledBack "
     "returnedAborted>aborted returnedFailed>failed",
