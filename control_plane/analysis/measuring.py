@@ -5,6 +5,7 @@ A look reads what is new in the store, lets the pure tests judge it, and keeps w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -93,10 +94,20 @@ def _evidence(run: AnalysisRun, template: Template, store: TelemetryStore) -> Ev
     if not grown.measured and until == said:
         return None
     run.cursors = {**grown.cursors, _FEEDBACK: until}
-    parts = {arm: _arm(grown.arms[arm], told[arm]) for arm in arms}
+    parts = {arm: arm_evidence(grown.arms[arm], told[arm]) for arm in arms}
     baseline = parts.get(run.baseline, ArmEvidence())
     return Evidence(grown.seconds, parts[run.candidate], baseline, parts.get(run.twin))
 
 
-def _arm(grown: ArmGrowth, told: dict[str, tuple[int, int]]) -> ArmEvidence:
-    return ArmEvidence(grown.answered, grown.failures, dict(grown.buckets), told)
+def arm_evidence(grown: ArmGrowth, told: Mapping[str, tuple[int, int]]) -> ArmEvidence:
+    """What was counted of an arm, as the tests take it; `told` is outcome -> (of, count)."""
+    more = grown.more
+    return ArmEvidence(
+        attempts=grown.answered,
+        failures=grown.failures,
+        buckets=dict(grown.buckets),
+        feedback=dict(told),
+        first=dict(grown.first),
+        shadow_errors=(more["shadow_ok"] + more["shadow_failed"], more["shadow_failed"]),
+        shadow_rows=(more["shadow_same"] + more["shadow_other"], more["shadow_other"]),
+    )

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from control_plane.analysis.measuring import arm_evidence
 from control_plane.analysis.simulation import wanted_template
 from control_plane.domain.analysis.evidence import ArmEvidence, Evidence
 from control_plane.domain.analysis.looking import begin, look
 from control_plane.domain.analysis.looks import Look
 from control_plane.domain.analysis.template import Template, to_document
 from control_plane.domain.violations import InvalidInputError, Violation
+from control_plane.telemetry.evidence import ArmGrowth
 from control_plane.telemetry.history import Bin
 from control_plane.telemetry.store import RETENTION_OF, TelemetryStore
 
@@ -98,11 +100,7 @@ def _looked(
 
 
 def _arm(each: Bin, arm: str) -> ArmEvidence:
-    if arm not in each.arms:
-        return ArmEvidence(feedback=each.feedback.get(arm, {}))
-    grown = each.arms[arm]
-    feedback = each.feedback.get(arm, {})
-    return ArmEvidence(grown.answered, grown.failures, dict(grown.buckets), feedback)
+    return arm_evidence(each.arms.get(arm, ArmGrowth()), each.feedback.get(arm, {}))
 
 
 def _check_span(since: datetime, until: datetime) -> None:

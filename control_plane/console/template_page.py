@@ -93,7 +93,7 @@ def metric_words(template: Template, metric: Metric) -> MetricWords:
 
 def _what(metric: Metric) -> str:
     about = metric.kind.value.replace("_", " ")
-    if metric.kind is Kind.LATENCY_QUANTILE:
+    if metric.is_quantile:
         about = f"p{100 * metric.q:g} of the latency"
     if metric.kind is Kind.SLA_VIOLATIONS:
         about = f"share slower than {duration_text(metric.latency)}"
@@ -106,7 +106,7 @@ def _what(metric: Metric) -> str:
 
 def _fails(metric: Metric) -> str:
     if metric.limit is not None:
-        in_time = metric.kind is Kind.LATENCY_QUANTILE
+        in_time = metric.is_quantile
         limit = duration_text(round(metric.limit)) if in_time else _percent(metric.limit)
         return f"bad {'below' if metric.better is Better.HIGHER else 'above'} {limit}"
     points = f"{words.number(100 * metric.margin)} points" if metric.margin else ""

@@ -107,17 +107,18 @@ def counted(
         them by), and which rates the baseline may have.
     """
     candidate, baseline = evidence.candidate, reference(metric, evidence)
-    if metric.kind is not Kind.LATENCY_QUANTILE:
+    if not metric.is_quantile:
         new = Seen(*_bad(metric, candidate), *_bad(metric, baseline))
         return new, _counts(new.of_c, [new.bad_c], new.of_b, new.bad_b), _rates(recent)
+    sketch_c, sketch_b = _latencies(metric, candidate), _latencies(metric, baseline)
     new = Seen(
-        of_c=sum(candidate.buckets.values()),
-        of_b=sum(baseline.buckets.values()),
-        sketch_c=dict(candidate.buckets),
-        sketch_b=dict(baseline.buckets),
+        of_c=sum(sketch_c.values()),
+        of_b=sum(sketch_b.values()),
+        sketch_c=sketch_c,
+        sketch_b=sketch_b,
     )
     if metric.compare is Compare.NONE:
-        over = over_edges(candidate.buckets, edges(metric))
+        over = over_edges(sketch_c, edges(metric))
         return new, _counts(new.of_c, over, 0, 0), np.zeros(1)
     return _compared(metric, recent, new)
 
@@ -160,12 +161,21 @@ def _compared(metric: Metric, recent: Recent, new: Seen) -> tuple[Seen, Counts |
     return shown, _counts(new.of_c, over_c, new.of_b, over_b), rate
 
 
+def _latencies(metric: Metric, arm: ArmEvidence) -> dict[int, int]:
+    first = metric.kind is Kind.FIRST_RESPONSE_QUANTILE
+    return dict(arm.first if first else arm.buckets)
+
+
 def _bad(metric: Metric, arm: ArmEvidence) -> tuple[int, int]:
     if metric.kind is Kind.ERROR_RATE:
         return arm.attempts, min(arm.failures, arm.attempts)
     if metric.kind is Kind.SLA_VIOLATIONS:
         over = over_edges(arm.buckets, [edge_from(metric.latency)])[0]
         return sum(arm.buckets.values()), int(over)
+    if metric.kind is Kind.SHADOW_ERRORS:
+        return arm.shadow_errors
+    if metric.kind is Kind.SHADOW_DISAGREEMENT:
+        return arm.shadow_rows
     of, count = arm.feedback.get(metric.outcome, (0, 0))
     return of, of - count if metric.better is Better.HIGHER else count
 

@@ -12,14 +12,19 @@ class ArmEvidence:
     """One arm's share of a look; all servers together.
 
     `attempts` are those that had a result of the arm's own, `failures` those of them that it
-    failed. `buckets` counts attempts by how long they took (`domain.latency`). `feedback` is
-    outcome -> (of how many it is known, how many had it).
+    failed. `buckets` counts attempts by how long they took (`domain.latency`), `first` by how long
+    it was to their first response. `feedback` is outcome -> (of how many it is known, how many had
+    it). Of copies of requests, `shadow_errors` is (how many, failed), and `shadow_rows` (compared
+    rows, those that differ).
     """
 
     attempts: int = 0
     failures: int = 0
     buckets: Mapping[int, int] = field(default_factory=dict)
     feedback: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    first: Mapping[int, int] = field(default_factory=dict)
+    shadow_errors: tuple[int, int] = (0, 0)
+    shadow_rows: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -40,14 +45,27 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
     """One arm's evidence from several servers or scrapes."""
     attempts = failures = 0
     buckets: Counter[int] = Counter()
+    first: Counter[int] = Counter()
+    shadows = [0, 0, 0, 0]
     known: Counter[str] = Counter()
     had: Counter[str] = Counter()
     for part in parts:
         attempts += part.attempts
         failures += part.failures
         buckets.update(part.buckets)
+        first.update(part.first)
+        for place, count in enumerate((*part.shadow_errors, *part.shadow_rows)):
+            shadows[place] += count
         for outcome, (of, count) in part.feedback.items():
             known[outcome] += of
             had[outcome] += count
     feedback = {outcome: (of, had[outcome]) for outcome, of in known.items()}
-    return ArmEvidence(attempts, failures, dict(buckets), feedback)
+    return ArmEvidence(
+        attempts=attempts,
+        failures=failures,
+        buckets=dict(buckets),
+        feedback=feedback,
+        first=dict(first),
+        shadow_errors=(shadows[0], shadows[1]),
+        shadow_rows=(shadows[2], shadows[3]),
+    )

@@ -6,7 +6,7 @@ import math
 
 from control_plane.domain.analysis.counting import Seen
 from control_plane.domain.analysis.looks import MetricLook, Phase, Scale, Tally
-from control_plane.domain.analysis.metric import Better, Compare, Goal, Kind, Metric
+from control_plane.domain.analysis.metric import Better, Compare, Goal, Metric
 from control_plane.domain.analysis.sequence import Sequence
 from control_plane.domain.analysis.wording import told, unit_text, verdict_reason
 from control_plane.domain.latency import quantile
@@ -60,13 +60,13 @@ def judged(
 
 def _scale(metric: Metric) -> Scale:
     alone = metric.compare is Compare.NONE
-    if metric.kind is Kind.LATENCY_QUANTILE:
+    if metric.is_quantile:
         return Scale.MICROSECONDS if alone else Scale.RATIO
     return Scale.SHARE if alone else Scale.DIFFERENCE
 
 
 def _tallies(metric: Metric, seen: Seen) -> tuple[Tally, Tally]:
-    if metric.kind is Kind.LATENCY_QUANTILE:
+    if metric.is_quantile:
         return (
             Tally(seen.of_c, seen.bad_c, quantile(seen.sketch_c, metric.q)),
             Tally(seen.of_b, seen.bad_b, quantile(seen.sketch_b, metric.q)),
@@ -85,7 +85,7 @@ def _estimate(metric: Metric, candidate: Tally, baseline: Tally) -> float | None
         return candidate.estimate
     if candidate.estimate is None or baseline.estimate is None:
         return None
-    if metric.kind is Kind.LATENCY_QUANTILE:
+    if metric.is_quantile:
         return candidate.estimate / baseline.estimate
     return candidate.estimate - baseline.estimate
 
@@ -93,7 +93,7 @@ def _estimate(metric: Metric, candidate: Tally, baseline: Tally) -> float | None
 def _limit(metric: Metric) -> float:
     if metric.limit is not None:
         return metric.limit
-    if metric.kind is Kind.LATENCY_QUANTILE:
+    if metric.is_quantile:
         worse = 1 + metric.margin_relative
         return worse if metric.goal is Goal.NON_INFERIOR else 1 / worse
     return -metric.fail_at if metric.better is Better.HIGHER else metric.fail_at

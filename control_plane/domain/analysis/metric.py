@@ -19,8 +19,15 @@ class Kind(StrEnum):
 
     ERROR_RATE = "error_rate"
     LATENCY_QUANTILE = "latency_quantile"
+    FIRST_RESPONSE_QUANTILE = "first_response_quantile"
     SLA_VIOLATIONS = "sla_violations"
     FEEDBACK = "feedback"
+    SHADOW_DISAGREEMENT = "shadow_disagreement"
+    SHADOW_ERRORS = "shadow_errors"
+
+
+QUANTILES = frozenset({Kind.LATENCY_QUANTILE, Kind.FIRST_RESPONSE_QUANTILE})
+SHADOWS = frozenset({Kind.SHADOW_DISAGREEMENT, Kind.SHADOW_ERRORS})
 
 
 class Compare(StrEnum):
@@ -84,6 +91,11 @@ class Metric:
     unit: Unit = Unit.REQUEST
     block: int = 10 * SECOND
     weight: float = 1.0
+
+    @property
+    def is_quantile(self) -> bool:
+        """Whether it is a latency that a share of the requests exceeds."""
+        return self.kind in QUANTILES
 
     @property
     def fail_at(self) -> float:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from control_plane.domain.analysis.metric import Better, Compare, Goal, Kind, Metric, Unit
+from control_plane.domain.analysis.metric import (
+    QUANTILES,
+    SHADOWS,
+    Better,
+    Compare,
+    Goal,
+    Kind,
+    Metric,
+    Unit,
+)
 from control_plane.domain.latency import FIRST_US, LAST_US, RATIO
 from control_plane.domain.routing.fields import Fields, duration_text
 from control_plane.domain.routing.policy import SECOND
@@ -19,7 +28,7 @@ DEFAULT_MARGINS = {
 
 DEFAULT_MARGIN_RELATIVE = 0.05
 
-LATENCIES = (Kind.LATENCY_QUANTILE, Kind.SLA_VIOLATIONS)
+LATENCIES = QUANTILES | {Kind.SLA_VIOLATIONS}
 """Requests that wait in one queue are slow together: blocks are their unit."""
 
 MAX_Q = 0.9999
@@ -43,12 +52,12 @@ _FIELDS = {
     "block",
     "weight",
 }
-_OF_KIND = {
-    "q": Kind.LATENCY_QUANTILE,
-    "marginRelative": Kind.LATENCY_QUANTILE,
-    "latency": Kind.SLA_VIOLATIONS,
-    "outcome": Kind.FEEDBACK,
-    "better": Kind.FEEDBACK,
+_OF_KINDS = {
+    "q": QUANTILES,
+    "marginRelative": QUANTILES,
+    "latency": {Kind.SLA_VIOLATIONS},
+    "outcome": {Kind.FEEDBACK},
+    "better": {Kind.FEEDBACK},
 }
 
 
@@ -64,7 +73,7 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
     metric = Metric(
         name=_name(fields),
         kind=kind,
-        compare=fields.choice("compare", Compare.BASELINE),
+        compare=fields.choice("compare", Compare.NONE if kind in SHADOWS else Compare.BASELINE),
         goal=goal,
         margin=DEFAULT_MARGINS.get((kind, goal), 0.0) if margin is None else margin,
         margin_relative=_relative(relative, kind, goal),
@@ -81,9 +90,10 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
     )
     if fields.get("block") is not None and unit is Unit.REQUEST:
         fields.note("block", "conflict", 'block is for "unit": "block"')
-    for field, its in _OF_KIND.items():
-        if fields.get(field) is not None and kind is not its:
-            fields.note(field, "conflict", f"{field} is for the kind '{its}'")
+    for field, its in _OF_KINDS.items():
+        if fields.get(field) is not None and kind not in its:
+            kinds = " or ".join(f"'{one}'" for one in sorted(its))
+            fields.note(field, "conflict", f"{field} is for the kind {kinds}")
     _check_reference(fields, metric)
     _check_kind(fields, metric)
     return metric
@@ -96,7 +106,7 @@ def metric_document(metric: Metric) -> dict[str, Any]:
         "kind": metric.kind.value,
         "compare": metric.compare.value,
     }
-    quantile = metric.kind is Kind.LATENCY_QUANTILE
+    quantile = metric.is_quantile
     if quantile:
         document["q"] = metric.q
     if metric.kind is Kind.SLA_VIOLATIONS:
@@ -127,12 +137,12 @@ def _name(fields: Fields) -> str:
 def _relative(given: float | None, kind: Kind, goal: Goal) -> float:
     if given is not None:
         return given
-    asked = kind is Kind.LATENCY_QUANTILE and goal is Goal.NON_INFERIOR
+    asked = kind in QUANTILES and goal is Goal.NON_INFERIOR
     return DEFAULT_MARGIN_RELATIVE if asked else 0.0
 
 
 def _limit(fields: Fields, kind: Kind) -> float | None:
-    if kind is not Kind.LATENCY_QUANTILE:
+    if kind not in QUANTILES:
         return fields.number("limit", 0, 1)
     limit = fields.duration("limit", round(FIRST_US), round(LAST_US))
     return None if limit is None else float(limit)
@@ -141,7 +151,7 @@ def _limit(fields: Fields, kind: Kind) -> float | None:
 def _check_reference(fields: Fields, metric: Metric) -> None:
     if metric.compare is Compare.NONE:
         if metric.limit is None or not 0 < metric.limit < (1 if metric.limit <= 1 else LAST_US + 1):
-            example = '"200ms"' if metric.kind is Kind.LATENCY_QUANTILE else "0.02"
+            example = '"200ms"' if metric.is_quantile else "0.02"
             detail = f"compared with nothing it needs a limit, such as {example}"
             fields.note("limit", "required", detail)
         for field in ("margin", "marginRelative", "goal"):
@@ -162,6 +172,9 @@ def _check_reference(fields: Fields, metric: Metric) -> None:
 def _check_kind(fields: Fields, metric: Metric) -> None:
     if metric.kind is Kind.FEEDBACK and not metric.outcome:
         fields.note("outcome", "required", 'feedback is about an outcome, such as "correct"')
+    if metric.kind in SHADOWS and metric.compare is not Compare.NONE:
+        detail = "copies of requests go to the candidate alone: nothing is there to compare with"
+        fields.note("compare", "conflict", detail)
     if metric.kind is Kind.SLA_VIOLATIONS:
         if not metric.latency and fields.get("latency") is None:
             detail = 'violations need a latency that a request should not exceed, such as "50ms"'
@@ -172,7 +185,7 @@ def _check_kind(fields: Fields, metric: Metric) -> None:
                 'kind "latency_quantile" with "q": 0.98 and "limit": "50ms"'
             )
             fields.note("compare", "conflict", detail)
-    if metric.kind is Kind.LATENCY_QUANTILE:
+    if metric.is_quantile:
         if fields.get("margin") is not None:
             fields.note("margin", "conflict", "a latency's margin is marginRelative, such as 0.1")
         if fields.get("alternative") is not None:

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from control_plane.domain.analysis.metric import Compare, Goal, Kind, Metric
+from control_plane.domain.analysis.metric import Compare, Goal, Metric
 from control_plane.domain.analysis.sequence import Rows
 from control_plane.domain.analysis.two_rates import Array
 from control_plane.domain.latency import OVERFLOW, RATIO, edge_from, edge_until, edge_us
@@ -33,7 +33,7 @@ _ROUNDING = 1e-6
 
 def rows_of(metric: Metric) -> Rows:
     """The rows of a metric, with those where it fails and passes among them."""
-    if metric.kind is not Kind.LATENCY_QUANTILE:
+    if not metric.is_quantile:
         return _rate_rows(metric)
     return _edge_rows(metric) if metric.compare is Compare.NONE else _shift_rows(metric)
 

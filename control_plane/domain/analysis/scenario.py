@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from control_plane.domain.analysis.metric import Better, Compare, Kind, Metric
+from control_plane.domain.analysis.metric import SHADOWS, Better, Compare, Kind, Metric
 from control_plane.domain.analysis.rows import fail_shift, pass_shift
 from control_plane.domain.latency import OVERFLOW, edge_from, edge_until, edge_us
 from control_plane.domain.routing.fields import Fields, duration_text
@@ -136,6 +136,8 @@ def truth(metric: Metric, scenario: Scenario) -> Truth:
     if metric.kind is Kind.ERROR_RATE:
         worse = scenario.candidate_error
         return Truth(worse, worse, scenario.baseline_error)
+    if metric.kind in SHADOWS:
+        return Truth(scenario.candidate_error, scenario.candidate_error, 0.0)
     if metric.kind is Kind.FEEDBACK:
         had = scenario.candidate_outcome, scenario.baseline_outcome
         c, b = (1 - x if metric.better is Better.HIGHER else x for x in had)

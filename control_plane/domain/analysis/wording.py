@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from control_plane.domain.analysis.counting import Seen
-from control_plane.domain.analysis.metric import Better, Compare, Kind, Metric, Unit
+from control_plane.domain.analysis.metric import SHADOWS, Better, Compare, Kind, Metric, Unit
 from control_plane.domain.analysis.sequence import Sequence
 from control_plane.domain.latency import quantile
 from control_plane.domain.routing.fields import duration_text
@@ -49,7 +49,7 @@ def verdict_reason(metric: Metric, seen: Seen, sequence: Sequence, worse: bool) 
     rows = sequence.rows
     limit = float(rows.labels[rows.fail_row if worse else rows.pass_row])
     more = worse == (metric.better is Better.LOWER)
-    if metric.kind is Kind.LATENCY_QUANTILE:
+    if metric.is_quantile:
         if metric.compare is Compare.NONE:
             return f"{told(metric, seen)}; shown to be {_side(more)} {milliseconds(limit)}"
         says = f"{'more' if more else 'less'} than {limit:.3g} times the baseline's"
@@ -75,7 +75,7 @@ def told(metric: Metric, seen: Seen) -> str:
 
 
 def _figure(metric: Metric, seen: Seen, *, candidate: bool) -> str:
-    if metric.kind is Kind.LATENCY_QUANTILE:
+    if metric.is_quantile:
         us = quantile(seen.sketch_c if candidate else seen.sketch_b, metric.q)
         return f"p{100 * metric.q:g} {milliseconds(us or 0)}"
     of, bad = (seen.of_c, seen.bad_c) if candidate else (seen.of_b, seen.bad_b)
@@ -87,4 +87,6 @@ def _side(more: bool) -> str:
 
 
 def _noun(metric: Metric) -> str:
+    if metric.kind in SHADOWS:
+        return "copy of a request"
     return f"feedback on {metric.outcome!r}" if metric.kind is Kind.FEEDBACK else "request"

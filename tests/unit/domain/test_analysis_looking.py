@@ -132,6 +132,24 @@ def test_a_limit_alone_needs_no_baseline() -> None:
     assert found.phase is Phase.SUCCESSFUL
 
 
+def test_first_responses_and_copies_of_requests_have_metrics_of_their_own() -> None:
+    first = {"name": "first", "kind": "first_response_quantile", "compare": "none"}
+    shadow = {"name": "same", "kind": "shadow_disagreement", "limit": 0.05}
+    plan = template(
+        {**first, "limit": "10ms", "unit": "request"},
+        shadow,
+        {**shadow, "name": "copies", "kind": "shadow_errors", "required": False},
+    )
+    half = ArmEvidence(first={20: 100}, shadow_errors=(50, 0), shadow_rows=(100, 20))
+    _, found = looked(plan, Evidence(1, merged([half, half]), ArmEvidence()))
+    assert [(each.phase, each.candidate.of) for each in found.metrics] == [
+        (Phase.RUNNING, 200),
+        (Phase.FAILED, 200),
+        (Phase.SUCCESSFUL, 100),
+    ]
+    assert "above 5 %" in found.reason
+
+
 def test_what_is_not_required_informs_and_decides_nothing() -> None:
     informed = template(ERRORS, {**CORRECT, "required": False})
     bad = Evidence(

@@ -51,6 +51,7 @@ def test_the_default_asks_for_errors_within_half_a_point() -> None:
         ({"name": "x", "kind": "feedback"}, "/metrics/0/outcome", "outcome"),
         ({**ERRORS, "alternative": 0.001}, "/metrics/0/alternative", "still good"),
         ({**ERRORS, "margin": float("nan")}, "/metrics/0/margin", "finite"),
+        ({**ERRORS, "kind": "shadow_errors", "compare": "twin"}, "/metrics/0/compare", "alone"),
         ({**ERRORS, "colour": 1}, "/metrics/0/colour", "unknown"),
         ({**ERRORS, "required": False}, "/metrics", "require one"),
     ],
