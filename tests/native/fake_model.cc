@@ -184,6 +184,7 @@ bool StartBackend(std::string* error) {
   backend_state = nullptr;
   TRITONSERVER_Error* failed = TRITONBACKEND_Initialize(BackendHandle());
   if (failed == nullptr) return true;
+  ForgetBackendConfig();
   *error = Take(failed);
   return false;
 }
