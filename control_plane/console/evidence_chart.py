@@ -20,6 +20,9 @@ BINS = 120
 """Steps that a run is drawn in, however many looks it took."""
 
 _TICKS = 4
+_REACH = 3
+"""How many times as far as what decides the plot reaches from the limit, at most."""
+
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200)
 
 
@@ -124,19 +127,34 @@ def _window(bins: Sequence[Reading | None], limit: Limit) -> tuple[float, float]
     """What the plot reaches from and to.
 
     The bounds only close in, and at first are as wide as can be: what they were in the second half
-    has room, and what was before runs out of the picture.
+    has room, as far as it does not make small what is decided now. That is where the nearer bound
+    and the estimate are in regard to the limit; the farther bound may run out of the picture.
     """
     late = [one for one in bins[BINS // 2 :] if one is not None]
     figures = ((one.lower, one.upper, one.estimate) for one in late)
     known = [value for each in figures for value in each if value is not None]
     low, high = min([limit.at, limit.level, *known]), max([limit.at, limit.level, *known])
-    beyond = 3 * max(abs(limit.at - limit.level), 0.005)
-    if not any(one.upper is not None for one in late):
-        high = max(high, limit.at + beyond)
-    if not any(one.lower is not None for one in late):
-        low = min(low, limit.at - beyond)
-    room = max(high - low, 1e-4) * 0.12
+    near = _near(late[-1] if late else None, limit)
+    low = max(low, limit.at - _REACH * near) if _any(late, "lower") else limit.at - _REACH * near
+    high = min(high, limit.at + _REACH * near) if _any(late, "upper") else limit.at + _REACH * near
+    low, high = min(low, limit.at - near), max(high, limit.at + near)
+    room = (high - low) * 0.12
     return low - room, high + room
+
+
+def _near(last: Reading | None, limit: Limit) -> float:
+    """How far from the limit that lies which decides: the estimate, and the nearer bound."""
+    least = max(abs(limit.at - limit.level), 0.005)
+    if last is None:
+        return least
+    bounds = [abs(one - limit.at) for one in (last.lower, last.upper) if one is not None]
+    measured = 0.0 if last.estimate is None else abs(last.estimate - limit.at)
+    return max(least, measured, min(bounds, default=0.0))
+
+
+def _any(late: Sequence[Reading], bound: str) -> bool:
+    """Whether there was such a bound at any of these looks."""
+    return any(getattr(one, bound) is not None for one in late)
 
 
 class _Scale:

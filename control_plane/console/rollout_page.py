@@ -38,8 +38,9 @@ from control_plane.rollouts.selectors import events_of, runs_of
 
 logger = logging.getLogger(__name__)
 
-DRAWN_RUNS = 4
-"""Runs that are drawn on the rollout's page; the others are listed, each with a page of its own."""
+DRAWN_RUNS, KNOWN_RUNS = 3, 15
+"""Runs that are drawn on the rollout's page, and with them those that are listed: each has a page
+of its own, and a watch begins one after the other."""
 
 NEWEST_EVENTS = 40
 STOP_ASKING = 286
@@ -105,7 +106,8 @@ class Harm:
 def rollout_context(user: Any, rollout: Rollout, now: datetime) -> dict[str, Any]:
     """What the live part of the page shows."""
     card = _card(user, rollout, now)
-    links = list(runs_of(rollout).defer("run__state", "run__cursors"))
+    runs = runs_of(rollout)
+    links = list(runs.defer("run__state", "run__cursors").order_by("-run__began_at")[:KNOWN_RUNS])
     events = list(events_of(rollout).order_by("-number")[:NEWEST_EVENTS])
     drawn, listed = _runs(rollout, links)
     return {
@@ -117,6 +119,7 @@ def rollout_context(user: Any, rollout: Rollout, now: datetime) -> dict[str, Any
         "harm": harm_of(rollout, card),
         "runs": drawn,
         "other_runs": listed,
+        "more_runs": runs.count() - len(links),
         "happened": events,
         "buttons": buttons_of(user, rollout),
         "refreshes": rollout.active,

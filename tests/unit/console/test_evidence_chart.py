@@ -76,6 +76,14 @@ def test_what_was_wide_at_first_does_not_make_the_end_small() -> None:
     assert abs(drawn.limit_y - y_of(drawn.upper, 119)) > 5, "they can be told apart"
 
 
+def test_what_decides_is_seen_however_far_off_the_other_bound_is() -> None:
+    passed = chart(reading(100, -0.5, 0.005, 0.0), limit=Limit(0.005))
+    assert 15 < passed.limit_y < 60, "the limit is in the middle, not at the edge"
+    assert y_of(passed.lower, 110) > 100, "which the far bound runs out of"
+    failed = chart(reading(100, 0.01, 0.9, 0.05), limit=Limit(0.005))
+    assert failed.limit_y - y_of(failed.lower, 110) > 2
+
+
 def test_times_are_few_and_round() -> None:
     for seconds in (3, 59, 61, 700, 5_000, 90_000, 2_000_000):
         ticks = chart(reading(1, 0, 1), seconds=seconds).x_ticks
