@@ -12,13 +12,22 @@ from control_plane.console.policy_rows import VERSION
 from control_plane.console.step_rows import CANARY_STEPS, StepRow, rows_of, sent_rows
 from control_plane.domain.rollout.document import PROGRESS_DEADLINE, WATCH
 from control_plane.domain.rollout.read_steps import strategy_document
-from control_plane.domain.rollout.steps import DEFAULT_CANARY, DEFAULT_TEMPLATE, Kind, Strategy
+from control_plane.domain.rollout.steps import (
+    DEFAULT_CANARY,
+    DEFAULT_TEMPLATE,
+    Kind,
+    Ramp,
+    Strategy,
+)
 from control_plane.domain.routing.fields import duration_text
+from control_plane.domain.routing.policy import percent
 from control_plane.domain.violations import InvalidInputError, Violation
 
 _FIELDS = {
     "to": "",
     "kind": Kind.CANARY.value,
+    "from": f"{percent(Ramp.first):g}",
+    "most": f"{percent(Ramp.most):g}",
     "harm": "",
     "confidence": "",
     "watch": duration_text(WATCH),
@@ -35,6 +44,9 @@ _POINTERS = {
     "/progressDeadline": "deadline",
     "/reason": "reason",
     "/strategy/canary/steps": "steps",
+    "/strategy/progressive/from": "from",
+    "/strategy/progressive/to": "most",
+    "/strategy/progressive/analysis": "watched_by",
     "/strategy/canary/analysis": "watched_by",
     "/strategy/blueGreen/analysis": "watched_by",
     "/strategy": "steps",
@@ -71,6 +83,8 @@ class RolloutDraft:
         inner: dict[str, Any] = {"analysis": {"templates": _names(self.texts["watched_by"])}}
         if self.kind == Kind.CANARY.value:
             inner["steps"] = [row.document() for row in self.steps]
+        if self.kind == Kind.PROGRESSIVE.value:
+            inner |= {"from": _percent(self.texts["from"]), "to": _percent(self.texts["most"])}
         harm: dict[str, Any] = {}
         if self.texts["harm"].strip():
             harm["failedRequests"] = _whole(self.texts["harm"])
@@ -123,6 +137,11 @@ def _placed(violation: Violation) -> tuple[str, str]:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _percent(text: str) -> str | None:
+    """As it was typed; without one the domain's own."""
+    return text.removesuffix("%").strip().replace(",", ".") or None
 
 
 def _whole(text: str) -> Any:

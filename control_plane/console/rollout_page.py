@@ -28,7 +28,7 @@ from control_plane.console.rights import sees, visible
 from control_plane.console.rollout_words import CONTROLS, LEADS_ON, control_of, step_words
 from control_plane.console.run_evidence import RunView, run_view
 from control_plane.domain.rollout.states import FINAL, Event, State
-from control_plane.domain.rollout.steps import Step, split_at
+from control_plane.domain.rollout.steps import Ramp, Step, split_at
 from control_plane.domain.routing.policy import percent
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import physical_of
@@ -217,6 +217,9 @@ def share_now(rollout: Rollout) -> float | None:
         return 100.0
     if not rollout.begun or state in _BAD:
         return 0.0
+    step = rollout.steps[rollout.step] if rollout.step < len(rollout.steps) else None
+    if isinstance(step, Ramp):
+        return float(percent(rollout.share))
     return float(percent(split_at(rollout.steps, rollout.step).parts))
 
 

@@ -14,6 +14,7 @@ from control_plane.domain.rollout.steps import (
     Approval,
     Kind,
     Pause,
+    Ramp,
     SetRule,
     SetShadow,
     SetWeight,
@@ -28,6 +29,7 @@ LEADS_ON = "n-primary"
 
 STRATEGIES = {
     Kind.CANARY: "canary: in steps, each with a share of the requests",
+    Kind.PROGRESSIVE: "progressive: as fast as the evidence and the harm budget allow",
     Kind.BLUE_GREEN: "blueGreen: everything at once, the old version kept ready",
 }
 
@@ -64,6 +66,8 @@ def step_words(step: Step) -> tuple[str, str]:
             return "analysis", ", ".join(step.templates)
         case Approval():
             return "approval", "by a person"
+        case Ramp():
+            return "ramp", f"{percent(step.first):g} to {percent(step.most):g} %"
         case SetShadow():
             shadowed = f"copies of {percent(step.parts):g} %" if step.parts else "off"
             return "setShadow", shadowed
@@ -210,6 +214,13 @@ def _foretold(step: Step) -> str:
             return f"{names} measures until it is sure: good goes on, bad goes back by itself"
         case Approval():
             return "it waits until a person approves"
+        case Ramp():
+            names = " and ".join(step.templates)
+            return (
+                f"it begins with {percent(step.first):g} %, and gets more, up to "
+                f"{percent(step.most):g} %, as {names} finds it good; never more than what is left "
+                "of the harm budget can bear"
+            )
         case SetShadow():
             copies = f"it gets copies of {percent(step.parts):g} % of the requests"
             return f"{copies}, which no caller sees" if step.parts else "it gets no more copies"

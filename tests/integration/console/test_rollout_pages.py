@@ -226,6 +226,14 @@ def test_what_is_wrong_is_said_where_it_stands(third: Endpoint, admin: Client) -
     assert "the analysis templates are default" in answer.content.decode()
 
 
+def test_with_progressive_the_evidence_chooses_the_shares(third: Endpoint, admin: Client) -> None:
+    sent = {**FORM, "kind": "progressive", "from": "60", "most": "2,5", "preview": "1"}
+    refused = admin.post(start_page(third), sent)
+    assert refused.context["draft"].errors.keys() == {"most"}
+    foreseen = admin.post(start_page(third), {**sent, "from": "2"}).content.decode()
+    assert "it begins with 2 %, and gets more, up to 2.5 %" in foreseen
+
+
 def test_one_at_a_time_unless_it_supersedes(rollout: Rollout, admin: Client) -> None:
     ready_version(Model.objects.get(name="digits"), 4)
     endpoint = Endpoint.objects.get()
