@@ -24,6 +24,9 @@ _ALONE = "none"
 _COUNTED = {
     "error_rate": "failed",
     "latency_quantile": "slower",
+    "first_response_quantile": "slower",
+    "shadow_disagreement": "disagree",
+    "shadow_errors": "failed",
     "sla_violations": "too slow",
 }
 _AGAINST = {
@@ -117,7 +120,7 @@ def _metric(
         reason=last["reason"],
         required=last["required"],
         counted=_counted(run, last),
-        measured="Quantile" if last["kind"] == "latency_quantile" else "Share",
+        measured="Quantile" if last["kind"].endswith("_quantile") else "Share",
         against=_AGAINST.get(last["compare"], last["compare"]),
         unit=last["unit"],
         arms=_arms(last),
