@@ -115,6 +115,17 @@ def looks_of(run: AnalysisRun, after: int = 0) -> QuerySet[AnalysisLook]:
     return run.looks.filter(number__gt=after).order_by("number")
 
 
+def last_looks(run_ids: Iterable[UUID]) -> dict[UUID, AnalysisLook]:
+    """The newest look of each of these runs that has one, in one query."""
+    rows = AnalysisLook.objects.filter(run__in=list(run_ids), number=F("run__looks_taken"))
+    return {look.run_id: look for look in rows}
+
+
+def endpoint_of_run(run_id: UUID | str) -> str | None:
+    """The name of the endpoint that a run measures at; None: there is no such run."""
+    return AnalysisRun.objects.filter(id=run_id).values_list("endpoint", flat=True).first()
+
+
 def last_look(run: AnalysisRun) -> AnalysisLook | None:
     """The newest look."""
     return run.looks.order_by("-number").first()

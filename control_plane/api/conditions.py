@@ -74,15 +74,18 @@ class RevisedView(EditableView):
     """
 
     tag_fields = ("name", "revision", "changed_at", "document")
+    app = "registry"
     record = ""
-    """The record's name: of its permissions, and of its address."""
+    """The app's and the record's name, of its permissions."""
+    address = ""
+    """The name of its address, where that is not the record's."""
     words = ""
     """What a refusal calls it."""
 
     @property
     def write_permission(self) -> str:
         verb = "delete" if self.request.method == "DELETE" else "change"
-        return f"registry.{verb}_{self.record}"
+        return f"{self.app}.{verb}_{self.record}"
 
     def lock(self, **path: Any) -> object:
         if (row := self.find(path["name"])) is None:
@@ -113,7 +116,7 @@ class RevisedView(EditableView):
             return Response(document)
         headers = {
             "ETag": tag_of(document, self.tag_fields),
-            "Location": link(request, self.record, name=name),
+            "Location": link(request, self.address or self.record, name=name),
         }
         return Response(document, status=201, headers=headers)
 

@@ -51,17 +51,10 @@ class TokenPermission(IsAuthenticated):
 
 
 def _target(request: Request, view: Any) -> Target | None:
-    """What the request is about: the name in its path, or that of what it makes."""
+    """What the request is about, where the view knows a name for it."""
     kind: Kind | None = view.kind
-    if kind is None:
-        return None
-    if (name := view.kwargs.get("name")) is not None:
-        return Target(kind, str(name))
-    if request.method in SAFE_METHODS:
-        return None
-    body = request.data
-    name = body.get("name") if isinstance(body, dict) else None
-    return Target(kind, name) if isinstance(name, str) else None
+    name = None if kind is None else view.target_name(request)
+    return None if kind is None or name is None else Target(kind, name)
 
 
 def _refusal(user: Any, needed: str, target: Target | None) -> str:

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from rest_framework import serializers
 from rest_framework.filters import BaseFilterBackend, SearchFilter
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
@@ -55,6 +56,15 @@ class ResourceView(APIView):
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         watch_parts(request)
         return super().initialize_request(request, *args, **kwargs)
+
+    def target_name(self, request: Request) -> str | None:
+        """The model's or endpoint's name that a grant has to be on: that in the path, or of what
+        the request makes; None: it is about none in particular."""
+        if (name := self.kwargs.get("name")) is not None:
+            return str(name)
+        body = None if request.method in SAFE_METHODS else request.data
+        name = body.get("name") if isinstance(body, dict) else None
+        return name if isinstance(name, str) else None
 
     @property
     def actor(self) -> str:

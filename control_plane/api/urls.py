@@ -7,7 +7,12 @@ from django.views import View
 
 from control_plane.api.aliases_resource import AliasesView, AliasView
 from control_plane.api.all_versions_resource import AllVersionsView
+from control_plane.api.analysis_runs_resource import AnalysisLooksView, AnalysisRunView
 from control_plane.api.analysis_simulations_resource import AnalysisSimulationsView
+from control_plane.api.analysis_templates_resource import (
+    AnalysisTemplatesView,
+    AnalysisTemplateView,
+)
 from control_plane.api.audit_resource import AuditView
 from control_plane.api.changes_resource import (
     ApproveView,
@@ -42,6 +47,16 @@ from control_plane.api.policy_resource import KillView, PlanView, PolicyView, Ro
 from control_plane.api.profiles_resource import ProfilesView, ProfileView
 from control_plane.api.replays_resource import ReplaysView
 from control_plane.api.revisions_resource import RevisionsView, RevisionView
+from control_plane.api.rollout_controls_resource import (
+    RolloutAbortView,
+    RolloutApproveView,
+    RolloutPauseView,
+    RolloutPromoteView,
+    RolloutResumeView,
+    RolloutRetryView,
+    RolloutSkipView,
+)
+from control_plane.api.rollouts_resource import RolloutEventsView, RolloutsView, RolloutView
 from control_plane.api.servers_resource import ServersView, ServerView
 from control_plane.api.tokens_resource import CurrentTokenView, TokensView, TokenView
 from control_plane.api.uploads_resource import UploadsView, UploadView
@@ -61,6 +76,8 @@ app_name = "api"
 # characters are left out: the database cannot even be asked for a NUL.
 NAME = r"(?P<name>[^/\x00-\x1f\x7f]+)"
 ID = r"(?P<token_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+ROLLOUT = ID.replace("token_id", "rollout_id")
+RUN = ID.replace("token_id", "run_id")
 GRANT = ID.replace("token_id", "grant_id")
 NUMBER = r"(?P<number>[0-9]{1,9})"
 # A version's number, or an alias: @champion.
@@ -113,6 +130,20 @@ urlpatterns = [
     at(rf"endpoints/{NAME}/changes/{NUMBER}/withdraw", WithdrawView, "withdraw"),
     at(rf"endpoints/{NAME}/revisions", RevisionsView, "revisions"),
     at(rf"endpoints/{NAME}/revisions/{NUMBER}", RevisionView, "revision"),
+    at(r"rollouts", RolloutsView, "rollouts"),
+    at(rf"rollouts/{ROLLOUT}", RolloutView, "rollout"),
+    at(rf"rollouts/{ROLLOUT}/events", RolloutEventsView, "rollout-events"),
+    at(rf"rollouts/{ROLLOUT}/promote", RolloutPromoteView, "rollout-promote"),
+    at(rf"rollouts/{ROLLOUT}/skip", RolloutSkipView, "rollout-skip"),
+    at(rf"rollouts/{ROLLOUT}/pause", RolloutPauseView, "rollout-pause"),
+    at(rf"rollouts/{ROLLOUT}/resume", RolloutResumeView, "rollout-resume"),
+    at(rf"rollouts/{ROLLOUT}/abort", RolloutAbortView, "rollout-abort"),
+    at(rf"rollouts/{ROLLOUT}/retry", RolloutRetryView, "rollout-retry"),
+    at(rf"rollouts/{ROLLOUT}/approve", RolloutApproveView, "rollout-approve"),
+    at(r"analysis-templates", AnalysisTemplatesView, "analysis-templates"),
+    at(rf"analysis-templates/{NAME}", AnalysisTemplateView, "analysis-template"),
+    at(rf"analysis-runs/{RUN}", AnalysisRunView, "analysis-run"),
+    at(rf"analysis-runs/{RUN}/looks", AnalysisLooksView, "analysis-looks"),
     at(r"uploads", UploadsView, "uploads"),
     at(r"uploads/(?P<upload>[0-9a-f-]{36})", UploadView, "upload"),
     at(r"servers", ServersView, "servers"),

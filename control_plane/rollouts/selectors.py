@@ -10,6 +10,7 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from control_plane.analysis.models import AnalysisRun
 from control_plane.domain.rollout.document import HarmBudget, Wanted, to_document
+from control_plane.domain.rollout.states import State
 from control_plane.domain.routing.policy import SECOND
 from control_plane.domain.violations import NotFoundError
 from control_plane.rollouts.models import Rollout, RolloutEvent, RolloutRun
@@ -30,6 +31,35 @@ def get_rollout(rollout_id: UUID) -> Rollout:
     if found is None:
         raise NotFoundError(f"there is no rollout {rollout_id}")
     return found
+
+
+def endpoint_of(rollout_id: UUID | str) -> str | None:
+    """The name of the endpoint that a rollout is at; None: there is no such rollout."""
+    found = Rollout.objects.filter(id=rollout_id).values_list("endpoint_name", flat=True)
+    return found.first()
+
+
+def candidate_share(rollout: Rollout) -> float | None:
+    """The percent of the endpoint's requests that the policy it wrote last gives the candidate.
+
+    None: it has written none.
+    """
+    if rollout.written is None:
+        return None
+    name, number = ("pipeline", "revision") if rollout.pipeline else ("model", "version")
+    key = (rollout.model, rollout.version)
+    mine = (arm for arm in rollout.written["arms"] if (arm.get(name), arm.get(number)) == key)
+    return float(sum(arm["weight"] for arm in mine))
+
+
+def step_standing(rollout: Rollout, step: int) -> str:
+    """Whether that step is done, the current one, where it was stopped, or still ahead."""
+    if step < rollout.step or rollout.state == State.PROMOTED:
+        return "done"
+    if step > rollout.step or not rollout.begun:
+        return "ahead"
+    over = not rollout.active or rollout.state == State.ROLLING_BACK
+    return "stopped" if over else "current"
 
 
 def active_rollouts() -> QuerySet[Rollout]:

@@ -220,11 +220,13 @@ SPECTACULAR_SETTINGS = {
         "DeliveryStateEnum": "control_plane.webhooks.models.State",
         "KindEnum": ["model", "endpoint"],
         "RoleEnum": "control_plane.access.models.ROLES",
+        "RolloutStateEnum": "control_plane.rollouts.models.STATES",
         "WebhookStateEnum": "control_plane.webhooks.models.STATES",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "control_plane.api.policy_schema.add_component",
+        "control_plane.api.rollout_schema.add_component",
         "control_plane.api.document.complete",
     ],
 }

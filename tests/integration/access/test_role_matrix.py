@@ -14,15 +14,18 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, reverse
+from django.utils import timezone
 
 from control_plane import wiring
 from control_plane.access.models import ApiToken, Grant
 from control_plane.access.roles import role_group
+from control_plane.analysis.models import AnalysisRun
 from control_plane.api.urls import urlpatterns
 from control_plane.domain.access import Kind, Role, Scope
 from control_plane.endpoints.models import Endpoint
 from control_plane.fleet.models import Server
 from control_plane.registry.services import create_model
+from control_plane.rollouts.models import Rollout
 from tests.support.fakes import FakeQueue, FakeWorkers
 
 NONE = "00000000-0000-0000-0000-000000000000"
@@ -31,6 +34,7 @@ PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
 REPORTERS = frozenset({Role.REPORTER, Role.OPERATOR, Role.ADMIN})
 OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
 ADMINS = frozenset({Role.ADMIN})
+CONTROLS = ("promote", "skip", "pause", "resume", "abort", "retry", "approve")
 
 # (address, method) -> who may; an address about a model or an endpoint takes grants on its name.
 MAY: dict[tuple[str, str], frozenset[Role]] = {
@@ -91,6 +95,17 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("withdraw", "POST"): OPERATORS,
     ("revisions", "GET"): EVERYBODY,
     ("revision", "GET"): EVERYBODY,
+    ("rollouts", "GET"): EVERYBODY,
+    ("rollouts", "POST"): OPERATORS,
+    ("rollout", "GET"): EVERYBODY,
+    ("rollout-events", "GET"): EVERYBODY,
+    **{(f"rollout-{control}", "POST"): OPERATORS for control in CONTROLS},
+    ("analysis-templates", "GET"): EVERYBODY,
+    ("analysis-template", "GET"): EVERYBODY,
+    ("analysis-template", "PUT"): OPERATORS,
+    ("analysis-template", "DELETE"): OPERATORS,
+    ("analysis-run", "GET"): EVERYBODY,
+    ("analysis-looks", "GET"): EVERYBODY,
     ("servers", "GET"): EVERYBODY,
     ("server", "GET"): EVERYBODY,
     ("server", "DELETE"): ADMINS,
@@ -122,6 +137,8 @@ OF_MODELS = {
 OF_ENDPOINTS = {
     *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),
     *("changes", "change", "approve", "reject", "withdraw", "feedback", "replays"),
+    *("rollouts", "rollout", "rollout-events", "analysis-run", "analysis-looks"),
+    *(f"rollout-{control}" for control in CONTROLS),
 }
 OPEN = {("health", "GET")}
 OWN = {
@@ -129,13 +146,14 @@ OWN = {
     ("current_token", "GET"),
 }
 # What has no name in it is for whoever has a grant on some: lists, and what is not yet a version.
-NAMELESS = {("models", "GET"), ("all_versions", "GET"), ("endpoints", "GET")} | {
-    k for k in MAY if k[0].startswith("upload")
-}
+LISTS = {("models", "GET"), ("all_versions", "GET"), ("endpoints", "GET"), ("rollouts", "GET")}
+NAMELESS = LISTS | {k for k in MAY if k[0].startswith("upload")}
 PARTS = {"number": "1", "alias": "champion", "token_id": NONE, "upload": NONE, "delivery_id": NONE}
 PARTS["grant_id"] = NONE
-METHODS = ("get", "post", "put", "patch", "delete")
 NAMED = ("mine", "yours")
+# What has an id of its own is at the endpoint of that name.
+IDS = {name: f"00000000-0000-4000-8000-00000000000{i}" for i, name in enumerate(NAMED, start=1)}
+METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def addresses() -> Iterator[tuple[URLPattern, str]]:
@@ -161,6 +179,20 @@ def records(db: None, telemetry_there: None, monkeypatch: pytest.MonkeyPatch) ->
     for name in NAMED:
         create_model(name=name, actor="ada")
         Endpoint.objects.create(name=name, created_by="ada")
+        Rollout.objects.create(
+            id=IDS[name],
+            endpoint_name=name,
+            number=1,
+            model="m",
+            version=1,
+            strategy={"canary": {"steps": [{"approval": {}}]}},
+            harm_budget=20,
+            since=timezone.now(),
+            created_at=timezone.now(),
+        )
+        AnalysisRun.objects.create(
+            id=IDS[name], endpoint=name, template_name="t", template={}, began_at=timezone.now()
+        )
         Server.objects.create(name=name, http="h:1", grpc="h:2", metrics="http://h:3/metrics")
 
 
@@ -181,13 +213,16 @@ def bearing(user: User, scope: Scope | None) -> Client:
 
 def ask(client: Client, pattern: URLPattern, method: str, name: str = "mine") -> int:
     """The status of a call that changes nothing for the next one."""
-    known = {**PARTS, "name": name}
+    known = {**PARTS, "name": name, "rollout_id": IDS[name], "run_id": IDS[name]}
     path = reverse(
         f"api:{pattern.name}", kwargs={k: known[k] for k in pattern.pattern.regex.groupindex}
     )
     with transaction.atomic():
         answer = client.generic(
-            method, path, json.dumps({"name": name}), content_type="application/json"
+            method,
+            path,
+            json.dumps({"name": name, "endpoint": name}),
+            content_type="application/json",
         )
         transaction.set_rollback(True)
     assert answer.status_code < 500 or pattern.name == "health", answer.content
