@@ -46,11 +46,23 @@ from nereid.resources import (
     Version,
 )
 from nereid.retries import Retry
+from nereid.rollouts import (
+    AnalysisRun,
+    AnalysisTemplate,
+    Look,
+    MetricLook,
+    Rollout,
+    RolloutEvent,
+    RolloutRun,
+    RolloutStep,
+)
 from nereid.version import __version__
 
 __all__ = [
     "Accepted",
     "Alias",
+    "AnalysisRun",
+    "AnalysisTemplate",
     "Arm",
     "AsyncClient",
     "Attempt",
@@ -70,6 +82,8 @@ __all__ = [
     "FieldError",
     "Grant",
     "InferenceError",
+    "Look",
+    "MetricLook",
     "Model",
     "NereidError",
     "NewToken",
@@ -82,6 +96,10 @@ __all__ = [
     "Profile",
     "Retry",
     "Revision",
+    "Rollout",
+    "RolloutEvent",
+    "RolloutRun",
+    "RolloutStep",
     "Server",
     "Signature",
     "Stack",

@@ -22,9 +22,11 @@ from nereid.calls import (
     registry,
     traffic,
 )
+from nereid.calls import analysis as analysis_calls
 from nereid.calls import feedback as feedback_calls
 from nereid.calls import pipelines as pipelines_calls
 from nereid.calls import profiles as profiles_calls
+from nereid.calls import rollouts as rollouts_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import awaited
 from nereid.retries import Retry, attempts
@@ -109,6 +111,28 @@ class AsyncClient:
     revisions = awaited(traffic.revisions)
     served_at = awaited(traffic.served_at)
     wait_endpoint = awaited(traffic.wait_endpoint)
+
+    # Rollouts, and what they measure
+
+    rollouts = awaited(rollouts_calls.rollouts)
+    rollout = awaited(rollouts_calls.rollout)
+    start_rollout = awaited(rollouts_calls.start_rollout)
+    send_rollout = awaited(rollouts_calls.send_rollout)
+    promote_rollout = awaited(rollouts_calls.promote_rollout)
+    skip_rollout_step = awaited(rollouts_calls.skip_rollout_step)
+    pause_rollout = awaited(rollouts_calls.pause_rollout)
+    resume_rollout = awaited(rollouts_calls.resume_rollout)
+    abort_rollout = awaited(rollouts_calls.abort_rollout)
+    retry_rollout = awaited(rollouts_calls.retry_rollout)
+    approve_rollout = awaited(rollouts_calls.approve_rollout)
+    rollout_events = awaited(rollouts_calls.rollout_events)
+    wait_rollout = awaited(rollouts_calls.wait_rollout)
+    analysis_templates = awaited(analysis_calls.analysis_templates)
+    analysis_template = awaited(analysis_calls.analysis_template)
+    put_analysis_template = awaited(analysis_calls.put_analysis_template)
+    delete_analysis_template = awaited(analysis_calls.delete_analysis_template)
+    analysis_run = awaited(analysis_calls.analysis_run)
+    analysis_looks = awaited(analysis_calls.analysis_looks)
 
     # What callers say of answers
 

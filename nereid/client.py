@@ -22,9 +22,11 @@ from nereid.calls import (
     registry,
     traffic,
 )
+from nereid.calls import analysis as analysis_calls
 from nereid.calls import feedback as feedback_calls
 from nereid.calls import pipelines as pipelines_calls
 from nereid.calls import profiles as profiles_calls
+from nereid.calls import rollouts as rollouts_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import AlsoOfTheClass, blocking
 from nereid.retries import Retry, attempts
@@ -119,6 +121,28 @@ class Client:
     revisions = blocking(traffic.revisions)
     served_at = blocking(traffic.served_at)
     wait_endpoint = blocking(traffic.wait_endpoint)
+
+    # Rollouts, and what they measure
+
+    rollouts = blocking(rollouts_calls.rollouts)
+    rollout = blocking(rollouts_calls.rollout)
+    start_rollout = blocking(rollouts_calls.start_rollout)
+    send_rollout = blocking(rollouts_calls.send_rollout)
+    promote_rollout = blocking(rollouts_calls.promote_rollout)
+    skip_rollout_step = blocking(rollouts_calls.skip_rollout_step)
+    pause_rollout = blocking(rollouts_calls.pause_rollout)
+    resume_rollout = blocking(rollouts_calls.resume_rollout)
+    abort_rollout = blocking(rollouts_calls.abort_rollout)
+    retry_rollout = blocking(rollouts_calls.retry_rollout)
+    approve_rollout = blocking(rollouts_calls.approve_rollout)
+    rollout_events = blocking(rollouts_calls.rollout_events)
+    wait_rollout = blocking(rollouts_calls.wait_rollout)
+    analysis_templates = blocking(analysis_calls.analysis_templates)
+    analysis_template = blocking(analysis_calls.analysis_template)
+    put_analysis_template = blocking(analysis_calls.put_analysis_template)
+    delete_analysis_template = blocking(analysis_calls.delete_analysis_template)
+    analysis_run = blocking(analysis_calls.analysis_run)
+    analysis_looks = blocking(analysis_calls.analysis_looks)
 
     # What callers say of answers
 

@@ -104,7 +104,151 @@ _CHECKED = {
     "findings": [],
 }
 
+_METRIC = {
+    "name": "errors",
+    "kind": "error_rate",
+    "phase": "Running",
+    "reason": "2 % more of the requests fail than of the baseline's, with 1 % to 4 % in question",
+    "required": True,
+    "compare": "baseline",
+    "better": "lower",
+    "unit": "request",
+    "scale": "difference",
+    "candidate": {"of": 400, "count": 12, "estimate": 0.03},
+    "baseline": {"of": 7600, "count": 76, "estimate": 0.01},
+    "estimate": 0.02,
+    "lower": -0.001,
+    "upper": 0.041,
+    "limit": 0.005,
+    "statistic": 6.2,
+    "needed": 20.0,
+    "for_passing": 0.01,
+    "needed_for_passing": 20.0,
+}
+_LOOK = {
+    "number": 42,
+    "at": AT,
+    "phase": "Running",
+    "reason": "errors: not decided yet",
+    "seconds": 42.0,
+    "metrics": [_METRIC],
+}
+_RUN = {
+    "id": "5e8f6f0e-58d4-4b9e-9f0e-0f6a2f0f7c11",
+    "endpoint": "digits",
+    "template": "default",
+    "template_revision": None,
+    "candidate": _PHYSICAL[1],
+    "baseline": _PHYSICAL[0],
+    "dry_run": False,
+    "phase": "Running",
+    "reason": "errors: not decided yet",
+    "looks": 42,
+    "began_at": AT,
+    "looked_at": AT,
+    "ended_at": None,
+}
+_TEMPLATE = {
+    "alpha": 0.05,
+    "metrics": [
+        {
+            "name": "errors",
+            "kind": "error_rate",
+            "compare": "baseline",
+            "goal": "non_inferior",
+            "margin": 0.005,
+            "required": True,
+            "unit": "request",
+            "weight": 1.0,
+        }
+    ],
+    "interval": "1s",
+    "inconclusiveAfter": "30m",
+    "onInconclusive": "pause",
+    "errorLimit": 10,
+    "dryRun": False,
+}
+_ROLLOUT = {
+    "id": "0b8fc6a4-8a2f-4f7e-a6a8-4e2b6b8f2f10",
+    "endpoint": "digits",
+    "number": 3,
+    "document": {
+        "endpoint": "digits",
+        "to": {"model": "digits", "version": 2},
+        "strategy": {
+            "canary": {
+                "analysis": {"templates": ["default"]},
+                "steps": [{"setWeight": 5}, {"analysis": {"templates": ["default"]}}],
+            }
+        },
+        "harmBudget": {"failedRequests": 20, "confidence": 0.95},
+        "watch": "10m",
+        "progressDeadline": "10m",
+        "dryRun": False,
+    },
+    "state": "analysing",
+    "active": True,
+    "reason": "default: errors: not decided yet",
+    "since": AT,
+    "look_at": AT,
+    "step": 1,
+    "share": 5.0,
+    "harm": {"budget": 20, "spent": 12},
+    "attempt": 1,
+    "held_by": "",
+    "pause_until": None,
+    "deadline_at": None,
+    "watch_until": None,
+    "generation": 7,
+    "why": "98.4 % right on held-out images",
+    "started_by": "ada",
+    "approved_by": "",
+    "supersedes": None,
+    "created_at": AT,
+    "finished_at": None,
+    "status_url": f"{ORIGIN}/rollouts/0b8fc6a4-8a2f-4f7e-a6a8-4e2b6b8f2f10",
+}
+_CONTROLS = {
+    "approve": "a rollout that is analysing cannot be approved: it waits for nobody",
+    "promote": "",
+    "skip": "",
+    "pause": "",
+    "resume": "a rollout that is analysing cannot be resumed: it is not paused",
+    "abort": "",
+    "retry": "a rollout that is analysing cannot be tried again",
+}
+
 EXAMPLES: dict[str, Any] = {
+    "Look": _LOOK,
+    "AnalysisRunDetail": _RUN | {"template_document": _TEMPLATE, "look": _LOOK},
+    "AnalysisTemplate": {
+        "name": "default",
+        "built_in": True,
+        "revision": None,
+        "document": _TEMPLATE,
+        "changed_at": None,
+        "changed_by": "",
+    },
+    "Rollout": _ROLLOUT,
+    "RolloutDetail": _ROLLOUT
+    | {
+        "steps": [
+            {"text": "setWeight 5 %", "standing": "done"},
+            {"text": "analysis default", "standing": "current"},
+        ],
+        "runs": [{"step": 1, "attempt": 1, "run": _RUN, "look": _LOOK}],
+        "controls": _CONTROLS,
+    },
+    "RolloutEvent": {
+        "number": 4,
+        "at": AT,
+        "event": "analyse",
+        "state_before": "progressing",
+        "state_after": "analysing",
+        "step": 1,
+        "reason": "analysis default",
+        "actor": "nereid",
+    },
     "CheckAnswer": _CHECKED | {"diff": ""},
     "Pipeline": _CHECKED
     | {

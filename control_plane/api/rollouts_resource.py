@@ -25,6 +25,7 @@ from control_plane.api.rollout_document import (
 )
 from control_plane.api.rollout_schema import ROLLOUT_BODY, ROLLOUT_EXAMPLES
 from control_plane.domain.access import Kind
+from control_plane.domain.violations import InvalidInputError, NotFoundError, Violation
 from control_plane.rollouts.models import STATES, Rollout, RolloutEvent
 from control_plane.rollouts.selectors import endpoint_of, events_of, get_rollout, rollouts
 from control_plane.rollouts.services import start_rollout
@@ -86,13 +87,16 @@ class RolloutsView(ResourceView, ListAPIView[Rollout]):
         person approves it. There is one at a time for each endpoint: `supersede` takes the present
         one back first.
         """
-        rollout = start_rollout(
-            document=request.data,
-            actor=self.actor,
-            queue=wiring.queue(),
-            print_config=wiring.print_config,
-            clock=wiring.clock(),
-        )
+        try:
+            rollout = start_rollout(
+                document=request.data,
+                actor=self.actor,
+                queue=wiring.queue(),
+                print_config=wiring.print_config,
+                clock=wiring.clock(),
+            )
+        except NotFoundError as error:  # what the body names is not what the address is about
+            raise InvalidInputError([Violation("/endpoint", "not_found", str(error))]) from error
         location = link(request, "rollout", rollout_id=rollout.id)
         body = rollout_document(request, get_rollout(rollout.id))
         return Response(body, status=201, headers={"Location": location})

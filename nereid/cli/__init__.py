@@ -6,6 +6,7 @@ import sys
 
 # Importing a module of commands registers them, in the order that --help shows.
 from nereid.cli import (
+    analysis,
     audit,
     changes,
     doctor,
@@ -22,6 +23,8 @@ from nereid.cli import (
     profiles,
     push,
     records,
+    rollout_start,
+    rollouts,
     servers,
     tokens,
     traffic,
@@ -34,6 +37,7 @@ from nereid.cli.session import Session
 
 __all__ = [
     "Session",
+    "analysis",
     "audit",
     "changes",
     "doctor",
@@ -51,6 +55,8 @@ __all__ = [
     "profiles",
     "push",
     "records",
+    "rollout_start",
+    "rollouts",
     "run",
     "servers",
     "tokens",

@@ -28,6 +28,8 @@ ORDER = (
     "endpoints",
     "plan",
     "deploy",
+    "rollout",
+    "analysis",
     "rollback",
     "kill",
     "feedback",

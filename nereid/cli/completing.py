@@ -32,6 +32,23 @@ def profile_names(incomplete: str) -> list[str]:
     return _names(incomplete, lambda client: (p.name for p in client.profiles(search=incomplete)))
 
 
+def rollout_names(incomplete: str) -> list[str]:
+    """The endpoints that had a rollout lately, and the ids of those, that begin so."""
+
+    def found(client: Client) -> Iterable[str]:
+        for rollout in client.rollouts(most=100):
+            yield rollout.endpoint
+            if incomplete[:1].isalnum():
+                yield rollout.id
+
+    return _names(incomplete, found)
+
+
+def template_names(incomplete: str) -> list[str]:
+    """The analysis templates whose name begins so."""
+    return _names(incomplete, lambda client: (t.name for t in client.analysis_templates()))
+
+
 def server_names(incomplete: str) -> list[str]:
     """The servers whose name begins so."""
     return _names(incomplete, lambda client: (s.name for s in client.servers()))
@@ -48,6 +65,6 @@ def _names(incomplete: str, look: Callable[[Client], Iterable[str]]) -> list[str
         found = session.credentials()
         # Whoever presses Tab does not wait: one attempt.
         with Client(found.api, found.token, retry=NEVER, transport=session.transport) as client:
-            return sorted(name for name in look(client) if name.startswith(incomplete))
+            return sorted({name for name in look(client) if name.startswith(incomplete)})
     except (NereidError, httpx.HTTPError, OSError):
         return []

@@ -166,7 +166,8 @@ def test_there_is_one_at_a_time(served: Api) -> None:
 
 
 def test_an_endpoint_that_is_not_there_or_serves_nothing(digits: Api) -> None:
-    problem(digits.post("rollouts/", {**START, "endpoint": "none"}), 404)
+    missing = digits.post("rollouts/", {**START, "endpoint": "none"})
+    assert problem(missing, 400) == {"/endpoint": "not_found"}
     problem(digits.post("rollouts/", START), 409)
 
 
