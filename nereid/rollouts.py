@@ -64,12 +64,19 @@ class MetricLook:
 
     @classmethod
     def from_json(cls, raw: Document) -> MetricLook:
-        words = ("name", "kind", "phase", "reason")
-        kinds = ("compare", "better", "unit", "scale")
+        def text(key: str) -> str:
+            return str(raw.get(key) or "")
+
         return cls(
-            *(str(raw.get(key) or "") for key in words),
-            bool(raw.get("required", True)),
-            *(str(raw.get(key) or "") for key in kinds),
+            name=text("name"),
+            kind=text("kind"),
+            phase=text("phase"),
+            reason=text("reason"),
+            required=bool(raw.get("required", True)),
+            compare=text("compare"),
+            better=text("better"),
+            unit=text("unit"),
+            scale=text("scale"),
             candidate=Tally.from_json(raw.get("candidate") or {}),
             baseline=Tally.from_json(raw.get("baseline") or {}),
             estimate=raw.get("estimate"),

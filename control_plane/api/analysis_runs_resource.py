@@ -32,7 +32,7 @@ class AnalysisRunDetailSerializer(AnalysisRunSerializer):
     @extend_schema_field(LookSerializer(allow_null=True))
     def get_look(self, run: AnalysisRun) -> dict[str, Any] | None:
         look = last_looks([run.id]).get(run.id)
-        return look and look_document(look)
+        return None if look is None else look_document(look)
 
 
 class OneRunView(ResourceView):
