@@ -21,7 +21,7 @@ from typing import Any
 
 from nereid.policy import PolicySyntaxError
 
-STRATEGIES = {"canary": "canary", "bluegreen": "blueGreen"}
+STRATEGIES = {"canary": "canary", "bluegreen": "blueGreen", "progressive": "progressive"}
 
 _PERCENT = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]{1,2})?)%?")
 
@@ -34,7 +34,7 @@ def strategy_name(text: str) -> str:
     """
     found = STRATEGIES.get(text.lower().replace("-", "").replace("_", ""))
     if found is None:
-        raise PolicySyntaxError(f"{text!r}: a strategy is {' or '.join(STRATEGIES.values())}")
+        raise PolicySyntaxError(f"{text!r}: a strategy is {', '.join(STRATEGIES.values())}")
     return found
 
 

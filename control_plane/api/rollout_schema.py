@@ -119,6 +119,16 @@ STRATEGY = {
             nullable=True,
             description="prepares everything, switches at once, keeps the old one for a while",
         ),
+        "progressive": _object(
+            {
+                "from": _PERCENT | {"nullable": True, "default": 1},
+                "to": _PERCENT | {"nullable": True, "default": 50},
+                "analysis": _WATCH,
+            },
+            nullable=True,
+            description="goes up, and down, as fast as the evidence allows, from the one share to "
+            "the other",
+        ),
     },
 }
 
@@ -202,6 +212,11 @@ EXAMPLES = {
         "harmBudget": {"failedRequests": 20, "confidence": 0.95},
         "watch": "10m",
         "dryRun": False,
+    },
+    "as fast as the evidence allows": {
+        "endpoint": "digits",
+        "to": {"model": "digits", "version": 2},
+        "strategy": {"progressive": {"from": 1, "to": 50}},
     },
     "all at once": {
         "endpoint": "digits",

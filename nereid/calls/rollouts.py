@@ -49,7 +49,7 @@ def start_rollout(
 
     Args:
         to: a model and version (or an alias, ``@champion``), or a pipeline and revision.
-        strategy: ``canary`` or ``blueGreen``.
+        strategy: ``canary``, ``blueGreen`` or ``progressive``.
         steps: of the canary, such as ``{"setWeight": 5}``, ``{"analysis": {}}`` and
             ``{"pause": {"duration": "60s"}}``; by default those that come with Nereid.
         analysis: names of the templates that watch what was promoted.

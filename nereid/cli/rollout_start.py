@@ -36,7 +36,8 @@ ToArgument = Annotated[
     ),
 ]
 StrategyOption = Annotated[
-    str | None, typer.Option("--strategy", help="canary, or blueGreen.", show_default="canary")
+    str | None,
+    typer.Option("--strategy", help="canary, blueGreen, or progressive.", show_default="canary"),
 ]
 StepOption = Annotated[
     list[str] | None,
