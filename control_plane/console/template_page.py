@@ -94,7 +94,8 @@ def metric_words(template: Template, metric: Metric) -> MetricWords:
 def _what(metric: Metric) -> str:
     about = metric.kind.value.replace("_", " ")
     if metric.is_quantile:
-        about = f"p{100 * metric.q:g} of the latency"
+        first = metric.kind is Kind.FIRST_RESPONSE_QUANTILE
+        about = f"p{100 * metric.q:g} of the {'first response' if first else 'latency'}"
     if metric.kind is Kind.SLA_VIOLATIONS:
         about = f"share slower than {duration_text(metric.latency)}"
     if metric.kind is Kind.FEEDBACK:
