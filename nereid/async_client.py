@@ -21,6 +21,7 @@ from nereid.calls import (
     pushing,
     registry,
     traffic,
+    trying,
 )
 from nereid.calls import analysis as analysis_calls
 from nereid.calls import feedback as feedback_calls
@@ -133,6 +134,8 @@ class AsyncClient:
     delete_analysis_template = awaited(analysis_calls.delete_analysis_template)
     analysis_run = awaited(analysis_calls.analysis_run)
     analysis_looks = awaited(analysis_calls.analysis_looks)
+    simulate = awaited(trying.simulate)
+    replay = awaited(trying.replay)
 
     # What callers say of answers
 

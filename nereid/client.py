@@ -21,6 +21,7 @@ from nereid.calls import (
     pushing,
     registry,
     traffic,
+    trying,
 )
 from nereid.calls import analysis as analysis_calls
 from nereid.calls import feedback as feedback_calls
@@ -143,6 +144,8 @@ class Client:
     delete_analysis_template = blocking(analysis_calls.delete_analysis_template)
     analysis_run = blocking(analysis_calls.analysis_run)
     analysis_looks = blocking(analysis_calls.analysis_looks)
+    simulate = blocking(trying.simulate)
+    replay = blocking(trying.replay)
 
     # What callers say of answers
 

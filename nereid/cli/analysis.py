@@ -28,6 +28,7 @@ analysis = group(
     "nereid analysis templates",
     "nereid analysis template get default > mine.json",
     "nereid analysis template put mine mine.json",
+    "nereid analysis simulate mine --canary-error 0.02 --baseline-error 0.01",
 )
 
 template = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
