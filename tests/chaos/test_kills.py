@@ -11,6 +11,7 @@ from tritonclient.grpc import InferenceServerClient
 from nereid import Client
 from stack.settings import CHECKOUT
 from tests.chaos.convergence import arms_that_answer, converge, endpoint, put_weights
+from tests.support.callers import Callers
 from tests.support.processes import eventually, is_gone
 from tests.support.serving import ServingStack
 
@@ -105,6 +106,60 @@ def push_again(stack: ServingStack, version: int) -> int:
     with Client(stack.api, stack.token) as client:
         pushed = client.push("digits", path)
         return client.wait_version_ready("digits", pushed.number).number
+
+
+QUICK = {
+    "metrics": [{"name": "errors", "kind": "error_rate", "margin": 0.3}],
+    "inconclusiveAfter": "10m",
+}
+STEPS = [{"setWeight": 40}, {"pause": {"duration": "3s"}}, {"analysis": {"template": "quick"}}]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "analysing",
+        *(
+            pytest.param(state, marks=pytest.mark.long)
+            for state in ("pending", "preparing", "progressing", "paused", "promoted")
+        ),
+    ],
+)
+def test_the_worker_is_killed_during_a_rollout(stack: ServingStack, state: str) -> None:
+    number = push_again(stack, 2)
+    put_until_accepted(stack, 100)
+    converge(stack, endpoint(stack)["generation"])
+    with stack.client() as client:
+        put = client.put("/analysis-templates/quick/", json=QUICK)
+        assert put.status_code in (201, 428), put.text  # 428: it is there already
+        document = {
+            "endpoint": "digits",
+            "to": {"model": "digits", "version": number},
+            "strategy": {"canary": {"steps": STEPS, "analysis": {"template": "quick"}}},
+            "watch": "4s",
+        }
+        answer = client.post("/rollouts/", json=document)
+        assert answer.status_code == 201, answer.text
+        rollout = answer.json()
+
+    def is_in(*states: str) -> bool:
+        with stack.client() as client:
+            return client.get(f"/rollouts/{rollout['id']}/").json()["state"] in states
+
+    with Callers(stack.stack["triton"]["grpc"]).calling() as callers:
+        # One that has gone past the state is killed where it is: it has to end all the same.
+        assert eventually(lambda: is_in(state, "promoted"), 60), stack.tail()
+        kill(stack, "worker")
+
+        def is_over() -> bool:
+            with stack.client() as client:
+                return bool(client.get(f"/rollouts/{rollout['id']}/").json()["finished_at"])
+
+        assert eventually(is_over, 120), stack.tail()
+    assert is_in("promoted")
+    assert callers.errors == []
+    primary = next(arm for arm in endpoint(stack)["arms"] if arm["primary"])
+    assert (primary["version"], primary["weight"]) == (number, 100)
 
 
 def test_everything_is_killed_and_served_again(stack: ServingStack) -> None:

@@ -1,0 +1,55 @@
+"""Who calls an endpoint all the while, and what they got."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import tritonclient.grpc as triton
+
+from nereid.samples import load_sample
+from stack.settings import CHECKOUT
+from tests.support.trapped import MARK
+
+SAMPLE = load_sample("digits", CHECKOUT)
+
+
+class Callers:
+    """Who calls all the while; so many of a hundred requests are marked for the trap."""
+
+    def __init__(self, address: str, marked: int = 0) -> None:
+        self.errors: list[str] = []
+        self.answered: Counter[str] = Counter()
+        self._address, self._marked = address, marked
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._call, args=(i,)) for i in range(2)]
+
+    @contextlib.contextmanager
+    def calling(self) -> Iterator[Callers]:
+        for thread in self._threads:
+            thread.start()
+        yield self
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _call(self, seed: int) -> None:
+        drawn = np.random.default_rng(seed)
+        with triton.InferenceServerClient(self._address) as client:
+            while not self._end.is_set():
+                image = SAMPLE.image(int(drawn.integers(len(SAMPLE.images))))
+                pixels = image.pixels[None, None].copy()
+                if drawn.integers(100) < self._marked:
+                    pixels[..., 0, 0] = 2 * MARK
+                given = triton.InferInput(SAMPLE.input, list(pixels.shape), "FP32")
+                given.set_data_from_numpy(pixels)
+                try:
+                    result = client.infer("digits", [given], client_timeout=20)
+                except triton.InferenceServerException as error:
+                    self.errors.append(str(error))
+                    continue
+                arm = result.get_response().parameters["nereid_arm"].string_param
+                self.answered[arm.split(".")[1]] += 1
