@@ -23,7 +23,7 @@ std::uint64_t OnSteadyClock(
   if (left_ms <= 0) return 0;
   const std::uint64_t room_ms = (never - now_ns) / static_cast<std::uint64_t>(kNsPerMs);
   if (static_cast<std::uint64_t>(left_ms) >= room_ms) return never;
-  return now_ns + static_cast<std::uint64_t>(left_ms * kNsPerMs);
+  return now_ns + static_cast<std::uint64_t>(left_ms) * static_cast<std::uint64_t>(kNsPerMs);
 }
 
 }  // namespace
