@@ -19,6 +19,7 @@ from control_plane.adapters.mlflow.server import MlflowServer
 from control_plane.adapters.mlflow.sources import MlflowSources
 from control_plane.adapters.oidc import OidcProvider
 from control_plane.adapters.partial_files import PartialFiles
+from control_plane.adapters.perf_analyzer.load import PerfAnalyzerLoad
 from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
 from control_plane.adapters.receivers import HttpReceivers
 from control_plane.adapters.remotes import GrpcRemoteModels
@@ -32,25 +33,28 @@ from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.adapters.workers import CeleryWorkers
 from control_plane.audit.request import request_id
+from control_plane.domain.perf.request import Protocol
 from control_plane.domain.planning.backends import Backend
 from control_plane.domain.planning.plan import ModelDirectory
-from control_plane.endpoints.serving import PlacedDuties, RevisionPlaces
+from control_plane.endpoints.serving import PlacedDuties, RevisionPlaces, RoutedEndpoints
 from control_plane.fleet.agent import NodeAgent
 from control_plane.fleet.node_state import NodeState
 from control_plane.ports.clock import Clock
 from control_plane.ports.identity import IdentityProvider
 from control_plane.ports.inference import TritonInference
 from control_plane.ports.inspection import ModelInspector
+from control_plane.ports.load import LoadGenerator
 from control_plane.ports.queue import Queue
 from control_plane.ports.receivers import Receivers
 from control_plane.ports.remotes import RemoteModels
 from control_plane.ports.repository import ArtifactStore
-from control_plane.ports.serving import ServerDuties, ServingPlaces
+from control_plane.ports.serving import EndpointFacts, ServerDuties, ServingPlaces
 from control_plane.ports.sources import Sources
 from control_plane.ports.triton import TritonControl, TritonMetrics
 from control_plane.ports.workers import Workers
 from control_plane.registry.uploads import Quota
 from control_plane.telemetry.store import TelemetryStore
+from control_plane.tuning.running import Means
 
 VISIBILITY_TIMEOUT_S = 3600
 """Above the longest task: a broker must not hand out a message that is still worked on."""
@@ -170,6 +174,35 @@ def serving() -> ServingPlaces:
 
 def duties() -> ServerDuties:
     return PlacedDuties()
+
+
+def endpoint_facts() -> EndpointFacts:
+    return RoutedEndpoints()
+
+
+@cache
+def load_generator() -> LoadGenerator:
+    """perf_analyzer, with what opens the shared memory of the Triton beside this process."""
+    key = settings.NEREID_TRITON_SHM_KEY
+    headers = {
+        Protocol.HTTP: {"nereid-shm": key},
+        Protocol.GRPC: {"triton-grpc-protocol-nereid-shm": key},
+    }
+    tools = settings.NEREID_TOOLS
+    return PerfAnalyzerLoad(Path(tools) if tools else None, headers if key else None)
+
+
+def perf_means() -> Means:
+    """What perf runs are carried out with."""
+    return Means(
+        clock=clock(),
+        queue=queue(),
+        generator=load_generator(),
+        endpoints=endpoint_facts(),
+        artifacts=artifact_store(),
+        telemetry=telemetry(),
+        metrics_of=metrics_of,
+    )
 
 
 def print_config(directory: ModelDirectory) -> str:

@@ -29,6 +29,7 @@ from nereid.errors import (
     WaitTimeoutError,
 )
 from nereid.feedback import FeedbackCount, FeedbackSummary, FeedbackTaken
+from nereid.perf_resources import PerfLevel, PerfRun
 from nereid.policy import PolicySyntaxError, policy_document
 from nereid.resources import (
     Accepted,
@@ -88,6 +89,8 @@ __all__ = [
     "NereidError",
     "NewToken",
     "NotConfiguredError",
+    "PerfLevel",
+    "PerfRun",
     "Place",
     "Plan",
     "Policy",

@@ -18,6 +18,7 @@ from nereid.calls import (
     importing,
     importing_pipelines,
     linting,
+    perf,
     pushing,
     registry,
     traffic,
@@ -158,6 +159,7 @@ class AsyncClient:
     servers = awaited(fleet.servers)
     server = awaited(fleet.server)
     diagnosis = awaited(fleet.diagnosis)
+    mark_server = awaited(fleet.mark_server)
     delete_server = awaited(fleet.delete_server)
     audit = awaited(fleet.audit)
 
@@ -169,6 +171,14 @@ class AsyncClient:
     put_pipeline = awaited(pipelines_calls.put_pipeline)
     check_pipeline = awaited(pipelines_calls.check_pipeline)
     delete_pipeline = awaited(pipelines_calls.delete_pipeline)
+
+    # Perf runs
+
+    perf_runs = awaited(perf.perf_runs)
+    perf_run = awaited(perf.perf_run)
+    start_perf_run = awaited(perf.start_perf_run)
+    cancel_perf_run = awaited(perf.cancel_perf_run)
+    wait_perf_run = awaited(perf.wait_perf_run)
 
     # Serving profiles
 

@@ -18,6 +18,7 @@ from nereid.calls import (
     importing,
     importing_pipelines,
     linting,
+    perf,
     pushing,
     registry,
     traffic,
@@ -168,6 +169,7 @@ class Client:
     servers = blocking(fleet.servers)
     server = blocking(fleet.server)
     diagnosis = blocking(fleet.diagnosis)
+    mark_server = blocking(fleet.mark_server)
     delete_server = blocking(fleet.delete_server)
     audit = blocking(fleet.audit)
 
@@ -179,6 +181,14 @@ class Client:
     put_pipeline = blocking(pipelines_calls.put_pipeline)
     check_pipeline = blocking(pipelines_calls.check_pipeline)
     delete_pipeline = blocking(pipelines_calls.delete_pipeline)
+
+    # Perf runs
+
+    perf_runs = blocking(perf.perf_runs)
+    perf_run = blocking(perf.perf_run)
+    start_perf_run = blocking(perf.start_perf_run)
+    cancel_perf_run = blocking(perf.cancel_perf_run)
+    wait_perf_run = blocking(perf.wait_perf_run)
 
     # Serving profiles
 

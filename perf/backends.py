@@ -37,7 +37,7 @@ from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
 from rich.table import Table
 
-from perf import perf_analyzer
+from control_plane.adapters.perf_analyzer.binary import find
 from perf.own_triton import OwnTriton, own_triton
 from perf.paired import Estimate, estimate
 
@@ -186,7 +186,7 @@ class Served:
         self._model = model
         self._scenario = scenario
         self._options = server.options
-        self._analyzer = perf_analyzer.find()
+        self._analyzer = find()
         self._client = grpcclient.InferenceServerClient(server.options.grpc)
 
     def batch_us(self) -> tuple[float, float]:

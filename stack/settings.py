@@ -33,6 +33,7 @@ PASSED_ON = (
     "NEREID_REMOTE_ALLOW",
     "NEREID_S3_ENDPOINT",
     "NEREID_SOURCE_ROOTS",
+    "NEREID_TOOLS",
     "NEREID_UPLOAD_EXPIRY_S",
     "NEREID_UPLOAD_QUOTA_BYTES",
     "NEREID_UPLOAD_QUOTA_COUNT",
@@ -277,6 +278,8 @@ def ours(
         "NEREID_REQUEST_LOG": str(settings.node_home / "answered")
         if settings.embeds_triton
         else given.get("NEREID_REQUEST_LOG", ""),
+        # A Triton of our own is there to be tried out; NEREID_LAB=0 says otherwise.
+        "NEREID_LAB": given.get("NEREID_LAB") or ("1" if settings.embeds_triton else ""),
         "NEREID_TRITON_CONTROL_KEY": keys.control_key,
         "NEREID_TRITON_SHM_KEY": keys.shm_key,
         "NEREID_SERVER_CONFIG": settings.server_config if settings.embeds_triton else "",

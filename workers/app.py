@@ -22,6 +22,7 @@ app.conf.imports = (
     "workers.tasks.fleet",
     "workers.tasks.idempotency",
     "workers.tasks.node",
+    "workers.tasks.perf",
     "workers.tasks.registry",
     "workers.tasks.rollouts",
     "workers.tasks.telemetry",

@@ -1,8 +1,9 @@
 """The control plane's worker: `python -m workers.control`.
 
-Three Celery workers with pools of their own. One reconciles, sweeps and scrapes; the second loads
+Four Celery workers with pools of their own. One reconciles, sweeps and scrapes; the second loads
 uploads, which takes minutes each and must never stand between a rollback and its servers; the
-third delivers webhooks to servers that may not answer.
+third delivers webhooks to servers that may not answer; the fourth carries out perf runs, one at a
+time on each server.
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ import signal
 import sys
 import threading
 
-from control_plane.adapters.queue import CONTROL_QUEUE, VALIDATION_QUEUE, WEBHOOK_QUEUE
+from control_plane.adapters.queue import (
+    CONTROL_QUEUE,
+    PERF_QUEUE,
+    VALIDATION_QUEUE,
+    WEBHOOK_QUEUE,
+)
 from workers.lane import QueueWorker, stop_all
 
 LOOK_S = 0.5
@@ -30,6 +36,7 @@ def main(arguments: list[str]) -> int:
         "--validations", type=int, default=2, help="uploads loaded, or files fetched, at once"
     )
     parser.add_argument("--receivers", type=int, default=8, help="webhooks delivered to at once")
+    parser.add_argument("--perf-runs", type=int, default=4, help="servers measured at once")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     stopping = threading.Event()
@@ -38,6 +45,7 @@ def main(arguments: list[str]) -> int:
     workers = [
         QueueWorker(VALIDATION_QUEUE, name="validation", threads=options.validations),
         QueueWorker(WEBHOOK_QUEUE, name="webhooks", threads=options.receivers),
+        QueueWorker(PERF_QUEUE, name="perf", threads=options.perf_runs),
         QueueWorker(CONTROL_QUEUE, name="worker", threads=options.threads),
     ]
     try:

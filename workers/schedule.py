@@ -17,6 +17,7 @@ FORGET_S = 3600.0
 LOST_S = 5.0
 ROLLOUTS_S = 1.0
 DELIVERIES_S = 5.0
+PERF_S = 5.0
 
 
 def _every(seconds: float, task: str) -> dict[str, Any]:
@@ -32,6 +33,8 @@ SCHEDULE = {
     "advance rollouts": _every(ROLLOUTS_S, "rollouts.tick"),
     "notice lost servers": _every(LOST_S, "fleet.lost"),
     "sweep deliveries": _every(DELIVERIES_S, "webhooks.sweep"),
+    "sweep perf runs": _every(PERF_S, "perf.sweep"),
+    "forget perf files": _every(FORGET_S, "perf.forget"),
     "forget deliveries": _every(FORGET_S, "webhooks.forget"),
     "forget sessions": _every(FORGET_S, "access.forget"),
     "forget kept answers": _every(FORGET_S, "idempotency.forget"),

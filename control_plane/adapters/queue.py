@@ -15,6 +15,9 @@ VALIDATION_QUEUE = "validation"
 WEBHOOK_QUEUE = "webhooks"
 """Apart too: other people's servers answer when they like."""
 
+PERF_QUEUE = "perf"
+"""Apart too: a run takes minutes to hours, one worker's thread each."""
+
 REQUEST_ID_HEADER = "nereid_request_id"
 """The header of a message that says which request it goes back to."""
 
@@ -23,7 +26,7 @@ COMMAND_EXPIRY_S = 20.0
 
 DELIVERY_EXPIRY_S = 30.0
 """A webhook that nobody came to for so long is asked for by the sweep, again and again: what is
-older only stands in the way of webhooks whose turn it is."""
+older only stands in the way of webhooks whose turn it is. So it is with perf runs."""
 
 
 def node_queue(server: str, verb: str) -> str:
@@ -56,6 +59,13 @@ class CeleryQueue:
             {"webhook_id": str(webhook_id)},
             expires=DELIVERY_EXPIRY_S,
         )
+
+    def perf_run(self, *, run_id: int) -> None:
+        self._send("perf.run", PERF_QUEUE, {"run_id": run_id}, expires=DELIVERY_EXPIRY_S)
+
+    def perf_command(self, *, server: str, verb: str, run_id: int) -> None:
+        lane = node_queue(server, verb)
+        self._send(f"perf.{verb}", lane, {"run_id": run_id}, expires=COMMAND_EXPIRY_S)
 
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         self._send(

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from control_plane import wiring
-from control_plane.api.resource import ResourceView
+from control_plane.api.fields import TruthField
+from control_plane.api.resource import ResourceView, read_body
 from control_plane.domain.planning.backends import BackendKind
 from control_plane.endpoints.models import Placement
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import get_server, server_status
-from control_plane.fleet.services import delete_server
+from control_plane.fleet.services import delete_server, update_server
 
 
 class BackendSerializer(serializers.Serializer[Any]):
@@ -48,6 +49,7 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
             "grpc",
             "metrics",
             "accelerator",
+            "lab",
             "hardware",
             "response_cache",
             "rate_limiter",
@@ -76,6 +78,12 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
         ]
 
 
+class ServerChange(serializers.Serializer[Any]):
+    """What people say of a server."""
+
+    lab = TruthField(help_text="Whether perf runs may put it under load.")
+
+
 class ServersView(ResourceView, ListAPIView[Server]):
     """All servers."""
 
@@ -91,13 +99,26 @@ class ServerView(ResourceView):
     """One server."""
 
     read_permission = "fleet.view_server"
-    write_permission = "fleet.delete_server"
+
+    @property
+    def write_permission(self) -> str:
+        return f"fleet.{'delete' if self.request.method == 'DELETE' else 'change'}_server"
 
     @extend_schema(responses=ServerSerializer)
     def get(self, request: Request, name: str) -> Response:
         """One server, with what its Triton holds."""
         get_server(name)
         return Response(ServerSerializer(_with_relations(Server.objects.all()).get(name=name)).data)
+
+    @extend_schema(
+        request=ServerChange,
+        responses=ServerSerializer,
+        examples=[OpenApiExample("a lab", {"lab": True}, request_only=True)],
+    )
+    def patch(self, request: Request, name: str) -> Response:
+        """Says whether perf runs may put the server under load."""
+        update_server(name=name, actor=self.actor, **read_body(ServerChange, request))
+        return self.get(request, name)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, name: str) -> Response:

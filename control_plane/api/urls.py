@@ -36,6 +36,12 @@ from control_plane.api.grants_resource import GrantsView, GrantView
 from control_plane.api.health_resource import HealthView
 from control_plane.api.lint_resource import LintView, VersionFindingsView
 from control_plane.api.models_resource import ModelsView, ModelView
+from control_plane.api.perf_runs_resource import (
+    PerfFileView,
+    PerfRunCancelView,
+    PerfRunsView,
+    PerfRunView,
+)
 from control_plane.api.pipelines_resource import (
     PipelineCheckView,
     PipelineRevisionsView,
@@ -83,6 +89,7 @@ NUMBER = r"(?P<number>[0-9]{1,9})"
 # A version's number, or an alias: @champion.
 VERSION = r"(?P<number>[0-9]{1,9}|@[^/\x00-\x1f\x7f]+)"
 DELIVERY = ID.replace("token_id", "delivery_id")
+PERF_FILE = r"(?P<level>[0-9]{1,4})/(?P<file>[a-z]{1,20}\.[a-z]{1,8})"
 ALIAS = NAME.replace("name", "alias")
 
 
@@ -148,6 +155,10 @@ urlpatterns = [
     at(r"uploads/(?P<upload>[0-9a-f-]{36})", UploadView, "upload"),
     at(r"servers", ServersView, "servers"),
     at(rf"servers/{NAME}", ServerView, "server"),
+    at(r"perf-runs", PerfRunsView, "perf-runs"),
+    at(rf"perf-runs/{NUMBER}", PerfRunView, "perf-run"),
+    at(rf"perf-runs/{NUMBER}/cancel", PerfRunCancelView, "perf-run-cancel"),
+    at(rf"perf-runs/{NUMBER}/files/{PERF_FILE}", PerfFileView, "perf-file"),
     at(r"audit", AuditView, "audit"),
     at(r"tokens", TokensView, "tokens"),
     at(r"tokens/current", CurrentTokenView, "current_token"),

@@ -96,7 +96,7 @@ def stacked(
         ]
         bands.append((line, base, top))
         base = top
-    scale = _Scale(max((value for value in base if value is not None), default=0))
+    scale = Scale(max((value for value in base if value is not None), default=0))
     shapes = [
         Shape(path, line.colour, "area")
         for line, low, top in reversed(bands)
@@ -110,7 +110,7 @@ def lined(
 ) -> Chart:
     """Lines over one another."""
     highest = max((v for line in lines for v in line.values if v is not None), default=0)
-    scale = _Scale(highest)
+    scale = Scale(highest)
     shapes = [
         Shape(path, line.colour, "dashed" if line.dashed else "line")
         for line in lines
@@ -119,7 +119,7 @@ def lined(
     return _chart(frame, title, summary, lines, shapes, scale, say)
 
 
-class _Scale:
+class Scale:
     """From 0 to a round number at or above the highest value, in equal steps."""
 
     def __init__(self, highest: float) -> None:
@@ -129,6 +129,11 @@ class _Scale:
 
     def y(self, value: float) -> float:
         return round(100 - 100 * value / self.top, 2)
+
+
+def scale_of(highest: float) -> Scale:
+    """The scale of a chart whose highest value is that."""
+    return Scale(highest)
 
 
 def _round_up(value: float) -> float:
@@ -143,7 +148,7 @@ def _chart(
     summary: str,
     lines: Sequence[Line],
     shapes: list[Shape],
-    scale: _Scale,
+    scale: Scale,
     say: Callable[[float], str],
 ) -> Chart:
     columns = []
@@ -168,7 +173,7 @@ def _chart(
     )
 
 
-def _path(values: Values, scale: _Scale) -> str:
+def _path(values: Values, scale: Scale) -> str:
     parts = []
     for run in _runs(values):
         points = [f"{i + 0.5:g} {scale.y(value):g}" for i, value in run]
@@ -179,7 +184,7 @@ def _path(values: Values, scale: _Scale) -> str:
     return " ".join(parts)
 
 
-def _area(low: Values, top: Values, scale: _Scale) -> str:
+def _area(low: Values, top: Values, scale: Scale) -> str:
     parts = []
     if all(not (t or 0) - (b or 0) for b, t in zip(low, top, strict=True)):
         return ""

@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from control_plane import wiring
+from control_plane.console.perf_curve import level_name
 from control_plane.console.record_admin import change_url
 from control_plane.console.rights import visible
 from control_plane.domain.registry.comparison import signature_differences
@@ -16,6 +17,10 @@ from control_plane.domain.registry.metrics import best, by_data_set, labelled, l
 from control_plane.domain.registry.states import Place
 from control_plane.endpoints.models import Endpoint
 from control_plane.registry.models import Model, ModelVersion, VersionState
+from control_plane.telemetry.perf import PerfLevel
+from control_plane.tuning.models import PerfRun
+from control_plane.tuning.results import peak_of, with_levels
+from control_plane.tuning.selectors import latest_of_versions
 
 SHOWN = 50
 SIDE_BY_SIDE = 6
@@ -42,6 +47,15 @@ class Column:
     aliases: list[str]
     places: list[PlaceLink]
     differences: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A version under load: its newest run, that run's peak, and at which level that was."""
+
+    run: PerfRun | None
+    peak: PerfLevel | None
+    level: str
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,7 @@ def page_context(request: HttpRequest, model: Model) -> dict[str, Any]:
         "compared_numbers": {column.version.number for column in compared},
         "base": compared[-1].version if compared else None,
         "metric_sets": metric_sets([column.version for column in compared]),
+        "measured": measured_of(request, [column.version for column in compared]),
         "chosen": bool(chosen),
         "side_by_side": SIDE_BY_SIDE,
     }
@@ -113,6 +128,24 @@ def columns_of(
         )
         for version in versions
     ]
+
+
+def measured_of(request: HttpRequest, versions: Sequence[ModelVersion]) -> list[Measured] | None:
+    """The newest perf run of each version at its peak; None where none of them has one."""
+    if not versions or not request.user.has_perm("tuning.view_perfrun"):
+        return None
+    runs = latest_of_versions([version.id for version in versions])
+    if not runs:
+        return None
+    with_levels(runs.values(), wiring.telemetry())
+    return [_measured(runs.get(version.id)) for version in versions]
+
+
+def _measured(run: PerfRun | None) -> Measured:
+    best = peak_of(run) if run else None
+    if run is None or best is None:
+        return Measured(None, None, "")
+    return Measured(run, best, level_name(run.asked.load.kind, best.value))
 
 
 def metric_sets(versions: Sequence[ModelVersion]) -> list[tuple[str, list[MetricRow]]]:

@@ -13,6 +13,7 @@ from unfold.sites import UnfoldAdminSite
 from control_plane.access.logins import PASSWORD, has_to_wait, note_login, note_logout
 from control_plane.console import sign_in
 from control_plane.console.home import live, live_charts, live_endpoint, live_server
+from control_plane.console.perf_page import live_perf_run
 from control_plane.console.rollout_page import live_rollout
 from control_plane.console.webhook_page import live_webhook
 
@@ -62,5 +63,6 @@ class ConsoleSite(UnfoldAdminSite):
             path("live/<uuid:endpoint_id>/charts/", live_charts, name="live_charts"),
             path("live/server/<uuid:server_id>/", live_server, name="live_server"),
             path("live/rollout/<uuid:rollout_id>/", live_rollout, name="live_rollout"),
+            path("live/perf-run/<int:number>/", live_perf_run, name="live_perf_run"),
             path("live/webhook/<uuid:webhook_id>/", live_webhook, name="live_webhook"),
         ]

@@ -48,6 +48,7 @@ _LOOK = (
     "analysis.view_*",
     "rollouts.view_*",
     "fleet.view_*",
+    "tuning.view_*",
     "audit.view_auditevent",
 )
 _MAY: dict[Role, tuple[str, ...]] = {
@@ -60,6 +61,7 @@ _MAY: dict[Role, tuple[str, ...]] = {
         "registry.*_modelversion",
         "registry.*_alias",
         "registry.*_pipeline",
+        "tuning.*_perfrun",
     ),
     Role.OPERATOR: (
         *_LOOK,
@@ -70,6 +72,7 @@ _MAY: dict[Role, tuple[str, ...]] = {
         "fleet.change_server",
         "registry.*_profile",
         "registry.*_pipeline",
+        "tuning.*_perfrun",
     ),
     Role.ADMIN: ("*",),
 }

@@ -8,13 +8,19 @@ from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from control_plane.domain.planning.model_config import ACCELERATORS
 from control_plane.domain.registry.states import Place
+from control_plane.domain.registry.uploaded_config import signature_of
+from control_plane.domain.signature import Signature
+from control_plane.domain.violations import ConflictError
 from control_plane.endpoints.models import (
     Placement,
     Revision,
     RevisionPipeline,
     RevisionVersion,
 )
+from control_plane.endpoints.selectors import get_endpoint, serving_plan
+from control_plane.ports.serving import ServedEndpoint
 
 _Arm = Mapping[str, Any]
 
@@ -57,6 +63,27 @@ class PlacedDuties:
             endpoint__deleted_at=None,
         )
         return list(rows.order_by("endpoint__name").values_list("endpoint__name", flat=True))
+
+
+class RoutedEndpoints:
+    """`ports.serving.EndpointFacts` over the database: the plan that serves."""
+
+    def served(self, name: str) -> ServedEndpoint:
+        endpoint = get_endpoint(name)
+        plan = serving_plan(endpoint)
+        if plan is None:
+            raise ConflictError(f"endpoint {name} serves nothing yet: {endpoint.reason}")
+        known = signature_of(plan.router.variants[ACCELERATORS[0]])
+        inputs = Signature.from_document(known).inputs if known else ()
+        primary = next(planned.arm for planned in plan.arms if planned.arm.primary)
+        up = endpoint.placements.filter(switched__gt=0).values_list("server__name", flat=True)
+        return ServedEndpoint(
+            name=name,
+            inputs=inputs,
+            max_batch_size=plan.max_batch_size,
+            primary=None if primary.pipeline else primary.key,
+            servers=frozenset(up),
+        )
 
 
 _SHOWN = (

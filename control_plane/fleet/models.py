@@ -19,6 +19,9 @@ class Server(models.Model):
     hardware = models.CharField(max_length=63, blank=True, help_text="the profile of its hardware")
     response_cache = models.BooleanField(null=True, blank=True, help_text="empty: not known")
     rate_limiter = models.BooleanField(null=True, blank=True, help_text="empty: not known")
+    lab = models.BooleanField(
+        default=False, help_text="may be put under load: it serves nothing that matters"
+    )
     cores = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="that its node may use"
     )

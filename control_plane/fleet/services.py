@@ -35,10 +35,12 @@ def register_server(
     actor: str,
     hardware: str = "",
     flags: ServerFlags | None = None,
+    lab: bool = False,
 ) -> Server:
     """Adds a server, or gives a known one its present addresses.
 
     Args:
+        lab: of a new one, whether perf runs may put it under load; people change it later.
         hardware: the name of its hardware profile.
         flags: what it was started with; None: not known.
 
@@ -62,7 +64,7 @@ def register_server(
     }
     with transaction.atomic():
         server, created = Server.objects.select_for_update().get_or_create(
-            name=name, defaults=addresses
+            name=name, defaults={**addresses, "lab": lab}
         )
         before = {key: getattr(server, key) for key in addresses}
         if not created and before == addresses:
@@ -77,8 +79,33 @@ def register_server(
             object_id=server.id,
             object_name=name,
             before=None if created else before,
-            after=addresses,
+            after={**addresses, "lab": server.lab} if created else addresses,
         )
+    return server
+
+
+def update_server(*, name: str, lab: bool, actor: str) -> Server:
+    """Says whether perf runs may put a server under load; the same again writes nothing.
+
+    Raises:
+        NotFoundError: there is no such server.
+    """
+    with transaction.atomic():
+        server = Server.objects.select_for_update().filter(name=name).first()
+        if server is None:
+            raise NotFoundError(f"there is no server named {name!r}")
+        if server.lab != lab:
+            server.lab = lab
+            server.save(update_fields=["lab"])
+            record(
+                actor=actor,
+                action="server.update",
+                object_type="server",
+                object_id=server.id,
+                object_name=name,
+                before={"lab": not lab},
+                after={"lab": lab},
+            )
     return server
 
 

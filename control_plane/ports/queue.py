@@ -25,6 +25,14 @@ class Queue(Protocol):
         """Asks a worker to deliver what is due to a webhook."""
         ...
 
+    def perf_run(self, *, run_id: int) -> None:
+        """Asks a worker of their own kind to look at a perf run, and to measure it."""
+        ...
+
+    def perf_command(self, *, server: str, verb: str, run_id: int) -> None:
+        """Tells a node to hold what a perf run measures, or to release it."""
+        ...
+
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         """Sends a command to a node: prepare, switch, retire or remove.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from control_plane.domain.registry.states import Place
+from control_plane.domain.signature import Tensor
 
 
 class ServerDuties(Protocol):
@@ -14,6 +16,33 @@ class ServerDuties(Protocol):
 
     def held_alone(self, server_id: UUID) -> Sequence[str]:
         """The endpoints that serve and that no other server holds, by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class ServedEndpoint:
+    """An endpoint as callers meet it; `primary` is the version behind its primary arm, if one is.
+
+    `max_batch_size` 0 takes no batches; `servers` are those whose router is up, by name.
+    """
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    max_batch_size: int
+    primary: tuple[str, int] | None
+    servers: frozenset[str]
+
+
+class EndpointFacts(Protocol):
+    """What rooms beside the endpoints' may know of one."""
+
+    def served(self, name: str) -> ServedEndpoint:
+        """The endpoint as it serves.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            ConflictError: it serves nothing yet.
+        """
         ...
 
 

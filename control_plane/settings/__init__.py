@@ -72,9 +72,12 @@ NEREID_TRITON_URL = os.environ.get("NEREID_TRITON_URL", "127.0.0.1:8000")
 NEREID_TRITON_GRPC = os.environ.get("NEREID_TRITON_GRPC", "127.0.0.1:8001")
 NEREID_TRITON_METRICS = os.environ.get("NEREID_TRITON_METRICS", "http://127.0.0.1:8002/metrics")
 NEREID_TRITON_CONTROL_KEY = os.environ.get("NEREID_TRITON_CONTROL_KEY", "")
+NEREID_TRITON_SHM_KEY = os.environ.get("NEREID_TRITON_SHM_KEY", "")
 NEREID_TRITON_BACKENDS = os.environ.get("NEREID_TRITON_BACKENDS", "")
 NEREID_HARDWARE = os.environ.get("NEREID_HARDWARE", "")
 NEREID_SERVER_CONFIG = os.environ.get("NEREID_SERVER_CONFIG", "")
+NEREID_LAB = os.environ.get("NEREID_LAB") == "1"
+NEREID_TOOLS = os.environ.get("NEREID_TOOLS", "")
 NEREID_ACCELERATOR = os.environ.get("NEREID_ACCELERATOR", "cpu")
 
 try:
@@ -111,6 +114,7 @@ INSTALLED_APPS = [
     "control_plane.endpoints",
     "control_plane.analysis",
     "control_plane.rollouts",
+    "control_plane.tuning",
     "control_plane.api",
 ]
 
@@ -219,6 +223,8 @@ SPECTACULAR_SETTINGS = {
         "ChangeStateEnum": "control_plane.endpoints.models.CHANGE_STATES",
         "DeliveryStateEnum": "control_plane.webhooks.models.State",
         "KindEnum": ["model", "endpoint"],
+        "PerfKindEnum": "control_plane.tuning.models.KINDS",
+        "PerfStateEnum": "control_plane.tuning.models.STATES",
         "RoleEnum": "control_plane.access.models.ROLES",
         "RolloutStateEnum": "control_plane.rollouts.models.STATES",
         "WebhookStateEnum": "control_plane.webhooks.models.STATES",
@@ -227,6 +233,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "control_plane.api.policy_schema.add_component",
         "control_plane.api.rollout_schema.add_component",
+        "control_plane.api.perf_schema.add_components",
         "control_plane.api.document.complete",
     ],
 }

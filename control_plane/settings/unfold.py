@@ -72,7 +72,10 @@ NAVIGATION = [
     {
         "title": "Fleet",
         "separator": True,
-        "items": [_page("Servers", "dns", "fleet.server")],
+        "items": [
+            _page("Servers", "dns", "fleet.server"),
+            _page("Perf runs", "speed", "tuning.perfrun"),
+        ],
     },
     {
         "title": "Access",
@@ -106,7 +109,9 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": "control_plane.settings.unfold.environment",
     "DASHBOARD_CALLBACK": "control_plane.console.home.dashboard",
-    "STYLES": [_file(f"{name}.css") for name in ("console", "registry", "rollouts", "sign_in")],
+    "STYLES": [
+        _file(f"{name}.css") for name in ("console", "registry", "rollouts", "perf", "sign_in")
+    ],
     "SCRIPTS": [_file("console.js")],
     "LOGIN": {
         "image": _file("sea.svg"),

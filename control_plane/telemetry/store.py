@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -10,10 +10,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from control_plane.telemetry import evidence, feedback, history
+from control_plane.telemetry import evidence, feedback, history, perf
 from control_plane.telemetry.feedback import FeedbackGrowth, FeedbackSummary, Report, Written
 from control_plane.telemetry.growth import write_growth
 from control_plane.telemetry.outcomes import FAILED, HANDED_ON, SEEN
+from control_plane.telemetry.perf import PerfLevel
 from control_plane.telemetry.samples import Scrape
 from control_plane.telemetry.series import Series, read_latencies, read_series
 from control_plane.telemetry.tables import (
@@ -273,6 +274,31 @@ class TelemetryStore:
         """Counts waiting reports for the arm that answered (request id -> arm): how many."""
         with self._engine.begin() as connection:
             return feedback.put_to_arms(connection, endpoint, answered, now)
+
+    def write_perf_level(self, run: UUID, level: PerfLevel, files: Mapping[str, bytes]) -> None:
+        """Adds a level that a perf run measured, with what the load generator wrote (gzipped)."""
+        with self._engine.begin() as connection:
+            perf.write_level(connection, run, level, files)
+
+    def perf_levels(self, runs: Iterable[UUID]) -> dict[UUID, list[PerfLevel]]:
+        """Perf run -> its levels in the order in which they were measured."""
+        with self._engine.connect() as connection:
+            return perf.read_levels(connection, runs)
+
+    def perf_file(self, run: UUID, position: int, name: str) -> bytes | None:
+        """A file of a level, gzipped; None where there is none, or it is kept no more."""
+        with self._engine.connect() as connection:
+            return perf.read_file(connection, run, position, name)
+
+    def perf_files(self, run: UUID) -> Sequence[tuple[int, str]]:
+        """(position, name) of the files of a perf run that are kept."""
+        with self._engine.connect() as connection:
+            return perf.file_names(connection, run)
+
+    def forget_perf_files(self, now: datetime) -> int:
+        """Removes the files of perf runs that were kept long enough; returns how many."""
+        with self._engine.begin() as connection:
+            return perf.forget_files(connection, now)
 
     def host(self, server_id: UUID) -> tuple[datetime | None, Mapping[str, float]]:
         """When a server was last scraped, and what it said of its memory and processors."""

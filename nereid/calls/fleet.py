@@ -27,6 +27,12 @@ def delete_server(name: str) -> Steps[None]:
     yield from ask("DELETE", f"/servers/{part(name)}/")
 
 
+def mark_server(name: str, *, lab: bool) -> Steps[Server]:
+    """Say whether perf runs may put a server under load."""
+    raw = yield from read("PATCH", f"/servers/{part(name)}/", json={"lab": lab})
+    return Server.from_json(raw)
+
+
 def diagnosis() -> Steps[Diagnosis]:
     """What the control plane knows of its own state: version, workers, disks."""
     return Diagnosis.from_json((yield from read("GET", "/diagnosis/")))

@@ -38,6 +38,7 @@ ORDER = (
     "infer",
     "pipelines",
     "profiles",
+    "perf",
     "lint",
     "import",
     "export",

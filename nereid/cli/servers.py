@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,12 @@ from nereid.cli.app import command, listing
 from nereid.cli.completing import server_names
 from nereid.cli.session import Session
 from nereid.cli.watching import WatchOption, drawn
+
+
+class Switch(StrEnum):
+    ON = "on"
+    OFF = "off"
+
 
 ServerArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="The server.", autocompletion=server_names)
@@ -49,6 +56,22 @@ def servers(session: Session, watch: WatchOption = False) -> None:
 def show(session: Session, name: ServerArgument, watch: WatchOption = False) -> None:
     """Show one server and what it holds; `nereid servers NAME` in short."""
     drawn(session, lambda on: _draw(on, name), watch)
+
+
+@command("lab", "nereid servers lab local on", "nereid servers lab lab-1 off", of=servers)
+def lab(
+    session: Session,
+    name: ServerArgument,
+    to: Annotated[Switch, typer.Argument(metavar="on|off")],
+) -> None:
+    """Say whether perf runs may put a server under load."""
+    with session.client() as client:
+        server = client.mark_server(name, lab=to is Switch.ON)
+    if session.as_json:
+        session.emit(server.raw)
+        return
+    what = "is a lab: perf runs may put it under load" if server.raw.get("lab") else "is no lab"
+    session.success(Text.assemble((server.name, "bold"), f" {what}"))
 
 
 @command("remove", "nereid servers remove lab-1", "nereid servers remove lab-1 --yes", of=servers)
@@ -103,7 +126,7 @@ def _show(session: Session, server: Server) -> None:
     title = Text.assemble((server.name, "bold"), "  ")
     title.append_text(render.state(server.status))
     facts = [f"Triton {server.triton_version}" if server.triton_version else ""]
-    facts += [server.accelerator.upper()]
+    facts += [server.accelerator.upper(), "lab" if server.raw.get("lab") else ""]
     facts += [f"seen {render.ago(server.last_seen_at)}" if server.last_seen_at else "never seen"]
     title.append("  " + " · ".join(fact for fact in facts if fact), style="dim")
     session.out.print(title)

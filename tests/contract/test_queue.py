@@ -14,7 +14,7 @@ from tests.support.fakes import FakeQueue
 
 Received = Callable[[str], list[tuple[str, dict[str, object]]]]
 
-LANES = ("control", "validation", "webhooks", "node.lab.prepare", "node.lab.switch")
+LANES = ("control", "validation", "webhooks", "perf", "node.lab.prepare", "node.lab.switch")
 
 
 def test_the_celery_queue_sends_each_verb_down_its_lane(broker: str) -> None:
@@ -24,6 +24,8 @@ def test_the_celery_queue_sends_each_verb_down_its_lane(broker: str) -> None:
     queue.reconcile(endpoint_id=endpoint)
     queue.validate(version_id=version)
     queue.deliver(webhook_id=hook)
+    queue.perf_run(run_id=12)
+    queue.perf_command(server="lab", verb="hold", run_id=12)
     for verb in ("prepare", "switch", "retire", "remove"):
         queue.command(server="lab", verb=verb, endpoint_id=endpoint, generation=7)
     sent = {name: drain(app, name) for name in LANES}
@@ -35,7 +37,9 @@ def test_the_celery_queue_sends_each_verb_down_its_lane(broker: str) -> None:
     assert sent["validation"] == [("registry.validate", {"version_id": str(version)})]
     assert sent["webhooks"] == [("webhooks.deliver", {"webhook_id": str(hook)})]
     assert sent["node.lab.switch"] == [("node.switch", command)]
+    assert sent["perf"] == [("perf.run", {"run_id": 12})]
     assert [task for task, _ in sent["node.lab.prepare"]] == [
+        "perf.hold",
         "node.prepare",
         "node.retire",
         "node.remove",
@@ -51,6 +55,9 @@ def test_the_fake_queue_keeps_the_same() -> None:
     queue.validate(version_id=version)
     queue.deliver(webhook_id=hook)
     queue.command(server="lab", verb="switch", endpoint_id=endpoint, generation=7)
+    queue.perf_run(run_id=12)
+    queue.perf_command(server="lab", verb="hold", run_id=12)
+    assert (fake.perf_runs, fake.perf_commands) == ([12], [("lab", "hold", 12)])
     assert (fake.reconciles, fake.validations) == ([endpoint], [version])
     assert fake.deliveries == [hook]
     assert fake.commands == [("lab", "switch", 7)]

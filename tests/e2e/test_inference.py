@@ -16,7 +16,8 @@ import tritonclient.grpc.aio as grpcaio
 import tritonclient.http as httpclient
 import tritonclient.http.aio as httpaio
 
-from perf.perf_analyzer import PerfAnalyzerMissingError, find
+from control_plane.adapters.perf_analyzer.binary import find
+from control_plane.ports.load import LoadGeneratorMissingError
 from tests.support.serving import ServingStack
 
 IMAGES = Path(__file__).resolve().parents[2] / "model_repository/samples/digits/images.json"
@@ -123,7 +124,7 @@ def test_a_callers_mistake_keeps_its_code(serving_stack: ServingStack) -> None:
 def test_perf_analyzer(serving_stack: ServingStack, protocol: str) -> None:
     try:
         analyzer = find()
-    except PerfAnalyzerMissingError as missing:
+    except LoadGeneratorMissingError as missing:
         pytest.skip(str(missing))
     address = serving_stack.stack["triton"][protocol]
     done = analyzer.run(

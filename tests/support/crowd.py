@@ -64,6 +64,29 @@ def main() -> None:
     _pipelines()
     _rollouts()
     _webhooks()
+    _perf_runs()
+
+
+def _perf_runs() -> None:
+    """One that went well, beside an older one, one that is at it, and one that failed."""
+    from control_plane import wiring
+    from control_plane.fleet.models import Server
+    from control_plane.registry.models import ModelVersion
+    from control_plane.tuning.models import PerfRun
+    from tests.support.perf import measure, perf_run
+
+    if PerfRun.objects.filter(name=LONG).exists():
+        return
+    version = ModelVersion.objects.get(model__name=LONG, number=1)
+    for base_us in (1400.0, 900.0):
+        measure(perf_run(name=LONG, version=version), wiring.telemetry(), base_us)
+    progress = {"done": 2, "of": 7, "level": 24, "kind": "concurrency", "why": "between 16 and 32"}
+    away = Server.objects.get(name=AWAY)
+    running = perf_run(
+        "running", name=LONG, server=away, server_name=AWAY, progress=progress, reason="measured"
+    )
+    measure(running, wiring.telemetry())
+    perf_run("failed", name=LONG, reason=REASON)
 
 
 def _registry() -> None:

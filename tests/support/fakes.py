@@ -12,6 +12,8 @@ from uuid import UUID
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
+from control_plane.domain.perf.export import Measurement
+from control_plane.domain.perf.request import PerfRequest
 from control_plane.domain.registry.states import Place
 from control_plane.ports.inference import (
     InferenceAnswer,
@@ -20,6 +22,7 @@ from control_plane.ports.inference import (
     Scalar,
     TensorData,
 )
+from control_plane.ports.load import Aim, LoadStoppedError, Measured
 from control_plane.ports.triton import (
     HeldModel,
     Sample,
@@ -60,6 +63,8 @@ class FakeQueue:
         self.fetches: list[UUID] = []
         self.deliveries: list[UUID] = []
         self.commands: list[tuple[str, str, int]] = []
+        self.perf_runs: list[int] = []
+        self.perf_commands: list[tuple[str, str, int]] = []
 
     def reconcile(self, *, endpoint_id: UUID) -> None:
         self.reconciles.append(endpoint_id)
@@ -73,8 +78,59 @@ class FakeQueue:
     def deliver(self, *, webhook_id: UUID) -> None:
         self.deliveries.append(webhook_id)
 
+    def perf_run(self, *, run_id: int) -> None:
+        self.perf_runs.append(run_id)
+
+    def perf_command(self, *, server: str, verb: str, run_id: int) -> None:
+        self.perf_commands.append((server, verb, run_id))
+
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         self.commands.append((server, verb, generation))
+
+
+class FakeLoad:
+    """A load generator of a server that answers in a millisecond, whatever the load.
+
+    `fails` are raised by the next measurements, one each; `meanwhile` is called during each;
+    `measured` holds (model, value), `sent` what was sent last.
+    """
+
+    def __init__(self) -> None:
+        self.measured: list[tuple[str, float]] = []
+        self.fails: list[Exception] = []
+        self.sent = ""
+        self.meanwhile: Callable[[PerfRequest], None] = lambda _: None
+
+    def provide(self) -> str:
+        return "in memory"
+
+    def measure(
+        self, request: PerfRequest, value: float, aim: Aim, *, goes_on: Callable[[], bool]
+    ) -> Measured:
+        if self.fails:
+            raise self.fails.pop(0)
+        self.meanwhile(request)
+        if not goes_on():
+            raise LoadStoppedError("it was stopped")
+        self.measured.append((aim.model, value))
+        self.sent = aim.input_data
+        figures = Measurement(
+            requests=100,
+            throughput=1000 * value,
+            mean_us=1000,
+            p50_us=900,
+            p90_us=1200,
+            p95_us=1300,
+            p99_us=1500,
+            queue_us=100,
+            compute_input_us=20,
+            compute_infer_us=600,
+            compute_output_us=30,
+            network_us=200,
+            client_us=10,
+            spread=3,
+        )
+        return Measured(figures, {"report.csv": b"packed"})
 
 
 class FakePlaces:

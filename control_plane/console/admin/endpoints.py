@@ -23,6 +23,7 @@ from control_plane.console.endpoint_charts import SPANS, endpoint_charts, span_o
 from control_plane.console.four_eyes_page import four_eyes_page
 from control_plane.console.kill_page import kill_page
 from control_plane.console.overview import endpoint_cards, recent_traffic
+from control_plane.console.perf_start import endpoint_target, measure_page
 from control_plane.console.policy_page import policy_page
 from control_plane.console.record_admin import DeletableAdmin, RecordAdmin, label, link, mono
 from control_plane.console.rollback_page import rollback_page
@@ -64,6 +65,7 @@ class EndpointAdmin(DeletableAdmin):
         "edit_policy",
         "start_rollout",
         "try_it",
+        "measure",
         "roll_back",
         "kill_switch",
         "four_eyes_rule",
@@ -190,6 +192,15 @@ class EndpointAdmin(DeletableAdmin):
     )
     def try_it(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return try_page(self, request, self.found(request, object_id, "change"))
+
+    @action(description="Measure", url_path="measure", icon="speed", permissions=["measure"])
+    def measure(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        endpoint = self.found(request, object_id, "measure")
+        return measure_page(self, request, endpoint, endpoint_target(endpoint))
+
+    def has_measure_permission(self, request: HttpRequest, endpoint: Any = None) -> bool:
+        """The load is the whole server's: a right of its own, and none of the endpoint's."""
+        return request.user.has_perm("tuning.add_perfrun")
 
     @action(
         description="Everything to the primary",

@@ -44,6 +44,7 @@ class ServerAdmin(DeletableAdmin):
                     "grpc_address",
                     "metrics",
                     "accelerator",
+                    "laboratory",
                     "hardware",
                     "keeps_answers",
                     "limits_rates",
@@ -63,6 +64,7 @@ class ServerAdmin(DeletableAdmin):
         "grpc_address",
         "metrics",
         "accelerator",
+        "laboratory",
         "hardware",
         "keeps_answers",
         "limits_rates",
@@ -120,6 +122,10 @@ class ServerAdmin(DeletableAdmin):
     @display(description="rate limiter")
     def limits_rates(self, server: Server) -> str:
         return _known(server.rate_limiter)
+
+    @display(description="lab")
+    def laboratory(self, server: Server) -> str:
+        return "yes: perf runs may put it under load" if server.lab else "no"
 
     @display(description="gRPC", ordering="grpc")
     def grpc_address(self, server: Server) -> str:

@@ -17,6 +17,7 @@ from control_plane import wiring
 from control_plane.console import words
 from control_plane.console.archive_page import archive_page, unarchive_page
 from control_plane.console.edit_page import edit_page
+from control_plane.console.perf_start import measure_page, version_target
 from control_plane.console.record_admin import (
     DeletableAdmin,
     change_url,
@@ -109,7 +110,7 @@ class ModelVersionAdmin(DeletableAdmin):
     fieldsets = ((None, {"fields": readonly_fields}),)  # the rest stands above, in its own parts
     add_fieldsets = VersionForm.fieldsets
     change_form_outer_before_template = "console/parts/version_page.html"
-    actions_detail = ("edit", "archive", "unarchive")
+    actions_detail = ("measure", "edit", "archive", "unarchive")
     empty_icon = "layers"
     empty_title = "No versions yet"
     empty_text = "A version is a model file with what it takes and gives. Push one:"
@@ -194,6 +195,15 @@ class ModelVersionAdmin(DeletableAdmin):
     def page_values(self, request: HttpRequest, record: Any) -> dict[str, Any]:
         return page_context(request, record)
 
+    @action(description="Measure", url_path="measure", icon="speed", permissions=["measure"])
+    def measure(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        version = self.found(request, object_id, "measure")
+        return measure_page(self, request, version, version_target(version))
+
+    def has_measure_permission(self, request: HttpRequest, version: Any = None) -> bool:
+        """The load is the whole server's: a right of its own, and none of the version's."""
+        return request.user.has_perm("tuning.add_perfrun")
+
     @action(description="Edit", url_path="edit", icon="edit", permissions=["life"])
     def edit(self, request: HttpRequest, object_id: str) -> HttpResponse:
         version = self.found(request, object_id, "life")
@@ -215,7 +225,11 @@ class ModelVersionAdmin(DeletableAdmin):
         """Of the two ways, the one that the version's state leaves open."""
         version = self.get_object(request, str(object_id))
         state = version.state if version else ""
-        offered = {"archive": state in _ARCHIVED_FROM, "unarchive": state == VersionState.ARCHIVED}
+        offered = {
+            "measure": state == VersionState.READY,
+            "archive": state in _ARCHIVED_FROM,
+            "unarchive": state == VersionState.ARCHIVED,
+        }
         found = super().get_actions_detail(request, object_id)
         return [one for one in found if offered.get(one.action_name.rpartition("_")[2], True)]
 

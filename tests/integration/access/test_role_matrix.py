@@ -108,7 +108,13 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("analysis-looks", "GET"): EVERYBODY,
     ("servers", "GET"): EVERYBODY,
     ("server", "GET"): EVERYBODY,
+    ("server", "PATCH"): OPERATORS,
     ("server", "DELETE"): ADMINS,
+    ("perf-runs", "GET"): EVERYBODY,
+    ("perf-runs", "POST"): PUBLISHERS | OPERATORS,
+    ("perf-run", "GET"): EVERYBODY,
+    ("perf-run-cancel", "POST"): PUBLISHERS | OPERATORS,
+    ("perf-file", "GET"): EVERYBODY,
     ("audit", "GET"): EVERYBODY,
     ("webhook-events", "GET"): ADMINS,
     ("webhooks", "GET"): ADMINS,
@@ -149,7 +155,7 @@ OWN = {
 LISTS = {("models", "GET"), ("all_versions", "GET"), ("endpoints", "GET"), ("rollouts", "GET")}
 NAMELESS = LISTS | {k for k in MAY if k[0].startswith("upload")}
 PARTS = {"number": "1", "alias": "champion", "token_id": NONE, "upload": NONE, "delivery_id": NONE}
-PARTS["grant_id"] = NONE
+PARTS |= {"grant_id": NONE, "level": "0", "file": "report.csv"}
 NAMED = ("mine", "yours")
 # What has an id of its own is at the endpoint of that name.
 IDS = {name: f"00000000-0000-4000-8000-00000000000{i}" for i, name in enumerate(NAMED, start=1)}

@@ -29,6 +29,7 @@ from control_plane.webhooks.models import Delivery, State, Webhook
 from control_plane.wiring import print_config
 from tests.integration.console.conftest import logged_in, policy, ready_version
 from tests.support.fakes import FakeQueue
+from tests.support.perf import perf_run
 from tests.support.rollouts import analysing, measured, started
 
 RECORDS = (
@@ -44,6 +45,7 @@ RECORDS = (
     "analysis.analysistemplate",
     "analysis.analysisrun",
     "fleet.server",
+    "tuning.perfrun",
     "audit.auditevent",
     "access.apitoken",
     "webhooks.webhook",
@@ -105,6 +107,7 @@ def everything(digits: Endpoint, admin: Client) -> Callable[[str], Any]:
     decided_change()
     put_template(name="strict", document={**DEFAULT_DOCUMENT, "alpha": 0.01}, actor="ada")
     under_way(digits)
+    perf_run()
     admin.post(url("access.apitoken", "add"), {"name": "ci", "role": "admin", "lifetime": "30"})
     return lambda record: apps.get_model(record).objects.first()
 

@@ -42,6 +42,7 @@ MAY = {
     "rollouts.rollout": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "analysis.analysistemplate": (EVERYBODY, OPERATORS, OPERATORS, OPERATORS),
     "analysis.analysisrun": (EVERYBODY, NOBODY, NOBODY, NOBODY),
+    "tuning.perfrun": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "fleet.server": (EVERYBODY, NOBODY, NOBODY, ADMINS),
     "audit.auditevent": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "access.apitoken": (EVERYBODY, EVERYBODY, NOBODY, NOBODY),
@@ -59,6 +60,9 @@ PAGES = {
     "endpoints_endpoint_try_it": OPERATORS,
     "endpoints_endpoint_four_eyes_rule": OPERATORS,
     "endpoints_endpoint_start_rollout": OPERATORS,
+    "endpoints_endpoint_measure": PUBLISHERS | OPERATORS,
+    "registry_modelversion_measure": PUBLISHERS | OPERATORS,
+    "tuning_perfrun_cancel": PUBLISHERS | OPERATORS,
     "endpoints_revision_go_back": OPERATORS,
     **{
         f"rollouts_rollout_{control}": OPERATORS

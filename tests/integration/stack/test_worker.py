@@ -44,6 +44,7 @@ def test_validations_and_the_rest_have_pools_of_their_own(
     worker: subprocess.Popen[bytes], broker: str
 ) -> None:
     expected = {"control": ["worker"], "validation": ["validation"], "webhooks": ["webhooks"]}
+    expected["perf"] = ["perf"]
     with Celery("test", broker=broker) as app:
         _until(lambda: queues(app) == expected)
         [victim] = [

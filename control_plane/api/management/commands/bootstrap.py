@@ -48,6 +48,7 @@ class Command(BaseCommand):
             actor="bootstrap",
             hardware=load_hardware(hardware).name if hardware else "",
             flags=load_server(server_config) if server_config else None,
+            lab=settings.NEREID_LAB,
         )
         line = {
             "username": user.get_username(),

@@ -1,0 +1,1 @@
+"""Perf runs: how good a model is under load, measured before it meets traffic."""

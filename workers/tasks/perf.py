@@ -1,0 +1,40 @@
+"""Perf runs: measured by workers of their own, their models held by the nodes."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from control_plane import wiring
+from control_plane.tuning import holding, running, sweeping
+
+
+@shared_task(name="perf.run")
+def run(*, run_id: int) -> None:
+    """Brings one perf run as far as it can go: to its end, where it is its turn."""
+    running.advance(run_id=run_id, means=wiring.perf_means())
+
+
+@shared_task(name="perf.hold")
+def hold(*, run_id: int) -> None:
+    """Loads what a perf run measures on this node's Triton, and keeps it."""
+    holding.hold(
+        run_id=run_id, agent=wiring.node_agent(), clock=wiring.clock(), queue=wiring.queue()
+    )
+
+
+@shared_task(name="perf.release")
+def release(*, run_id: int) -> None:
+    """Lets go what a perf run that is over had loaded."""
+    holding.release(run_id=run_id, agent=wiring.node_agent())
+
+
+@shared_task(name="perf.sweep")
+def sweep() -> None:
+    """Finds the perf runs whose message was lost, or whose worker died."""
+    sweeping.sweep(clock=wiring.clock(), queue=wiring.queue())
+
+
+@shared_task(name="perf.forget")
+def forget() -> None:
+    """Removes what the load generator wrote a month ago; the figures stay."""
+    wiring.telemetry().forget_perf_files(wiring.clock().now())
