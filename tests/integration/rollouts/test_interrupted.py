@@ -49,7 +49,8 @@ def goes_its_way(stage: Stage, *, failing: float, killed_in: str = "") -> tuple[
             killed += 1
         stage.tick(rollout, requests=4000, failing=failing)
     assert killed or not killed_in
-    states = [event.state_after for event in events_of(rollout)]
+    moved = (event for event in events_of(rollout) if event.state_before != event.state_after)
+    states = [event.state_after for event in moved]
     phases = [link.run.phase for link in runs_of(rollout) if link.step < len(STEPS)]
     return states, phases, stage.endpoint.policy, rollout.harm_spent <= rollout.harm_budget
 
