@@ -66,6 +66,22 @@ _CHANGE = {
     "revision": None,
 }
 
+_STEPS = [
+    {
+        "name": "scale",
+        "model": "scaler",
+        "version": 1,
+        "inputs": {"pixels": "pixels"},
+        "outputs": {"scaled": "image"},
+    },
+    {
+        "name": "classify",
+        "model": "digits",
+        "version": 2,
+        "inputs": {"image": "image"},
+        "outputs": {"logits": "logits"},
+    },
+]
 _CHECKED = {
     "document": {
         "kind": "ensemble",
@@ -80,22 +96,8 @@ _CHECKED = {
     "outputs": [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}],
     "max_batch_size": 32,
     "decoupled": False,
-    "steps": [
-        {
-            "name": "scale",
-            "model": "scaler",
-            "version": 1,
-            "inputs": {"pixels": "pixels"},
-            "outputs": {"scaled": "image"},
-        },
-        {
-            "name": "classify",
-            "model": "digits",
-            "version": 2,
-            "inputs": {"image": "image"},
-            "outputs": {"logits": "logits"},
-        },
-    ],
+    "steps": _STEPS,
+    "own_steps": [{**step, "pipeline": False} for step in _STEPS],
     "tensors": [
         {"name": "pixels", "datatype": "UINT8", "shape": [-1, 1, 8, 8]},
         {"name": "image", "datatype": "FP32", "shape": [-1, 1, 8, 8]},
