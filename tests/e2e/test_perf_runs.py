@@ -6,6 +6,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from control_plane.ports.load import LoadGeneratorMissingError
 from tests.support.serving import ServingStack
 
 PATIENCE_S = 90.0
+DIGITS = Path(__file__).resolve().parents[2] / "model_repository/samples/digits/v2/model.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +53,26 @@ def until(
         time.sleep(0.1)
 
 
+def pushed(client: httpx.Client, model: str) -> None:
+    """A model of its own: what other tests served stays loaded for their way back."""
+    assert client.post("/models/", json={"name": model}).status_code == 201
+    metadata = {"framework": "onnx"}
+    parts = {"artifact": DIGITS.read_bytes(), "metadata": (None, json.dumps(metadata))}
+    answer = client.post(f"/models/{model}/versions/", files=parts)
+    assert answer.status_code == 202, answer.text
+    deadline = time.monotonic() + PATIENCE_S
+    while client.get(f"/models/{model}/versions/1/").json()["state"] != "ready":
+        assert time.monotonic() < deadline, "it is not ready"
+        time.sleep(0.1)
+
+
 def held(client: httpx.Client) -> set[str]:
     return {model["name"] for model in client.get("/servers/local/").json()["models"]}
 
 
 def test_a_version_that_serves_nowhere_is_measured_and_unloaded(client: httpx.Client) -> None:
-    run = start(client, {"model": "digits", "version": 2}, concurrency=[1, 2])
+    pushed(client, "unserved")
+    run = start(client, {"model": "unserved", "version": 1}, concurrency=[1, 2])
     done = until(client, run, lambda seen: seen["state"] == "succeeded")
     assert [level["value"] for level in done["levels"]] == [1, 2]
     for level in done["levels"]:

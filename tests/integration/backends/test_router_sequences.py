@@ -138,11 +138,11 @@ def test_silence_ends_it(stage: Stage) -> None:
 
 
 def test_a_sequence_that_speaks_does_not_expire(stage: Stage) -> None:
-    stage.endpoint("speaks", FIRST, "sequences finish idle_us 600000")
+    stage.endpoint("speaks", FIRST, "sequences finish idle_us 2000000")
     start(stage, "speaks", 1)
-    stage.route("speaks", SECOND, "sequences finish idle_us 600000")
+    stage.route("speaks", SECOND, "sequences finish idle_us 2000000")
     clock = stage.clock()
-    eventually(lambda: go_on(stage, "speaks", 1) == 1 and clock() > 1.2)
+    eventually(lambda: go_on(stage, "speaks", 1) == 1 and clock() > 3)
     assert end(stage, "speaks", 1) == 1
 
 

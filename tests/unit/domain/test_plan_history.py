@@ -8,7 +8,7 @@ from typing import Any
 from control_plane.domain.planning.compiling import compile_plan
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.routing.document import parse_policy
-from control_plane.domain.routing.policy import Breaker
+from control_plane.domain.routing.policy import Breaker, RoutingPolicy
 from tests.support.plans import plan, version
 from tests.support.policies import NAMES
 
@@ -133,12 +133,12 @@ def test_a_table_that_is_gone_back_to_is_the_same_slot_by_slot() -> None:
     assert compiled(5, (55, 25, 20), killed).slots != target.slots
 
 
-def test_an_urgent_plan_requires_its_primary_alone_and_takes_what_is_loaded() -> None:
+def test_an_urgent_plan_requires_what_has_a_share_alone_and_takes_what_is_loaded() -> None:
     before = compiled(1, (90, 10))
-    policy = before.routing
+    killed = compiled(1, (100, 0)).routing
     versions = {("digits", n): version(n, profile="throughput") for n in (1, 2)}
 
-    def after(urgent: bool) -> Plan:
+    def after(urgent: bool, policy: RoutingPolicy = killed) -> Plan:
         return compile_plan(
             endpoint="digits",
             generation=2,
@@ -150,6 +150,8 @@ def test_an_urgent_plan_requires_its_primary_alone_and_takes_what_is_loaded() ->
 
     assert after(urgent=True).models == before.models
     assert after(urgent=True).required == {before.arms[0].physical}
+    # A way back may lead to more arms than one.
+    assert after(urgent=True, policy=before.routing).required == before.physical_names
     # The serving profile was changed since: compiled anew, the primary would have to be loaded.
     assert not after(urgent=False).physical_names & before.physical_names
     assert after(urgent=False).required == after(urgent=False).physical_names
