@@ -41,7 +41,11 @@ def ensemble_config(name: str, pipeline: Pipeline, members: Members) -> dict[str
     }
     if pipeline.decoupled:
         config["model_transaction_policy"] = {"decoupled": True}
-    return config
+    said = dict(pipeline.document.get("config") or {})
+    if "parameters" in said:
+        texts = said["parameters"].items()
+        said["parameters"] = {key: {"string_value": text} for key, text in texts}
+    return config | said
 
 
 def pattern_config(name: str, pipeline: Pipeline, members: Members) -> dict[str, Any]:

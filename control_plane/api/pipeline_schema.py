@@ -71,6 +71,18 @@ DOCUMENT: dict[str, Any] = {
             "enum": [scale.value for scale in Scale],
             "description": "of a weighted average: what is done to outputs before they are joined",
         },
+        "config": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "response_cache": {"type": "object"},
+                "parameters": {"type": "object", "additionalProperties": {"type": "string"}},
+                "metric_tags": {"type": "object", "additionalProperties": {"type": "string"}},
+                "model_warmup": {"type": "array", "items": {"type": "object"}},
+            },
+            "description": "of an ensemble: what its configuration says beside that, in "
+            "Triton's words",
+        },
         "steps": {"type": "array", "items": _STEP, "minItems": 1, "maxItems": MAX_STEPS},
     },
     "description": "Steps that hand tensors on to each other: docs/pipelines.md explains it.",

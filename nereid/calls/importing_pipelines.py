@@ -116,4 +116,5 @@ def _essence(document: Document) -> dict[str, Any]:
         for step in document.get("steps") or ()
     ]
     sides = {side: list(document.get(side) or ()) for side in ("inputs", "outputs")}
-    return {"steps": steps, "kind": document.get("kind", "ensemble"), **sides}
+    config = dict(document.get("config") or {})
+    return {"steps": steps, "kind": document.get("kind", "ensemble"), "config": config, **sides}

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from control_plane.domain.adoption.repository import Directory
+from control_plane.domain.adoption.translating import ensemble_document
+from control_plane.domain.pipelines.ensemble_words import EnsembleWords, read_words
 from control_plane.domain.violations import Violation
 
 _READ = frozenset(
     {
         *("name", "platform", "backend", "max_batch_size", "input", "output"),
         *("ensemble_scheduling", "version_policy", "model_transaction_policy"),
+        *EnsembleWords.model_fields,
     }
 )
 _TENSOR = frozenset({"name", "data_type", "dims"})
@@ -63,12 +66,15 @@ def as_pipeline(
                 "outputs": dict(step.get("output_map", {})),
             }
         )
-    document = {
+    document: dict[str, Any] = {
         "description": f"Imported with the ensemble {directory.name}"[:500],
         "inputs": [str(t.get("name")) for t in config.get("input", ())],
         "outputs": [str(t.get("name")) for t in config.get("output", ())],
         "steps": steps,
     }
+    if said := ensemble_document(config):
+        document["config"] = said
+        read_words(said, "", refused)
     return AsPipeline(document, tuple(pinned), tuple(refused))
 
 

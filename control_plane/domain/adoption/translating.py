@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from control_plane.domain.adoption.comparing import DEFAULT_CPU_INSTANCES, own_platform
+from control_plane.domain.pipelines.ensemble_words import EnsembleWords
 from control_plane.domain.registry.frameworks import CUSTOM
 
 AUTO_MAX_BATCH = 4
@@ -97,9 +98,24 @@ def details_document(
         if name in values:
             found[name] = _numbers(values[name])
     if "model_warmup" in values:
-        found["model_warmup"] = [_warmup(request) for request in _numbers(values["model_warmup"])]
+        found["model_warmup"] = _warmups(values)
     # Said or not: here it is not the newest version that serves, but the one that a policy names.
     found["version_policy"] = _numbers(values.get("version_policy")) or {"latest": {}}
+    return found
+
+
+def ensemble_document(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What an ensemble's configuration says of it beside its steps and tensors."""
+    found: dict[str, Any] = {
+        key: values[key] for key in EnsembleWords.model_fields if key in values
+    }
+    if "parameters" in found:
+        said = found["parameters"].items()
+        found["parameters"] = {key: str(value.get("string_value", "")) for key, value in said}
+    if "model_warmup" in found:
+        found["model_warmup"] = _warmups(values)
+    if not found.get("response_cache"):
+        found.pop("response_cache", None)
     return found
 
 
@@ -180,6 +196,10 @@ def _sequences(batching: Mapping[str, Any]) -> dict[str, Any]:
             # The first word of an enumeration is left out by protobuf.
             control.setdefault("kind", "CONTROL_SEQUENCE_START")
     return found
+
+
+def _warmups(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [_warmup(request) for request in _numbers(values["model_warmup"])]
 
 
 def _warmup(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
+from control_plane.domain.pipelines.ensemble_words import EnsembleWords, read_words
 from control_plane.domain.pipelines.patterns import (
     Confidence,
     PipelineKind,
@@ -29,7 +30,7 @@ MAX_STEPS = 64
 
 MAX_DESCRIPTION = 500
 
-_FIELDS = {"kind", "description", "steps", "inputs", "outputs", "confidence", "scale"}
+_FIELDS = {"kind", "description", "steps", "inputs", "outputs", "confidence", "scale", "config"}
 _CONFIDENCE_FIELDS = {"output", "score"}
 _STEP_FIELDS = {"name", "model", "version", "pipeline", "revision", "inputs", "outputs"}
 _STEP_FIELDS |= {"at_least", "weight"}
@@ -83,7 +84,8 @@ class Step:
 class Pipeline:
     """A pipeline as it was written; `inputs` and `outputs` None are found from the steps.
 
-    A cascade has a `confidence`, a weighted average a `scale`.
+    A cascade has a `confidence`, a weighted average a `scale`; `config` is what an ensemble says of
+    itself.
     """
 
     steps: tuple[Step, ...]
@@ -93,6 +95,7 @@ class Pipeline:
     kind: PipelineKind = PipelineKind.ENSEMBLE
     confidence: Confidence | None = None
     scale: Scale | None = None
+    config: EnsembleWords | None = field(default=None, hash=False)
 
     def to_document(self) -> dict[str, Any]:
         """What `read_pipeline` reads back, without what was left out."""
@@ -103,6 +106,8 @@ class Pipeline:
             document["confidence"] = self.confidence.to_document()
         if self.scale:
             document["scale"] = self.scale.value
+        if self.config:
+            document["config"] = self.config.to_document()
         for side, names in (("inputs", self.inputs), ("outputs", self.outputs)):
             if names is not None:
                 document[side] = list(names)
@@ -143,6 +148,7 @@ def read_pipeline(name: str, document: object, aliases: Aliases = MappingProxyTy
         kind=fields.choice("kind", PipelineKind.ENSEMBLE),
         confidence=_confidence(fields, found),
         scale=fields.choice("scale", Scale.AS_IS) if fields.get("scale") is not None else None,
+        config=read_words(fields.get("config"), "/config", found),
     )
     found += _named_twice(pipeline)
     found += pattern_violations(pipeline)

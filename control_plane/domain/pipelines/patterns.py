@@ -74,9 +74,12 @@ def pattern_violations(pipeline: Pipeline) -> Iterator[Violation]:
     for name, value, belongs in (
         ("confidence", pipeline.confidence, PipelineKind.CASCADE),
         ("scale", pipeline.scale, PipelineKind.WEIGHTED_AVERAGE),
+        ("config", pipeline.config, PipelineKind.ENSEMBLE),
     ):
         if value is not None and kind != belongs:
-            yield Violation(f"/{name}", "unknown", f"only a {belongs} has a {name}")
+            article = "an" if belongs is PipelineKind.ENSEMBLE else "a"
+            detail = f"only {article} {belongs} has a {name}"
+            yield Violation(f"/{name}", "unknown", detail)
     for i, step in enumerate(pipeline.steps):
         yield from _step_violations(kind, step, i, last=i == len(pipeline.steps) - 1)
     if kind == PipelineKind.ENSEMBLE:

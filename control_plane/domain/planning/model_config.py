@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from control_plane.domain.pipelines.ensemble_words import EnsembleWords
 from control_plane.domain.pipelines.members import Key, WiredStep, Wiring
 from control_plane.domain.registry.frameworks import CUSTOM, MAIN_FILES, NOT_RUN_HERE
 from control_plane.domain.serving.callers import callers_signature
@@ -219,13 +220,17 @@ def optional_inputs(config: Config) -> frozenset[str]:
 
 
 def ensemble_config(
-    wiring: Wiring, steps: Sequence[WiredStep], physical: Mapping[Key, str]
+    wiring: Wiring,
+    steps: Sequence[WiredStep],
+    physical: Mapping[Key, str],
+    words: EnsembleWords | None = None,
 ) -> Config:
     """A pipeline's values: a Triton ensemble whose members are pinned.
 
     Args:
         steps: of the wiring, written out: each runs a version.
         physical: by (model, number), the physical names of the members.
+        words: what it says of itself.
     """
     batched = wiring.max_batch_size > 0
     config: dict[str, Any] = {
@@ -248,7 +253,7 @@ def ensemble_config(
     }
     if wiring.decoupled:
         config["model_transaction_policy"] = {"decoupled": True}
-    return config
+    return config | (words.in_config() if words else {})
 
 
 def is_decoupled(config: Config) -> bool:

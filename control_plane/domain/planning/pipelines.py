@@ -141,7 +141,7 @@ def compile_pipeline(spec: PipelineSpec, parts: Parts) -> CompiledPipeline:
     served = {one.key: _served(one, parts) for one in runs}
     physical = {key: one.directory.name for key, one in served.items()}
     if spec.pipeline.kind == PipelineKind.ENSEMBLE:
-        config = ensemble_config(wiring, steps, physical)
+        config = ensemble_config(wiring, steps, physical, spec.pipeline.config)
     else:
         config = pattern_config(spec.pipeline, wiring, physical)
     planned = tuple(one for step in steps for one in _planned(step, served[step.runs.key]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Len, MinLen
@@ -352,13 +352,9 @@ def read_details(document: object, where: str = "/model_config") -> Details:
     return details
 
 
-def _contradictions(details: Details, where: str) -> Iterator[Violation]:
-    for side in ("input", "output"):
-        names = [one.name for one in getattr(details, side)]
-        for i, name in enumerate(names):
-            if name in names[:i]:
-                yield Violation(f"{where}/{side}/{i}/name", "twice", f"{name!r} is given twice")
-    for i, request in enumerate(details.model_warmup):
+def warmup_violations(requests: Sequence[WarmupRequest], where: str) -> Iterator[Violation]:
+    """Inputs that hold nothing, or more than one thing, and names that are taken."""
+    for i, request in enumerate(requests):
         for name, given in request.inputs.items():
             said = (given.zero_data, given.random_data, given.input_data_file)
             if sum(one is not None for one in said) != 1:
@@ -368,6 +364,15 @@ def _contradictions(details: Details, where: str) -> Iterator[Violation]:
             if _OF_EXAMPLES.fullmatch(given.input_data_file or ""):
                 place = f"{where}/model_warmup/{i}/inputs/{name}/input_data_file"
                 yield Violation(place, "reserved", "such names are for golden examples")
+
+
+def _contradictions(details: Details, where: str) -> Iterator[Violation]:
+    for side in ("input", "output"):
+        names = [one.name for one in getattr(details, side)]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                yield Violation(f"{where}/{side}/{i}/name", "twice", f"{name!r} is given twice")
+    yield from warmup_violations(details.model_warmup, where)
     policy = details.version_policy
     if policy and sum(one is not None for one in (policy.latest, policy.all, policy.specific)) != 1:
         yield Violation(f"{where}/version_policy", "exclusive", "one of latest, all and specific")

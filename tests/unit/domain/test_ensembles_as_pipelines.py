@@ -6,8 +6,10 @@ import pytest
 
 from control_plane.adapters.triton.pbtxt import config_values
 from control_plane.domain.adoption.as_pipeline import AsPipeline, as_pipeline
+from control_plane.domain.adoption.comparing import differences
 from control_plane.domain.adoption.repository import Directory
 from control_plane.domain.pipelines.document import read_pipeline
+from control_plane.domain.violations import InvalidInputError
 from tests.support.repositories import REPOSITORIES
 
 
@@ -17,8 +19,10 @@ def directory(name: str, text: str | None = None) -> Directory:
     return Directory(name, config_values(given), "", {1: ()})
 
 
+FROM_FILE = {"data_type": "TYPE_FP32", "dims": [1], "input_data_file": "x"}
 STEP = "/ensemble_scheduling/step/0"
 BARE = Directory("bare", None, "", {1: ("model.onnx",), 2: ("model.onnx",)})
+WARMUP = "/model_warmup/0/inputs/x/data_type"
 NAMES = {"bare": "plain", "inner": "inner", "outer": "outer"}
 
 
@@ -48,8 +52,7 @@ def test_an_inner_ensemble_is_a_pipeline_whose_revision_is_filled_in() -> None:
 @pytest.mark.parametrize(
     ("text", "pointer"),
     [
-        ("response_cache { enable: true }", "/response_cache"),
-        ("parameters { key: 'a' value { string_value: 'b' } }", "/parameters"),
+        ("model_warmup { name: 'w' inputs { key: 'x' value { dims: 1 } } }", WARMUP),
         ("output { name: 'x' label_filename: 'l' }", "/output/0/label_filename"),
         ("input { name: 'x' optional: true }", "/input/0/optional"),
         ("ensemble_scheduling { step { model_name: 'gone' } }", f"{STEP}/model_name"),
@@ -62,3 +65,47 @@ def test_an_inner_ensemble_is_a_pipeline_whose_revision_is_filled_in() -> None:
 def test_what_a_pipeline_has_no_place_for_is_refused(text: str, pointer: str) -> None:
     found = made("e", f'platform: "ensemble" {text}')
     assert [violation.pointer for violation in found.refused] == [pointer]
+
+
+def test_what_an_ensemble_says_of_itself_is_kept_and_said_again() -> None:
+    text = """
+        response_cache { enable: true }
+        parameters { key: 'team' value { string_value: 'vision' } }
+        metric_tags { key: 'tier' value: 'gold' }
+        model_warmup { name: 'w' batch_size: 1
+            inputs { key: 'x' value { data_type: TYPE_FP32 dims: 2 zero_data: true } } }
+    """
+    found = made("e", f'platform: "ensemble" {text}')
+    assert found.refused == ()
+    steps = [{"model": "plain", "version": 1}]
+    pipeline = read_pipeline("e", {**found.document, "steps": steps})
+    assert read_pipeline("e", pipeline.to_document()) == pipeline
+    assert pipeline.config is not None
+    given = config_values(text)
+    assert differences(given, pipeline.config.in_config()) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "pointer"),
+    [
+        ({"dynamic_batching": {}}, "/config/dynamic_batching"),
+        ({"parameters": {"a": 1}}, "/config/parameters/a"),
+        ("fast", "/config"),
+        (
+            {"model_warmup": [{"name": "w", "inputs": {"x": FROM_FILE}}]},
+            "/config/model_warmup/0/inputs/x/input_data_file",
+        ),
+    ],
+)
+def test_what_an_ensemble_cannot_say_is_refused(config: object, pointer: str) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        read_pipeline("e", {"steps": [{"model": "plain", "version": 1}], "config": config})
+    assert [violation.pointer for violation in refused.value.violations] == [pointer]
+
+
+def test_only_an_ensemble_has_a_configuration_of_its_own() -> None:
+    steps = [{"name": name, "model": "plain", "version": 1} for name in ("a", "b")]
+    document = {"kind": "weighted_average", "steps": steps, "config": {"metric_tags": {"a": "b"}}}
+    with pytest.raises(InvalidInputError) as refused:
+        read_pipeline("e", document)
+    assert [violation.pointer for violation in refused.value.violations] == ["/config"]
