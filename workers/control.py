@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -27,6 +28,9 @@ LOOK_S = 0.5
 STOP_PATIENCE_S = 15.0
 """Below the time that the stack, and Compose, give this process to end."""
 
+ORPHANED_PATIENCE_S = 5.0
+"""With the supervisor the broker went too, and Celery tries long to reach it before it ends."""
+
 
 def main(arguments: list[str]) -> int:
     """Runs until it is told to stop."""
@@ -39,7 +43,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--perf-runs", type=int, default=4, help="servers measured at once")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    stopping = threading.Event()
+    stopping, parent = threading.Event(), os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     workers = [
@@ -54,7 +58,8 @@ def main(arguments: list[str]) -> int:
                 worker.keep_running()
             stopping.wait(LOOK_S)
     finally:
-        stop_all(workers, STOP_PATIENCE_S)
+        orphaned = os.getppid() != parent
+        stop_all(workers, ORPHANED_PATIENCE_S if orphaned else STOP_PATIENCE_S)
     return 0
 
 

@@ -185,7 +185,7 @@ def test_only_the_supervisor_is_killed(stack: ServingStack) -> None:
     pids = stack.pids
     psutil.Process(pids["supervisor"]).kill()
     # Its children go with it, without anybody's help.
-    assert eventually(lambda: all(is_gone(pid) for pid in pids.values()), 90)
+    assert eventually(lambda: all(is_gone(pid) for pid in pids.values()), 40)
     stack.kill_everything()
     stack.start()
     converge(stack, generation)

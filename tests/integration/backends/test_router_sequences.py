@@ -142,7 +142,7 @@ def test_a_sequence_that_speaks_does_not_expire(stage: Stage) -> None:
     start(stage, "speaks", 1)
     stage.route("speaks", SECOND, "sequences finish idle_us 2000000")
     clock = stage.clock()
-    eventually(lambda: go_on(stage, "speaks", 1) == 1 and clock() > 3)
+    eventually(lambda: go_on(stage, "speaks", 1) == 1 and clock() > 4)
     assert end(stage, "speaks", 1) == 1
 
 
