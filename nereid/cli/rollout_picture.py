@@ -10,7 +10,7 @@ from rich.text import Text
 
 from nereid.cli import render
 from nereid.drawing import BAD, GOOD, SERIES, bar
-from nereid.rollouts import MetricLook, Rollout, RolloutRun
+from nereid.rollouts import AnalysisRun, MetricLook, Rollout, RolloutRun
 
 MARKS = {
     "done": ("✓", GOOD),
@@ -36,7 +36,7 @@ def parts(rollout: Rollout) -> Iterator[RenderableType]:
         yield Text()
         yield _run_line(one, rollout)
         if one.run.look is not None:
-            yield _metrics(one.run.look.metrics)
+            yield _metrics(one.run.look.metrics, one.run)
 
 
 def headline(rollout: Rollout) -> Text:
@@ -98,7 +98,7 @@ def _run_line(one: RolloutRun, rollout: Rollout) -> Text:
     return text
 
 
-def _metrics(metrics: tuple[MetricLook, ...]) -> Table:
+def _metrics(metrics: tuple[MetricLook, ...], run: AnalysisRun) -> Table:
     table = render.table(
         *("METRIC", "CANDIDATE", "BASELINE", "BOUNDS", "", "LIMIT", ""),
         right=("CANDIDATE", "BASELINE", "LIMIT"),
@@ -113,9 +113,16 @@ def _metrics(metrics: tuple[MetricLook, ...]) -> Table:
             bounds,
             track(one),
             figure(one.limit, one.scale),
-            render.state(one.phase),
+            _verdict(one, run),
         )
     return table
+
+
+def _verdict(one: MetricLook, run: AnalysisRun) -> Text:
+    """A metric of a run that has ended measures no more, whatever it had come to."""
+    if one.phase == "Running" and run.phase != "Running":
+        return Text("not decided", style="dim")
+    return render.state(one.phase)
 
 
 def _tally(one: MetricLook, *, candidate: bool) -> Text:

@@ -373,3 +373,13 @@ def test_what_comes_with_nereid_is_put_aside_and_not_changed(tmp_path: Path) -> 
     file.write_text(json.dumps(TEMPLATE["document"]))
     assert run(["analysis", "template", "put", "default", str(file)], server.session(tmp_path)) == 0
     assert "If-Match" not in server.sent("PUT", path).headers
+
+
+def test_what_a_run_that_was_stopped_had_not_decided_runs_no_more(tmp_path: Path) -> None:
+    stopped = rollout("aborted")
+    stopped["runs"][0]["run"]["phase"] = "Stopped"
+    session = serving(stopped).session(tmp_path)
+    assert run(["rollout", "status", "digits"], session) == 0
+    shown = printed(session.out)
+    assert "not decided" in shown
+    assert "Running" not in shown
