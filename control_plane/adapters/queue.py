@@ -18,6 +18,9 @@ WEBHOOK_QUEUE = "webhooks"
 PERF_QUEUE = "perf"
 """Apart too: a run takes minutes to hours, one worker's thread each."""
 
+CONTROL_PLANE_QUEUES = (CONTROL_QUEUE, VALIDATION_QUEUE, WEBHOOK_QUEUE, PERF_QUEUE)
+"""Each has workers of its own in the control plane's worker."""
+
 REQUEST_ID_HEADER = "nereid_request_id"
 """The header of a message that says which request it goes back to."""
 

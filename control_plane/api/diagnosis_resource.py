@@ -13,12 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from control_plane import wiring
-from control_plane.adapters.queue import (
-    CONTROL_QUEUE,
-    VALIDATION_QUEUE,
-    WEBHOOK_QUEUE,
-    node_queue,
-)
+from control_plane.adapters.queue import CONTROL_PLANE_QUEUES, node_queue
 from control_plane.api.resource import ResourceView
 from control_plane.fleet.models import Server
 from control_plane.ports.workers import WorkersUnknownError
@@ -71,7 +66,7 @@ class DiagnosisView(ResourceView):
 
 
 def _queues() -> list[dict[str, Any]] | None:
-    wanted = [CONTROL_QUEUE, VALIDATION_QUEUE, WEBHOOK_QUEUE]
+    wanted = list(CONTROL_PLANE_QUEUES)
     for name in Server.objects.order_by("name").values_list("name", flat=True):
         wanted += [node_queue(name, "switch"), node_queue(name, "prepare")]
     try:

@@ -48,7 +48,7 @@ class TritonControl(Protocol):
         ...
 
     def index(self) -> Sequence[HeldModel]:
-        """Every model Triton has tried to load, with its state."""
+        """Every version of a model that Triton holds or could not load; what it let go is none."""
         ...
 
     def is_ready(self, name: str) -> bool:

@@ -17,7 +17,13 @@ from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.ports.triton import TritonControl, TritonError, TritonUnreachableError
 from tests.support.fakes import FakeTriton
 from tests.support.models import router
-from tests.support.triton import CONTROL_KEY, RunningTriton, free_ports, running_triton
+from tests.support.triton import (
+    CONTROL_KEY,
+    RunningTriton,
+    eventually,
+    free_ports,
+    running_triton,
+)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +100,32 @@ def test_unloading_twice_is_no_error(subject: Subject) -> None:
     subject.control.unload("one")
     assert not subject.control.is_ready("one")
     assert subject.held() == set()
+
+
+def test_what_was_let_go_is_held_no_more(subject: Subject) -> None:
+    subject.model("one")
+    subject.control.load("one")
+    subject.control.unload("one")
+
+    def listed() -> list[str]:
+        return [held.name for held in subject.control.index()]
+
+    eventually(lambda: listed() == [])
+
+
+def test_a_version_that_a_reload_left_out_is_held_no_more(real: RunningTriton) -> None:
+    router(real.repository, "one", {"an-arm": 10_000}, pinned={7: "an-arm"})
+    with closing(HttpTritonControl(real.options.http, CONTROL_KEY)) as control:
+
+        def versions() -> set[str]:
+            return {held.version for held in control.index() if held.name == "one"}
+
+        control.load("one")
+        assert versions() == {"7", "1000000000"}
+        shutil.rmtree(real.repository / "one" / "7")
+        control.load("one")
+        eventually(lambda: versions() == {"1000000000"})
+        control.unload("one")
 
 
 def test_metrics_have_names_labels_and_values(real: RunningTriton) -> None:

@@ -51,7 +51,7 @@ class HttpTritonControl:
                 reason=entry.get("reason", ""),
             )
             for entry in entries
-            if not entry["name"].startswith(".") and entry.get("state")
+            if not entry["name"].startswith(".") and _is_held(entry)
         ]
 
     def is_ready(self, name: str) -> bool:
@@ -80,6 +80,12 @@ class HttpTritonControl:
         if response.is_success:
             return response
         raise TritonError(_reason(response))
+
+
+def _is_held(entry: Mapping[str, Any]) -> bool:
+    """Triton goes on listing what it was told to let go: it holds it no more."""
+    state, reason = entry.get("state"), entry.get("reason")
+    return bool(state) and (state, reason) != ("UNAVAILABLE", "unloaded")
 
 
 def _reason(response: httpx.Response) -> str:

@@ -29,6 +29,7 @@ def test_who_works_on_what_and_how_much_room_there_is(
         "control": ["worker@host"],
         "validation": [],
         "webhooks": [],
+        "perf": [],
         "node.lab.switch": ["lab@host"],
         "node.lab.prepare": [],
     }
