@@ -38,11 +38,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class Limit:
-    """Where bad begins, and on which side of it; `level` is where nothing differs."""
+    """Where bad begins, and on which side of it; `level` is where nothing differs.
+
+    `least` and `most` are what such a figure can be at all: a ratio is never below 0.
+    """
 
     at: float
     above_is_bad: bool = True
     level: float = 0.0
+    least: float = -math.inf
+    most: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ def _window(bins: Sequence[Reading | None], limit: Limit) -> tuple[float, float]
     high = min(high, limit.at + _REACH * near) if _any(late, "upper") else limit.at + _REACH * near
     low, high = min(low, limit.at - near), max(high, limit.at + near)
     room = (high - low) * 0.12
-    return low - room, high + room
+    return max(limit.least, low - room), min(limit.most, high + room)
 
 
 def _near(last: Reading | None, limit: Limit) -> float:

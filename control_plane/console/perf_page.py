@@ -16,7 +16,7 @@ from control_plane import wiring
 from control_plane.console.overview import Segment
 from control_plane.console.perf_curve import Plotted, curve, level_name
 from control_plane.console.record_admin import RecordAdmin, change_url
-from control_plane.console.words import microseconds
+from control_plane.console.words import microseconds, served
 from control_plane.domain.perf.summary import STEADY
 from control_plane.telemetry.perf import PerfLevel
 from control_plane.tuning.models import PerfRun
@@ -126,13 +126,16 @@ def _asked_for(request: HttpRequest, run: PerfRun) -> list[PerfRun]:
 
 
 def _plotted(run: PerfRun) -> Plotted:
-    return Plotted(f"#{run.pk} {run.target}", levels_of(run), run.asked.load.kind)
+    return Plotted(_called(run), levels_of(run), run.asked.load.kind)
 
 
 def _beside(run: PerfRun, colour: int) -> Beside:
     best = peak_of(run)
-    name = f"#{run.pk} {run.target}"
-    return Beside(run, name, colour, best, _named(run, best), change_url(run))
+    return Beside(run, _called(run), colour, best, _named(run, best), change_url(run))
+
+
+def _called(run: PerfRun) -> str:
+    return f"#{run.pk} {served(run.target.to_document())}"
 
 
 def _named(run: PerfRun, level: PerfLevel | None) -> str:

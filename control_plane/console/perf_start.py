@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from control_plane import wiring
+from control_plane.console import words
 from control_plane.console.record_admin import RecordAdmin, change_url
 from control_plane.domain.perf.request import QUANTILES, TargetKind
 from control_plane.domain.violations import (
@@ -22,9 +23,9 @@ from control_plane.tuning.models import PerfRun
 from control_plane.tuning.services import LOAD_PRODUCTION, cancel_perf_run, start_perf_run
 
 LOADS = (
-    ("concurrency", "callers, each of whom waits for an answer"),
-    ("constant", "requests a second, evenly apart"),
-    ("poisson", "requests a second, as a Poisson process"),
+    ("concurrency", "concurrent callers"),
+    ("constant", "requests/s, evenly apart"),
+    ("poisson", "requests/s, Poisson"),
 )
 
 
@@ -32,36 +33,38 @@ class PerfForm(forms.Form):
     """What a run asks for; what its words mean is `domain.perf.read_request`'s."""
 
     server = forms.ChoiceField()
-    load = forms.ChoiceField(choices=LOADS, initial="concurrency")
+    load = forms.ChoiceField(
+        choices=LOADS, initial="concurrency", help_text="a caller waits for its answer"
+    )
     levels = forms.CharField(
-        initial="1, 2, 4, 8", max_length=200, help_text="1, 2, 4, 8 or from-to:step, as 1-16:4"
+        initial="1, 2, 4, 8", max_length=200, help_text="1, 2, 4 or from-to:step: 1-16:4"
     )
     search = forms.BooleanField(
-        required=False, label="look for the most load within the limit (levels: from-to)"
+        required=False, label="Look for the most load within the limit (levels: from-to)"
     )
     latency_limit = forms.CharField(
-        required=False, max_length=20, label="latency limit", help_text="20ms; empty: none"
+        required=False, max_length=20, label="latency limit", help_text="such as 20ms; empty: none"
     )
     percentile = forms.TypedChoiceField(
-        coerce=int, choices=[(p, f"p{p}") for p in QUANTILES], initial=99, label="at"
+        coerce=int, choices=[(p, f"p{p}") for p in QUANTILES], initial=99, label="percentile"
     )
     window = forms.CharField(initial="2s", max_length=20, help_text="a third of a level's time")
     protocol = forms.ChoiceField(choices=[("grpc", "gRPC"), ("http", "HTTP")])
     input = forms.ChoiceField(
         required=False,
         choices=[
-            ("", "golden examples, else random"),
+            ("", "golden, else random"),
             ("golden", "golden examples"),
             ("random", "random values"),
             ("zero", "zeros"),
         ],
     )
     shapes = forms.CharField(
-        required=False, max_length=500, help_text="of inputs that vary: tokens:128 mask:128"
+        required=False, max_length=500, help_text="of inputs that vary: ids:128 mask:128"
     )
-    batch = forms.IntegerField(initial=1, min_value=1, help_text="rows of a request")
+    batch = forms.IntegerField(initial=1, min_value=1, help_text="rows in a request")
     allow_production = forms.BooleanField(
-        required=False, label="it may be a server that is not marked as a lab"
+        required=False, label="It may be a server that is not marked as a lab"
     )
     reason = forms.CharField(required=False, max_length=500, label="why")
 
@@ -147,7 +150,7 @@ def cancel_page(pages: RecordAdmin, request: HttpRequest, run: PerfRun) -> HttpR
             error = str(refusal)
     context = {
         "original": run,
-        "heading": f"Cancel perf run {run.pk} of {run.target}?",
+        "heading": f"Cancel perf run {run.pk} of {words.served(run.target.to_document())}?",
         "consequences": [
             "Its load stops within seconds.",
             "The levels that it has measured stay.",

@@ -34,8 +34,19 @@ _AGAINST = {
     "twin": "a twin of the baseline, as small as the candidate",
     _ALONE: "nothing: alone against its limit",
 }
+_BEYOND = 1_000_000
+"""Evidence beyond that is not told apart: it was enough long before."""
+
 _LEVELS = {"ratio": 1.0}
 """Where nothing differs, on each scale; 0 on the others."""
+
+_RANGES = {
+    "difference": (-1.0, 1.0),
+    "share": (0.0, 1.0),
+    "ratio": (0.0, math.inf),
+    "microseconds": (0.0, math.inf),
+}
+"""What a figure of each scale can be."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,7 @@ def _metric(
 ) -> MetricView:
     say = _SAYERS.get(last["scale"], words.number)
     readings = list(_readings(looks, last["name"]))
-    limit = Limit(last["limit"], last["better"] != _HIGHER, _LEVELS.get(last["scale"], 0.0))
+    limit = _limit(last)
     return MetricView(
         name=last["name"],
         kind=last["kind"].replace("_", " "),
@@ -129,6 +140,12 @@ def _metric(
         meters=_meters(last),
         chart=evidence_chart(readings, limit, say, run.began_at, until),
     )
+
+
+def _limit(last: Mapping[str, Any]) -> Limit:
+    scale = last["scale"]
+    least, most = _RANGES.get(scale, (-math.inf, math.inf))
+    return Limit(last["limit"], last["better"] != _HIGHER, _LEVELS.get(scale, 0.0), least, most)
 
 
 def _readings(looks: Iterable[AnalysisLook], name: str) -> Iterable[Reading]:
@@ -174,6 +191,8 @@ def _meter(label: str, value: float, needed: float, kind: str) -> Meter:
 
 
 def _short(value: float) -> str:
+    if value >= _BEYOND:
+        return f"over {_BEYOND:,}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
@@ -182,7 +201,7 @@ def _share(value: float | None) -> str:
 
 
 def _points(value: float) -> str:
-    return f"{_signed(100 * value)} points"
+    return words.points(_signed(100 * value))
 
 
 def _times(value: float) -> str:

@@ -110,7 +110,7 @@ def _fails(metric: Metric) -> str:
         in_time = metric.is_quantile
         limit = duration_text(round(metric.limit)) if in_time else _percent(metric.limit)
         return f"bad {'below' if metric.better is Better.HIGHER else 'above'} {limit}"
-    points = f"{words.number(100 * metric.margin)} points" if metric.margin else ""
+    points = words.points(words.number(100 * metric.margin)) if metric.margin else ""
     margin = _percent(metric.margin_relative) if metric.margin_relative else points
     if metric.goal is Goal.SUPERIOR:
         return f"has to be better by more than {margin}" if margin else "has to be better"

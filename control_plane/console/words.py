@@ -132,6 +132,15 @@ def _three_digits(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def points(said: str) -> str:
+    """Percentage points, of a number that is said already.
+
+    >>> [points(said) for said in ("+0.5", "-1", "1")]
+    ['+0.5 points', '-1 point', '1 point']
+    """
+    return f"{said} point" if said.lstrip("+-\N{MINUS SIGN}") == "1" else f"{said} points"
+
+
 def spaced(state: str) -> str:
     """A state as people read it.
 
@@ -142,11 +151,13 @@ def spaced(state: str) -> str:
 
 
 def served(arm: Mapping[str, Any]) -> str:
-    """What an arm of a policy's document serves.
+    """What an arm of a policy's document serves, or what a perf run puts under load.
 
     >>> served({"model": "digits", "version": 2}), served({"pipeline": "png", "revision": 1})
     ('digits v2', 'png r1')
     """
+    if arm.get("endpoint"):
+        return str(arm["endpoint"])
     if arm.get("pipeline"):
         return f"{arm['pipeline']} r{arm.get('revision')}"
     return f"{arm.get('model')} v{arm.get('version')}"

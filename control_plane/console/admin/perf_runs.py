@@ -59,7 +59,7 @@ class PerfRunAdmin(RecordAdmin):
 
     @display(description="target", ordering="name")
     def target_name(self, run: PerfRun) -> str:
-        return str(run.target)
+        return words.served(run.target.to_document())
 
     @display(description="state", ordering="state")
     def state_label(self, run: PerfRun) -> SafeString:
@@ -70,7 +70,7 @@ class PerfRunAdmin(RecordAdmin):
         best = _best(run)
         return f"{best.measurement.throughput:,.0f}/s" if best else "–"  # noqa: RUF001
 
-    @display(description="p99")
+    @display(description="latency p99")
     def p99(self, run: PerfRun) -> str:
         best = _best(run)
         return _unbroken(words.microseconds(best.measurement.p99_us if best else None))
@@ -78,7 +78,7 @@ class PerfRunAdmin(RecordAdmin):
     @display(description="at")
     def at_level(self, run: PerfRun) -> str:
         best = _best(run)
-        return _unbroken(level_name(run.asked.load.kind, best.value)) if best else ""
+        return _unbroken(level_name(run.asked.load.kind, best.value)) if best else "–"  # noqa: RUF001
 
     @display(description="asked", ordering="created_at")
     def asked(self, run: PerfRun) -> SafeString | str:

@@ -18,7 +18,6 @@ from control_plane.console.record_admin import RecordAdmin, label
 from control_plane.console.rights import GrantedAdmin
 from control_plane.console.rollout_control import control_page
 from control_plane.console.rollout_page import brought, rollout_context
-from control_plane.console.templatetags.console import ago
 from control_plane.domain.rollout.states import Event
 from control_plane.rollouts.models import Rollout
 from control_plane.rollouts.selectors import document_of
@@ -65,8 +64,8 @@ class RolloutAdmin(RecordAdmin):
     search_help_text = "an endpoint, a model, who started it, or words of its reason"
     list_defer = ("found", "written", "harm_cursors")
     ordering = ("-created_at",)
-    fieldsets = ((None, {"fields": ("started", "wanted")}),)
-    readonly_fields = ("started", "wanted")
+    fieldsets = ((None, {"fields": ("wanted",)}),)
+    readonly_fields = ("wanted",)
     change_form_outer_before_template = "console/parts/rollout_page.html"
     actions_detail = ("approve", "resume", "retry", "pause", "skip", "promote", "abort")
     empty_icon = "rocket_launch"
@@ -117,10 +116,6 @@ class RolloutAdmin(RecordAdmin):
     def took(self, rollout: Rollout) -> SafeString:
         ended = rollout.finished_at or wiring.clock().now()
         return _together(words.lasting(ended - rollout.created_at))
-
-    @display(description="started")
-    def started(self, rollout: Rollout) -> SafeString | str:
-        return format_html("by {}, {}", rollout.started_by, ago(rollout.created_at))
 
     @display(description="as asked for")
     def wanted(self, rollout: Rollout) -> SafeString | str:

@@ -163,11 +163,13 @@ def _verdict(
     if all(each.phase is Phase.SUCCESSFUL for each in required):
         return Phase.SUCCESSFUL, "; ".join(f"{each.name}: {each.reason}" for each in required)
     if errors >= template.error_limit:
-        return Phase.ERROR, f"could not be measured {errors} times in a row"
+        often = "" if errors == 1 else f" {errors} times in a row"
+        return Phase.ERROR, f"could not be measured{often}"
     waiting = [each for each in required if each.phase is Phase.RUNNING]
     said = "; ".join(f"{each.name}: {each.reason}" for each in waiting)
     if elapsed >= timedelta(microseconds=template.inconclusive_after):
         return Phase.INCONCLUSIVE, f"time is up, and the evidence decides nothing: {said}"
     if errors:
-        return Phase.RUNNING, f"could not be measured, {errors} times in a row; {said}"
+        how_often = "just now" if errors == 1 else f"{errors} times in a row"
+        return Phase.RUNNING, f"could not be measured {how_often}; {said}"
     return Phase.RUNNING, said

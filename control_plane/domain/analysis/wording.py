@@ -21,10 +21,11 @@ def percent(share: float) -> str:
 def points(difference: float) -> str:
     """A difference of two shares, in percentage points.
 
-    >>> [points(x) for x in (0.005, -0.0123)]
-    ['+0.5 points', '-1.23 points']
+    >>> [points(x) for x in (0.005, -0.0123, 0.01)]
+    ['+0.5 points', '-1.23 points', '+1 point']
     """
-    return f"{100 * difference:+.3g} points"
+    said = f"{100 * difference:+.3g}"
+    return f"{said} point" if said[1:] == "1" else f"{said} points"
 
 
 def milliseconds(us: float) -> str:

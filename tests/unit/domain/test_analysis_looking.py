@@ -112,7 +112,7 @@ def test_worse_labels_fail_and_are_told_in_shares_of_the_right_ones() -> None:
     assert metric.upper is not None
     assert metric.upper <= -0.01
     assert "50 % of 200" in found.reason
-    assert "less than -1 points" in found.reason
+    assert "less than -1 point" in found.reason
 
 
 def test_a_superior_version_has_to_be_better_not_only_as_good() -> None:
