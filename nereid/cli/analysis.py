@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import httpx
 import typer
 from rich.text import Text
 
 from nereid.cli import render
 from nereid.cli.app import command, group
 from nereid.cli.completing import template_names
+from nereid.cli.document_file import read_document
+from nereid.cli.revised import present, revision_of, say_deleted, say_put
 from nereid.cli.session import Session
 from nereid.client import Client
-from nereid.errors import NereidError, ProblemError
 from nereid.rollouts import AnalysisTemplate
 
 analysis = group(
@@ -53,7 +49,7 @@ def templates(session: Session) -> None:
         metrics = one.document.get("metrics") or ()
         table.add_row(
             Text(one.name, style="bold"),
-            _revision(one),
+            revision_of(one),
             render.ago(one.changed_at) if one.changed_at else "",
             one.changed_by,
             f"{one.document.get('alpha', '')}",
@@ -70,7 +66,7 @@ def get(session: Session, name: Name) -> None:
     if session.as_json:
         session.emit(found.raw)
         return
-    session.note(f"{found.name}, {_revision(found)}")
+    session.note(f"{found.name}, {revision_of(found)}")
     session.emit(found.document)
 
 
@@ -91,17 +87,14 @@ def put(
 
     One named default takes the place of the one that comes with Nereid.
     """
-    document = _document(file)
+    document = read_document(file, "template", "a JSON object, or a TOML file")
     with session.client() as client:
-        before = _present(client, name)
+        before = _changed(client, name)
         done = client.put_analysis_template(name, document, etag=before.etag if before else None)
     if session.as_json:
         session.emit(done.raw)
         return
-    same = before is not None and before.revision == done.revision
-    session.success(
-        Text.assemble((done.name, "bold"), f" is at {_revision(done)}", " already" if same else "")
-    )
+    say_put(session, before, done)
 
 
 @command("delete", "nereid analysis template delete mine", of=template)
@@ -109,35 +102,10 @@ def delete(session: Session, name: Name) -> None:
     """Remove a template of your own; runs keep what they began with."""
     with session.client() as client:
         client.delete_analysis_template(name)
-    if session.as_json:
-        session.emit({"name": name, "deleted": True})
-        return
-    session.success(f"{name} is deleted")
+    say_deleted(session, name)
 
 
-def _revision(one: AnalysisTemplate) -> str:
-    return "built in" if one.built_in else f"revision {one.revision}"
-
-
-def _present(client: Client, name: str) -> AnalysisTemplate | None:
+def _changed(client: Client, name: str) -> AnalysisTemplate | None:
     """The template to change; what comes with Nereid is not changed, but put aside."""
-    try:
-        found = client.analysis_template(name)
-    except ProblemError as error:
-        if error.status != httpx.codes.NOT_FOUND:
-            raise
-        return None
-    return None if found.built_in else found
-
-
-def _document(file: str) -> dict[str, Any]:
-    where = "standard input" if file == "-" else file
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        document = tomllib.loads(text) if file.endswith(".toml") else json.loads(text)
-        json.dumps(document, allow_nan=False)  # TOML knows dates, which no template has
-    except (OSError, ValueError, TypeError) as error:
-        raise NereidError(f"{where} cannot be read as a template: {error}") from error
-    if not isinstance(document, dict):
-        raise NereidError(f"{where} is no template: that is a JSON object, or a TOML file")
-    return document
+    found = present(lambda: client.analysis_template(name))
+    return None if found is None or found.built_in else found

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -12,11 +10,11 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-import yaml
 from rich.text import Text
 
 from nereid.cli import render
 from nereid.cli.app import command
+from nereid.cli.document_file import read_document
 from nereid.cli.session import REFUSED, Session
 from nereid.client import Client
 from nereid.errors import NereidError, ProblemError
@@ -91,7 +89,9 @@ def lint(
 
 def _of_path(client: Client, path: Path, asked: dict[str, Any]) -> list[Linted]:
     if path.is_file() and path.suffix in PROFILES:
-        return client.lint_profile(_document(path), **asked)
+        return client.lint_profile(
+            read_document(str(path), "profile", "an object with Triton's words"), **asked
+        )
     models = read_repository(path)
     return client.lint_models([one.described() for one in models], **asked)
 
@@ -116,23 +116,6 @@ def _registered(client: Client, target: str, asked: dict[str, Any]) -> list[Lint
             raise
         raise NereidError(f"there is no file, endpoint or model {target!r}") from error
     return [one for v in versions for one in client.lint_version(target, v.number)]
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".toml":
-            document = tomllib.loads(text)
-        elif path.suffix == ".json":
-            document = json.loads(text)
-        else:
-            document = yaml.safe_load(text)
-        json.dumps(document, allow_nan=False)  # TOML and YAML know dates, which no profile has
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise NereidError(f"{path} cannot be read as a profile: {error}") from error
-    if not isinstance(document, dict):
-        raise NereidError(f"{path} is no profile: that is an object with Triton's words")
-    return document
 
 
 def _milliseconds(text: str | None) -> float | None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 import yaml
 from rich.text import Text
@@ -16,10 +12,11 @@ from rich.text import Text
 from nereid.cli import render
 from nereid.cli.app import command, group
 from nereid.cli.completing import pipeline_names
+from nereid.cli.document_file import read_document
+from nereid.cli.revised import present, say_deleted, say_put
 from nereid.cli.session import Session
-from nereid.client import Client
-from nereid.errors import NereidError, ProblemError
-from nereid.pipeline_resources import Pipeline, PipelineStep
+from nereid.errors import NereidError
+from nereid.pipeline_resources import PipelineStep
 from nereid.resources import Document, Finding, Tensor
 
 pipelines = group(
@@ -133,13 +130,12 @@ def apply(session: Session, file: File, name: NameOption = None) -> None:
     """
     called, document = _read(file, name)
     with session.client() as client:
-        before = _present(client, called)
+        before = present(lambda: client.pipeline(called))
         done = client.put_pipeline(called, document, etag=before.etag if before else None)
     if session.as_json:
         session.emit(done.raw)
         return
-    same = " already" if before is not None and before.revision == done.revision else ""
-    session.success(Text.assemble((done.name, "bold"), f" is at revision {done.revision}{same}"))
+    say_put(session, before, done)
     _tell_findings(session, done.findings)
 
 
@@ -148,10 +144,7 @@ def delete(session: Session, name: Name) -> None:
     """Remove a pipeline. One that an endpoint's revision or another pipeline uses is refused."""
     with session.client() as client:
         client.delete_pipeline(name)
-    if session.as_json:
-        session.emit({"name": name, "deleted": True})
-        return
-    session.success(f"{name} is deleted")
+    say_deleted(session, name)
 
 
 def _ordered(document: Document, order: tuple[str, ...]) -> dict[str, Any]:
@@ -177,25 +170,9 @@ def _tell_findings(session: Session, findings: Iterable[Finding]) -> None:
         session.err.print(render.found(finding))
 
 
-def _present(client: Client, name: str) -> Pipeline | None:
-    try:
-        return client.pipeline(name)
-    except ProblemError as error:
-        if error.status != httpx.codes.NOT_FOUND:
-            raise
-        return None
-
-
 def _read(file: str, name: str | None) -> tuple[str, Document]:
-    """The name and the document of a file; JSON is YAML, too."""
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        document: Any = yaml.safe_load(text)
-        json.dumps(document, allow_nan=False)  # YAML knows dates, which no pipeline has
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise NereidError(f"{file} cannot be read as a pipeline: {error}") from error
-    if not isinstance(document, dict):
-        raise NereidError(f"{file} is no pipeline: that is an object with a name and steps")
+    """The name and the document of a file."""
+    document = read_document(file, "pipeline", "an object with a name and steps")
     called = name or document.pop("name", None)
     document.pop("name", None)
     if not isinstance(called, str) or not called:

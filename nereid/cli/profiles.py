@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import httpx
 import typer
 from rich.text import Text
 
 from nereid.cli import render
 from nereid.cli.app import command, group
 from nereid.cli.completing import profile_names
+from nereid.cli.document_file import read_document
+from nereid.cli.revised import present, revision_of, say_deleted, say_put
 from nereid.cli.session import Session
-from nereid.client import Client
-from nereid.errors import NereidError, ProblemError
 from nereid.resources import Profile
 
 profiles = group(
@@ -49,7 +44,7 @@ def list_profiles(session: Session) -> None:
     for one in found:
         table.add_row(
             Text(one.name, style="bold"),
-            _revision(one),
+            revision_of(one),
             render.ago(one.changed_at) if one.changed_at else "",
             one.changed_by,
             one.description,
@@ -70,7 +65,7 @@ def show(session: Session, name: Name) -> None:
     if session.as_json:
         session.emit(found.raw)
         return
-    session.note(f"{found.name}, {_revision(found)}")
+    session.note(f"{found.name}, {revision_of(found)}")
     _tell(session, found)
     session.emit(found.document)
 
@@ -92,17 +87,14 @@ def put(
 
     What serves stays as it is: an endpoint's next policy is compiled with the new revision.
     """
-    document = _document(file)
+    document = read_document(file, "profile", "a JSON object, or a TOML file")
     with session.client() as client:
-        before = _present(client, name)
+        before = present(lambda: client.profile(name))
         done = client.put_profile(name, document, etag=before.etag if before else None)
     if session.as_json:
         session.emit(done.raw)
         return
-    same = before is not None and before.revision == done.revision
-    session.success(
-        Text.assemble((done.name, "bold"), f" is at {_revision(done)}", " already" if same else "")
-    )
+    say_put(session, before, done)
     _tell(session, done)
 
 
@@ -111,37 +103,9 @@ def delete(session: Session, name: Name) -> None:
     """Remove a profile of your own. One that a version names is refused."""
     with session.client() as client:
         client.delete_profile(name)
-    if session.as_json:
-        session.emit({"name": name, "deleted": True})
-        return
-    session.success(f"{name} is deleted")
-
-
-def _revision(profile: Profile) -> str:
-    return "built in" if profile.built_in else f"revision {profile.revision}"
+    say_deleted(session, name)
 
 
 def _tell(session: Session, profile: Profile) -> None:
     for finding in profile.findings:
         session.err.print(render.found(finding))
-
-
-def _present(client: Client, name: str) -> Profile | None:
-    try:
-        return client.profile(name)
-    except ProblemError as error:
-        if error.status != httpx.codes.NOT_FOUND:
-            raise
-        return None
-
-
-def _document(file: str) -> dict[str, Any]:
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        document = tomllib.loads(text) if file.endswith(".toml") else json.loads(text)
-        json.dumps(document, allow_nan=False)  # TOML knows dates, which no profile has
-    except (OSError, ValueError, TypeError) as error:
-        raise NereidError(f"{file} cannot be read as a profile: {error}") from error
-    if not isinstance(document, dict):
-        raise NereidError(f"{file} is no profile: that is a JSON object, or a TOML file")
-    return document

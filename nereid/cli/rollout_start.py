@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +10,7 @@ from rich.text import Text
 
 from nereid.cli.app import command
 from nereid.cli.completing import endpoint_names
+from nereid.cli.document_file import option_document
 from nereid.cli.rollout_group import ReasonOption, TimeoutOption, rollout
 from nereid.cli.rollout_waiting import follow_rollout
 from nereid.cli.session import WAITING, Session
@@ -107,7 +105,9 @@ def start(
         raise PolicySyntaxError(f"--step is for a canary: {kind} has no steps")
     with session.client() as client:
         if file is not None:
-            begun = client.send_rollout(_document(file))
+            begun = client.send_rollout(
+                option_document(file, "rollout", "an object with an endpoint")
+            )
         elif endpoint is None or to is None:
             raise typer.BadParameter("what goes where? nereid rollout start ENDPOINT VERSION")
         else:
@@ -157,15 +157,3 @@ def _target(client: Client, endpoint: str, text: str) -> dict[str, Any]:
     if match["alias"] and primary.pipeline:
         raise PolicySyntaxError(f"{text!r}: a pipeline has revisions, and no aliases")
     return {kind: primary.model, number: match["alias"] or int(match["number"])}
-
-
-def _document(file: str) -> dict[str, Any]:
-    where = "standard input" if file == "-" else file
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        document = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise PolicySyntaxError(f"{where} cannot be read as a rollout: {error}") from error
-    if not isinstance(document, dict):
-        raise PolicySyntaxError(f"{where} is no rollout: that is a JSON object")
-    return document

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +12,7 @@ from nereid.cli import render
 from nereid.cli.analysis import analysis
 from nereid.cli.app import command
 from nereid.cli.completing import template_names
+from nereid.cli.document_file import option_document
 from nereid.cli.session import Session
 from nereid.cli.traffic import EndpointArgument
 from nereid.times import FORMS, moment
@@ -72,7 +70,7 @@ def simulate(
     }
     scenario = {word: value for word, value in given.items() if value is not None} | _words(more)
     with session.client() as client:
-        found = client.simulate(_read(file) if file else name, scenario, runs=runs)
+        found = client.simulate(_template(file) if file else name, scenario, runs=runs)
     _show(session, found)
 
 
@@ -114,7 +112,7 @@ def replay(
         begins, ends = moment(since, now), moment(until, now)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    template = _read(file) if file else name
+    template = _template(file) if file else name
     with session.client() as client:
         found = client.replay(endpoint, candidate, baseline, begins, ends, template=template)
     if session.as_json:
@@ -138,16 +136,8 @@ def _words(pairs: list[str] | None) -> dict[str, Any]:
     return found
 
 
-def _read(file: str) -> dict[str, Any]:
-    path = Path(file)
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"cannot read {file}: {error}") from error
-    if not isinstance(document, dict):
-        raise typer.BadParameter(f"{file} has no template in it")
-    return document
+def _template(file: str) -> dict[str, Any]:
+    return option_document(file, "template", "a JSON object, or a TOML file")
 
 
 def _show(session: Session, found: Simulation) -> None:
