@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from control_plane.analysis.models import AnalysisRun, AnalysisTemplate
-from control_plane.analysis.selectors import BUILT_IN, all_templates, get_template
+from control_plane.analysis.selectors import (
+    BUILT_IN,
+    KnownTemplate,
+    all_templates,
+    get_template,
+)
 from control_plane.analysis.templates import delete_template, locked_template, put_template
-from control_plane.console.record_admin import DeletableAdmin, RecordAdmin, label, mono, placed
+from control_plane.console.record_admin import RecordAdmin, label, mono
+from control_plane.console.revised_admin import DocumentForm, RevisedAdmin
 from control_plane.console.run_evidence import run_view
-from control_plane.console.template_page import revisions_of, template_context, template_text
+from control_plane.console.template_page import (
+    Shown,
+    revisions_of,
+    template_context,
+    template_text,
+)
 from control_plane.console.templatetags.console import ago
 from control_plane.domain.analysis.template import DEFAULT_DOCUMENT
-from control_plane.domain.violations import ConflictError, InvalidInputError, Violation
 
 
-class TemplateForm(forms.ModelForm):
+class TemplateForm(DocumentForm):
     """A template's name and its document."""
 
-    document = forms.CharField(
-        widget=UnfoldAdminTextareaWidget({"rows": 22, "class": "n-mono", "spellcheck": "false"}),
-        help_text="JSON: metrics, how they are compared, and how sure one has to be. Runs that are "
-        "under way go on by what they began with.",
-    )
-    seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    begins_with = DEFAULT_DOCUMENT
+    text = staticmethod(template_text)
 
     class Meta:
         model = AnalysisTemplate
@@ -44,28 +45,22 @@ class TemplateForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        row = self.instance
-        if row.pk and row.newest:
-            self.initial["document"] = template_text(row.revisions.get(number=row.newest).document)
-            self.initial["seen"] = row.newest
-        elif "document" not in self.initial:
-            self.initial["document"] = template_text(DEFAULT_DOCUMENT)
-
-    def clean_document(self) -> Any:
-        try:
-            return json.loads(self.cleaned_data["document"])
-        except ValueError as error:
-            raise forms.ValidationError(f"this is no JSON: {error}") from error
+        self.fields["document"].help_text = (
+            "JSON: metrics, how they are compared, and how sure one has to be. Runs that are "
+            "under way go on by what they began with."
+        )
 
 
 @admin.register(AnalysisTemplate)
-class AnalysisTemplateAdmin(DeletableAdmin):
+class AnalysisTemplateAdmin(RevisedAdmin):
     """What is compared, how, and how sure one has to be."""
 
     form = TemplateForm
+    noun = "template"
     audited_as = "analysis_template"
+    built_in_address = "analysis_analysistemplate_built_in"
+    built_in_template = "console/built_in_template.html"
     list_display = ("name", "revision", "run_count", "created", "created_by")
-    search_fields = ("name",)
     ordering = ("name",)
     change_form_outer_before_template = "console/parts/template_page.html"
     change_form_outer_after_template = "console/parts/profile_revisions.html"
@@ -76,63 +71,22 @@ class AnalysisTemplateAdmin(DeletableAdmin):
         "An analysis template says which figures of a new version are held against the old one's, "
         "and how sure one has to be. The one below comes with Nereid; yours begins as it:"
     )
-    empty_command = "nereid analysis templates show default > strict.json"
+    empty_command = "nereid analysis template get default > strict.json"
+    known = staticmethod(all_templates)
+    locked = staticmethod(locked_template)
+    put = staticmethod(put_template)
 
-    def get_urls(self) -> list[URLPattern]:
-        shown = self.admin_site.admin_view(self.built_in_view)
-        name = "analysis_analysistemplate_built_in"
-        return [path("built-in/<slug:name>/", shown, name=name), *super().get_urls()]
+    def comes_with_nereid(self, name: str) -> bool:
+        return name in BUILT_IN
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("name",) if obj else ()
+    def document_of(self, known: KnownTemplate) -> Any:
+        return known.document
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        writes = self.has_change_permission(request, obj) if obj else True
-        return ("name", "document", "seen") if writes else ("name",)
+    def context(self, request: HttpRequest, name: str) -> dict[str, Any]:
+        return template_context(request.user, get_template(name))
 
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """`?like=default` begins with what that one says."""
-        like = {known.name: known for known in all_templates()}.get(request.GET.get("like", ""))
-        return {"document": template_text(like.document)} if like else {}
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        given = [known for known in all_templates() if known.built_in]
-        return super().changelist_view(
-            request, {"built_in_templates": given, **(extra_context or {})}
-        )
-
-    def built_in_view(self, request: HttpRequest, name: str) -> HttpResponse:
-        """The page of one that comes with Nereid."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        if name not in BUILT_IN:
-            raise Http404(f"no analysis template {name!r} comes with Nereid")
-        context = {
-            **template_context(request.user, get_template(name)),
-            "may_add": self.has_add_permission(request),
-        }
-        return self.page(request, "console/built_in_template.html", name, context)
-
-    def page_values(self, request: HttpRequest, record: Any) -> dict[str, Any]:
-        known = get_template(record.name)
-        return {**template_context(request.user, known), "revisions": revisions_of(record.name)}
-
-    def write(self, request: HttpRequest, form: forms.ModelForm, change: bool) -> AnalysisTemplate:
-        values, actor = form.cleaned_data, request.user.get_username()
-        name = form.instance.name if change else values["name"]
-        row = locked_template(name)
-        if not change and row is not None:
-            raise InvalidInputError([Violation("/name", "taken", f"there is a template {name!r}")])
-        if change and row is not None and values.get("seen") != row.newest:
-            raise ConflictError(
-                f"somebody saved revision {row.newest} meanwhile: nothing was saved. Open the page "
-                "anew, and put what you changed into that"
-            )
-        try:
-            put_template(name=name, document=values["document"], actor=actor)
-        except InvalidInputError as error:
-            raise InvalidInputError([placed(one) for one in error.violations]) from error
-        return AnalysisTemplate.objects.get(name=name)
+    def revisions(self, record: AnalysisTemplate) -> list[Shown]:
+        return revisions_of(record.name)
 
     def remove(self, request: HttpRequest, record: AnalysisTemplate) -> str:
         delete_template(name=record.name, actor=request.user.get_username())
@@ -154,10 +108,6 @@ class AnalysisTemplateAdmin(DeletableAdmin):
         counted = named.values("template_name").annotate(count=Count("pk")).values("count")
         rows: QuerySet[AnalysisTemplate] = super().get_queryset(request)
         return rows.annotate(runs_count=Coalesce(Subquery(counted), 0))
-
-    @display(description="revision", ordering="newest")
-    def revision(self, template: AnalysisTemplate) -> int:
-        return template.newest
 
     @display(description="runs", ordering="runs_count")
     def run_count(self, template: Any) -> int:

@@ -54,5 +54,5 @@ def test_what_cannot_be_sent_is_told_with_its_file(tmp_path: Path, name: str, te
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(NereidError, match="none cannot be read as a template: .*No such file"):
+    with pytest.raises(NereidError, match=r"none cannot be read as a template: .*No such file"):
         read_document(str(tmp_path / "none"), "template", SHAPE)
