@@ -40,11 +40,13 @@ serve: $(RUNTIME) build ## start everything on this machine; Ctrl-C stops it
 test: $(DEV) build ## the test suite (under 15 minutes on 2 cores)
 	@tests/support/install_chromium.sh
 	@tests/support/install_mlflow.sh
+	@tests/support/install_prometheus.sh
 	@$(BIN)/python -m pytest -m "not long" $(SHARED) $(ARGS)
 
 test-long: $(DEV) build ## everything: full matrices, sanitizers, fuzzing, chaos
 	@tests/support/install_chromium.sh
 	@tests/support/install_mlflow.sh
+	@tests/support/install_prometheus.sh
 	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
 
 check: $(DEV) ## lint, format, types, import contracts, migrations (under 45 s)

@@ -20,6 +20,7 @@ from control_plane.adapters.mlflow.sources import MlflowSources
 from control_plane.adapters.oidc import OidcProvider
 from control_plane.adapters.partial_files import PartialFiles
 from control_plane.adapters.perf_analyzer.load import PerfAnalyzerLoad
+from control_plane.adapters.prometheus import HttpPrometheus
 from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
 from control_plane.adapters.receivers import HttpReceivers
 from control_plane.adapters.remotes import GrpcRemoteModels
@@ -44,6 +45,7 @@ from control_plane.ports.identity import IdentityProvider
 from control_plane.ports.inference import TritonInference
 from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.load import LoadGenerator
+from control_plane.ports.prometheus import Prometheus
 from control_plane.ports.queue import Queue
 from control_plane.ports.receivers import Receivers
 from control_plane.ports.remotes import RemoteModels
@@ -156,6 +158,13 @@ def hand_over_deliveries(*, webhook_ids: Sequence[UUID], **_: object) -> None:
     """Receives the outbox's signal: the workers are told which webhooks have something due."""
     for webhook_id in webhook_ids:
         queue().deliver(webhook_id=webhook_id)
+
+
+@cache
+def prometheus() -> Prometheus | None:
+    """What metrics of PromQL are asked of; None where no address is named."""
+    named = settings.NEREID_PROMETHEUS
+    return HttpPrometheus(named.url, token=named.token) if named else None
 
 
 def identity_provider() -> IdentityProvider | None:

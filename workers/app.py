@@ -18,6 +18,7 @@ app.Task = CausedTask
 app.conf.beat_schedule = SCHEDULE
 app.conf.imports = (
     "workers.tasks.access",
+    "workers.tasks.analysis",
     "workers.tasks.endpoints",
     "workers.tasks.fleet",
     "workers.tasks.idempotency",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from control_plane.adapters.queue import WEBHOOK_QUEUE
+
 SWEEP_S = 2.0
 VALIDATION_SWEEP_S = 30.0
 COLLECT_S = 600.0
@@ -16,12 +18,13 @@ PARTITIONS_S = 3600.0
 FORGET_S = 3600.0
 LOST_S = 5.0
 ROLLOUTS_S = 1.0
+ASK_S = 5.0
 DELIVERIES_S = 5.0
 PERF_S = 5.0
 
 
-def _every(seconds: float, task: str) -> dict[str, Any]:
-    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+def _every(seconds: float, task: str, **options: str) -> dict[str, Any]:
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds, **options}}
 
 
 SCHEDULE = {
@@ -31,6 +34,8 @@ SCHEDULE = {
     "scrape servers": _every(SCRAPE_S, "telemetry.scrape"),
     "keep partitions": _every(PARTITIONS_S, "telemetry.partitions"),
     "advance rollouts": _every(ROLLOUTS_S, "rollouts.tick"),
+    # Beside webhooks: another's server, which may not answer, stands in no rollback's way.
+    "ask Prometheus": _every(ASK_S, "analysis.ask", queue=WEBHOOK_QUEUE),
     "notice lost servers": _every(LOST_S, "fleet.lost"),
     "sweep deliveries": _every(DELIVERIES_S, "webhooks.sweep"),
     "sweep perf runs": _every(PERF_S, "perf.sweep"),

@@ -5,20 +5,29 @@ A look reads what is new in the store, lets the pure tests judge it, and keeps w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from control_plane.analysis.models import AnalysisLook, AnalysisRun, Phase
+from control_plane.analysis.asking import asks
+from control_plane.analysis.models import AnalysisLook, AnalysisReading, AnalysisRun, Phase
 from control_plane.analysis.selectors import KnownTemplate
-from control_plane.domain.analysis.evidence import ArmEvidence, Evidence
+from control_plane.domain.analysis.evidence import ArmEvidence, Evidence, Told
 from control_plane.domain.analysis.looking import begin, look, state_from_document
+from control_plane.domain.analysis.metric import Kind
 from control_plane.domain.analysis.template import Template, read_template, to_document
 from control_plane.telemetry.evidence import ArmGrowth
 from control_plane.telemetry.store import TelemetryStore
 
 _FEEDBACK = "feedback"
 """Beside the servers' ids in a run's cursors: up to when feedback was read."""
+
+_ASKED = "promql "
+"""Before a metric's name, there: what was read of what Prometheus said."""
+
+UNASKED = timedelta(seconds=30)
+"""Prometheus is asked every five seconds: after so long nobody does."""
 
 
 def begin_run(
@@ -60,7 +69,7 @@ def look_at_run(run: AnalysisRun, *, store: TelemetryStore, now: datetime) -> No
     # Looks come by a clock that ticks each second: one that is a little early is on time.
     if before is not None and (now - before).total_seconds() < template.interval / 1e6 - 0.5:
         return
-    evidence = _evidence(run, template, store)
+    evidence = _evidence(run, template, store, now)
     state = state_from_document(template, run.state)
     state, found = look(template, state, evidence, now)
     run.state, run.looked_at, run.looks_taken = state.to_document(), now, found.number
@@ -78,11 +87,14 @@ def stop_run(run: AnalysisRun, *, reason: str, now: datetime) -> None:
     run.save(update_fields=["phase", "ended_at", "reason"])
 
 
-def _evidence(run: AnalysisRun, template: Template, store: TelemetryStore) -> Evidence | None:
+def _evidence(
+    run: AnalysisRun, template: Template, store: TelemetryStore, now: datetime
+) -> Evidence | None:
     """What is new on both arms; None where no server could be scraped."""
     arms = [arm for arm in (run.candidate, run.baseline, run.twin) if arm]
     cursors = dict(run.cursors)
     said = cursors.pop(_FEEDBACK, run.began_at.isoformat())
+    asked = {name: cursors.pop(name) for name in list(cursors) if name.startswith(_ASKED)}
     grown = store.growth(run.endpoint, arms, run.began_at, cursors)
     told: dict[str, dict[str, tuple[int, int]]] = {arm: {} for arm in arms}
     until = said
@@ -91,12 +103,60 @@ def _evidence(run: AnalysisRun, template: Template, store: TelemetryStore) -> Ev
         until = feedback.until.isoformat()
         for one in feedback.counts:
             told[one.arm][one.outcome] = (one.of, one.count)
-    if not grown.measured and until == said:
+    prometheus = _Said(run, asked, now) if asks(run.template) else None
+    fresh = prometheus is not None and bool(prometheus.told)
+    if not grown.measured and until == said and not fresh:
         return None
-    run.cursors = {**grown.cursors, _FEEDBACK: until}
+    if prometheus is not None:
+        asked = prometheus.cursors
+    run.cursors = {**grown.cursors, _FEEDBACK: until, **asked}
     parts = {arm: arm_evidence(grown.arms[arm], told[arm]) for arm in arms}
     baseline = parts.get(run.baseline, ArmEvidence())
-    return Evidence(grown.seconds, parts[run.candidate], baseline, parts.get(run.twin))
+    return Evidence(
+        seconds=grown.seconds,
+        candidate=parts[run.candidate],
+        baseline=baseline,
+        twin=parts.get(run.twin),
+        told=prometheus.told if prometheus else {},
+        unmeasured=prometheus.unmeasured if prometheus else {},
+    )
+
+
+class _Said:
+    """What Prometheus said since the last look, by metric, and why it said nothing."""
+
+    def __init__(self, run: AnalysisRun, cursors: Mapping[str, str], now: datetime) -> None:
+        self.told: dict[str, Told] = {}
+        self.unmeasured: dict[str, str] = {}
+        self.cursors = dict(cursors)
+        rows = {row.metric: row for row in run.readings.all()}
+        for metric in run.template["metrics"]:
+            if metric["kind"] == Kind.PROMQL:
+                self._read(metric["name"], rows.get(metric["name"]), run.began_at, now)
+
+    def _read(self, name: str, row: AnalysisReading | None, began: datetime, now: datetime) -> None:
+        answered = row.answered_at if row else None
+        if row and row.problem:
+            self.unmeasured[name] = row.problem
+        elif now - (answered or began) > UNASKED:
+            self.unmeasured[name] = "nobody asked Prometheus: do the control plane's workers run?"
+        if row is None or answered is None:
+            return
+        key = f"{_ASKED}{name}"
+        before = json.loads(self.cursors.get(key, "null")) or {"at": began.isoformat()}
+        seconds = (answered - datetime.fromisoformat(before["at"])).total_seconds()
+        if seconds <= 0:
+            return
+        new = {arm: _less(pair, before.get(arm)) for arm, pair in row.totals.items()}
+        nothing = (0.0, 0.0)
+        candidate, baseline = new.get("candidate", nothing), new.get("baseline", nothing)
+        self.told[name] = Told(seconds, candidate, baseline)
+        self.cursors[key] = json.dumps({"at": answered.isoformat(), **row.totals})
+
+
+def _less(pair: Sequence[float], before: Sequence[float] | None) -> tuple[float, float]:
+    was = before or (0.0, 0.0)
+    return pair[0] - was[0], pair[1] - was[1]
 
 
 def arm_evidence(grown: ArmGrowth, told: Mapping[str, tuple[int, int]]) -> ArmEvidence:

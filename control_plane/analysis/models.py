@@ -113,3 +113,29 @@ class AnalysisLook(models.Model):
 
     def __str__(self) -> str:
         return f"look {self.number} of {self.run}"
+
+
+class AnalysisReading(models.Model):
+    """What Prometheus said for one metric of a run since it began; read by its looks.
+
+    `totals` has a pair for each arm, "candidate" and "baseline": of counters (of how many, how
+    many), of figures (their sum, how many were read). `series` are the counters' last values.
+    `problem` is why the last question had no answer.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    run = models.ForeignKey(AnalysisRun, on_delete=models.CASCADE, related_name="readings")
+    metric = models.CharField(max_length=63)
+    asked_at = models.DateTimeField(null=True, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True)
+    problem = models.TextField(blank=True)
+    series = models.JSONField(default=dict)
+    totals = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["run", "metric"], name="reading_metric_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.metric} of {self.run}"

@@ -25,7 +25,7 @@ DOCUMENT: dict[str, Any] = {
     "type": "object",
     "additionalProperties": True,
     "description": "An analysis template: its metrics, and how sure one has to be. Every word is "
-    "explained in docs/rollouts.md.",
+    "explained in docs/analysis.md.",
     "example": {"alpha": 0.05, "metrics": [{"name": "errors", "kind": "error_rate"}]},
 }
 SEARCH = OpenApiParameter("search", str, description="A part of the name.")
@@ -59,6 +59,28 @@ EXAMPLE = OpenApiExample(
         "interval": "1s",
         "inconclusiveAfter": "30m",
         "onInconclusive": "pause",
+    },
+    request_only=True,
+)
+PROMQL_EXAMPLE = OpenApiExample(
+    "what Prometheus counts",
+    value={
+        "metrics": [
+            {
+                "name": "refunds",
+                "kind": "promql",
+                "of": 'orders_total{version="{{version}}"}',
+                "count": 'refunds_total{version="{{version}}"}',
+                "margin": 0.01,
+            },
+            {
+                "name": "cost",
+                "kind": "promql",
+                "query": 'sum(rate(gpu_seconds_total{arm="{{arm}}"}[{{window}}]))',
+                "marginRelative": 0.1,
+                "required": False,
+            },
+        ]
     },
     request_only=True,
 )
@@ -127,7 +149,7 @@ class AnalysisTemplateView(RevisedView):
         request={"application/json": DOCUMENT},
         responses={200: AnalysisTemplateSerializer, 201: AnalysisTemplateSerializer},
         parameters=[IF_MATCH_TO_CHANGE],
-        examples=[EXAMPLE],
+        examples=[EXAMPLE, PROMQL_EXAMPLE],
     )
     def put(self, request: Request, name: str) -> Response:
         """Makes this document the template's newest revision, and the template where it is new.

@@ -20,6 +20,7 @@ from control_plane.console.evidence_chart import (
 )
 
 _HIGHER = "higher"
+_ASKED = "promql"
 _ALONE = "none"
 _COUNTED = {
     "error_rate": "failed",
@@ -28,6 +29,7 @@ _COUNTED = {
     "shadow_disagreement": "disagree",
     "shadow_errors": "failed",
     "sla_violations": "too slow",
+    "promql": "bad",
 }
 _AGAINST = {
     "baseline": "the baseline beside it",
@@ -131,7 +133,7 @@ def _metric(
         reason=last["reason"],
         required=last["required"],
         counted=_counted(run, last),
-        measured="Quantile" if last["kind"].endswith("_quantile") else "Share",
+        measured=_measured(last),
         against=_AGAINST.get(last["compare"], last["compare"]),
         unit=last["unit"],
         arms=_arms(last),
@@ -168,12 +170,24 @@ def _counted(run: AnalysisRun, last: Mapping[str, Any]) -> str:
 
 def _arms(last: Mapping[str, Any]) -> list[Arm]:
     names = ("candidate",) if last["compare"] == _ALONE else ("candidate", "baseline")
-    in_time = last["scale"] in ("ratio", "microseconds")
-    say = words.microseconds if in_time else _share
+    say = _share
+    if last["scale"] in ("ratio", "microseconds", "value"):
+        say = _figure if last["kind"] == _ASKED else words.microseconds
     return [
         Arm(name, last[name]["of"], last[name]["count"], say(last[name]["estimate"]))
         for name in names
     ]
+
+
+def _measured(last: Mapping[str, Any]) -> str:
+    """What the column of the arms' figures is called."""
+    if last["kind"] == _ASKED and last["scale"] in ("ratio", "value"):
+        return "Mean"
+    return "Quantile" if last["kind"].endswith("_quantile") else "Share"
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else words.number(value)  # noqa: RUF001 - nothing is known yet
 
 
 def _meters(last: Mapping[str, Any]) -> list[Meter]:
@@ -220,5 +234,6 @@ _SAYERS: Mapping[str, Callable[[float], str]] = {
     "share": _share,
     "ratio": _times,
     "microseconds": words.microseconds,
+    "value": words.number,
 }
 """How figures of a scale are said."""

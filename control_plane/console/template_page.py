@@ -100,6 +100,8 @@ def _what(metric: Metric) -> str:
         about = f"share slower than {duration_text(metric.latency)}"
     if metric.kind is Kind.FEEDBACK:
         about = f"feedback “{metric.outcome}”, {metric.better.value} is better"
+    if metric.kind is Kind.PROMQL:
+        about = f"{metric.count} of {metric.of}" if metric.of else metric.query
     if metric.compare is Compare.NONE:
         return f"{about}, of the candidate alone"
     return f"{about}, compared with the {metric.compare.value} beside it"
@@ -107,14 +109,19 @@ def _what(metric: Metric) -> str:
 
 def _fails(metric: Metric) -> str:
     if metric.limit is not None:
-        in_time = metric.is_quantile
-        limit = duration_text(round(metric.limit)) if in_time else _percent(metric.limit)
+        limit = _limit(metric, metric.limit)
         return f"bad {'below' if metric.better is Better.HIGHER else 'above'} {limit}"
     points = words.points(words.number(100 * metric.margin)) if metric.margin else ""
     margin = _percent(metric.margin_relative) if metric.margin_relative else points
     if metric.goal is Goal.SUPERIOR:
         return f"has to be better by more than {margin}" if margin else "has to be better"
     return f"bad when worse by more than {margin}" if margin else "bad when worse at all"
+
+
+def _limit(metric: Metric, limit: float) -> str:
+    if metric.is_reading:
+        return words.number(limit)
+    return duration_text(round(limit)) if metric.is_quantile else _percent(limit)
 
 
 def _percent(share: float) -> str:

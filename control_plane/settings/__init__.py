@@ -15,6 +15,7 @@ from control_plane.settings.csp import content_security_policy
 from control_plane.settings.hosts import allowed_hosts
 from control_plane.settings.mlflow import MlflowSettingsError, mlflow_access
 from control_plane.settings.oidc import oidc, password_login, public_url
+from control_plane.settings.prometheus import PrometheusSettingsError, prometheus_access
 from control_plane.settings.throttles import store, throttles, trusted_proxies
 from control_plane.settings.unfold import UNFOLD  # noqa: F401 - read by django-unfold
 
@@ -174,6 +175,10 @@ NEREID_S3_ENDPOINT = os.environ.get("NEREID_S3_ENDPOINT", "")
 try:
     NEREID_MLFLOW = mlflow_access(os.environ)
 except MlflowSettingsError as error:
+    raise ImproperlyConfigured(str(error)) from error
+try:
+    NEREID_PROMETHEUS = prometheus_access(os.environ)
+except PrometheusSettingsError as error:
     raise ImproperlyConfigured(str(error)) from error
 NEREID_INSPECTION_MEMORY_BYTES = int(os.environ.get("NEREID_INSPECTION_MEMORY_BYTES") or 8 << 30)
 

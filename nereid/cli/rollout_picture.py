@@ -127,8 +127,15 @@ def _verdict(one: MetricLook, run: AnalysisRun) -> Text:
 
 def _tally(one: MetricLook, *, candidate: bool) -> Text:
     arm = one.candidate if candidate else one.baseline
-    value = figure(arm.estimate, "microseconds" if one.kind == "latency_quantile" else "share")
+    value = figure(arm.estimate, _told_in(one))
     return Text.assemble(value, (f"  of {arm.of:,}", "dim"))
+
+
+def _told_in(one: MetricLook) -> str:
+    """What one arm's figure is told in: a ratio is of two times, or of two figures of any unit."""
+    if one.scale not in ("ratio", "microseconds", "value"):
+        return "share"
+    return "value" if one.kind == "promql" else "microseconds"
 
 
 def figure(value: float | None, scale: str) -> str:
@@ -139,6 +146,8 @@ def figure(value: float | None, scale: str) -> str:
         return f"{value / 1000:.3g} ms"
     if scale == "ratio":
         return f"x{value:.3g}"
+    if scale == "value":
+        return f"{value:.4g}"
     sign = "+" if scale == "difference" and value > 0 else ""
     return f"{sign}{100 * value:.3g} %"
 
@@ -165,8 +174,8 @@ def track(one: MetricLook, width: int = TRACK) -> Text:
 
 def edges(one: MetricLook) -> tuple[float, float]:
     """The values at the picture's edges, which do not move while the bounds close in."""
-    if one.scale == "microseconds":
-        low, high = 0.0, 2 * one.limit
+    if one.scale in ("microseconds", "value"):
+        low, high = sorted((0.0, 2 * one.limit or 1.0))
     elif one.scale == "share":
         low, high = 0.0, min(1.0, REACH * one.limit)
     else:

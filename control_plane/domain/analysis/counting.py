@@ -31,7 +31,10 @@ Sketch = Mapping[int, float]
 
 @dataclass(frozen=True)
 class Seen:
-    """Everything that a metric has counted: bad ones of all on each arm, and latencies."""
+    """Everything that a metric has counted: bad ones of all on each arm, and latencies.
+
+    Of readings `of` are the readings and `sum` theirs added up; `sketch_c` counts them by row.
+    """
 
     of_c: int = 0
     bad_c: int = 0
@@ -39,6 +42,8 @@ class Seen:
     bad_b: int = 0
     sketch_c: Sketch = field(default_factory=dict)
     sketch_b: Sketch = field(default_factory=dict)
+    sum_c: float = 0.0
+    sum_b: float = 0.0
 
     def plus(self, more: Seen) -> Seen:
         """Both together."""
@@ -49,11 +54,14 @@ class Seen:
             self.bad_b + more.bad_b,
             merged((self.sketch_c, more.sketch_c)),
             merged((self.sketch_b, more.sketch_b)),
+            self.sum_c + more.sum_c,
+            self.sum_b + more.sum_b,
         )
 
     def to_document(self) -> dict[str, Any]:
         """The counts as JSON."""
-        numbers = {name: getattr(self, name) for name in ("of_c", "bad_c", "of_b", "bad_b")}
+        names = ("of_c", "bad_c", "of_b", "bad_b", "sum_c", "sum_b")
+        numbers = {name: getattr(self, name) for name in names}
         return numbers | {"sketch_c": _pairs(self.sketch_c), "sketch_b": _pairs(self.sketch_b)}
 
 
@@ -106,6 +114,10 @@ def counted(
         What people are shown, the counts that are tested (None where there is nothing yet to test
         them by), and which rates the baseline may have.
     """
+    if metric.kind is Kind.PROMQL:
+        told = evidence.told[metric.name]
+        new = Seen(*_told(metric, told.candidate), *_told(metric, told.baseline))
+        return new, _counts(new.of_c, [new.bad_c], new.of_b, new.bad_b), _rates(recent)
     candidate, baseline = evidence.candidate, reference(metric, evidence)
     if not metric.is_quantile:
         new = Seen(*_bad(metric, candidate), *_bad(metric, baseline))
@@ -177,6 +189,12 @@ def _bad(metric: Metric, arm: ArmEvidence) -> tuple[int, int]:
     if metric.kind is Kind.SHADOW_DISAGREEMENT:
         return arm.shadow_rows
     of, count = arm.feedback.get(metric.outcome, (0, 0))
+    return of, of - count if metric.better is Better.HIGHER else count
+
+
+def _told(metric: Metric, pair: tuple[float, float]) -> tuple[int, int]:
+    of = max(0, round(pair[0]))
+    count = min(of, max(0, round(pair[1])))
     return of, of - count if metric.better is Better.HIGHER else count
 
 

@@ -28,17 +28,32 @@ class ArmEvidence:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What Prometheus said of both arms over `seconds`, for one metric.
+
+    Of counters each pair is (of how many, how many), of figures (their sum, how many were read).
+    """
+
+    seconds: float
+    candidate: tuple[float, float]
+    baseline: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Both arms over the same `seconds`.
 
     `twin` is a second instance of the stable version, as small as the candidate; None where
-    the servers had no room for one.
+    the servers had no room for one. `told` has metrics by name that Prometheus was asked for since,
+    and `unmeasured` why those are not measured that should be.
     """
 
     seconds: float
     candidate: ArmEvidence
     baseline: ArmEvidence
     twin: ArmEvidence | None = None
+    told: Mapping[str, Told] = field(default_factory=dict)
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
 
 
 def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:

@@ -7,6 +7,7 @@ import math
 from control_plane.domain.analysis.counting import Seen
 from control_plane.domain.analysis.looks import MetricLook, Phase, Scale, Tally
 from control_plane.domain.analysis.metric import Better, Compare, Goal, Metric
+from control_plane.domain.analysis.readings import middle
 from control_plane.domain.analysis.sequence import Sequence
 from control_plane.domain.analysis.wording import told, unit_text, verdict_reason
 from control_plane.domain.latency import quantile
@@ -47,7 +48,7 @@ def judged(
         scale=_scale(metric),
         candidate=candidate,
         baseline=baseline,
-        estimate=_estimate(metric, candidate, baseline),
+        estimate=_estimate(metric, sequence, seen, candidate, baseline),
         lower=lower,
         upper=upper,
         limit=_limit(metric),
@@ -60,12 +61,18 @@ def judged(
 
 def _scale(metric: Metric) -> Scale:
     alone = metric.compare is Compare.NONE
+    if metric.is_reading:
+        return Scale.VALUE if alone else Scale.RATIO
     if metric.is_quantile:
         return Scale.MICROSECONDS if alone else Scale.RATIO
     return Scale.SHARE if alone else Scale.DIFFERENCE
 
 
 def _tallies(metric: Metric, seen: Seen) -> tuple[Tally, Tally]:
+    if metric.is_reading:
+        mean_c = seen.sum_c / seen.of_c if seen.of_c else None
+        mean_b = seen.sum_b / seen.of_b if seen.of_b else None
+        return Tally(seen.of_c, seen.bad_c, mean_c), Tally(seen.of_b, 0, mean_b)
     if metric.is_quantile:
         return (
             Tally(seen.of_c, seen.bad_c, quantile(seen.sketch_c, metric.q)),
@@ -80,7 +87,13 @@ def _tally(of: int, bad: int, turned: bool) -> Tally:
     return Tally(of, count, count / of if of else None)
 
 
-def _estimate(metric: Metric, candidate: Tally, baseline: Tally) -> float | None:
+def _estimate(
+    metric: Metric, sequence: Sequence, seen: Seen, candidate: Tally, baseline: Tally
+) -> float | None:
+    if metric.is_reading:
+        found = middle(metric, sequence.rows, seen)
+        turned = metric.better is Better.HIGHER
+        return _turned(metric, found) if turned else found
     if metric.compare is Compare.NONE:
         return candidate.estimate
     if candidate.estimate is None or baseline.estimate is None:
@@ -93,15 +106,18 @@ def _estimate(metric: Metric, candidate: Tally, baseline: Tally) -> float | None
 def _limit(metric: Metric) -> float:
     if metric.limit is not None:
         return metric.limit
-    if metric.is_quantile:
+    if metric.is_quantile or metric.is_reading:
         worse = 1 + metric.margin_relative
-        return worse if metric.goal is Goal.NON_INFERIOR else 1 / worse
+        limit = worse if metric.goal is Goal.NON_INFERIOR else 1 / worse
+        return 1 / limit if metric.better is Better.HIGHER else limit
     return -metric.fail_at if metric.better is Better.HIGHER else metric.fail_at
 
 
 def _turned(metric: Metric, bound: float | None) -> float | None:
     if bound is None:
         return None
+    if metric.is_reading:
+        return -bound if metric.compare is Compare.NONE else round(1 / bound, 6)
     return round(1 - bound, 9) if metric.compare is Compare.NONE else -bound
 
 

@@ -9,9 +9,11 @@ too often in a row, inconclusive when the time is up.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+import numpy as np
 
 from control_plane.domain.analysis.counting import (
     Recent,
@@ -20,10 +22,11 @@ from control_plane.domain.analysis.counting import (
     recent_from,
     seen_from,
 )
-from control_plane.domain.analysis.evidence import Evidence
+from control_plane.domain.analysis.evidence import Evidence, Told
 from control_plane.domain.analysis.judging import judged
 from control_plane.domain.analysis.looks import Look, MetricLook, Phase
-from control_plane.domain.analysis.metric import Compare, Metric
+from control_plane.domain.analysis.metric import Compare, Kind, Metric
+from control_plane.domain.analysis.readings import OpenBlock, block_from, read_block
 from control_plane.domain.analysis.rows import rows_of
 from control_plane.domain.analysis.sequence import Sequence, start
 from control_plane.domain.analysis.template import Template
@@ -35,11 +38,12 @@ class RunEndedError(RuntimeError):
 
 @dataclass(frozen=True)
 class MetricState:
-    """One metric between looks: all counts, the baseline's latest, and the stakes."""
+    """One metric between looks: all counts, the baseline's latest, the stakes, an open block."""
 
     seen: Seen
     recent: Recent
     sequence: Sequence
+    block: OpenBlock = field(default_factory=OpenBlock)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class RunState:
                     "seen": metric.seen.to_document(),
                     "recent": metric.recent.to_document(),
                     "sequence": metric.sequence.to_document(),
+                    "block": metric.block.to_document(),
                 }
                 for name, metric in self.metrics.items()
             },
@@ -108,7 +113,8 @@ def look(
     if state.phase.ended:
         raise RunEndedError(f"the run has ended as {state.phase}: begin another")
     began_at = state.began_at or now
-    errors = state.errors + 1 if evidence is None else 0
+    missing = _missing(template, evidence)
+    errors = state.errors + 1 if missing is not None else 0
     metrics = dict(state.metrics)
     if evidence is not None:
         for metric in template.metrics:
@@ -125,18 +131,42 @@ def look(
         for metric in template.metrics
     )
     elapsed = now - began_at
-    phase, reason = _verdict(template, found, errors, elapsed)
+    phase, reason = _verdict(template, found, errors, missing or "", elapsed)
     state = RunState(phase, began_at, state.looks + 1, errors, metrics)
     seconds = round(elapsed.total_seconds(), 3)
     return state, Look(state.looks, phase, reason, seconds, found)
 
 
+def _missing(template: Template, evidence: Evidence | None) -> str | None:
+    """Why this look measures nothing that decides, as far as that is known; None: it does."""
+    if evidence is None:
+        return ""
+    required = [metric.name for metric in template.metrics if metric.required]
+    why = [f"{n}: {evidence.unmeasured[n]}" for n in required if n in evidence.unmeasured]
+    return "; ".join(why) if why else None
+
+
 def _after(state: MetricState, metric: Metric, evidence: Evidence) -> MetricState:
+    seconds = evidence.seconds
+    if metric.kind is Kind.PROMQL:
+        if metric.name not in evidence.told:
+            return state
+        seconds = evidence.told[metric.name].seconds
+    if metric.is_reading:
+        return _read(state, metric, evidence.told[metric.name])
     new, counts, rates = counted(metric, state.recent, evidence)
     sequence = state.sequence
     if counts is not None:
-        sequence = sequence.after(counts, rates, evidence.seconds)
+        sequence = sequence.after(counts, rates, seconds)
     return MetricState(state.seen.plus(new), state.recent.plus(new), sequence)
+
+
+def _read(state: MetricState, metric: Metric, told: Told) -> MetricState:
+    block, reading = read_block(metric, state.sequence.rows, state.block, told)
+    if reading is None:
+        return replace(state, block=block)
+    sequence = state.sequence.after(reading.counts, np.zeros(1))
+    return MetricState(state.seen.plus(reading.seen), state.recent, sequence, block)
 
 
 def _kept(metric: Metric, document: Mapping[str, Any]) -> MetricState:
@@ -144,6 +174,7 @@ def _kept(metric: Metric, document: Mapping[str, Any]) -> MetricState:
         seen_from(document["seen"]),
         recent_from(document["recent"]),
         start(rows_of(metric)).with_document(document["sequence"]),
+        block_from(document.get("block", {})),
     )
 
 
@@ -154,7 +185,11 @@ def _compared(metric: Metric, evidence: Evidence | None) -> str:
 
 
 def _verdict(
-    template: Template, found: tuple[MetricLook, ...], errors: int, elapsed: timedelta
+    template: Template,
+    found: tuple[MetricLook, ...],
+    errors: int,
+    missing: str,
+    elapsed: timedelta,
 ) -> tuple[Phase, str]:
     required = [each for each in found if each.required]
     for each in required:
@@ -162,14 +197,15 @@ def _verdict(
             return Phase.FAILED, f"{each.name}: {each.reason}"
     if all(each.phase is Phase.SUCCESSFUL for each in required):
         return Phase.SUCCESSFUL, "; ".join(f"{each.name}: {each.reason}" for each in required)
+    why = f" ({missing})" if missing else ""
     if errors >= template.error_limit:
         often = "" if errors == 1 else f" {errors} times in a row"
-        return Phase.ERROR, f"could not be measured{often}"
+        return Phase.ERROR, f"could not be measured{often}{why}"
     waiting = [each for each in required if each.phase is Phase.RUNNING]
     said = "; ".join(f"{each.name}: {each.reason}" for each in waiting)
     if elapsed >= timedelta(microseconds=template.inconclusive_after):
         return Phase.INCONCLUSIVE, f"time is up, and the evidence decides nothing: {said}"
     if errors:
         how_often = "just now" if errors == 1 else f"{errors} times in a row"
-        return Phase.RUNNING, f"could not be measured {how_often}; {said}"
+        return Phase.RUNNING, f"could not be measured {how_often}{why}; {said}"
     return Phase.RUNNING, said

@@ -31,6 +31,7 @@ class Scale(StrEnum):
     SHARE = "share"
     RATIO = "ratio"
     MICROSECONDS = "microseconds"
+    VALUE = "value"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Tally:
     """One arm since the run began: `count` of `of` had it, and the share or latency that makes.
 
     Of a latency quantile `count` are those beyond the threshold that was tested, and `estimate` is
-    in microseconds.
+    in microseconds. Of readings `of` are blocks of time, and `estimate` is the mean of their
+    figures.
     """
 
     of: int = 0

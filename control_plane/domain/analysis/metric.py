@@ -24,6 +24,7 @@ class Kind(StrEnum):
     FEEDBACK = "feedback"
     SHADOW_DISAGREEMENT = "shadow_disagreement"
     SHADOW_ERRORS = "shadow_errors"
+    PROMQL = "promql"
 
 
 QUANTILES = frozenset({Kind.LATENCY_QUANTILE, Kind.FIRST_RESPONSE_QUANTILE})
@@ -70,9 +71,11 @@ class Metric:
     `margin` is how much worse (or, for `superior`, how much better at least) in shares of 1, and
     `margin_relative` the same of a latency quantile, in parts of the baseline's. `limit` is the
     highest share of bad ones (for `higher` the lowest of good ones), or of a latency quantile the
-    most microseconds, where nothing is compared. `latency` is where a violation begins and `block`
+    most microseconds, where nothing is compared, and of a reading its highest (or lowest) figure.
+    `latency` is where a violation begins and `block`
     how long a block is, in microseconds. `alternative` is the difference that a metric with a
-    fixed alternative is made for. `weight` is its part of alpha.
+    fixed alternative is made for. `weight` is its part of alpha. `query`, or `of` and `count`, are
+    PromQL (`queries`). Readings below `floor` count as the floor, where they are compared.
     """
 
     name: str
@@ -91,6 +94,15 @@ class Metric:
     unit: Unit = Unit.REQUEST
     block: int = 10 * SECOND
     weight: float = 1.0
+    query: str = ""
+    of: str = ""
+    count: str = ""
+    floor: float = 0.0
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether blocks of time have a figure each (`readings`), and no requests are counted."""
+        return self.kind is Kind.PROMQL and not self.of
 
     @property
     def is_quantile(self) -> bool:

@@ -14,8 +14,15 @@ from control_plane.domain.analysis.metric import (
     Metric,
     Unit,
 )
+from control_plane.domain.analysis.read_promql import (
+    MIDDLE,
+    PROMQL_BLOCK,
+    PROMQL_FIELDS,
+    check_promql,
+    promql_document,
+)
 from control_plane.domain.latency import FIRST_US, LAST_US, RATIO
-from control_plane.domain.routing.fields import Fields, duration_text
+from control_plane.domain.routing.fields import MAX_NUMBER, Fields, duration_text
 from control_plane.domain.routing.policy import SECOND
 from control_plane.domain.violations import Violation
 
@@ -23,13 +30,15 @@ DEFAULT_MARGINS = {
     (Kind.ERROR_RATE, Goal.NON_INFERIOR): 0.005,
     (Kind.SLA_VIOLATIONS, Goal.NON_INFERIOR): 0.005,
     (Kind.FEEDBACK, Goal.NON_INFERIOR): 0.01,
+    (Kind.PROMQL, Goal.NON_INFERIOR): 0.005,
 }
 """Where a document gives none; everything else has 0."""
 
 DEFAULT_MARGIN_RELATIVE = 0.05
 
-LATENCIES = QUANTILES | {Kind.SLA_VIOLATIONS}
-"""Requests that wait in one queue are slow together: blocks are their unit."""
+IN_BLOCKS = QUANTILES | {Kind.SLA_VIOLATIONS, Kind.PROMQL}
+"""Requests that wait in one queue are slow together, and of what others count nobody knows: blocks
+are their unit."""
 
 MAX_Q = 0.9999
 
@@ -51,13 +60,15 @@ _FIELDS = {
     "unit",
     "block",
     "weight",
+    *PROMQL_FIELDS,
 }
 _OF_KINDS = {
-    "q": QUANTILES,
-    "marginRelative": QUANTILES,
+    "q": QUANTILES | {Kind.PROMQL},
+    "marginRelative": QUANTILES | {Kind.PROMQL},
     "latency": {Kind.SLA_VIOLATIONS},
     "outcome": {Kind.FEEDBACK},
-    "better": {Kind.FEEDBACK},
+    "better": {Kind.FEEDBACK, Kind.PROMQL},
+    **{field: {Kind.PROMQL} for field in PROMQL_FIELDS},
 }
 
 
@@ -68,25 +79,31 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
         fields.note("kind", "required", f"a metric has a kind: {', '.join(Kind)}")
     kind = fields.choice("kind", Kind.ERROR_RATE)
     goal = fields.choice("goal", Goal.NON_INFERIOR)
-    unit = fields.choice("unit", Unit.BLOCK if kind in LATENCIES else Unit.REQUEST)
+    unit = fields.choice("unit", Unit.BLOCK if kind in IN_BLOCKS else Unit.REQUEST)
     margin, relative = fields.number("margin", 0, 1), fields.number("marginRelative", 0, 100)
+    reads = kind is Kind.PROMQL and fields.get("of") is None
     metric = Metric(
         name=_name(fields),
         kind=kind,
         compare=fields.choice("compare", Compare.NONE if kind in SHADOWS else Compare.BASELINE),
         goal=goal,
-        margin=DEFAULT_MARGINS.get((kind, goal), 0.0) if margin is None else margin,
-        margin_relative=_relative(relative, kind, goal),
-        limit=_limit(fields, kind),
-        q=fields.number("q", 0.01, MAX_Q) or Metric.q,
+        margin=_margin(margin, kind, goal, reads),
+        margin_relative=_relative(relative, goal, asked=kind in QUANTILES or reads),
+        limit=fields.number("limit", -MAX_NUMBER) if reads else _limit(fields, kind),
+        q=fields.number("q", 0.01, MAX_Q) or (MIDDLE if reads else Metric.q),
         latency=fields.duration("latency", round(FIRST_US), round(LAST_US)) or 0,
         alternative=fields.number("alternative", -1, 1),
         outcome=fields.text("outcome") or "",
         better=fields.choice("better", Better.HIGHER if kind is Kind.FEEDBACK else Better.LOWER),
         required=fields.flag("required", True),
         unit=unit,
-        block=fields.duration("block", SECOND, 3600 * SECOND) or Metric.block,
+        block=fields.duration("block", SECOND, 3600 * SECOND)
+        or (PROMQL_BLOCK if kind is Kind.PROMQL else Metric.block),
         weight=fields.number("weight", 0.001, 1000) or 1.0,
+        query=fields.text("query") or "",
+        of=fields.text("of") or "",
+        count=fields.text("count") or "",
+        floor=fields.number("floor") or 0.0,
     )
     if fields.get("block") is not None and unit is Unit.REQUEST:
         fields.note("block", "conflict", 'block is for "unit": "block"')
@@ -94,6 +111,8 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
         if fields.get(field) is not None and kind not in its:
             kinds = " or ".join(f"'{one}'" for one in sorted(its))
             fields.note(field, "conflict", f"{field} is for the kind {kinds}")
+    if kind is Kind.PROMQL:
+        check_promql(fields, metric)
     _check_reference(fields, metric)
     _check_kind(fields, metric)
     return metric
@@ -107,18 +126,21 @@ def metric_document(metric: Metric) -> dict[str, Any]:
         "compare": metric.compare.value,
     }
     quantile = metric.is_quantile
-    if quantile:
+    relative = quantile or metric.is_reading
+    if relative:
         document["q"] = metric.q
     if metric.kind is Kind.SLA_VIOLATIONS:
         document["latency"] = duration_text(metric.latency)
     if metric.kind is Kind.FEEDBACK:
         document |= {"outcome": metric.outcome, "better": metric.better.value}
+    if metric.kind is Kind.PROMQL:
+        document |= promql_document(metric)
     if metric.limit is not None:
         document["limit"] = duration_text(round(metric.limit)) if quantile else metric.limit
     else:
         document["goal"] = metric.goal.value
         document |= (
-            {"marginRelative": metric.margin_relative} if quantile else {"margin": metric.margin}
+            {"marginRelative": metric.margin_relative} if relative else {"margin": metric.margin}
         )
     if metric.alternative is not None:
         document["alternative"] = metric.alternative
@@ -134,11 +156,16 @@ def _name(fields: Fields) -> str:
     return name
 
 
-def _relative(given: float | None, kind: Kind, goal: Goal) -> float:
+def _margin(given: float | None, kind: Kind, goal: Goal, reads: bool) -> float:
     if given is not None:
         return given
-    asked = kind in QUANTILES and goal is Goal.NON_INFERIOR
-    return DEFAULT_MARGIN_RELATIVE if asked else 0.0
+    return 0.0 if reads else DEFAULT_MARGINS.get((kind, goal), 0.0)
+
+
+def _relative(given: float | None, goal: Goal, *, asked: bool) -> float:
+    if given is not None:
+        return given
+    return DEFAULT_MARGIN_RELATIVE if asked and goal is Goal.NON_INFERIOR else 0.0
 
 
 def _limit(fields: Fields, kind: Kind) -> float | None:
@@ -150,7 +177,8 @@ def _limit(fields: Fields, kind: Kind) -> float | None:
 
 def _check_reference(fields: Fields, metric: Metric) -> None:
     if metric.compare is Compare.NONE:
-        if metric.limit is None or not 0 < metric.limit < (1 if metric.limit <= 1 else LAST_US + 1):
+        most = 1 if metric.limit is not None and metric.limit <= 1 else LAST_US + 1
+        if metric.limit is None or not (metric.is_reading or 0 < metric.limit < most):
             example = '"200ms"' if metric.is_quantile else "0.02"
             detail = f"compared with nothing it needs a limit, such as {example}"
             fields.note("limit", "required", detail)

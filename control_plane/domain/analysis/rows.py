@@ -5,7 +5,7 @@ router's buckets: for a comparison the ratios 1.05^s, where the row s asks wheth
 goes over 1.05^s times a threshold more often than the baseline over the threshold itself; without
 one the edges, where the row asks whether more than 1 - q go over that edge. Both are exact in the
 counts: what lies between two edges is never guessed, so a margin is resolved to the next 5 % and
-taken for the worse, on both sides.
+taken for the worse, on both sides. Readings have ratios or figures 5 % apart, and the limit itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from control_plane.domain.analysis.metric import Compare, Goal, Metric
+from control_plane.domain.analysis.metric import Better, Compare, Goal, Metric
 from control_plane.domain.analysis.sequence import Rows
 from control_plane.domain.analysis.two_rates import Array
 from control_plane.domain.latency import OVERFLOW, RATIO, edge_from, edge_until, edge_us
@@ -28,11 +28,14 @@ SHIFTS = range(-14, 29)
 _EDGES = 43
 """So many edges to either side of a limit: an eighth of it to eight times."""
 
+_AROUND_0 = tuple(sign * 10.0**power for sign in (-1, 1) for power in range(-6, 7))
 _ROUNDING = 1e-6
 
 
 def rows_of(metric: Metric) -> Rows:
     """The rows of a metric, with those where it fails and passes among them."""
+    if metric.is_reading:
+        return _reading_rows(metric)
     if not metric.is_quantile:
         return _rate_rows(metric)
     return _edge_rows(metric) if metric.compare is Compare.NONE else _shift_rows(metric)
@@ -93,14 +96,30 @@ def _edge_rows(metric: Metric) -> Rows:
     return _rows(metric, labels, np.full(len(labels), 1 - metric.q), fail_row, pass_row)
 
 
+def _reading_rows(metric: Metric) -> Rows:
+    """How many times worse, or the figure itself, turned where less of it is worse."""
+    if metric.compare is not Compare.NONE:
+        at = round(_allowed(metric), 6)
+        found = {at, *(round(RATIO**step, 6) for step in SHIFTS)}
+    else:
+        at = metric.limit or 0.0
+        at = -at if metric.better is Better.HIGHER else at
+        around = (RATIO**step for step in range(-_EDGES, _EDGES + 1))
+        found = {at, *(round(at * ratio, 9) for ratio in around)} if at else {0.0, *_AROUND_0}
+    labels = np.array(sorted(found))
+    row = int(np.searchsorted(labels, at))
+    return _rows(metric, labels, np.full(len(labels), 1 - metric.q), row, row)
+
+
 def _rows(metric: Metric, labels: Array, against: Array, fail_row: int, pass_row: int) -> Rows:
     return Rows(
         labels=labels,
         against=against,
         fail_row=fail_row,
         pass_row=pass_row,
-        alone=metric.compare is Compare.NONE,
+        alone=metric.compare is Compare.NONE or metric.is_reading,
         aims_above=np.full(len(labels), np.nan),
         aims_below=np.full(len(labels), np.nan),
-        block=metric.block_seconds,
+        # A reading is a block, and counts once.
+        block=0.0 if metric.is_reading else metric.block_seconds,
     )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from control_plane.domain.analysis.metric import SHADOWS, Better, Compare, Kind, Metric
+from control_plane.domain.analysis.metric import SHADOWS, Better, Compare, Goal, Kind, Metric
 from control_plane.domain.analysis.rows import fail_shift, pass_shift
 from control_plane.domain.latency import OVERFLOW, edge_from, edge_until, edge_us
 from control_plane.domain.routing.fields import Fields, duration_text
@@ -142,6 +142,10 @@ def truth(metric: Metric, scenario: Scenario) -> Truth:
         had = scenario.candidate_outcome, scenario.baseline_outcome
         c, b = (1 - x if metric.better is Better.HIGHER else x for x in had)
         return Truth(c, c, b, scenario.labelled)
+    if metric.is_reading:
+        return _read(metric, scenario)
+    if metric.kind is Kind.PROMQL:
+        return Truth(scenario.candidate_error, scenario.candidate_error, scenario.baseline_error)
     slow = scenario.latency * scenario.slower
     if metric.kind is Kind.SLA_VIOLATIONS:
         at = edge_us(edge_from(metric.latency))
@@ -157,6 +161,19 @@ def truth(metric: Metric, scenario: Scenario) -> Truth:
         for shift in (fail_shift(metric), pass_shift(metric))
     )
     return Truth(failing, passing, share_over(edge_us(at), scenario.latency, scenario.spread))
+
+
+def _read(metric: Metric, scenario: Scenario) -> Truth:
+    """How many readings are over the limit: figures are lognormal from block to block.
+
+    Beside nothing a figure's median is `slower` times the limit, for nobody knows its unit.
+    """
+    over = share_over(1.0, scenario.slower, scenario.spread)
+    if metric.compare is not Compare.NONE:
+        allowed = 1 + metric.margin_relative
+        allowed = allowed if metric.goal is Goal.NON_INFERIOR else 1 / allowed
+        over = share_over(allowed, scenario.slower, scenario.spread * math.sqrt(2))
+    return Truth(over, over, 0.0)
 
 
 def share_over(us: float, median: float, spread: float) -> float:

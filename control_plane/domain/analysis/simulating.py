@@ -68,12 +68,19 @@ class ManyRuns:
         self._times = len(ends)
         self._meets = meets
         self._recent = np.zeros((2, runs))
+        self._seconds = 0.0
 
     def look(
         self, rng: np.random.Generator, n_c: Array, n_b: Array, bursts: Array, seconds: float
     ) -> Array:
         """One look more; returns the candidate's bad ones."""
         meets = self._meets
+        if self.metric.is_reading:
+            # A block is one trial, and until it is over there is none.
+            self._seconds += seconds
+            whole = self._seconds >= 0.95 * self.metric.block_seconds
+            self._seconds = 0.0 if whole else self._seconds
+            n_c = n_b = np.full(len(n_c), float(whole))
         if meets.heard < 1:
             n_c, n_b = (rng.binomial(n.astype(int), meets.heard).astype(float) for n in (n_c, n_b))
         # One draw serves both edges: who is over the higher is over the lower.

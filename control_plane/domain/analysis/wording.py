@@ -49,6 +49,8 @@ def verdict_reason(metric: Metric, seen: Seen, sequence: Sequence, worse: bool) 
     """Why a metric failed or passed: what was counted, and which bound crossed what."""
     rows = sequence.rows
     limit = float(rows.labels[rows.fail_row if worse else rows.pass_row])
+    if metric.is_reading:
+        return f"{told(metric, seen)}; {_read_reason(metric, limit, worse)}"
     more = worse == (metric.better is Better.LOWER)
     if metric.is_quantile:
         if metric.compare is Compare.NONE:
@@ -65,6 +67,8 @@ def verdict_reason(metric: Metric, seen: Seen, sequence: Sequence, worse: bool) 
 
 def told(metric: Metric, seen: Seen) -> str:
     """Both arms' shares or quantiles, as far as there are any."""
+    if metric.is_reading:
+        return _read(metric, seen)
     if not seen.of_c:
         return f"the candidate has had no {_noun(metric)} yet"
     candidate = f"candidate {_figure(metric, seen, candidate=True)} of {seen.of_c:,}"
@@ -73,6 +77,41 @@ def told(metric: Metric, seen: Seen) -> str:
     if not seen.of_b:
         return f"{candidate}; the baseline has had no {_noun(metric)} yet"
     return f"{candidate}, baseline {_figure(metric, seen, candidate=False)} of {seen.of_b:,}"
+
+
+def _read(metric: Metric, seen: Seen) -> str:
+    """What blocks were read, and what their figures were in the mean."""
+    if not seen.of_c:
+        return f"no block of {duration_text(metric.block)} could be read yet"
+    candidate = f"candidate {reading(seen.sum_c / seen.of_c)}"
+    blocks = f"bad in {seen.bad_c:,} of {seen.of_c:,} blocks"
+    if metric.compare is Compare.NONE:
+        return f"{candidate}, {blocks}"
+    return f"{candidate}, baseline {reading(seen.sum_b / seen.of_b)}, {blocks}"
+
+
+def _read_reason(metric: Metric, limit: float, worse: bool) -> str:
+    blocks = "most blocks" if metric.q == 0.5 else f"{100 * metric.q:g} of 100 blocks"
+    more = worse == (metric.better is Better.LOWER)
+    if metric.compare is Compare.NONE:
+        limit = -limit if metric.better is Better.HIGHER else limit
+        where = "not within" if worse else "within"
+        return f"shown to be {where} {reading(limit)} in {blocks}"
+    limit = 1 / limit if metric.better is Better.HIGHER else limit
+    side = "more" if more else "less"
+    if metric.q == 0.5:
+        return f"shown to be {side} than {limit:.3g} times the baseline's in {blocks}"
+    where = "not within" if worse else "within"
+    return f"shown to be {where} {limit:.3g} times the baseline's in {blocks}"
+
+
+def reading(value: float) -> str:
+    """A figure of which the unit is not known.
+
+    >>> [reading(x) for x in (1234.5, 0.00123)]
+    ['1,234', '0.00123']
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _figure(metric: Metric, seen: Seen, *, candidate: bool) -> str:

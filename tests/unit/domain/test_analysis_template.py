@@ -26,6 +26,9 @@ def broken(document: object) -> dict[str, str]:
         {"metrics": [{**ERRORS, "compare": "none", "limit": 0.02}], "alpha": 0.01},
         {"metrics": [{**ERRORS, "margin": 0, "alternative": 0.01, "unit": "request"}]},
         {"metrics": [ERRORS, {"name": "y", "kind": "feedback", "outcome": "ok", "weight": 2}]},
+        {"metrics": [{"name": "z", "kind": "promql", "query": "x{a='{{arm}}'}", "floor": 2}]},
+        {"metrics": [{"name": "z", "kind": "promql", "of": "a{{arm}}", "count": "b{{arm}}"}]},
+        {"metrics": [{"name": "z", "kind": "promql", "query": "a", "compare": "none", "limit": 3}]},
     ],
 )
 def test_what_is_written_is_read_again_with_every_default_in_force(document: Any) -> None:
