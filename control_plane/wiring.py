@@ -34,6 +34,7 @@ from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.adapters.workers import CeleryWorkers
 from control_plane.audit.request import request_id
+from control_plane.domain.kpis.report import Network
 from control_plane.domain.perf.request import Protocol
 from control_plane.domain.planning.backends import Backend
 from control_plane.domain.planning.plan import ModelDirectory
@@ -56,6 +57,7 @@ from control_plane.ports.triton import TritonControl, TritonMetrics
 from control_plane.ports.workers import Workers
 from control_plane.registry.uploads import Quota
 from control_plane.telemetry.store import TelemetryStore
+from control_plane.tuning import network
 from control_plane.tuning.running import Means
 
 VISIBILITY_TIMEOUT_S = 3600
@@ -199,6 +201,11 @@ def load_generator() -> LoadGenerator:
     }
     tools = settings.NEREID_TOOLS
     return PerfAnalyzerLoad(Path(tools) if tools else None, headers if key else None)
+
+
+def network_to(endpoint: str, rps: float | None) -> Network | None:
+    """What the newest perf run of an endpoint measured of the network, nearest to a rate."""
+    return network.network_to(endpoint, rps, telemetry())
 
 
 def perf_means() -> Means:

@@ -29,6 +29,7 @@ from nereid.errors import (
     WaitTimeoutError,
 )
 from nereid.feedback import FeedbackCount, FeedbackSummary, FeedbackTaken
+from nereid.kpi_resources import ArmKpis, EndpointKpis, Opportunity, StepKpis
 from nereid.perf_resources import PerfLevel, PerfRun
 from nereid.policy import PolicySyntaxError, policy_document
 from nereid.resources import (
@@ -65,6 +66,7 @@ __all__ = [
     "AnalysisRun",
     "AnalysisTemplate",
     "Arm",
+    "ArmKpis",
     "AsyncClient",
     "Attempt",
     "AuditEvent",
@@ -76,6 +78,7 @@ __all__ = [
     "Delivery",
     "DifferentAnswersError",
     "Endpoint",
+    "EndpointKpis",
     "EventType",
     "FeedbackCount",
     "FeedbackSummary",
@@ -89,6 +92,7 @@ __all__ = [
     "NereidError",
     "NewToken",
     "NotConfiguredError",
+    "Opportunity",
     "PerfLevel",
     "PerfRun",
     "Place",
@@ -106,6 +110,7 @@ __all__ = [
     "Server",
     "Signature",
     "Stack",
+    "StepKpis",
     "Tensor",
     "Token",
     "UnreachableError",

@@ -26,6 +26,7 @@ from nereid.calls import (
 )
 from nereid.calls import analysis as analysis_calls
 from nereid.calls import feedback as feedback_calls
+from nereid.calls import kpis as kpis_calls
 from nereid.calls import pipelines as pipelines_calls
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import rollouts as rollouts_calls
@@ -143,6 +144,7 @@ class AsyncClient:
     feedback = awaited(feedback_calls.feedback)
     send_feedback = awaited(feedback_calls.send_feedback)
     feedback_summary = awaited(feedback_calls.feedback_summary)
+    kpis = awaited(kpis_calls.kpis)
 
     # What waits for a second person
 

@@ -26,6 +26,7 @@ from nereid.calls import (
 )
 from nereid.calls import analysis as analysis_calls
 from nereid.calls import feedback as feedback_calls
+from nereid.calls import kpis as kpis_calls
 from nereid.calls import pipelines as pipelines_calls
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import rollouts as rollouts_calls
@@ -153,6 +154,7 @@ class Client:
     feedback = blocking(feedback_calls.feedback)
     send_feedback = blocking(feedback_calls.send_feedback)
     feedback_summary = blocking(feedback_calls.feedback_summary)
+    kpis = blocking(kpis_calls.kpis)
 
     # What waits for a second person
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from control_plane.api.kpis_examples import KPIS
+
 AT = "2026-11-26T10:00:00Z"
 ORIGIN = "https://nereid.example.com/api/v1"
 
@@ -292,6 +294,7 @@ EXAMPLES: dict[str, Any] = {
         "waiting": 1,
         "unresolved": 0,
     },
+    "Kpis": KPIS,
     "RollbackRequestRequest": {"revision": 2, "reason": "p99 doubled"},
     "Revision": {
         "number": 3,

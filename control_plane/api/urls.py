@@ -34,6 +34,7 @@ from control_plane.api.export_resource import ExportView
 from control_plane.api.feedback_resource import FeedbackView
 from control_plane.api.grants_resource import GrantsView, GrantView
 from control_plane.api.health_resource import HealthView
+from control_plane.api.kpis_resource import KpisView
 from control_plane.api.lint_resource import LintView, VersionFindingsView
 from control_plane.api.models_resource import ModelsView, ModelView
 from control_plane.api.perf_runs_resource import (
@@ -130,6 +131,7 @@ urlpatterns = [
     at(rf"endpoints/{NAME}/rollback", RollbackView, "rollback"),
     at(rf"endpoints/{NAME}/kill", KillView, "kill"),
     at(rf"endpoints/{NAME}/feedback", FeedbackView, "feedback"),
+    at(rf"endpoints/{NAME}/kpis", KpisView, "kpis"),
     at(rf"endpoints/{NAME}/changes", ChangesView, "changes"),
     at(rf"endpoints/{NAME}/changes/{NUMBER}", ChangeView, "change"),
     at(rf"endpoints/{NAME}/changes/{NUMBER}/approve", ApproveView, "approve"),

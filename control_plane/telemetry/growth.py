@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from control_plane.telemetry.counters import ArmCounters, ArmStep, step
+from control_plane.telemetry.model_growth import add_covered, add_to_minute, remember_models
 from control_plane.telemetry.samples import Scrape
 from control_plane.telemetry.tables import (
     MORE,
@@ -43,17 +44,19 @@ def write_growth(connection: sa.Connection, scrape: Scrape) -> None:
         return
     known = _known(connection, scrape.server_id)
     _remember(connection, scrape, known)
+    models = remember_models(connection, scrape)
     covers = scrape.sampled_at - before_at if before_at else None
     if covers is None or covers > LONGEST:
         return
+    # A scrape that straddles two minutes counts for the one it has more of.
+    minute = (scrape.sampled_at - covers / 2).replace(second=0, microsecond=0)
+    add_covered(connection, scrape.server_id, minute, covers)
+    add_to_minute(connection, minute, models)
     steps = [step(known.get((now.endpoint, now.arm)), now) for now in scrape.counters]
     steps = [each for each in steps if not each.empty]
     if steps:
         rows = [_row(scrape, scrape.sampled_at, each, covers) for each in steps]
         connection.execute(sa.insert(arm_steps), rows)
-        # A scrape that straddles two minutes counts for the one it has more of.
-        middle = scrape.sampled_at - covers / 2
-        minute = middle.replace(second=0, microsecond=0)
         _add_to_minute(connection, scrape.server_id, minute, rows)
 
 

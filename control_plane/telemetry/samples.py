@@ -13,6 +13,7 @@ from uuid import UUID
 from control_plane.ports.triton import Sample
 from control_plane.telemetry.counters import ArmCounters
 from control_plane.telemetry.latency import bucket_of, own_counts
+from control_plane.telemetry.model_counters import ModelCounters, counter_name, model_counters
 
 # nv_* metric -> column; the three compute durations add up.
 MODEL_COLUMNS = {
@@ -68,6 +69,7 @@ class Scrape:
     models: list[dict[str, Any]]
     arms: list[dict[str, Any]]
     counters: list[ArmCounters]
+    model_counters: list[ModelCounters]
     host: dict[str, float]
 
 
@@ -83,7 +85,7 @@ def rows(samples: Iterable[Sample], server_id: UUID, sampled_at: datetime) -> Sc
     )
     arms: dict[tuple[str, str, str], int] = defaultdict(int)
     for sample in page:
-        name = _counter_name(sample.name)
+        name = counter_name(sample.name)
         if name in MODEL_COLUMNS and "model" in sample.labels:
             key = (sample.labels["model"], sample.labels.get("version", "1"))
             models[key][MODEL_COLUMNS[name]] += int(sample.value)
@@ -95,6 +97,7 @@ def rows(samples: Iterable[Sample], server_id: UUID, sampled_at: datetime) -> Sc
         server_id=server_id,
         sampled_at=sampled_at,
         counters=_counters(page, arms, models),
+        model_counters=model_counters(page),
         host=_host(page),
         models=[
             {**base, "model": model, "version": version, **values}
@@ -155,7 +158,7 @@ def _counters(
 
 
 def _shadow_column(sample: Sample) -> str | None:
-    name = _counter_name(sample.name)
+    name = counter_name(sample.name)
     found = (SHADOWS.get((name, label, value)) for label, value in sample.labels.items())
     return next((column for column in found if column), None)
 
@@ -177,8 +180,3 @@ def _host(page: Iterable[Sample]) -> dict[str, float]:
         if sample.name in HOST:
             found[HOST[sample.name]] += sample.value
     return dict(found)
-
-
-def _counter_name(name: str) -> str:
-    """Triton names its counters without `_total`; the parser of the text format adds none."""
-    return name if name in MODEL_COLUMNS or name.endswith("_total") else f"{name}_total"

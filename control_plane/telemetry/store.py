@@ -10,6 +10,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from control_plane.domain.kpis.counted import Counted
 from control_plane.telemetry import evidence, feedback, history, perf
 from control_plane.telemetry.feedback import FeedbackGrowth, FeedbackSummary, Report, Written
 from control_plane.telemetry.growth import write_growth
@@ -17,6 +18,7 @@ from control_plane.telemetry.outcomes import FAILED, HANDED_ON, SEEN
 from control_plane.telemetry.perf import PerfLevel
 from control_plane.telemetry.samples import Scrape
 from control_plane.telemetry.series import Series, read_latencies, read_series
+from control_plane.telemetry.spans import read_counted
 from control_plane.telemetry.tables import (
     PARTITIONED,
     SCHEMA,
@@ -220,6 +222,13 @@ class TelemetryStore:
         """What these arms did within a span of the past (`control_plane.telemetry.history`)."""
         with self._engine.connect() as connection:
             return history.read_history(connection, endpoint, arms, since, until, step)
+
+    def counted(
+        self, endpoint: str, models: Collection[str], since: datetime, until: datetime
+    ) -> Counted:
+        """What an endpoint did within a span, arm by arm (`control_plane.telemetry.spans`)."""
+        with self._engine.connect() as connection:
+            return read_counted(connection, endpoint, models, since, until)
 
     def failures_left(self, endpoint: str, arm: str, after: datetime) -> dict[str, int]:
         """By server, what is left of an arm's allowance of failures, if it was scraped since."""

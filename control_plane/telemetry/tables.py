@@ -137,8 +137,55 @@ server_minutes = sa.Table(
     sa.Column("sampled_at", sa.DateTime(timezone=True), nullable=False, comment="its beginning"),
     sa.Column("server_id", postgresql.UUID(as_uuid=True), nullable=False),
     sa.Column("scrapes", sa.Integer, nullable=False, comment="0 is no row: nothing was measured"),
+    sa.Column(
+        "covers_ms",
+        sa.Integer,
+        nullable=False,
+        server_default="0",
+        comment="how much of the time growth is known of, counted as growth is",
+    ),
     sa.PrimaryKeyConstraint("sampled_at", "server_id"),
     postgresql_partition_by="RANGE (sampled_at)",
+)
+
+MODEL_COUNTS = {
+    "requests_ok": "requests that it answered, also from the response cache",
+    "requests_failed": "requests that it failed",
+    "inferences": "rows that it computed",
+    "executions": "batches that it computed",
+    "request_us": "sum of what requests took, from their arrival to their answer",
+    "queue_us": "sum of what they waited",
+    "compute_input_us": "sum of what their batches took to be put together",
+    "compute_infer_us": "sum of what these took to be computed",
+    "compute_output_us": "sum of what their answers took to be made",
+    "cache_hits": "requests that the response cache answered",
+    "cache_misses": "requests that it was asked and could not",
+}
+"""What Triton counts of a model; times are microseconds, of every request its whole batch's."""
+
+model_minutes = sa.Table(
+    "model_minutes",
+    metadata,
+    sa.Column("sampled_at", sa.DateTime(timezone=True), nullable=False, comment="its beginning"),
+    sa.Column("server_id", postgresql.UUID(as_uuid=True), nullable=False),
+    sa.Column("model", sa.Text, nullable=False, comment="physical, or a router's: all versions"),
+    *(
+        sa.Column(name, sa.BigInteger, nullable=False, comment=comment)
+        for name, comment in MODEL_COUNTS.items()
+    ),
+    sa.Column("pending", sa.BigInteger, nullable=False, comment="in the queue, the most seen"),
+    sa.PrimaryKeyConstraint("model", "server_id", "sampled_at"),
+    postgresql_partition_by="RANGE (sampled_at)",
+)
+
+model_latest = sa.Table(
+    "model_latest",
+    metadata,
+    sa.Column("server_id", postgresql.UUID(as_uuid=True), nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("counts", postgresql.JSONB, nullable=False, comment="since it was loaded"),
+    sa.PrimaryKeyConstraint("server_id", "model", "version"),
 )
 
 feedback = sa.Table(
@@ -205,4 +252,12 @@ perf_files = sa.Table(
     sa.Index("perf_files_by_time", "measured_at"),
 )
 
-PARTITIONED = (model_samples, arm_samples, arm_steps, arm_minutes, server_minutes, feedback)
+PARTITIONED = (
+    model_samples,
+    arm_samples,
+    arm_steps,
+    arm_minutes,
+    model_minutes,
+    server_minutes,
+    feedback,
+)

@@ -38,6 +38,7 @@ ORDER = (
     "infer",
     "pipelines",
     "profiles",
+    "kpis",
     "perf",
     "lint",
     "import",

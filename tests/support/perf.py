@@ -25,14 +25,14 @@ def perf_run(state: str = "succeeded", **more: Any) -> Any:
     }
     over = state in ("succeeded", "failed", "cancelled")
     return PerfRun.objects.create(
-        kind="version",
         name=name,
-        number=1,
-        physical=f"{name}.v1.9f2c1a"[:100],
         request=read_request(asked).to_document(),
-        plan=plan_of([]),
         asked_by="ada",
         **{
+            "kind": "version",
+            "number": 1,
+            "physical": f"{name}.v1.9f2c1a"[:100],
+            "plan": plan_of([]),
             "server_name": "local",
             "state": state,
             "reason": more.pop("reason", "every level was measured"),

@@ -22,6 +22,7 @@ from control_plane.console.admin.revisions import revision_state
 from control_plane.console.endpoint_charts import SPANS, endpoint_charts, span_of
 from control_plane.console.four_eyes_page import four_eyes_page
 from control_plane.console.kill_page import kill_page
+from control_plane.console.kpis_page import kpis_page
 from control_plane.console.overview import endpoint_cards, recent_traffic
 from control_plane.console.perf_start import endpoint_target, measure_page
 from control_plane.console.policy_page import policy_page
@@ -38,7 +39,7 @@ from control_plane.endpoints.services import create_endpoint, delete_endpoint, u
 
 SHOWN_REVISIONS = 10
 SHOWN_EVENTS = 8
-ON_THE_PAGE = ("try_it", "four_eyes_rule")
+ON_THE_PAGE = ("try_it", "four_eyes_rule", "figures")
 
 
 class EndpointForm(forms.ModelForm):
@@ -69,6 +70,7 @@ class EndpointAdmin(DeletableAdmin):
         "roll_back",
         "kill_switch",
         "four_eyes_rule",
+        "figures",
     )
     empty_icon = "alt_route"
     empty_title = "No endpoints yet"
@@ -219,6 +221,10 @@ class EndpointAdmin(DeletableAdmin):
     )
     def four_eyes_rule(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return four_eyes_page(self, request, self.found(request, object_id, "change"))
+
+    @action(description="Figures", url_path="kpis", icon="monitoring", permissions=["view"])
+    def figures(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return kpis_page(self, request, self.found(request, object_id, "view"))
 
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
         """Those of the header: what has a place on the page itself is offered there."""

@@ -87,6 +87,7 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("rollback", "POST"): OPERATORS,
     ("kill", "POST"): OPERATORS,
     ("feedback", "GET"): EVERYBODY,
+    ("kpis", "GET"): EVERYBODY,
     ("feedback", "POST"): REPORTERS,
     ("changes", "GET"): EVERYBODY,
     ("change", "GET"): EVERYBODY,
@@ -142,7 +143,7 @@ OF_MODELS = {
 }
 OF_ENDPOINTS = {
     *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),
-    *("changes", "change", "approve", "reject", "withdraw", "feedback", "replays"),
+    *("changes", "change", "approve", "reject", "withdraw", "feedback", "replays", "kpis"),
     *("rollouts", "rollout", "rollout-events", "analysis-run", "analysis-looks"),
     *(f"rollout-{control}" for control in CONTROLS),
 }

@@ -61,6 +61,7 @@ PAGES = {
     "endpoints_endpoint_four_eyes_rule": OPERATORS,
     "endpoints_endpoint_start_rollout": OPERATORS,
     "endpoints_endpoint_measure": PUBLISHERS | OPERATORS,
+    "endpoints_endpoint_figures": EVERYBODY,
     "registry_modelversion_measure": PUBLISHERS | OPERATORS,
     "tuning_perfrun_cancel": PUBLISHERS | OPERATORS,
     "endpoints_revision_go_back": OPERATORS,

@@ -41,6 +41,7 @@ def store(address: str) -> Iterator[TelemetryStore]:
     store.dispose()
     engine = sa.create_engine(engine_url(address), poolclass=sa.NullPool)
     tables = ("arm_steps", "arm_minutes", "arm_latest", "server_latest", "server_minutes")
+    tables += ("model_minutes", "model_latest")
     with engine.begin() as link:
         for table in (*tables, "arm_samples", "model_samples"):
             link.execute(sa.text(f"TRUNCATE telemetry.{table}"))
