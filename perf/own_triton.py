@@ -31,6 +31,7 @@ class OwnTriton:
     """A running server and the verbs to fill its repository."""
 
     options: triton.TritonOptions
+    pid: int
 
     def load(self, model: str) -> None:
         """Loads or reloads a model; raises urllib.error.HTTPError when Triton refuses it."""
@@ -68,9 +69,11 @@ class OwnTriton:
         (folder / "config.pbtxt").write_text(config)
         return folder / "1"
 
-    def router(self, name: str, policy: str, config: str = "") -> None:
+    def router(
+        self, name: str, policy: str, config: str = "", *, signature: str = SIGNATURE
+    ) -> None:
         """A router whose policy.txt has these lines after the first three."""
-        folder = self._model(name, "traffic", SIGNATURE + config) / str(PRIMARY_VERSION)
+        folder = self._model(name, "traffic", signature + config) / str(PRIMARY_VERSION)
         folder.mkdir()
         head = f"nereid-traffic 1\nendpoint {name}\ngeneration 1\n"
         (folder / "policy.txt").write_text(head + policy)
@@ -93,7 +96,8 @@ class OwnTriton:
         return folder
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on now."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -105,7 +109,7 @@ def _free_ports(count: int) -> list[int]:
 def own_triton() -> Iterator[OwnTriton]:
     """Starts a server on free ports; stops it and removes everything afterwards."""
     build(verbose=False)
-    http, grpc, metrics = _free_ports(3)
+    http, grpc, metrics = free_ports(3)
     with tempfile.TemporaryDirectory(prefix="nereid-perf-") as folder:
         options = triton.TritonOptions(
             node_home=Path(folder) / "node",
@@ -127,7 +131,7 @@ def own_triton() -> Iterator[OwnTriton]:
             )
             try:
                 triton.wait_ready(options, alive=lambda: process.poll() is None)
-                yield OwnTriton(options)
+                yield OwnTriton(options, process.pid)
             finally:
                 process.terminate()
                 try:

@@ -86,7 +86,7 @@ def crowded(serving_stack: ServingStack) -> ServingStack:
     """The shared stack with an endpoint of many arms, and everything of `tests.support.crowd`."""
     with Client(serving_stack.api, serving_stack.token) as nereid:
         nereid.ensure_model(MANY_ARMS, "Four arms")
-        for i in range(len(nereid.versions(MANY_ARMS)), 4):
+        for i in range(len(nereid.versions(MANY_ARMS)), 5):  # the fifth for a rollout
             nereid.push(
                 MANY_ARMS,
                 SAMPLES / f"v{1 + i % 2}" / "model.onnx",
@@ -172,6 +172,7 @@ class Visit:
         said = [text for text in self._said if status < 400 or "Failed to load" not in text]
         found = self.page.evaluate(CHECKS, self._mode == "phone")
         self.faults += [f"{name}, {self._mode}: {fault}" for fault in [*found, *said]]
+        self._said.clear()
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             file = self._folder / f"{re.sub('[^a-z0-9]+', '-', name.lower())}-{self._mode}.png"

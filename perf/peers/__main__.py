@@ -1,0 +1,257 @@
+"""The same networks served by Nereid and by its peers, measured in turns.
+
+    python -m perf.peers [--rounds 10] [--seconds 3] [--only TEXT] [--peers NAMES] [--out FOLDER]
+
+`make bench` is this with everything on. All servers run at once on the machine's cores, and wrk
+asks one after the other (A B C D A B C D ...), with 1 and with 8 callers that each wait for their
+answers: a round of it is one pair of Nereid with each peer. What is printed are medians over the
+rounds, and the ratio of Nereid's rate to the peer's with the 95 % interval of its median
+(perf/paired.py). Everybody answers JSON over HTTP; the first row is the same endpoint with binary
+tensors, which is how Triton's own clients ask. "ONNX Runtime" is the network in this process,
+called in the fastest of six ways: nobody can be faster. Each answer was checked against it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from rich.console import Console
+from rich.table import Table
+
+from perf.paired import Estimate, estimate
+from perf.peers.contenders import PEERS, Contender, Nereid, peers, served
+from perf.peers.environments import environment
+from perf.peers.limit import Limit
+from perf.peers.load import Measured, measure
+from perf.peers.networks import NETWORKS, Network
+
+CALLERS = (1, 8)
+WARM_S = 2.0
+OUT = Path("build/bench")
+
+
+@dataclass
+class Series:
+    """What one contender did in every round, with one number of callers."""
+
+    name: str
+    rounds: list[Measured] = field(default_factory=list)
+    memory_mib: float = 0.0
+
+    def median(self, what: str) -> float:
+        return statistics.median(getattr(one, what) for one in self.rounds)
+
+    @property
+    def failed(self) -> int:
+        return sum(one.failed for one in self.rounds)
+
+
+@dataclass
+class Bench:
+    """One network with one number of callers: a table."""
+
+    network: Network
+    operations: int
+    callers: int
+    way: str
+    series: list[Series]
+    limit: list[float] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        plural = "s" if self.callers > 1 else ""
+        return (
+            f"{self.network.name}: {self.network.words}, {self.operations / 1e6:,.2f} MFLOP a row; "
+            f"{self.callers} caller{plural}"
+        )
+
+    def ratio(self, series: Series) -> Estimate:
+        """Nereid's rate over this one's, round by round."""
+        return estimate(
+            [
+                ours.rate / max(theirs.rate, 1e-9)
+                for ours, theirs in zip(self.series[0].rounds, series.rounds, strict=True)
+            ]
+        )
+
+    @property
+    def of_limit(self) -> Estimate:
+        pairs = zip(self.series[0].rounds, self.limit, strict=True)
+        return estimate([ours.rate / limit for ours, limit in pairs])
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "network": self.network.name,
+            "title": self.title,
+            "callers": self.callers,
+            "limit": {"way": self.way, "rates": self.limit, "share": self.of_limit.document()},
+            "series": [
+                {
+                    "name": one.name,
+                    "memory_mib": one.memory_mib,
+                    "rounds": [asdict(each) for each in one.rounds],
+                    "nereid_over_it": self.ratio(one).document(),
+                }
+                for one in self.series
+            ],
+        }
+
+
+def bench(
+    network: Network, kinds: Sequence[type], rounds: int, seconds: float, console: Console
+) -> list[Bench]:
+    """All tables of one network."""
+    with tempfile.TemporaryDirectory(prefix="nereid-bench-") as folder:
+        model = Path(folder) / "model.onnx"
+        operations = network.write(model)
+        row = network.sample()
+        session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+        expected: np.ndarray = session.run(["y"], {"x": row[None]})[0][0]
+        del session
+        limit = Limit(model, row)
+        with (
+            served(network, model) as triton,
+            peers(list(kinds), network, model, console) as others,
+        ):
+            contenders: list[Contender] = [
+                Nereid(triton, network, binary=True, routed=True),
+                Nereid(triton, network, binary=False, routed=True),
+                Nereid(triton, network, binary=True, routed=False),
+                *others,
+            ]
+            for contender in contenders:
+                contender.prove(expected)
+                measure(contender.asked, max(CALLERS), WARM_S)
+            return [
+                _table(network, operations, callers, limit, contenders, rounds, seconds, console)
+                for callers in CALLERS
+            ]
+
+
+def _table(
+    network: Network,
+    operations: int,
+    callers: int,
+    limit: Limit,
+    contenders: Sequence[Contender],
+    rounds: int,
+    seconds: float,
+    console: Console,
+) -> Bench:
+    made = Bench(network, operations, callers, str(limit.way), [Series(c.name) for c in contenders])
+    for i in range(rounds):
+        made.limit.append(limit.rate(min(seconds, 1.0)))
+        for contender, series in zip(contenders, made.series, strict=True):
+            series.rounds.append(measure(contender.asked, callers, seconds))
+        shown = ", ".join(f"{one.name} {one.rounds[-1].rate:,.0f}/s" for one in made.series)
+        console.print(f"[dim]{network.name}, {callers} callers, round {i + 1}: {shown}[/]")
+    for contender, series in zip(contenders, made.series, strict=True):
+        series.memory_mib = contender.memory_mib()
+    return made
+
+
+def shown(found: Bench) -> Table:
+    """As it is printed."""
+    table = Table(title=f"{found.title}, {len(found.limit)} rounds", title_justify="left")
+    for column in ("server", "answers/s", "Nereid over it", "p50", "p99", "memory", "failed"):
+        table.add_column(column, justify="left" if column == "server" else "right")
+    for i, one in enumerate(found.series):
+        ratio = found.ratio(one)
+        table.add_row(
+            one.name,
+            f"{one.median('rate'):,.0f}",
+            f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" if i else "",
+            f"{one.median('p50_us') / 1e3:.2f} ms",
+            f"{one.median('p99_us') / 1e3:.2f} ms",
+            f"{one.memory_mib:,.0f} MiB",
+            str(one.failed),
+        )
+    share = found.of_limit
+    table.add_section()
+    table.add_row(
+        "ONNX Runtime in process",
+        f"{statistics.median(found.limit):,.0f}",
+        f"{share.median:.2f} [{share.low:.2f}, {share.high:.2f}]",
+        found.way,
+    )
+    return table
+
+
+def report(tables: Sequence[Bench], out: Path, console: Console) -> None:
+    """`report.json`, `report.md` and a plot for each table."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_text(
+        json.dumps([found.document() for found in tables], indent=2) + "\n"
+    )
+    lines = ["# Nereid beside its peers", "", (__doc__ or "").partition("\n\n    ")[0], ""]
+    for found in tables:
+        lines += [f"## {found.title}", "", *_markdown(found), ""]
+        lines += [f"![rates]({found.network.name}-{found.callers}.svg)", ""]
+    (out / "report.md").write_text("\n".join(lines))
+    python = environment("plots", console) / "python"
+    plots = Path(__file__).with_name("plots.py")
+    subprocess.run([str(python), str(plots), str(out)], check=True)
+    console.print(f"the report is {out / 'report.md'}")
+
+
+def _markdown(found: Bench) -> list[str]:
+    lines = ["| server | answers/s | Nereid over it | p50 ms | p99 ms | MiB | failed |"]
+    lines += ["| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for i, one in enumerate(found.series):
+        ratio = found.ratio(one)
+        beside = f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" if i else ""
+        lines.append(
+            f"| {one.name} | {one.median('rate'):,.0f} | {beside} "
+            f"| {one.median('p50_us') / 1e3:.2f} | {one.median('p99_us') / 1e3:.2f} "
+            f"| {one.memory_mib:,.0f} | {one.failed} |"
+        )
+    share = found.of_limit
+    rate = statistics.median(found.limit)
+    lines.append(
+        f"| ONNX Runtime in process ({found.way}) | {rate:,.0f} "
+        f"| {share.median:.2f} [{share.low:.2f}, {share.high:.2f}] | | | | |"
+    )
+    return lines
+
+
+def main() -> int:
+    """Runs the benchmark, prints its tables and writes the report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
+    parser.add_argument("--only", default="", help="networks whose name has this text")
+    parser.add_argument(
+        "--peers",
+        default=",".join(kind.package for kind in PEERS),
+        help="which, by the names of their packages",
+    )
+    parser.add_argument("--out", type=Path, default=OUT, help="the report's folder")
+    arguments = parser.parse_args()
+    wanted = set(filter(None, arguments.peers.split(",")))
+    unknown = wanted - {kind.package for kind in PEERS}
+    if unknown:
+        parser.error(f"no peer is called {', '.join(sorted(unknown))}")
+    kinds = [kind for kind in PEERS if kind.package in wanted]
+    console = Console(width=140)
+    tables: list[Bench] = []
+    for network in NETWORKS:
+        if arguments.only in network.name:
+            tables += bench(network, kinds, arguments.rounds, arguments.seconds, console)
+    for found in tables:
+        console.print(shown(found))
+    report(tables, arguments.out, console)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

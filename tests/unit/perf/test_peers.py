@@ -1,0 +1,50 @@
+"""What `make bench` compares, without the servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from perf.peers.__main__ import Bench, Series
+from perf.peers.contenders import PEERS
+from perf.peers.environments import REQUIREMENTS, version
+from perf.peers.load import Measured
+from perf.peers.networks import CNN, NETWORKS, TINY, Network
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+def test_a_network_answers_a_batch_as_it_answers_each_row(network: Network, tmp_path: Path) -> None:
+    network.write(tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    row = network.sample()
+    (alone,) = session.run(["y"], {"x": row[None]})
+    (together,) = session.run(["y"], {"x": np.stack([row, row * 0])})
+    assert alone.shape == (1, 10)
+    assert np.allclose(alone[0], together[0], atol=1e-4)
+    assert not np.allclose(together[0], together[1], atol=1e-2)
+
+
+def test_the_networks_cost_what_is_said_of_them(tmp_path: Path) -> None:
+    assert TINY.write(tmp_path / "tiny.onnx") == 2 * (64 * 64 + 64 * 10)
+    assert CNN.write(tmp_path / "cnn.onnx") == pytest.approx(234e6, rel=0.01)
+
+
+def test_every_peer_is_pinned_with_all_that_it_needs() -> None:
+    for peer in PEERS:
+        lines = (REQUIREMENTS / f"{peer.package}.txt").read_text().splitlines()
+        assert version(peer.package)
+        assert [line for line in lines if "==" not in line] == []
+        assert version("onnxruntime", of=peer.package) == onnxruntime.__version__
+
+
+def test_a_ratio_is_of_what_was_measured_side_by_side() -> None:
+    """The machine halves its speed after the first round: the ratio does not see it."""
+    ours = Series("ours", [Measured(rate, 1, 1, 0) for rate in (1000, 500, 500)])
+    theirs = Series("theirs", [Measured(rate, 1, 1, 2) for rate in (250, 125, 125)])
+    found = Bench(TINY, 9472, 8, "", [ours, theirs], limit=[2000, 1000, 1000])
+    assert (found.ratio(theirs).low, found.ratio(theirs).high) == (4.0, 4.0)
+    assert found.of_limit.median == 0.5
+    assert theirs.failed == 6
