@@ -107,6 +107,7 @@ def test_triton_reads_the_same_of_both(repository: Path, exported: Path) -> None
     for path in ("labels.txt", "configs/big.pbtxt", "warmup/four.bin"):
         ours = (exported / RENAMED["scaler"] / path).read_bytes()
         assert ours == (repository / "scaler" / path).read_bytes()
+    assert (exported / RENAMED["outer"] / "own.txt").read_text() == "none\nsome\nmore\nmost\n"
 
 
 def test_operators_of_a_models_own_are_served(
@@ -161,6 +162,7 @@ def test_triton_answers_the_same_from_both(repository: Path, exported: Path) -> 
     assert theirs["counter"] == [101, 103]
     assert theirs["stream"] == [0, 1, 2]
     assert theirs["outer"] == [[0.0, 125.0, 250.0, 375.0]]  # three times by 5
+    assert theirs["best of outer"] == ["375.000000:3:most"]
 
 
 def pinned(config: dict[str, Any]) -> dict[str, Any]:
@@ -189,8 +191,7 @@ def asked(
     yield "scaler", client.infer(scaler, [x]).as_numpy("y")[0].tolist()
     yield "pinned", client.infer(scaler, [x], model_version="1").as_numpy("y").tolist()
     best = grpcclient.InferRequestedOutput("y", class_count=1)
-    labels = client.infer(scaler, [x], outputs=[best]).as_numpy("y")[0]
-    yield "labels", [one.decode() for one in labels]
+    yield "labels", words(client.infer(scaler, [x], outputs=[best]), "y")
     people = tensor("name", np.array([b"Ada", b"Ben"], object))
     yield "greeter", words(client.infer(greeter, [people]))
     one = tensor("name", np.array([b"Ada"], object))
@@ -199,14 +200,16 @@ def asked(
     yield "counter", counted(client, names["counter"])
     raw = tensor("image", X)
     yield "outer", client.infer(names["outer"], [raw]).as_numpy("answer").tolist()
+    best = grpcclient.InferRequestedOutput("answer", class_count=1)
+    yield "best of outer", words(client.infer(names["outer"], [raw], outputs=[best]), "answer")
     yield "inverse", client.infer(names["inverse"], [tensor("x", TWICE)]).as_numpy("y").tolist()
     yield "stream", streamed(client, names["stream"])
     for model in reversed(names.values()):
         server.unload(model)
 
 
-def words(answer: Any) -> list[str]:
-    return [one.decode() for one in answer.as_numpy("greeting")]
+def words(answer: Any, output: str = "greeting") -> list[str]:
+    return [one.decode() for one in answer.as_numpy(output).ravel()]
 
 
 def counted(client: Any, model: str) -> list[int]:

@@ -1,7 +1,7 @@
 """An ensemble of somebody else's repository as a pipeline's document, and what does not go into it.
 
-The revisions of pipelines that its steps run are not known before those are made: they are left
-out, for whoever makes them to fill in.
+The revisions of pipelines that its steps run are not known before those are made, and labels are in
+files that nobody sent: both are left out, for whoever makes the pipeline to fill in.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from typing import Any
 
 from control_plane.domain.adoption.repository import Directory
 from control_plane.domain.adoption.translating import ensemble_document
-from control_plane.domain.pipelines.ensemble_words import EnsembleWords, read_words
+from control_plane.domain.pipelines.ensemble_words import (
+    REFUSED_BY_TRITON,
+    EnsembleWords,
+    read_words,
+    refusal,
+)
 from control_plane.domain.violations import Violation
 
 _READ = frozenset(
@@ -23,6 +28,7 @@ _READ = frozenset(
     }
 )
 _TENSOR = frozenset({"name", "data_type", "dims"})
+_LABELS = "label_filename"
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ def as_pipeline(
         names: what each is called here.
     """
     config = directory.config or {}
-    steps, pinned, refused = [], [], list(_refused(config))
+    steps, pinned, refused = [], [], list(_refused(directory))
     for i, step in enumerate((directory.ensemble or {}).get("step", ())):
         where = f"/ensemble_scheduling/step/{i}"
         member = known.get(str(step.get("model_name", "")))
@@ -74,7 +80,8 @@ def as_pipeline(
     }
     if said := ensemble_document(config):
         document["config"] = said
-        read_words(said, "", refused)
+        files: dict[str, list[str]] = {one[_LABELS]: [] for one in said.get("output", ())}
+        read_words({**said, "label_files": files}, "", refused)
     return AsPipeline(document, tuple(pinned), tuple(refused))
 
 
@@ -91,11 +98,18 @@ def _runs(step: Mapping[str, Any], member: Directory, name: str) -> tuple[dict[s
     return {"model": name, "version": newest}, words
 
 
-def _refused(config: Mapping[str, Any]) -> Iterator[Violation]:
+def _refused(directory: Directory) -> Iterator[Violation]:
+    config = directory.config or {}
     for key in sorted(config.keys() - _READ):
-        yield Violation(f"/{key}", "not_kept", f"a pipeline has no place for {key}")
+        detail = f"a pipeline has no place for {key}"
+        detail = refusal(key) if key in REFUSED_BY_TRITON else detail
+        yield Violation(f"/{key}", "not_kept", detail)
     for side in ("input", "output"):
         for i, tensor in enumerate(config.get(side, ())):
-            for key in sorted(tensor.keys() - _TENSOR):
+            labels = tensor.get(_LABELS) if side == "output" else None
+            if labels and labels not in directory.files:
+                detail = f"it names the file {labels}, which is not there"
+                yield Violation(f"/output/{i}/{_LABELS}", "missing_file", detail)
+            for key in sorted(tensor.keys() - _TENSOR - ({_LABELS} if labels else set())):
                 detail = f"a pipeline's tensors are its steps': there is no place for {key}"
                 yield Violation(f"/{side}/{i}/{key}", "not_kept", detail)

@@ -149,6 +149,29 @@ def test_what_the_server_refuses_is_told_and_what_needs_it_does_not_come_in(
     assert "PUT /pipelines/a/" not in server.calls
 
 
+def test_labels_come_out_of_their_file_and_go_into_one(tmp_path: Path) -> None:
+    path = repository(tmp_path / "r", "inner")
+    (tmp_path / "r/inner/own.txt").write_text("cat\ndog\n")
+    said = {"output": [{"name": "done", "label_filename": "own.txt"}]}
+    whole = {**INNER, "config": {**said, "label_files": {"own.txt": ["cat", "dog"]}}}
+    server = FakeServer(
+        {
+            "POST /lint/": answer(linted(inner={**INNER, "config": said})),
+            "GET /pipelines/inner/": MISSING,
+            "PUT /pipelines/inner/": answer(shown("inner", whole), 201),
+            "GET /endpoints/inner/policy/": MISSING,
+            "GET /pipelines/inner/revisions/1/": answer(shown("inner", whole)),
+            **answers(told(2)),
+        }
+    )
+    assert run(["import", path], server.session(tmp_path)) == 0
+    assert server.body("PUT", "/pipelines/inner/") == whole
+    server.answers["GET /pipelines/inner/"] = answer(shown("inner", whole))
+    assert run(["export", "inner", str(tmp_path / "out")], server.session(tmp_path)) == 0
+    assert 'label_filename: "own.txt"' in (tmp_path / "out/inner/config.pbtxt").read_text()
+    assert (tmp_path / "out/inner/own.txt").read_text() == "cat\ndog\n"
+
+
 @pytest.mark.parametrize("by", ["endpoint", "pipeline"])
 def test_a_pipeline_is_an_ensemble_with_its_members_beside_it(tmp_path: Path, by: str) -> None:
     arm = {"name": "one", "pipeline": "inner", "revision": 3, "weight": 100, "primary": True}
