@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from control_plane.domain.adoption.repository import Directory
 from control_plane.domain.adoption.translating import ensemble_document
+from control_plane.domain.pipelines.document import Runs
 from control_plane.domain.pipelines.ensemble_words import (
     REFUSED_BY_TRITON,
     EnsembleWords,
@@ -41,28 +43,32 @@ class AsPipeline:
 
 
 def as_pipeline(
-    directory: Directory, known: Mapping[str, Directory], names: Mapping[str, str]
+    directory: Directory,
+    known: Mapping[str, Directory],
+    names: Mapping[str, str],
+    elsewhere: Mapping[str, Runs] = MappingProxyType({}),
 ) -> AsPipeline:
     """The pipeline that an ensemble is.
 
     Args:
         known: the repository's directories.
         names: what each is called here.
+        elsewhere: members that are here already, by the names that steps have for them.
     """
     config = directory.config or {}
     steps, pinned, refused = [], [], list(_refused(directory))
     for i, step in enumerate((directory.ensemble or {}).get("step", ())):
         where = f"/ensemble_scheduling/step/{i}"
-        member = known.get(str(step.get("model_name", "")))
-        if member is None:
-            detail = f"the member {step.get('model_name')!r} is not in this repository"
-            refused.append(Violation(f"{where}/model_name", "not_found", detail))
+        called = str(step.get("model_name", ""))
+        member, here = known.get(called), elsewhere.get(called)
+        if member is None and here is None:
+            refused.append(Violation(f"{where}/model_name", "not_found", _missing(called)))
             continue
         if step.get("model_namespace"):
             detail = "a member is found by its name: namespaces are not known here"
             refused.append(Violation(f"{where}/model_namespace", "unsupported", detail))
-        name = names[member.name]
-        runs, words = _runs(step, member, name)
+        name = here.name if here else names[called]
+        runs, words = _held(step, here) if here else _runs(step, known[called], name)
         pinned += [words] if words else []
         steps.append(
             {
@@ -83,6 +89,21 @@ def as_pipeline(
         files: dict[str, list[str]] = {one[_LABELS]: [] for one in said.get("output", ())}
         read_words({**said, "label_files": files}, "", refused)
     return AsPipeline(document, tuple(pinned), tuple(refused))
+
+
+def _missing(name: str) -> str:
+    return (
+        f"the member {name[:200]!r} is not in this repository; where it is here already, say as "
+        f"what (--member {name[:200]}=MODEL:VERSION)"
+    )
+
+
+def _held(step: Mapping[str, Any], here: Runs) -> tuple[dict[str, Any], str]:
+    """A step whose member is here already, and what it is pinned to."""
+    number = int(step.get("model_version", -1))
+    asked = f", which asks for version {number}," if number > 0 else ""
+    words = f"the step of {step.get('model_name')}{asked} is pinned to {here}"
+    return {"pipeline" if here.pipeline else "model": here.name, here.field: here.number}, words
 
 
 def _runs(step: Mapping[str, Any], member: Directory, name: str) -> tuple[dict[str, Any], str]:

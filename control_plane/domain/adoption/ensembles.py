@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -14,11 +14,16 @@ Config = Mapping[str, Any]
 Found = Iterator[tuple[str, Finding]]
 
 
-def lint_ensembles(directories: Sequence[Directory], rows: Mapping[str, int]) -> Found:
+def lint_ensembles(
+    directories: Sequence[Directory],
+    rows: Mapping[str, int],
+    elsewhere: Collection[str] = (),
+) -> Found:
     """What is found in the ensembles of a repository, each with its directory's name.
 
     Args:
         rows: by directory, the most that a batch holds, where that is known.
+        elsewhere: names of members that are none of the repository's, and known all the same.
     """
     known = {one.name: one for one in directories}
     for directory in directories:
@@ -31,6 +36,8 @@ def lint_ensembles(directories: Sequence[Directory], rows: Mapping[str, int]) ->
         for finding in _own(directory):
             yield directory.name, finding
         for i, step in enumerate(steps):
+            if str(step.get("model_name", "")) in elsewhere:
+                continue
             for finding in _step(directory, step, known, rows, f"/ensemble_scheduling/step/{i}"):
                 yield directory.name, finding
         for finding in _flow(directory, steps):

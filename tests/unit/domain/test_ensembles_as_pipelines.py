@@ -10,7 +10,7 @@ from control_plane.adapters.triton.pbtxt import config_values
 from control_plane.domain.adoption.as_pipeline import AsPipeline, as_pipeline
 from control_plane.domain.adoption.comparing import differences
 from control_plane.domain.adoption.repository import Directory
-from control_plane.domain.pipelines.document import read_pipeline
+from control_plane.domain.pipelines.document import Runs, read_pipeline
 from control_plane.domain.planning.pipelines import Parts, compile_pipeline
 from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.domain.signature import Signature, Tensor
@@ -61,6 +61,41 @@ def test_an_inner_ensemble_is_a_pipeline_whose_revision_is_filled_in() -> None:
     assert pipeline.config.labels == {"answer": "own.txt"}
     assert pipeline.config.texts == {"own.txt": "none\nsome\n"}
     assert read_pipeline("outer", pipeline.to_document()) == pipeline
+
+
+@pytest.mark.parametrize(
+    ("version", "here", "runs", "words"),
+    [
+        (
+            -1,
+            Runs("m", 5),
+            {"model": "m", "version": 5},
+            "the step of gone is pinned to m version 5",
+        ),
+        (
+            2,
+            Runs("m", 5),
+            {"model": "m", "version": 5},
+            "gone, which asks for version 2, is pinned",
+        ),
+        (
+            -1,
+            Runs("p", 3, pipeline=True),
+            {"pipeline": "p", "revision": 3},
+            "pipeline p revision 3",
+        ),
+    ],
+)
+def test_a_member_that_is_here_already_need_not_be_in_the_repository(
+    version: int, here: Runs, runs: dict[str, object], words: str
+) -> None:
+    step = f"ensemble_scheduling {{ step {{ model_name: 'gone' model_version: {version} }} }}"
+    config = directory("e", f'platform: "ensemble" {step}')
+    found = as_pipeline(config, {}, {}, {"gone": here})
+    assert found.refused == ()
+    [made_of] = found.document["steps"]
+    assert {key: made_of[key] for key in runs} == runs
+    assert words in found.pinned[0]
 
 
 @pytest.mark.parametrize(
