@@ -92,7 +92,7 @@ def planned_model(source: LocalModel, linted: Linted) -> PlannedModel:
         return _with_labels(plan)
     versions = []
     for number, files in source.versions.items():
-        if plan.becomes.main_file not in files:
+        if _needs_file(plan.becomes) and plan.becomes.main_file not in files:
             refused.append(f"version {number} has no {plan.becomes.main_file}")
             continue
         sent = packed(
@@ -118,6 +118,11 @@ def other_name(profile: str, document: Mapping[str, Any]) -> str:
     """The name of a profile whose own has another content."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return f"{profile[:56]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def _needs_file(becomes: Becomes) -> bool:
+    """False of a backend that nobody knows: it may need no file at all."""
+    return becomes.framework != CUSTOM or bool(becomes.model_config.get("default_model_filename"))
 
 
 def _with_labels(plan: PlannedModel) -> PlannedModel:

@@ -26,7 +26,10 @@ Nereid = Callable[..., "subprocess.CompletedProcess[str]"]
 
 RENAMED = {
     name: f"adopted-{name.partition('.')[0].lower()}"
-    for name in ("bare", "scaler", "Greeter.v2", "counter", "stream", "inverse", "inner", "outer")
+    for name in (
+        *("bare", "scaler", "Greeter.v2", "counter", "stream", "inverse", "passes"),
+        *("inner", "outer"),
+    )
 }
 CARRIED_HERE = {name: f"carried-{name}" for name in CARRIED}
 TWICE = np.eye(2, dtype=np.float32) * 2
@@ -121,6 +124,19 @@ def test_operators_of_a_models_own_are_served(
     assert answer.tolist() == (TWICE / 4).tolist()
 
 
+def test_a_backend_that_needs_no_file_is_served(
+    nereid: Nereid, serving_stack: ServingStack, exported: Path
+) -> None:
+    name = RENAMED["passes"]
+    assert list((exported / name / "1").iterdir()) == []
+    done = nereid("deploy", name, f"{name}:1=100", "--create")
+    assert done.returncode == 0, done.stderr
+    sent = np.arange(4, dtype=np.uint8).reshape(1, 4)
+    with grpcclient.InferenceServerClient(serving_stack.stack["triton"]["grpc"]) as client:
+        answer = client.infer(name, [tensor("x", sent)]).as_numpy("y")
+    assert answer.tolist() == sent.tolist()
+
+
 def test_what_no_triton_here_serves_comes_and_goes_all_the_same(
     nereid: Nereid, tmp_path: Path
 ) -> None:
@@ -161,6 +177,7 @@ def test_triton_answers_the_same_from_both(repository: Path, exported: Path) -> 
     assert theirs["marked"] == ["Hello, Ada!"]
     assert theirs["counter"] == [101, 103]
     assert theirs["stream"] == [0, 1, 2]
+    assert theirs["passes"] == [[0, 1, 2, 3]]
     assert theirs["outer"] == [[0.0, 125.0, 250.0, 375.0]]  # three times by 5
     assert theirs["best of outer"] == ["375.000000:3:most"]
 
@@ -204,6 +221,8 @@ def asked(
     yield "best of outer", words(client.infer(names["outer"], [raw], outputs=[best]), "answer")
     yield "inverse", client.infer(names["inverse"], [tensor("x", TWICE)]).as_numpy("y").tolist()
     yield "stream", streamed(client, names["stream"])
+    given = tensor("x", np.arange(4, dtype=np.uint8).reshape(1, 4))
+    yield "passes", client.infer(names["passes"], [given]).as_numpy("y").tolist()
     for model in reversed(names.values()):
         server.unload(model)
 

@@ -22,7 +22,7 @@ def read(
     """The signature of a model, what of it can carry code, its file's name and its parameters.
 
     Args:
-        main: the model's own file.
+        main: the model's own file; empty: it has none, as its backend needs none.
         files: the members of the archive by name; empty where there is none.
         declared: the signature that the uploader gives.
 
@@ -48,7 +48,7 @@ def read(
         )
     elif framework in SERVER_ONLY:
         signature, kinds, name = server_only_reader.read_signature(
-            Path(main), framework, files, given
+            Path(main) if main else None, framework, files, given
         )
         code = [*kinds, *code]
     else:

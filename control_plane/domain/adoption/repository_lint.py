@@ -141,6 +141,8 @@ def _versions(directory: Directory, reading: Reading) -> Iterator[Finding]:
         )
     if reading.framework in ("", ENSEMBLE):
         return
+    if not reading.needs_file:
+        return
     for number in sorted(directory.versions):
         if reading.main_file not in directory.versions[number]:
             yield Finding(

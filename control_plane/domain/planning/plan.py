@@ -62,6 +62,13 @@ class VersionSpec:
         """The model's own file, in its version's folder."""
         return main_file(self.framework, self.details, self.files)
 
+    @property
+    def placed(self) -> Mapping[str, str]:
+        """The files that it is served with (name -> sha256): a backend of its own may need none."""
+        if self.files or not self.main_file:
+            return self.files
+        return {self.main_file: self.sha256}
+
 
 @dataclass(frozen=True)
 class ModelDirectory:
