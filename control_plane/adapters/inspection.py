@@ -14,6 +14,7 @@ from typing import Any
 from control_plane.adapters.readers.archive import looks_like
 from control_plane.adapters.sandbox.limits import Limits
 from control_plane.adapters.sandbox.process import run_reader
+from control_plane.domain.registry.allowed_parameters import in_force
 from control_plane.domain.registry.frameworks import (
     CUSTOM,
     MAIN_FILES,
@@ -69,6 +70,7 @@ class SandboxInspector:
                     "files": {name: str(member) for name, member in members.items()},
                     "framework": framework,
                     "declared": declared.to_document() if declared else None,
+                    "allowed": str(in_force()),
                 },
                 folder,
                 readable=(path, folder / "members"),
