@@ -12,6 +12,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from control_plane.api.errors import plain_problem
+from control_plane.api.metrics_resource import MetricsView
 
 # Its script comes from an address of its own, and nothing in it is evaluated.
 docs = csp_replace({"script-src": [SELF]})(SpectacularSwaggerSplitView.as_view(url_name="schema"))
@@ -20,6 +21,7 @@ urlpatterns = [
     re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
     re_path(r"^api/docs/?$", docs, name="docs"),
     path("api/v1/", include("control_plane.api.urls")),
+    re_path(r"^metrics/?$", MetricsView.as_view(), name="metrics"),
     path("console/", admin.site.urls),
     path("console", RedirectView.as_view(pattern_name="admin:index")),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),

@@ -21,14 +21,7 @@ from typing import Any
 
 from nereid.policy import PolicySyntaxError
 
-STRATEGIES = {
-    "canary": "canary",
-    "bluegreen": "blueGreen",
-    "progressive": "progressive",
-    "shadowfirst": "shadowFirst",
-}
-STEPPED = frozenset({"canary", "shadowFirst"})
-"""Strategies with steps of one's own."""
+STRATEGIES = {"canary": "canary", "bluegreen": "blueGreen", "progressive": "progressive"}
 
 _PERCENT = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]{1,2})?)%?")
 

@@ -98,12 +98,7 @@ def limits_in_words(arm: Arm, policy: RoutingPolicy) -> str:
         ]
         words += [f"until {bounds['until']}"] if "until" in bounds else []
         granted = f", grant {bounds['grant']!r}" if "grant" in bounds else ""
-        where = (
-            f"each of {', '.join(bounds['servers'])} alone"
-            if "servers" in bounds
-            else "each server"
-        )
-        said.append(f"allowed {' or '.join(words)} on {where}{granted}")
+        said.append(f"allowed {' or '.join(words)} on each server{granted}")
     return "; ".join(said)
 
 

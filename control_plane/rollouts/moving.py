@@ -90,8 +90,7 @@ def found_policy(rollout: Rollout) -> RoutingPolicy:
 
 def split_policy(rollout: Rollout, split: Split) -> RoutingPolicy:
     """That with the candidate beside its primary, and the harm that it may do."""
-    servers = tuple(rollout.granted_to) or None
-    allowance = Allowance(failures=rollout.granted_each, grant=rollout.grant, servers=servers)
+    allowance = Allowance(failures=rollout.granted_each, grant=rollout.grant)
     return with_candidate(found_policy(rollout), rollout.to, split, allowance, twin=rollout.twin)
 
 

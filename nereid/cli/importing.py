@@ -31,15 +31,6 @@ RenameOption = Annotated[
         "lower-case letters, digits, '-' and '_'.[/]",
     ),
 ]
-MemberOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--member",
-        metavar="NAME=MODEL[:VERSION]",
-        help="What an ensemble names and the repository has not is this version, or pipeline, that "
-        "is here; repeatable. [dim]Without a number the newest.[/]",
-    ),
-]
 STATES = {"new": GOOD, "there": "dim", "taken": BAD, "rejected": BAD}
 
 
@@ -61,7 +52,6 @@ def import_repository(
         bool, typer.Option("--dry-run", help="Say what becomes of each model, and do nothing.")
     ] = False,
     rename: RenameOption = None,
-    member: MemberOption = None,
     only: Annotated[
         list[str] | None,
         typer.Option("--only", metavar="DIRECTORY", help="Of these alone; repeatable."),
@@ -80,10 +70,10 @@ def import_repository(
 
     Exit code 1 when something was refused.
     """
-    names, members = (dict(_pair(text) for text in given or ()) for given in (rename, member))
+    names = dict(_pair(text) for text in rename or ())
     with session.client() as client:
         with session.err.status("reading the repository"):
-            plans = client.plan_import(path, rename=names, only=only or (), members=members)
+            plans = client.plan_import(path, rename=names, only=only or ())
         if dry_run:
             _show(session, plans)
             raise typer.Exit(REFUSED if any(_refusals(plan) for plan in plans) else 0)
@@ -285,5 +275,5 @@ def _told_of(session: Session, one: ImportedPipeline, served: str) -> None:
 def _pair(text: str) -> tuple[str, str]:
     old, separator, new = text.partition("=")
     if not (old and separator and new):
-        raise typer.BadParameter(f"{text!r} has no name on both sides of its =")
+        raise typer.BadParameter(f"{text!r} is not OLD=NEW")
     return old, new

@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from control_plane.adapters.readers.refusal import RefusedError
-from control_plane.domain.registry.frameworks import CODE_OF, CUSTOM, MAIN_FILES
+from control_plane.domain.registry.frameworks import CODE_OF, MAIN_FILES
 
 MAX_TEXT_BYTES = 64 << 20
 """Of an OpenVINO graph, whose weights lie beside it."""
@@ -21,23 +21,21 @@ MAX_ENGINE_BYTES = 1 << 20
 
 
 def read_signature(
-    main: Path | None, framework: str, members: Collection[str], given: dict[str, Any] | None
+    main: Path, framework: str, members: Collection[str], given: dict[str, Any] | None
 ) -> tuple[dict[str, Any], list[str], str]:
     """(the given signature, what of it is code, the file's name), once the form is right.
 
     Args:
-        main: the model's own file; None: its backend needs none.
+        main: the model's own file.
         members: the archive's; empty where there is none.
 
     Raises:
         RefusedError: it cannot be such a model, or nothing says what it takes and gives.
     """
-    name = MAIN_FILES[framework][0]
-    if main is not None and framework != CUSTOM and main.stat().st_size == 0:
+    if main.stat().st_size == 0:
         raise RefusedError("the file is empty")
-    if main is None:
-        name = ""
-    elif framework == "openvino":
+    name = MAIN_FILES[framework][0]
+    if framework == "openvino":
         _check_ir(main, members)
     elif framework == "vllm":
         _check_engine(main)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,8 +15,10 @@ import tritonclient.grpc as grpcclient
 import tritonclient.grpc.aio as aioclient
 import tritonclient.http as httpclient
 import tritonclient.utils.shared_memory as shared_memory
+from prometheus_client.parser import text_string_to_metric_families
 from tritonclient.utils import InferenceServerException
 
+from control_plane.domain.monitoring.catalogue import ROUTER, TRITON
 from tests.integration.backends.conftest import MIRROR_TYPES
 from tests.support import models
 from tests.support.triton import RunningTriton, eventually, running_triton, tensor
@@ -366,6 +369,26 @@ def test_metrics_count_each_attempt_by_its_outcome(server: RunningTriton, client
     expected = {"ok": 2, "error": 1, "cancelled": 1, "timeout": 0, "timed": 4, "first": 4}
     eventually(lambda: {k: v - before[k] for k, v in counts().items()} == expected)
     assert server.metric("nereid_inflight_requests", **labels) == 0
+
+
+def test_the_metrics_are_those_of_the_list(server: RunningTriton, client) -> None:
+    """The dashboards and rules are made of the list: what the router says otherwise, they miss."""
+    client.infer("m", [tensor("x", ONES)])
+    with urllib.request.urlopen(server.options.metrics_url, timeout=30) as answer:  # noqa: S310
+        text = answer.read().decode()
+    found = {one.name: one for one in text_string_to_metric_families(text)}
+    # The parser takes the suffix of a counter off.
+    listed = {metric.name.removesuffix("_total"): metric for metric in ROUTER}
+    assert {name for name in found if name.startswith("nereid_")} == listed.keys()
+    for name, metric in listed.items():
+        assert (found[name].documentation, found[name].type) == (metric.help, metric.kind)
+        labels = {label for sample in found[name].samples for label in sample.labels}
+        assert labels - {"le"} == set(metric.labels), name
+    for metric in TRITON:
+        assert metric.name in found, f"Triton says nothing of {metric.name}"
+        assert {label for one in found[metric.name].samples for label in one.labels} == set(
+            metric.labels
+        )
 
 
 def test_a_request_that_waited_too_long_counts_as_timeout(server: RunningTriton) -> None:

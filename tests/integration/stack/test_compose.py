@@ -113,6 +113,7 @@ def compose() -> dict[str, Any]:
 FILES = (
     "docker-compose.yml",
     *("deploy/compose.gpu.yml", "deploy/compose.oidc.yml", "deploy/compose.mlflow.yml"),
+    "deploy/compose.monitoring.yml",
 )
 
 

@@ -39,7 +39,6 @@ FILES = {
     "counter": ("model.py",),
     "stream": ("streaming.py",),
     "inverse": ("model.onnx",),
-    "passes": (),
     **NATIVE_FILES,
 }
 MADE = {

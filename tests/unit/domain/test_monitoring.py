@@ -1,0 +1,96 @@
+"""Rules and dashboards are made of the one list of metrics, and the files are what is made."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shutil
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from control_plane.domain.monitoring.catalogue import CONTROL_PLANE, METRICS, NAMES, ROUTER
+from control_plane.domain.monitoring.dashboards import dashboards
+from control_plane.domain.monitoring.rules import rules, window_text
+from stack.settings import CHECKOUT
+
+RULES = [rule for group in rules()["groups"] for rule in group["rules"]]
+RECORDED = {rule["record"] for rule in RULES if "record" in rule}
+SHOWN = [
+    target["expr"]
+    for board in dashboards().values()
+    for panel in board["panels"]
+    for target in panel["targets"]
+]
+EXPRESSIONS = [*(rule["expr"] for rule in RULES), *SHOWN]
+_WORD = re.compile(r"[a-z_][a-z0-9_:]*")
+_STRING = re.compile(r'"[^"]*"')
+
+
+def named(expression: str) -> set[str]:
+    """Every metric that a query reads, as it is listed: a histogram without its suffix."""
+    words = set(_WORD.findall(_STRING.sub('""', expression)))
+    own = {word for word in words if word.startswith(("nereid_", "nv_"))}
+    return {word.removesuffix("_bucket") for word in own}
+
+
+def test_no_query_reads_what_is_not_listed() -> None:
+    assert set().union(*map(named, EXPRESSIONS)) <= NAMES.keys()
+    recorded = {word for one in EXPRESSIONS for word in _WORD.findall(one) if ":" in word}
+    assert recorded - {"endpoint:", "arm:", "model:"} <= RECORDED
+
+
+def test_nothing_is_listed_twice_or_read_by_nobody() -> None:
+    assert len(NAMES) == len(METRICS)
+    read = set().union(*map(named, EXPRESSIONS))
+    assert {one.name for one in (*ROUTER, *CONTROL_PLANE)} <= read
+
+
+def test_labels_that_a_query_groups_by_are_those_of_its_metrics() -> None:
+    for expression in EXPRESSIONS:
+        labels = {label for name in named(expression) for label in NAMES[name].labels}
+        for grouped in re.findall(r"by \(([^)]*)\)", expression) if labels else ():
+            assert set(grouped.split(", ")) <= labels | {"le"}, expression
+
+
+def test_every_alert_says_what_is_wrong_and_how_bad_it_is() -> None:
+    alerts = [rule for rule in RULES if "alert" in rule]
+    assert len(alerts) > 10
+    for alert in alerts:
+        assert alert["labels"]["severity"] in {"critical", "warning", "info"}
+        assert alert["annotations"]["summary"].endswith(".")
+
+
+def test_panels_lie_side_by_side() -> None:
+    for board in dashboards().values():
+        places = [panel["gridPos"] for panel in board["panels"]]
+        assert len({(place["x"], place["y"]) for place in places}) == len(places)
+        assert all(place["x"] + place["w"] <= 24 for place in places)
+
+
+def test_the_files_are_what_is_rendered() -> None:
+    files = runpy.run_path(str(CHECKOUT / "deploy/render_monitoring.py"))["files"]()
+    for path, text in files.items():
+        assert Path(path).read_text() == text, "python deploy/render_monitoring.py writes it anew"
+
+
+def test_prometheus_takes_the_rules() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("there is no promtool here: tests/support/install_prometheus.sh")
+    file = CHECKOUT / "deploy/prometheus/nereid.rules.yml"
+    told = subprocess.run(
+        [promtool, "check", "rules", "--lint=all", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert f"{len(RULES)} rules found" in told.stdout + told.stderr
+
+
+def test_windows_in_promql() -> None:
+    windows = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=6), timedelta(days=3))
+    assert [window_text(window) for window in windows] == ["5m", "30m", "6h", "3d"]
