@@ -272,4 +272,5 @@ def node_agent() -> NodeAgent:
         state=NodeState(settings.NEREID_NODE_STATE),
         accelerator=settings.NEREID_ACCELERATOR,
         hardware=settings.NEREID_HARDWARE,
+        name=settings.NEREID_NODE_NAME,
     )

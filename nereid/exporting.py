@@ -16,6 +16,7 @@ from nereid.errors import NereidError
 from nereid.resources import Document
 
 CONFIG = "config.pbtxt"
+ENSEMBLE_VERSION = "1"
 _CHUNK = 1 << 20
 
 
@@ -119,13 +120,14 @@ def _libraries(config: Document) -> Sequence[str]:
 class ExportedEnsemble:
     """A pipeline's directory: an ensemble of models of the same repository, or code that asks them.
 
-    `code` is what lies in its version's folder, by path.
+    `code` is what lies in its version's folder, `texts` what lies beside that; by path.
     """
 
     name: str
     source: str
     config: Mapping[str, Any]
     code: Mapping[str, Path] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -253,11 +255,20 @@ def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     (folder / CONFIG).write_text(text_format.MessageToString(message))
 
 
-def write_code(folder: Path, code: Mapping[str, Path]) -> None:
-    """An ensemble's version: a folder that is there, with its code where it has some."""
-    folder.mkdir()
-    for path, source in code.items():
-        _place(source, folder / path)
+def write_ensemble(folder: Path, ensemble: ExportedEnsemble) -> None:
+    """A pipeline's files: its version is a folder that is there, with its code where it has some.
+
+    Raises:
+        ExportError: the server names a file outside of the directory.
+    """
+    (folder / ENSEMBLE_VERSION).mkdir()
+    for path, source in ensemble.code.items():
+        _place(source, folder / ENSEMBLE_VERSION / path)
+    for path, text in ensemble.texts.items():
+        if not _is_plain(path):
+            raise ExportError(f"the server names a file outside of its directory: {path[:200]!r}")
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8", newline="")
 
 
 def write_files(folder: Path, version: ExportedVersion, download: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from nereid.linted import Becomes, Linted
 from nereid.packing import Packed, packed
-from nereid.repository import LocalModel
+from nereid.repository import LocalModel, RepositoryError, read_text
 from nereid.resources import Version
 
 ENSEMBLE = "ensemble"
@@ -86,11 +86,13 @@ def planned_model(source: LocalModel, linted: Linted) -> PlannedModel:
         for one in linted.findings
         if one.code in ("unreadable-config", "no-versions", "name-differs")
     ]
-    if refused or plan.is_ensemble:
+    if refused:
         return replace(plan, refused=tuple(refused))
+    if plan.is_ensemble:
+        return _with_labels(plan)
     versions = []
     for number, files in source.versions.items():
-        if plan.becomes.main_file not in files:
+        if _needs_file(plan.becomes) and plan.becomes.main_file not in files:
             refused.append(f"version {number} has no {plan.becomes.main_file}")
             continue
         sent = packed(
@@ -116,6 +118,28 @@ def other_name(profile: str, document: Mapping[str, Any]) -> str:
     """The name of a profile whose own has another content."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return f"{profile[:56]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def _needs_file(becomes: Becomes) -> bool:
+    """False of a backend that nobody knows: it may need no file at all."""
+    return becomes.framework != CUSTOM or bool(becomes.model_config.get("default_model_filename"))
+
+
+def _with_labels(plan: PlannedModel) -> PlannedModel:
+    """An ensemble with the labels of its own, which a pipeline's document has in it."""
+    document = plan.becomes.pipeline or {}
+    config = document.get("config") or {}
+    names = {one["label_filename"] for one in config.get("output") or ()}
+    if not names:
+        return plan
+    try:
+        texts = {name: read_text(plan.source.files[name]) for name in sorted(names)}
+    except RepositoryError as error:
+        return replace(plan, refused=(str(error),))
+    files = {name: text.removesuffix("\n").split("\n") for name, text in texts.items()}
+    filled = {**document, "config": {**config, "label_files": files}}
+    becomes = replace(plan.becomes, pipeline=filled)
+    return replace(plan, linted=replace(plan.linted, becomes=becomes))
 
 
 def _stands(plan: PlannedModel, planned: PlannedVersion, present: Version | None) -> PlannedVersion:

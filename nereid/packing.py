@@ -25,7 +25,10 @@ INITIAL_STATE = "initial_state/"
 
 @dataclass(frozen=True)
 class Packed:
-    """What is sent of a version, by its name in the archive; one file alone goes as it is."""
+    """What is sent of a version, by its name in the archive; one file alone goes as it is.
+
+    There may be none: some backends need no file.
+    """
 
     files: Mapping[str, Path]
     alone: bool
@@ -53,6 +56,10 @@ class Packed:
 
     def _write(self, target: Any) -> None:
         with tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+            if not self.files:  # one without any member could not be told from a file of zeros
+                folder = tarfile.TarInfo("./")
+                folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+                archive.addfile(folder)
             for name, path in sorted(self.files.items()):
                 member = tarfile.TarInfo(name)
                 member.size = path.stat().st_size

@@ -42,10 +42,21 @@ def ensemble_config(name: str, pipeline: Pipeline, members: Members) -> dict[str
     if pipeline.decoupled:
         config["model_transaction_policy"] = {"decoupled": True}
     said = dict(pipeline.document.get("config") or {})
+    said.pop("label_files", None)
+    labels = {one["name"]: one["label_filename"] for one in said.pop("output", ())}
+    for output in config["output"]:
+        if output["name"] in labels:
+            output["label_filename"] = labels[output["name"]]
     if "parameters" in said:
         texts = said["parameters"].items()
         said["parameters"] = {key: {"string_value": text} for key, text in texts}
     return config | said
+
+
+def label_texts(pipeline: Pipeline) -> dict[str, str]:
+    """The files of labels that lie beside an ensemble's configuration."""
+    files = (pipeline.document.get("config") or {}).get("label_files") or {}
+    return {name: "".join(f"{label}\n" for label in labels) for name, labels in files.items()}
 
 
 def pattern_config(name: str, pipeline: Pipeline, members: Members) -> dict[str, Any]:

@@ -21,7 +21,14 @@ from typing import Any
 
 from nereid.policy import PolicySyntaxError
 
-STRATEGIES = {"canary": "canary", "bluegreen": "blueGreen", "progressive": "progressive"}
+STRATEGIES = {
+    "canary": "canary",
+    "bluegreen": "blueGreen",
+    "progressive": "progressive",
+    "shadowfirst": "shadowFirst",
+}
+STEPPED = frozenset({"canary", "shadowFirst"})
+"""Strategies with steps of one's own."""
 
 _PERCENT = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]{1,2})?)%?")
 

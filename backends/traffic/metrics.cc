@@ -124,6 +124,9 @@ struct Metrics::Families {
   Family shadows = NewFamily(
       TRITONSERVER_METRIC_KIND_COUNTER, "nereid_shadow_requests_total",
       "Copies of requests sent to an arm whose answers nobody waits for");
+  Family shadow_duration = NewFamily(
+      TRITONSERVER_METRIC_KIND_HISTOGRAM, "nereid_shadow_duration_us",
+      "Time from a copy's submission to the arm's last response, in microseconds");
   Family shadow_rows = NewFamily(
       TRITONSERVER_METRIC_KIND_COUNTER, "nereid_shadow_rows_total",
       "Rows of a shadow's compared output, by whether their largest value stands where the "
@@ -173,6 +176,13 @@ void ArmMetrics::Shadowed(ShadowOutcome outcome) noexcept {
   Increment(shadows_[static_cast<std::size_t>(outcome)]);
 }
 
+void ArmMetrics::ShadowLasted(std::uint64_t elapsed_ns) noexcept {
+  std::call_once(shadow_duration_made_, [this] {
+    if (make_shadow_duration_) shadow_duration_ = make_shadow_duration_();
+  });
+  ObserveTime(shadow_duration_, elapsed_ns);
+}
+
 void ArmMetrics::Compared(const Difference& difference) noexcept {
   if (!difference.comparable) return;
   Observe(shadow_difference_, difference.max_abs);
@@ -217,6 +227,11 @@ std::unique_ptr<ArmMetrics> Metrics::New(const std::string& endpoint, const std:
   for (std::size_t i = 0; i < kShadowOutcomes; ++i) {
     made->shadows_[i] = NewMetric(families.shadows, labels, "outcome", kShadowOutcomeNames[i]);
   }
+  // The families outlive every arm's series.
+  made->make_shadow_duration_ = [&families, labels] {
+    return NewHistogram(
+        families.shadow_duration, labels, Buckets(kFirstBucketUs, kLastBucketUs, kDurationRatio));
+  };
   made->duration_ = NewHistogram(
       families.duration, labels, Buckets(kFirstBucketUs, kLastBucketUs, kDurationRatio));
   made->first_response_ = NewHistogram(

@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,7 @@ class ArmMetrics {
   void Ejected() noexcept;
   void Turned(Diverted reason) noexcept;
   void Shadowed(ShadowOutcome outcome) noexcept;
+  void ShadowLasted(std::uint64_t elapsed_ns) noexcept;
   void Compared(const Difference& difference) noexcept;
   void PinnedSequences(int change) noexcept;
 
@@ -58,6 +61,10 @@ class ArmMetrics {
   Metric ejections_;
   Metric diverted_[kDiversions];
   Metric shadows_[kShadowOutcomes];
+  // Made with the first copy: most arms never get one, and it is as many series as the duration's.
+  std::function<Metric()> make_shadow_duration_;
+  std::once_flag shadow_duration_made_;
+  Metric shadow_duration_;
   Metric shadow_rows_agreed_;
   Metric shadow_rows_differed_;
   Metric shadow_difference_;

@@ -155,6 +155,7 @@ Error Shadow::Submit(TRITONSERVER_InferenceRequest** inner) {
   NEREID_RETURN_IF_ERROR(TRITONSERVER_InferenceRequestSetResponseCallback(
       *inner, router_->services->allocator, nullptr, OnResponse, this));
   outcome_ = ShadowOutcome::kOk;
+  began_ns_ = NowNs();
   TRITONSERVER_Server* const server = router_->server;
   // On success the callbacks may have run, and this be gone, before the call returns.
   if (Error error{TRITONSERVER_ServerInferAsync(server, *inner, nullptr)}) {
@@ -181,7 +182,9 @@ void Shadow::OnResponse(
       }
     }
   }
-  if ((flags & TRITONSERVER_RESPONSE_COMPLETE_FINAL) != 0) shadow->CloseSide();
+  if ((flags & TRITONSERVER_RESPONSE_COMPLETE_FINAL) == 0) return;
+  shadow->arm_->metrics->ShadowLasted(NowNs() - shadow->began_ns_);
+  shadow->CloseSide();
 }
 
 void Shadow::OnReleased(

@@ -95,6 +95,7 @@ class Shadow {
   const std::shared_ptr<ArmRecord> arm_;
   std::shared_ptr<Comparison> comparison_;
   const std::shared_ptr<ShadowCopies> copies_;
+  std::uint64_t began_ns_ = 0;
   std::atomic<ShadowOutcome> outcome_{ShadowOutcome::kDropped};
   std::atomic<int> open_sides_{2};
 };

@@ -14,6 +14,7 @@ from typing import Any
 from control_plane.adapters.readers.archive import looks_like
 from control_plane.adapters.sandbox.limits import Limits
 from control_plane.adapters.sandbox.process import run_reader
+from control_plane.domain.registry.allowed_parameters import in_force
 from control_plane.domain.registry.frameworks import (
     CUSTOM,
     MAIN_FILES,
@@ -59,22 +60,24 @@ class SandboxInspector:
     ) -> Iterator[Inspected]:
         with self._folder() as folder:
             unpacked = self._unpack(path, folder / "members")
-            members = _laid_out(_at_the_top(unpacked, framework, details), framework)
-            main = path if not members else _main(members, framework, details)
+            alone = unpacked is None
+            members = _laid_out(_at_the_top(unpacked or {}, framework, details), framework)
+            main = path if alone else _main(members, framework, details)
             said = self._run(
                 "read",
                 {
-                    "main": str(main),
+                    "main": str(main or ""),
                     "files": {name: str(member) for name, member in members.items()},
                     "framework": framework,
                     "declared": declared.to_document() if declared else None,
+                    "allowed": str(in_force()),
                 },
                 folder,
                 readable=(path, folder / "members"),
             )
             yield Inspected(
                 signature=Signature.from_document(said["signature"]),
-                files=members or {details.default_model_filename or said["name"]: path},
+                files={details.default_model_filename or said["name"]: path} if alone else members,
                 code=tuple(said["code"]),
                 parameters=said["parameters"],
                 model_config=said["model_config"],
@@ -90,6 +93,7 @@ class SandboxInspector:
     ) -> tuple[str, ...]:
         with self._folder() as folder:
             laid = folder / "model"
+            laid.mkdir()
             for name, source in files.items():
                 (laid / name).parent.mkdir(parents=True, exist_ok=True)
                 _link_or_copy(source, laid / name)
@@ -97,7 +101,7 @@ class SandboxInspector:
             answer = self._said(
                 "load",
                 {
-                    "main": str(_main(placed, framework, details)),
+                    "main": str(_main(placed, framework, details) or ""),
                     "libraries": [str(_library(placed, name)) for name in details.libraries],
                     "framework": framework,
                     "signature": signature.to_document(),
@@ -108,11 +112,11 @@ class SandboxInspector:
             )
             return answer.unlimited
 
-    def _unpack(self, path: Path, target: Path) -> dict[str, Path]:
-        """The members of an archive by name; empty for a file that is none."""
+    def _unpack(self, path: Path, target: Path) -> dict[str, Path] | None:
+        """The members of an archive by name; None: the file is no archive."""
         target.mkdir()
         if looks_like(path) is None:
-            return {}
+            return None
         limits = Limits(
             memory_bytes=_UNPACK_MEMORY_BYTES,
             cpu_s=int(UNPACK_TIMEOUT_S),
@@ -122,7 +126,7 @@ class SandboxInspector:
         )
         arguments = {"path": str(path), "target": str(target), "max_bytes": self._max_bytes}
         said = run_reader("unpack", arguments, limits, UNPACK_TIMEOUT_S).result
-        return {name: target / name for name in said["members"]}
+        return {name: target / name for name in said["members"]} if said["archive"] else None
 
     def _run(
         self, task: str, arguments: Mapping[str, Any], folder: Path, readable: tuple[Path, ...]
@@ -192,8 +196,8 @@ def _library(files: Mapping[str, Path], name: str) -> Path:
     return files[name] if name in files else files[f"{MODEL_FOLDER}{name}"]
 
 
-def _main(files: Mapping[str, Path], framework: str, details: Details) -> Path:
-    """The model among the members of an archive.
+def _main(files: Mapping[str, Path], framework: str, details: Details) -> Path | None:
+    """The model among the members of an archive; None: a backend of its own may need no file.
 
     Raises:
         InvalidModelError: there is none of the name that it has to have.
@@ -201,6 +205,8 @@ def _main(files: Mapping[str, Path], framework: str, details: Details) -> Path:
     names = MAIN_FILES[framework]
     if framework == CUSTOM or details.default_model_filename or details.cc_model_filenames:
         names = (main_file(framework, details, files),)
+    if names == ("",):
+        return None
     found = [files[name] for name in names if name in files]
     if len(found) == 1:
         return found[0]
@@ -208,7 +214,7 @@ def _main(files: Mapping[str, Path], framework: str, details: Details) -> Path:
         raise InvalidModelError(f"the archive holds both {' and '.join(names)}: send one")
     raise InvalidModelError(
         f"the archive holds no {' or '.join(names)} at its top; it holds: "
-        f"{', '.join(sorted(files)[:20])}"
+        f"{', '.join(sorted(files)[:20]) or 'no file'}"
     )
 
 

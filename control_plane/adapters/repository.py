@@ -91,6 +91,8 @@ class DiskRepository:
             # cut. A router's is written anew at every change and at every restore: waiting
             # for the disk would only delay the switch.
             durable = is_physical_name(directory.name)
+            if durable:  # Triton wants the version's folder, whether anything is in it or not
+                (staged / _VERSION).mkdir(parents=True)
             for path, text in {**_texts(directory), "config.pbtxt": config}.items():
                 _write(staged / path, text, durable=durable)
             for path, sha256 in directory.links.items():

@@ -40,11 +40,13 @@ def begin_run(
     twin: str,
     dry_run: bool,
     now: datetime,
+    passes_from: datetime | None = None,
 ) -> AnalysisRun:
     """Begins to measure: what happened before this moment is not looked at.
 
     Args:
         alpha: the share of the template's own that this run may use up.
+        passes_from: until when it goes on though everything was shown to be good.
     """
     template = replace(known.template, alpha=alpha)
     return AnalysisRun.objects.create(
@@ -59,6 +61,7 @@ def begin_run(
         state=begin(template, now).to_document(),
         reason="nothing was measured yet",
         began_at=now,
+        passes_from=passes_from,
     )
 
 
@@ -71,7 +74,8 @@ def look_at_run(run: AnalysisRun, *, store: TelemetryStore, now: datetime) -> No
         return
     evidence = _evidence(run, template, store, now)
     state = state_from_document(template, run.state)
-    state, found = look(template, state, evidence, now)
+    may_pass = run.passes_from is None or now >= run.passes_from
+    state, found = look(template, state, evidence, now, may_pass=may_pass)
     run.state, run.looked_at, run.looks_taken = state.to_document(), now, found.number
     run.phase, run.reason = found.phase.value, found.reason
     if found.phase.ended:
@@ -168,6 +172,7 @@ def arm_evidence(grown: ArmGrowth, told: Mapping[str, tuple[int, int]]) -> ArmEv
         buckets=dict(grown.buckets),
         feedback=dict(told),
         first=dict(grown.first),
+        shadow=dict(grown.shadow),
         shadow_errors=(more["shadow_ok"] + more["shadow_failed"], more["shadow_failed"]),
         shadow_rows=(more["shadow_same"] + more["shadow_other"], more["shadow_other"]),
     )

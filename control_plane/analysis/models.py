@@ -74,6 +74,9 @@ class AnalysisRun(models.Model):
     cursors = models.JSONField(default=dict)
     looks_taken = models.PositiveIntegerField(default=0)
     began_at = models.DateTimeField()
+    passes_from = models.DateTimeField(
+        null=True, blank=True, help_text="until then it goes on, though everything was good"
+    )
     looked_at = models.DateTimeField(null=True, blank=True, help_text="the last look")
     ended_at = models.DateTimeField(null=True, blank=True)
 

@@ -13,13 +13,17 @@ from django.db.models import F, QuerySet
 from control_plane.analysis.models import AnalysisLook, AnalysisRun, AnalysisTemplateRevision
 from control_plane.domain.analysis.template import (
     DEFAULT_DOCUMENT,
+    SHADOW_DOCUMENT,
     Template,
     read_template,
     to_document,
 )
 from control_plane.domain.violations import InvalidInputError, NotFoundError, Violation
 
-BUILT_IN: Mapping[str, Mapping[str, Any]] = {"default": DEFAULT_DOCUMENT}
+BUILT_IN: Mapping[str, Mapping[str, Any]] = {
+    "default": DEFAULT_DOCUMENT,
+    "shadow": SHADOW_DOCUMENT,
+}
 """Those that come with Nereid. One that somebody added of the same name takes its place."""
 
 _LISTED = 20

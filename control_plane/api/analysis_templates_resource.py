@@ -15,7 +15,12 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from control_plane.analysis.selectors import KnownTemplate, all_templates, get_template
+from control_plane.analysis.selectors import (
+    BUILT_IN,
+    KnownTemplate,
+    all_templates,
+    get_template,
+)
 from control_plane.analysis.templates import delete_template, locked_template, put_template
 from control_plane.api.conditions import IF_MATCH, RevisedView
 from control_plane.api.pagination import ListedPagination
@@ -34,7 +39,7 @@ IF_MATCH_TO_CHANGE = OpenApiParameter(
     str,
     OpenApiParameter.HEADER,
     description="To change a template: the ETag that was read, or * to overwrite whatever is "
-    "there. Left out where the template is new.",
+    "there. Left out where the template is new, or takes the place of the one of Nereid.",
 )
 EXAMPLE = OpenApiExample(
     "errors and labels",
@@ -136,6 +141,9 @@ class AnalysisTemplateView(RevisedView):
 
     def store(self, name: str, document: object) -> bool:
         return put_template(name=name, document=document, actor=self.actor)
+
+    def comes_with_nereid(self, name: str) -> bool:
+        return name in BUILT_IN
 
     def shown(self, **path: Any) -> dict[str, Any]:
         return _document(get_template(path["name"]))

@@ -100,6 +100,10 @@ class RevisedView(EditableView):
         """Makes the document the newest revision; True where the record is new."""
         raise NotImplementedError
 
+    def comes_with_nereid(self, name: str) -> bool:
+        """Whether one that is not there as a record can be read, and so based on, all the same."""
+        return False
+
     def put_document(self, request: Request, name: str) -> Response:
         """The answer to a PUT.
 
@@ -123,7 +127,9 @@ class RevisedView(EditableView):
     def _check_seen(self, request: Request, name: str) -> None:
         header = request.headers.get("If-Match")
         if self.find(name) is None:
-            if header is not None:
+            if header is not None and self.comes_with_nereid(name):
+                check_match(header, tag_of(self.shown(name=name), self.tag_fields))
+            elif header is not None:
                 raise StaleEditError(
                     f"there is no {self.words} {name!r} to change: leave If-Match out to add it"
                 )

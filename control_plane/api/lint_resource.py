@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,9 +23,11 @@ from control_plane.domain.adoption.repository import Directory, readings
 from control_plane.domain.adoption.repository_lint import Promise, lint_repository
 from control_plane.domain.findings import Finding
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
+from control_plane.domain.pipelines.document import Runs, read_runs
 from control_plane.domain.registry.frameworks import always_code
 from control_plane.domain.serving.lint import Hardware, Subject, lint
 from control_plane.domain.serving.own_profile import read_own_profile
+from control_plane.domain.stored_json import pointer_part
 from control_plane.domain.violations import InvalidInputError, Violation
 from control_plane.endpoints.serving_findings import hardware, version_findings
 
@@ -56,6 +58,18 @@ EXAMPLE = OpenApiExample(
 )
 
 
+MEMBER: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "model": {"type": "string"},
+        "version": {"type": "integer", "minimum": 1},
+        "pipeline": {"type": "string", "description": "in place of a model"},
+        "revision": {"type": "integer", "minimum": 1, "description": "of that pipeline"},
+    },
+}
+
+
 class _FilesField(serializers.ListField):
     child = TextField(max_length=4096)
 
@@ -83,12 +97,23 @@ class DirectorySerializer(serializers.Serializer[Any]):
     files = _FilesField(default=list, help_text="beside the folders")
 
 
+@extend_schema_field(MEMBER)
+class MemberField(serializers.JSONField):
+    """A version or a pipeline's revision that is here."""
+
+
 class LintRequest(serializers.Serializer[Any]):
     """The directories of a repository, or a profile; and what they are to keep, and to run on."""
 
     models = DirectorySerializer(many=True, required=False, default=list)
     rename = serializers.DictField(
         child=TextField(max_length=255), default=dict, help_text="directory -> name here"
+    )
+    members = serializers.DictField(
+        child=MemberField(),
+        default=dict,
+        help_text="what ensembles name and the repository has not -> what it is here: "
+        "{model, version} or {pipeline, revision}",
     )
     profile = ProfileDocumentField(required=False, default=None)
     p99_ms = NumberField(default=None, allow_null=True, min_value=0)
@@ -197,14 +222,15 @@ def _repository(
 ) -> list[dict[str, Any]]:
     directories = _directories(body["models"])
     read = readings(directories, _renamed(body["rename"], directories))
-    found = lint_repository(directories, read, promise, servers)
+    elsewhere = _elsewhere(body["members"], directories)
+    found = lint_repository(directories, read, promise, servers, elsewhere)
     known = {one.name: one for one in directories}
     names = {directory: name for directory, (name, _) in read.items()}
     results = []
     for one in directories:
         becomes = _becomes(*read[one.name])
         if one.ensemble is not None:
-            becomes |= _pipeline(as_pipeline(one, known, names), becomes)
+            becomes |= _pipeline(as_pipeline(one, known, names, elsewhere), becomes)
         results.append({"name": one.name, "findings": found[one.name], "becomes": becomes})
     return results
 
@@ -268,6 +294,21 @@ def _renamed(given: Mapping[str, str], directories: list[Directory]) -> Mapping[
     if found:
         raise InvalidInputError(found[:20])
     return given
+
+
+def _elsewhere(given: Mapping[str, Any], directories: list[Directory]) -> dict[str, Runs]:
+    known = {one.name for one in directories}
+    found: list[Violation] = []
+    members = {}
+    for name, document in given.items():
+        where = f"/members/{pointer_part(name)}"
+        if name in known:
+            detail = f"the repository has a directory {name[:80]!r}: it comes in with it"
+            found.append(Violation(where, "exclusive", detail))
+        members[name] = read_runs(document, where, found)
+    if found:
+        raise InvalidInputError(found[:20])
+    return members
 
 
 def _pipeline(found: AsPipeline, becomes: Mapping[str, Any]) -> dict[str, Any]:

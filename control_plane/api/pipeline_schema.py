@@ -78,7 +78,24 @@ DOCUMENT: dict[str, Any] = {
                 "response_cache": {"type": "object"},
                 "parameters": {"type": "object", "additionalProperties": {"type": "string"}},
                 "metric_tags": {"type": "object", "additionalProperties": {"type": "string"}},
-                "model_warmup": {"type": "array", "items": {"type": "object"}},
+                "output": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["name", "label_filename"],
+                        "properties": {
+                            "name": {"type": "string"},
+                            "label_filename": {"type": "string"},
+                        },
+                    },
+                    "description": "outputs with labels of their own",
+                },
+                "label_files": {
+                    "type": "object",
+                    "additionalProperties": {"type": "array", "items": {"type": "string"}},
+                    "description": "the labels by file, in the order of the values",
+                },
             },
             "description": "of an ensemble: what its configuration says beside that, in "
             "Triton's words",

@@ -63,6 +63,12 @@ ALLOWANCE = _object(
             "description": "a line of text; another one grants the same numbers anew",
             "example": "2026-11-24, second try",
         },
+        "servers": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "names of the servers that it is given to: others are allowed nothing, "
+            "also one that joins later. Left out, each has it",
+        },
     },
     minProperties=1,
     description=(

@@ -46,6 +46,16 @@ def _duration(description: str, example: str) -> dict[str, Any]:
 
 _PERCENT = {"type": "number", "minimum": 0, "maximum": 100}
 
+_COPIES = {
+    "max_in_flight": {"type": "integer", "minimum": 1, "nullable": True, "default": 8},
+    "compare": {
+        "type": "string",
+        "nullable": True,
+        "description": "the output to hold against the answer's; shadowFirst takes the first one "
+        "that is made of numbers",
+    },
+}
+
 STEP = {
     "type": "object",
     "additionalProperties": False,
@@ -73,17 +83,7 @@ STEP = {
                 _object(
                     {
                         "percent": _PERCENT,
-                        "max_in_flight": {
-                            "type": "integer",
-                            "minimum": 1,
-                            "nullable": True,
-                            "default": 8,
-                        },
-                        "compare": {
-                            "type": "string",
-                            "nullable": True,
-                            "description": "the output to hold against the answer's",
-                        },
+                        **_COPIES,
                     },
                     required=["percent"],
                 ),
@@ -128,6 +128,20 @@ STRATEGY = {
             nullable=True,
             description="goes up, and down, as fast as the evidence allows, from the one share to "
             "the other",
+        ),
+        "shadowFirst": _object(
+            {
+                "percent": _PERCENT | {"nullable": True, "default": 20},
+                **_COPIES,
+                "shadowAnalysis": _object(
+                    _TEMPLATES, nullable=True, description="what judges the copies: `shadow`"
+                ),
+                "steps": {"type": "array", "nullable": True, "items": STEP, "maxItems": 50},
+                "analysis": _WATCH,
+            },
+            nullable=True,
+            description="copies of requests first, which harm no caller; then the steps, or those "
+            "of the canary",
         ),
     },
 }
@@ -217,6 +231,11 @@ EXAMPLES = {
         "endpoint": "digits",
         "to": {"model": "digits", "version": 2},
         "strategy": {"progressive": {"from": 1, "to": 50}},
+    },
+    "on copies first": {
+        "endpoint": "digits",
+        "to": {"model": "digits", "version": 2},
+        "strategy": {"shadowFirst": {"percent": 20}},
     },
     "all at once": {
         "endpoint": "digits",

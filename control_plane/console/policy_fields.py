@@ -8,7 +8,16 @@ from typing import Any
 
 from django.http import QueryDict
 
-from control_plane.console.policy_text import FLAG, FRACTION, NUMBER, OBJECT, TEXT, WHOLE, Kind
+from control_plane.console.policy_text import (
+    FLAG,
+    FRACTION,
+    NAMES,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    WHOLE,
+    Kind,
+)
 
 PARTS: Mapping[str, Mapping[str, Kind]] = {
     "objective": {
@@ -48,6 +57,7 @@ ALLOWANCE: Mapping[str, Kind] = {
     "failures": WHOLE,
     "until": TEXT,
     "grant": TEXT,
+    "servers": NAMES,
 }
 SHADOW: Mapping[str, Kind] = {"percent": TEXT, "max_in_flight": WHOLE, "compare": TEXT}
 

@@ -108,6 +108,12 @@ FLAG = Kind(lambda text: text == "on", lambda value: "on" if value else "")
 TEXT = Kind(str, decimal_text)
 """Durations, times and percents: the document takes them as texts."""
 
+NAMES = Kind(
+    lambda text: [name.strip() for name in text.split(",") if name.strip()],
+    lambda value: ", ".join(map(str, value)),
+)
+"""Names with commas between them."""
+
 QUOTED = Kind(unquoted, quoted)
 WHOLE = Kind(_whole, decimal_text)
 NUMBER = Kind(_number, decimal_text)

@@ -98,7 +98,12 @@ def limits_in_words(arm: Arm, policy: RoutingPolicy) -> str:
         ]
         words += [f"until {bounds['until']}"] if "until" in bounds else []
         granted = f", grant {bounds['grant']!r}" if "grant" in bounds else ""
-        said.append(f"allowed {' or '.join(words)} on each server{granted}")
+        where = (
+            f"each of {', '.join(bounds['servers'])} alone"
+            if "servers" in bounds
+            else "each server"
+        )
+        said.append(f"allowed {' or '.join(words)} on {where}{granted}")
     return "; ".join(said)
 
 

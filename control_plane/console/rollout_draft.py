@@ -14,7 +14,9 @@ from control_plane.domain.rollout.document import PROGRESS_DEADLINE, WATCH
 from control_plane.domain.rollout.read_steps import strategy_document
 from control_plane.domain.rollout.steps import (
     DEFAULT_CANARY,
+    DEFAULT_COPIES,
     DEFAULT_TEMPLATE,
+    SHADOW_TEMPLATE,
     Kind,
     Ramp,
     Strategy,
@@ -28,6 +30,9 @@ _FIELDS = {
     "kind": Kind.CANARY.value,
     "from": f"{percent(Ramp.first):g}",
     "most": f"{percent(Ramp.most):g}",
+    "copies": f"{percent(DEFAULT_COPIES.parts):g}",
+    "compare": "",
+    "judged_by": SHADOW_TEMPLATE,
     "harm": "",
     "confidence": "",
     "watch": duration_text(WATCH),
@@ -47,11 +52,20 @@ _POINTERS = {
     "/strategy/progressive/from": "from",
     "/strategy/progressive/to": "most",
     "/strategy/progressive/analysis": "watched_by",
+    "/strategy/shadowFirst/percent": "copies",
+    "/strategy/shadowFirst/compare": "compare",
+    "/strategy/shadowFirst/shadowAnalysis": "judged_by",
+    "/strategy/shadowFirst/steps": "steps",
+    "/strategy/shadowFirst/analysis": "watched_by",
     "/strategy/canary/analysis": "watched_by",
     "/strategy/blueGreen/analysis": "watched_by",
     "/strategy": "steps",
 }
 """Where what is wrong with the document stands in the form: the longest beginning that fits."""
+
+
+_STEPPED = frozenset({Kind.CANARY.value, Kind.SHADOW_FIRST.value})
+"""Strategies whose steps are typed."""
 
 
 class RolloutDraft:
@@ -67,7 +81,7 @@ class RolloutDraft:
         if form is not None:
             self.texts |= {name: str(form[name]) for name in _FIELDS if name in form}
             self.dry_run, self.supersede = "dry_run" in form, "supersede" in form
-            if self.kind == Kind.CANARY.value:
+            if self.kind in _STEPPED:
                 self.steps = sent_rows(form)
 
     @property
@@ -81,10 +95,16 @@ class RolloutDraft:
     def document(self) -> dict[str, Any]:
         """What the service is asked for."""
         inner: dict[str, Any] = {"analysis": {"templates": _names(self.texts["watched_by"])}}
-        if self.kind == Kind.CANARY.value:
+        if self.kind in _STEPPED:
             inner["steps"] = [row.document() for row in self.steps]
         if self.kind == Kind.PROGRESSIVE.value:
             inner |= {"from": _percent(self.texts["from"]), "to": _percent(self.texts["most"])}
+        if self.kind == Kind.SHADOW_FIRST.value:
+            inner |= {
+                "percent": _percent(self.texts["copies"]),
+                "compare": self.texts["compare"].strip() or None,
+                "shadowAnalysis": {"templates": _names(self.texts["judged_by"])},
+            }
         harm: dict[str, Any] = {}
         if self.texts["harm"].strip():
             harm["failedRequests"] = _whole(self.texts["harm"])

@@ -244,7 +244,8 @@ def harm_of(rollout: Rollout, card: EndpointCard | None) -> Harm:
     splits = rollout.active and rollout.state != State.PROMOTED
     if rollout.granted_each and splits and card is not None:
         left = _failures_left(rollout, physical) if physical else {}
-        where = {part.server_id: part.name for part in card.servers}
+        given = rollout.granted_to
+        where = {p.server_id: p.name for p in card.servers if not given or p.name in given}
         servers = [
             ServerHarm(name, rollout.granted_each, left.get(str(key)))
             for key, name in where.items()

@@ -30,6 +30,7 @@ LEADS_ON = "n-primary"
 STRATEGIES = {
     Kind.CANARY: "canary: in steps, each with a share of the requests",
     Kind.PROGRESSIVE: "progressive: as fast as the evidence and the harm budget allow",
+    Kind.SHADOW_FIRST: "shadowFirst: copies of requests first, which harm no caller, then a canary",
     Kind.BLUE_GREEN: "blueGreen: everything at once, the old version kept ready",
 }
 

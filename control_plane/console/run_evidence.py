@@ -28,6 +28,7 @@ _COUNTED = {
     "first_response_quantile": "slower",
     "shadow_disagreement": "disagree",
     "shadow_errors": "failed",
+    "shadow_latency_quantile": "slower",
     "sla_violations": "too slow",
     "promql": "bad",
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.http import QueryDict
 
-CANARY_STEPS = re.compile(r"/strategy/canary/steps/([0-9]+)(/.*)?\Z")
+CANARY_STEPS = re.compile(r"/strategy/(?:canary|shadowFirst)/steps/([0-9]+)(/.*)?\Z")
 _CONDITION = re.compile(r"(\S+)\s+(equals|in|prefix)\s+(.+)", re.DOTALL)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from django.db import transaction
 from django.db.models import Max
+from django.dispatch import Signal
 
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.routing.document import to_document
@@ -34,6 +35,12 @@ from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
 from control_plane.registry.selectors import ready_versions
 
+pressed = Signal()
+"""Sent with `endpoint`, `actor` and `reason` in the transaction of every kill.
+
+Also of one that finds nothing to change: whoever was about to move the traffic is to leave it.
+"""
+
 
 def kill(
     *, name: str, actor: str, queue: Queue, print_config: ConfigPrinter, reason: str = ""
@@ -41,7 +48,8 @@ def kill(
     """Returns everything to the primary, without waiting for any other arm.
 
     The other arms stay in the policy without weight, loaded for the way back; a rollback leads
-    there. Where this is the intent already, nothing is written.
+    there. Where this is the intent already, nothing is written; a rollout that was about to change
+    it ends all the same.
 
     Raises:
         NotFoundError: there is no such endpoint.
@@ -52,6 +60,7 @@ def kill(
         held = held_plan(endpoint)
         if held is None:
             raise ConflictError(f"endpoint {name!r} has no policy: there is nothing to kill")
+        pressed.send(sender=Endpoint, endpoint=endpoint, actor=actor, reason=reason)
         policy = everything_to_the_primary(_without_lost_arms(held))
         latest = latest_plan(endpoint)
         arrived = endpoint.observed_generation == endpoint.generation

@@ -52,7 +52,8 @@ class ArmsNotReadyError(RuntimeError):
 class NodeAgent:
     """One Triton, its repository and this node's memory.
 
-    Commands of one endpoint are serialised by a lock file; every command is idempotent.
+    Commands of one endpoint are serialised by a lock file; every command is idempotent. `name` is
+    the server's, by which a plan may speak of it.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class NodeAgent:
         state: NodeState,
         accelerator: str,
         hardware: str = "",
+        name: str = "",
     ) -> None:
+        self._name = name
         self._triton = triton
         self._retiring = Retiring(triton, metrics, repository, state)
         self._golden = GoldenCheck(inference, triton, repository, accelerator)
@@ -313,15 +316,19 @@ class NodeAgent:
                 )
 
     def _load_router(self, plan: Plan, spent: frozenset[str]) -> None:
-        """Publishes and loads the router, with nothing left of the grants in `spent`."""
+        """Publishes and loads the router, with nothing left of the grants in `spent`.
+
+        What is granted to other servers alone is nothing here.
+        """
         if spent:
             logger.warning(
                 "%s: Triton was started anew, so allowances count as spent: %s",
                 plan.endpoint,
                 ", ".join(sorted(spent)),
             )
+        nothing = spent | plan.grants_elsewhere(self._name)
         texts = {
-            path: with_spent_allowances(text, spent) for path, text in plan.router.texts.items()
+            path: with_spent_allowances(text, nothing) for path, text in plan.router.texts.items()
         }
         try:
             self._repository.publish(replace(plan.router, texts=texts), self._accelerator)

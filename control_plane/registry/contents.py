@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from control_plane.domain.access import PUBLISH_CODE
-from control_plane.domain.registry.frameworks import GOLDEN_FILE, LIBRARY, MAIN_FILES, code_in
+from control_plane.domain.registry.frameworks import (
+    CUSTOM,
+    GOLDEN_FILE,
+    LIBRARY,
+    MAIN_FILES,
+    code_in,
+)
 from control_plane.domain.registry.golden import parse_golden
 from control_plane.domain.serving.callers import callers_signature
 from control_plane.domain.serving.details import MODEL_FOLDER, Details, beside_problem
@@ -33,7 +39,10 @@ from control_plane.registry.profiles import usable_profile
 
 @dataclass(frozen=True)
 class Content:
-    """What was stored; `files` is empty where the artifact is the model, under its usual name."""
+    """What was stored; `files` is empty where the artifact is the model, under its usual name.
+
+    A model of a backend of its own has no usual name: of such it is empty where there is no file.
+    """
 
     sha256: str
     signature: Signature
@@ -112,7 +121,7 @@ def take_in(
     except (InvalidModelError, InspectionFailedError) as error:
         violation = Violation("/artifact", "invalid_model", str(error))
         raise InvalidInputError([violation]) from error
-    if members == {MAIN_FILES[said.framework][0]: sha256}:
+    if said.framework != CUSTOM and members == {MAIN_FILES[said.framework][0]: sha256}:
         members = {}
     golden_sha256 = files.add_bytes(golden) if golden else None
     return Content(
@@ -178,7 +187,8 @@ def placed_files(version: ModelVersion, store: ArtifactStore) -> dict[str, Path]
         ArtifactMissingError: one is not in the store.
     """
     named = {file.path: file.artifact_id for file in version.files.all()}
-    if not named:
+    needed = version.framework != CUSTOM or version.model_config.get("default_model_filename")
+    if needed and not named:
         if version.artifact_id is None:
             raise ArtifactMissingError(f"{version} has no file")
         named = {MAIN_FILES[version.framework][0]: version.artifact_id}

@@ -29,6 +29,8 @@ from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
 from control_plane.rollouts.arrivals import arrival_of
 from control_plane.rollouts.measuring import (
+    candidate_of,
+    charge_late_failures,
     count_harm,
     look_at_runs,
     measure,
@@ -97,6 +99,7 @@ def advance(rollout_id: UUID, means: Means) -> Rollout | None:
         now = means.clock.now()
         if _overtaken(endpoint, rollout, now):
             return rollout
+        charge_late_failures(rollout, means.store)
         harm = count_harm(rollout, endpoint, means.store)
         look_at_runs(rollout, means.store, now)
         for _ in range(_TURNS):
@@ -220,6 +223,7 @@ def _do(
         rollout.found_revision = present.number if present else None
         rollout.twin = wants_twin(rollout)
         moves.split(endpoint, rollout, Split(), reason)
+        rollout.candidate = candidate_of(rollout, endpoint)
     elif action is Do.PREPARE_ALONE:
         rollout.twin = False
         moves.split(endpoint, rollout, Split(), reason)
@@ -260,8 +264,12 @@ def _grant(rollout: Rollout) -> None:
     """Gives the routers what is left of the harm budget, under a word of this attempt's own."""
     word = f"rollout {rollout.id} {rollout.attempt}"
     left = max(0, rollout.harm_budget - rollout.harm_before)
-    grant = share_out(word, left, Server.objects.count())
+    # Named: a server that joins later has none of it, so the sum stays what it is.
+    names = sorted(Server.objects.values_list("name", flat=True))
+    grant = share_out(word, left, len(names))
     rollout.grant, rollout.granted_each, rollout.granted_servers = word, grant.each, grant.servers
+    rollout.granted_to = names
+    rollout.granted_at, rollout.harm_cursors, rollout.failed_seen = None, {}, 0
 
 
 def _begin_to_measure(rollout: Rollout, endpoint: Endpoint, now: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from control_plane.analysis.measuring import begin_run, look_at_run, stop_run
 from control_plane.analysis.models import AnalysisRun
@@ -18,9 +18,13 @@ from control_plane.domain.rollout.states import State
 from control_plane.domain.rollout.steps import Analysis, Ramp
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import latest_plan
+from control_plane.fleet.models import Server
 from control_plane.rollouts.models import Rollout, RolloutRun
 from control_plane.rollouts.moving import found_policy
 from control_plane.telemetry.store import TelemetryStore
+
+WATCH_PARTS = 8
+"""So many runs, at most, where nothing goes wrong: one after another."""
 
 _OF_LATE = 0.9
 """How much of the rate of before still counts at the next look."""
@@ -35,7 +39,8 @@ def look_at_runs(rollout: Rollout, store: TelemetryStore, now: datetime) -> None
 def measure(rollout: Rollout, endpoint: Endpoint, now: datetime) -> None:
     """Begins the runs of the present step, or of the watch, that are not under way or done.
 
-    What is good at a step stays so; in the watch it is measured again and again.
+    What is good at a step stays so. The watch is measured in parts: a run that has seen much good
+    would need as much bad to be turned round, so each part is a run of its own.
     """
     plan = latest_plan(endpoint)
     if plan is None:
@@ -58,6 +63,7 @@ def measure(rollout: Rollout, endpoint: Endpoint, now: datetime) -> None:
             twin=physical.get(replace(primary, twin=True).place, ""),
             dry_run=rollout.dry_run,
             now=now,
+            passes_from=now + _watch_part(rollout) if watching else None,
         )
         RolloutRun.objects.create(
             rollout=rollout, run=run, step=rollout.step, attempt=rollout.attempt
@@ -108,12 +114,12 @@ def count_harm(rollout: Rollout, endpoint: Endpoint, store: TelemetryStore) -> H
     started anew.
     """
     plan = latest_plan(endpoint)
-    arms = [p.physical for p in plan.arms if p.arm.place == rollout.to.place] if plan else []
+    candidate = candidate_of(rollout, endpoint)
     began = rollout.granted_at
-    if plan is None or not arms or not rollout.granted_each or began is None:
+    if plan is None or not candidate or not rollout.granted_each or began is None:
         return Harm(0, 0, None)
-    _count(rollout, plan, arms[0], began, store)
-    left = store.failures_left(rollout.endpoint_name, arms[0], began)
+    _count(rollout, plan, candidate, began, store)
+    left = _left_of_grant(rollout, candidate, began, store)
     granted = rollout.granted_each * rollout.granted_servers
     used = sum(rollout.granted_each - min(each, rollout.granted_each) for each in left.values())
     now_spent = rollout.harm_before + max(used, rollout.failed_seen)
@@ -121,6 +127,39 @@ def count_harm(rollout: Rollout, endpoint: Endpoint, store: TelemetryStore) -> H
     rollout.save()
     known = len(left) >= rollout.granted_servers
     return Harm(granted, rollout.failed_seen, sum(left.values()) if known else None)
+
+
+def charge_late_failures(rollout: Rollout, store: TelemetryStore) -> None:
+    """Charges what the attempt before did after it was looked at last, before there is a new grant.
+
+    A request that was under way when it was taken back may fail after the last scrape.
+    """
+    began = rollout.granted_at
+    if rollout.state != State.PENDING or began is None or not rollout.candidate:
+        return
+    grown = store.growth(rollout.endpoint_name, [rollout.candidate], began, rollout.harm_cursors)
+    rollout.harm_cursors = grown.cursors
+    rollout.harm_before += grown.arms[rollout.candidate].failures
+    rollout.harm_spent = max(rollout.harm_spent, rollout.harm_before)
+    rollout.save()
+
+
+def candidate_of(rollout: Rollout, endpoint: Endpoint) -> str:
+    """The physical model of the candidate in the endpoint's newest plan; empty: it is not there."""
+    plan = latest_plan(endpoint)
+    arms = [p.physical for p in plan.arms if p.arm.place == rollout.to.place] if plan else []
+    return arms[0] if arms else ""
+
+
+def _left_of_grant(
+    rollout: Rollout, candidate: str, began: datetime, store: TelemetryStore
+) -> dict[str, int]:
+    """By server, what is left on those that were given a part; on others there is nothing."""
+    left = store.failures_left(rollout.endpoint_name, candidate, began)
+    if not rollout.granted_to:  # begun by a Nereid that did not name them
+        return left
+    given = Server.objects.filter(name__in=rollout.granted_to).values_list("id", flat=True)
+    return {server: left[server] for server in map(str, given) if server in left}
 
 
 def _count(
@@ -153,16 +192,25 @@ def _templates(rollout: Rollout) -> tuple[str, ...]:
     return step.templates if isinstance(step, Analysis | Ramp) else ()
 
 
+def _watch_part(rollout: Rollout) -> timedelta:
+    return timedelta(seconds=rollout.watch_seconds / WATCH_PARTS)
+
+
 def _share(rollout: Rollout, template: str) -> float:
     """The part of the template's alpha for the next run by it.
 
     A template's alpha holds for the whole rollout: each of the n places where it measures has
     alpha / n, and the k-th run at a place alpha / (n k (k + 1)), which adds up to no more than
-    that however often it is measured anew.
+    that however often it is measured anew. In the watch, with its p parts, the first p runs have
+    alpha / (n (p + 1)) each, and those beyond share the last of these in that way.
     """
     plan = rollout.plan
     places = sum(isinstance(s, Analysis | Ramp) and template in s.templates for s in plan.steps)
     places += bool(rollout.watch_seconds) and template in plan.watch
     links = rollout.run_links.filter(step=rollout.step, attempt=rollout.attempt)
     k = links.filter(run__template_name=template).count() + 1
-    return 1 / (max(1, places) * k * (k + 1))
+    if rollout.step < len(plan.steps):
+        return 1 / (max(1, places) * k * (k + 1))
+    beyond = max(0, k - WATCH_PARTS)
+    of_the_last = beyond * (beyond + 1) if beyond else 1
+    return 1 / (max(1, places) * (WATCH_PARTS + 1) * of_the_last)

@@ -28,7 +28,8 @@ class Rollout(models.Model):
     that it began at and goes back to, `written` the last one that it made the intent, at
     `generation`; each is empty before. `step` counts from 0; beyond the last one there is only
     the promotion left. `grant` is the word under which the routers count its harm budget, of which
-    each of `granted_servers` has `granted_each`.
+    each of the `granted_servers` that are named in `granted_to` has `granted_each`, and no other
+    server anything. `candidate` is the physical model that it brings.
     """
 
     access_path: ClassVar = AccessPath(Kind.ENDPOINT, "endpoint_name")
@@ -77,7 +78,9 @@ class Rollout(models.Model):
     grant = models.CharField(max_length=200, blank=True)
     granted_each = models.PositiveIntegerField(default=0)
     granted_servers = models.PositiveIntegerField(default=0)
+    granted_to = models.JSONField(default=list, blank=True)
     granted_at = models.DateTimeField(null=True, blank=True, help_text="when it was in force")
+    candidate = models.CharField(max_length=100, blank=True)
     harm_spent = models.PositiveIntegerField(
         default=0, help_text="failed attempts, and what counts as such because a server restarted"
     )

@@ -90,7 +90,8 @@ def found_policy(rollout: Rollout) -> RoutingPolicy:
 
 def split_policy(rollout: Rollout, split: Split) -> RoutingPolicy:
     """That with the candidate beside its primary, and the harm that it may do."""
-    allowance = Allowance(failures=rollout.granted_each, grant=rollout.grant)
+    servers = tuple(rollout.granted_to) or None
+    allowance = Allowance(failures=rollout.granted_each, grant=rollout.grant, servers=servers)
     return with_candidate(found_policy(rollout), rollout.to, split, allowance, twin=rollout.twin)
 
 

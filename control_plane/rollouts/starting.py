@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,12 +14,21 @@ from django.db.models import Max
 
 from control_plane.analysis.selectors import check_templates
 from control_plane.domain.four_eyes import Move, Ruling, course
+from control_plane.domain.planning.model_config import ACCELERATORS
+from control_plane.domain.planning.plan import Plan
 from control_plane.domain.rollout.document import Wanted, read_rollout
 from control_plane.domain.rollout.harm import Grant, share_out
 from control_plane.domain.rollout.policies import check_startable, with_candidate
 from control_plane.domain.rollout.read_steps import strategy_document
 from control_plane.domain.rollout.states import Event, State
-from control_plane.domain.rollout.steps import Analysis, Ramp, Split
+from control_plane.domain.rollout.steps import (
+    Analysis,
+    Ramp,
+    SetShadow,
+    Split,
+    Strategy,
+    with_compared,
+)
 from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.routing.policy import SECOND, Allowance, Arm
 from control_plane.domain.stored_json import check_text
@@ -74,7 +84,10 @@ def start_rollout(
         # What is under way is taken back first, so this begins where that one did.
         begins_at = (present.found if present else None) or endpoint.policy
         grant = share_out("", wanted.harm.failed_requests, _servers())
-        _check(endpoint, begins_at, to, grant)
+        plan = _check(endpoint, begins_at, to, grant)
+        strategy = with_compared(wanted.strategy, _comparable_output(plan))
+        wanted = replace(wanted, strategy=strategy)
+        _check_copies(wanted.strategy, plan)
         now = clock.now()
         if present:
             _supersede(present, endpoint, actor, Moves(queue, print_config), now)
@@ -111,8 +124,10 @@ def begin_anew(rollout: Rollout, endpoint: Endpoint | None, now: datetime) -> No
     rollout.pause_until, rollout.held_by, rollout.deadline_at = None, "", None
     rollout.watch_until, rollout.ending, rollout.finished_at = None, "", None
     rollout.found, rollout.found_revision, rollout.written = None, None, None
-    rollout.grant, rollout.granted_each, rollout.granted_at = "", 0, None
-    rollout.harm_before, rollout.failed_seen, rollout.harm_cursors = rollout.harm_spent, 0, {}
+    # When the last grant was in force, and what was read of it, stay until the next one: what
+    # failed after the last look is charged still (`measuring.charge_late_failures`).
+    rollout.grant, rollout.granted_each, rollout.granted_to = "", 0, []
+    rollout.harm_before = rollout.harm_spent
     rollout.answered_seen, rollout.share, rollout.rate = 0, 0, 0.0
     rollout.approved_by, rollout.approver = "", None
     rollout.deadline_at = now + timedelta(seconds=rollout.progress_deadline_seconds)
@@ -150,16 +165,40 @@ def _target(to: Mapping[str, Any]) -> Arm:
         raise _at_to(error, "/arms/0") from error
 
 
-def _check(endpoint: Endpoint, begins_at: Mapping[str, Any], to: Arm, grant: Grant) -> None:
+def _check(endpoint: Endpoint, begins_at: Mapping[str, Any], to: Arm, grant: Grant) -> Plan:
     """Whether it could begin: the first thing that it does is compiled, and thrown away."""
     found = parse_policy(begins_at)
     check_startable(found, to)
     allowance = Allowance(failures=grant.each, grant="not granted")
     try:
-        planned_move(endpoint, with_candidate(found, to, Split(), allowance))
+        return planned_move(endpoint, with_candidate(found, to, Split(), allowance))
     except InvalidInputError as error:
         candidate = f"/arms/{len(found.arms) - sum(arm.key == to.key for arm in found.arms)}"
         raise _at_to(error, candidate) from error
+
+
+def _comparable_output(plan: Plan) -> str | None:
+    """The first output that callers get and that is made of numbers."""
+    return next(iter(_comparable_outputs(plan)), None)
+
+
+def _check_copies(strategy: Strategy, plan: Plan) -> None:
+    """Whether what copies are to be compared by is there: else it would fail half-way.
+
+    Raises:
+        InvalidInputError: there is no such output, or it holds texts.
+    """
+    known = _comparable_outputs(plan)
+    named = {step.compare for step in strategy.steps if isinstance(step, SetShadow)} - {None}
+    if missing := sorted(name for name in named if name is not None and name not in known):
+        there = f"there are: {', '.join(known)}" if known else "there are none"
+        detail = f"{missing[0]!r} is no output that is made of numbers; {there}"
+        raise InvalidInputError([Violation("/strategy", "output", detail)])
+
+
+def _comparable_outputs(plan: Plan) -> list[str]:
+    outputs = plan.router.variants[ACCELERATORS[0]]["output"]
+    return [one["name"] for one in outputs if one["data_type"] != "TYPE_STRING"]
 
 
 def _at_to(error: InvalidInputError, arm: str) -> InvalidInputError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from sqlalchemy.engine import make_url
 
+from control_plane.domain.registry.allowed_parameters import AllowedParameters
 from control_plane.domain.registry.remote import LOOPBACK, AllowedRemotes
 from control_plane.domain.routing.headers import ForwardedHeaders
 from control_plane.domain.webhooks.addresses import Allowed
@@ -82,6 +83,7 @@ NEREID_TOOLS = os.environ.get("NEREID_TOOLS", "")
 NEREID_ACCELERATOR = os.environ.get("NEREID_ACCELERATOR", "cpu")
 
 try:
+    NEREID_ALLOW_PARAMETERS = AllowedParameters.of(os.environ.get("NEREID_ALLOW_PARAMETERS", ""))
     NEREID_REMOTE_ALLOW = AllowedRemotes.of(os.environ.get("NEREID_REMOTE_ALLOW") or LOOPBACK)
     NEREID_WEBHOOK_ALLOW = Allowed.of(os.environ.get("NEREID_WEBHOOK_ALLOW", ""))
     NEREID_FORWARDED_HEADERS = ForwardedHeaders.of(os.environ.get("NEREID_FORWARD_HEADERS", ""))

@@ -12,10 +12,10 @@ from control_plane.telemetry.outcomes import FAILED, HANDED_ON, SEEN
 class ArmCounters:
     """One arm of one endpoint on one server, as a scrape found it.
 
-    `outcomes`, `duration_us`, `buckets` and `first` (of the time to the first response) count
-    since Triton started; `more`, by the names of `tables.MORE`, since then or since its model was
-    loaded. `breaker` is 0 closed, 1
-    half-open, 2 open; what is left of an allowance is None where it has no bound.
+    `outcomes`, `duration_us`, `buckets`, `first` (of the time to the first response) and `shadow`
+    (of how long copies took) count since Triton started; `more`, by the names of `tables.MORE`,
+    since then or since its model was loaded. `breaker` is 0 closed, 1 half-open, 2 open; what is
+    left of an allowance is None where it has no bound.
     """
 
     endpoint: str
@@ -24,6 +24,7 @@ class ArmCounters:
     duration_us: int = 0
     buckets: Mapping[int, int] = field(default_factory=dict)
     first: Mapping[int, int] = field(default_factory=dict)
+    shadow: Mapping[int, int] = field(default_factory=dict)
     more: Mapping[str, int] = field(default_factory=dict)
     breaker: int | None = None
     attempts_left: int | None = None
@@ -43,6 +44,7 @@ class ArmStep:
     duration_us: int
     buckets: Mapping[int, int]
     first: Mapping[int, int] = field(default_factory=dict)
+    shadow: Mapping[int, int] = field(default_factory=dict)
     more: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -72,6 +74,7 @@ def step(before: ArmCounters | None, now: ArmCounters) -> ArmStep:
         duration_us=now.duration_us - before.duration_us,
         buckets=_grown(before.buckets, now.buckets),
         first=_grown(before.first, now.first),
+        shadow=_grown(before.shadow, now.shadow),
         more={name: _since(before.more.get(name, 0), count) for name, count in now.more.items()},
     )
 
@@ -92,4 +95,5 @@ def _was_reset(before: ArmCounters, now: ArmCounters) -> bool:
         or any(now.outcomes.get(o, 0) < count for o, count in before.outcomes.items())
         or any(now.buckets.get(b, 0) < count for b, count in before.buckets.items())
         or any(now.first.get(b, 0) < count for b, count in before.first.items())
+        or any(now.shadow.get(b, 0) < count for b, count in before.shadow.items())
     )

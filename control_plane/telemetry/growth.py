@@ -95,6 +95,7 @@ def _known(connection: sa.Connection, server_id: UUID) -> dict[tuple[str, str], 
             duration_us=row.duration_us,
             buckets=dict(zip(row.buckets, row.counts, strict=True)),
             first=dict(zip(row.first_buckets, row.first_counts, strict=True)),
+            shadow=dict(zip(row.shadow_buckets, row.shadow_counts, strict=True)),
             more=row.more,
             breaker=row.breaker,
             attempts_left=row.attempts_left,
@@ -125,6 +126,8 @@ def _remember(
             "counts": list(now.buckets.values()),
             "first_buckets": list(now.first),
             "first_counts": list(now.first.values()),
+            "shadow_buckets": list(now.shadow),
+            "shadow_counts": list(now.shadow.values()),
             "more": dict(now.more),
             "breaker": now.breaker,
             "attempts_left": now.attempts_left,
@@ -162,7 +165,8 @@ def _joined(row: dict[str, Any], other: Mapping[str, Any] | None) -> dict[str, A
     if other is None:
         return row
     sums: dict[str, Any] = {name: row[name] + other[name] for name in _SUMS}
-    for buckets, counts in (("buckets", "counts"), ("first_buckets", "first_counts")):
+    for of in ("", "first_", "shadow_"):
+        buckets, counts = f"{of}buckets", f"{of}counts"
         sketch = Counter(dict(zip(row[buckets], row[counts], strict=True)))
         sketch.update(dict(zip(other[buckets], other[counts], strict=True)))
         sums |= {buckets: list(sketch), counts: list(sketch.values())}
@@ -185,5 +189,7 @@ def _row(scrape: Scrape, at: datetime, grown: ArmStep, covers: timedelta) -> dic
         "counts": list(grown.buckets.values()),
         "first_buckets": list(grown.first),
         "first_counts": list(grown.first.values()),
+        "shadow_buckets": list(grown.shadow),
+        "shadow_counts": list(grown.shadow.values()),
         **{name: grown.more.get(name, 0) for name in MORE},
     }

@@ -39,6 +39,9 @@ SHADOW = "nereid_shadow_"
 FIRST = "nereid_first_response_us"
 """The same until the first response, which only differs where answers are streamed."""
 
+COPIES = "nereid_shadow_duration_us"
+"""The same of copies of requests."""
+
 SHADOWS = {
     ("nereid_shadow_requests_total", "outcome", "ok"): "shadow_ok",
     ("nereid_shadow_requests_total", "outcome", "error"): "shadow_failed",
@@ -122,6 +125,7 @@ def _counters(
         outcomes[endpoint, arm][outcome] = count
     below: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     first: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    copies: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     others: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     more: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for sample in page:
@@ -132,6 +136,8 @@ def _counters(
             below[of].append((bucket_of(sample.labels["le"]), int(sample.value)))
         elif sample.name == f"{FIRST}_bucket":
             first[of].append((bucket_of(sample.labels["le"]), int(sample.value)))
+        elif sample.name == f"{COPIES}_bucket":
+            copies[of].append((bucket_of(sample.labels["le"]), int(sample.value)))
         elif (name := _shadow_column(sample)) is not None:
             more[of][name] = int(sample.value)
         elif sample.name == f"{DURATIONS}_sum":
@@ -148,6 +154,7 @@ def _counters(
             duration_us=others[endpoint, arm].get("duration_us", 0),
             buckets=own_counts(below[endpoint, arm]),
             first=own_counts(first[endpoint, arm]),
+            shadow=own_counts(copies[endpoint, arm]),
             more={**more[endpoint, arm], **_queue(models, arm)},
             breaker=others[endpoint, arm].get("breaker"),
             attempts_left=others[endpoint, arm].get("attempts_left"),

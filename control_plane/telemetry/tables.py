@@ -83,6 +83,16 @@ def _growth(name: str, sampled_at: str) -> sa.Table:
         sa.Column(
             "first_counts", postgresql.ARRAY(sa.Integer), nullable=False, server_default="{}"
         ),
+        sa.Column(
+            "shadow_buckets",
+            postgresql.ARRAY(sa.SmallInteger),
+            nullable=False,
+            server_default="{}",
+            comment="of how long copies took",
+        ),
+        sa.Column(
+            "shadow_counts", postgresql.ARRAY(sa.Integer), nullable=False, server_default="{}"
+        ),
         *(
             sa.Column(name, sa.BigInteger, nullable=False, server_default="0", comment=comment)
             for name, comment in MORE.items()
@@ -110,6 +120,12 @@ arm_latest = sa.Table(
         "first_buckets", postgresql.ARRAY(sa.SmallInteger), nullable=False, server_default="{}"
     ),
     sa.Column("first_counts", postgresql.ARRAY(sa.BigInteger), nullable=False, server_default="{}"),
+    sa.Column(
+        "shadow_buckets", postgresql.ARRAY(sa.SmallInteger), nullable=False, server_default="{}"
+    ),
+    sa.Column(
+        "shadow_counts", postgresql.ARRAY(sa.BigInteger), nullable=False, server_default="{}"
+    ),
     sa.Column(
         "more",
         postgresql.JSONB,

@@ -13,6 +13,7 @@ from control_plane.ports.clock import Clock
 from control_plane.ports.queue import Queue
 from control_plane.tuning.models import PerfRun
 from control_plane.tuning.selectors import next_queued
+from control_plane.webhooks.outbox import tell
 
 LEASE = timedelta(seconds=15)
 """Whoever measures says every second that it lives: a lease older than this is a dead one's."""
@@ -66,9 +67,23 @@ def finish(
             after={"run": present.pk, "state": state},
             reason=present.reason,
         )
+        tell_finished(present, clock)
         # Robust: the sweep finds what the broker did not take.
         transaction.on_commit(lambda: _let_go(present, queue), robust=True)
     return True
+
+
+def tell_finished(run: PerfRun, clock: Clock) -> None:
+    """Tells the webhooks that a run is over; call it in the transaction that ends it."""
+    subject = {
+        "perf_run": run.pk,
+        "state": str(run.state),
+        "kind": run.kind,
+        "name": run.name,
+        "number": run.number,
+        "server": run.server_name,
+    }
+    tell("perf_run.finished", at=clock.now(), subject=subject, reason=run.reason)
 
 
 def _let_go(run: PerfRun, queue: Queue) -> None:

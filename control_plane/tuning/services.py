@@ -27,6 +27,7 @@ from control_plane.ports.clock import Clock
 from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import EndpointFacts
+from control_plane.tuning.ending import tell_finished
 from control_plane.tuning.models import PerfRun
 from control_plane.tuning.selectors import get_perf_run
 from control_plane.tuning.targets import Aimed, aim, examples_document
@@ -122,6 +123,8 @@ def cancel_perf_run(
             after={"run": run.pk, "state": run.state},
             reason=reason,
         )
+        if run.over:
+            tell_finished(run, clock)
         _announce(run, queue)
     return run
 

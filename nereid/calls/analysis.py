@@ -28,7 +28,7 @@ def put_analysis_template(
     """Add a template, or with the `etag` that was read make a new revision of it.
 
     The server refuses (412) when someone changed it since; ``*`` means: whatever stands. In place
-    of the one that comes with Nereid a template is added, so without an `etag`.
+    of the one that comes with Nereid a template is added: without an `etag`, or with that one's.
     """
     response = yield from ask("PUT", _path(name), json=dict(document), if_match=etag)
     return AnalysisTemplate.from_json(json_object(response), response.headers.get("ETag", ""))

@@ -26,8 +26,8 @@ from nereid.exporting import (
     ExportPlan,
     Names,
     directories,
-    write_code,
     write_config,
+    write_ensemble,
     write_files,
 )
 from nereid.steps import Steps, Work
@@ -94,7 +94,7 @@ def write_export(
     for ensemble in plan.ensembles:
         target = folder / ensemble.name
         yield Work(partial(write_config, target, ensemble.config))
-        yield Work(partial(write_code, target / "1", ensemble.code))
+        yield Work(partial(write_ensemble, target, ensemble))
 
 
 def _sorted_out(

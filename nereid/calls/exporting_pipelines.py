@@ -18,7 +18,13 @@ from nereid.exporting import (
     Names,
     directories,
 )
-from nereid.pipeline_configs import ENSEMBLE, ensemble_config, kind_of, pattern_config
+from nereid.pipeline_configs import (
+    ENSEMBLE,
+    ensemble_config,
+    kind_of,
+    label_texts,
+    pattern_config,
+)
 from nereid.pipeline_resources import PipelineStep
 from nereid.steps import Steps
 
@@ -107,7 +113,8 @@ def _written(writing: _Writing, own: str, key: Key) -> Steps[bool]:
         writing.notes.append(f"{detail} alone: it is left out")
         return False
     config = (ensemble_config if kind == ENSEMBLE else pattern_config)(own, found, members)
-    writing.ensembles.append(ExportedEnsemble(own, f"{name}:{revision}", config, code))
+    source = f"{name}:{revision}"
+    writing.ensembles.append(ExportedEnsemble(own, source, config, code, label_texts(found)))
     writing.written[own] = True
     return True
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from nereid.calls.importing_pipelines import standing_pipeline
+from nereid.calls.importing_pipelines import held_member, standing_pipeline
 from nereid.calls.linting import lint_models
 from nereid.calls.profiles import profile, put_profile
 from nereid.calls.pushing import push
@@ -48,12 +48,15 @@ def plan_import(
     *,
     rename: Mapping[str, str] | None = None,
     only: Sequence[str] = (),
+    members: Mapping[str, str] | None = None,
 ) -> Steps[list[PlannedModel]]:
     """What would become of each model of a repository, and what of it is here. Nothing is written.
 
     Args:
         rename: by directory, the name that it is to have here.
         only: the directories that are meant; else all.
+        members: what ensembles name and the repository has not, as `MODEL:VERSION` here, or a
+            pipeline with its revision; without a number the newest.
 
     Raises:
         NereidError: there is no repository, or none of the names that are meant.
@@ -61,7 +64,11 @@ def plan_import(
     found: list[LocalModel] = yield Work(lambda: read_repository(Path(path)))
     if missing := sorted(set(only) - {one.name for one in found}):
         raise NereidError(f"there is no directory {missing[0]!r} in {path}")
-    linted = yield from lint_models([one.described() for one in found], rename=rename)
+    here = {}
+    for name, said in (members or {}).items():
+        here[name] = yield from held_member(said)
+    described = [one.described() for one in found]
+    linted = yield from lint_models(described, rename=rename, members=here)
     plans = []
     for source, result in zip(found, linted, strict=True):
         if only and source.name not in only:

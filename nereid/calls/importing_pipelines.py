@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 
 from nereid.calls.pipelines import pipeline, put_pipeline
-from nereid.errors import ProblemError
+from nereid.calls.registry import versions
+from nereid.errors import NereidError, ProblemError
 from nereid.importing import PlannedModel
 from nereid.resources import Document
 from nereid.steps import Steps
@@ -25,6 +26,33 @@ class ImportedPipeline:
     failed: str = ""
 
 
+def held_member(said: str) -> Steps[dict[str, Any]]:
+    """What a step runs that names `MODEL:VERSION`, `PIPELINE:REVISION`, or the newest of either.
+
+    Raises:
+        NereidError: it is not here, or not ready.
+    """
+    name, colon, number = said.partition(":")
+    if colon and not (number.isascii() and number.isdecimal()):
+        raise NereidError(f"{said!r} is not MODEL:VERSION with a number")
+    wanted = int(number) if colon else None
+    try:
+        found = yield from pipeline(name, wanted)
+        return {"pipeline": name, "revision": found.revision}
+    except ProblemError as error:
+        if error.status != httpx.codes.NOT_FOUND:
+            raise
+    try:
+        ready = [one.number for one in (yield from versions(name, state="ready"))]
+    except ProblemError as error:
+        if error.status != httpx.codes.NOT_FOUND:
+            raise
+        ready = []
+    if not ready or (wanted is not None and wanted not in ready):
+        raise NereidError(f"there is no pipeline {said}, and no version of that name that is ready")
+    return {"model": name, "version": max(ready) if wanted is None else wanted}
+
+
 def standing_pipeline(plan: PlannedModel) -> Steps[PlannedModel]:
     """The plan with what is here of the pipeline already."""
     wanted = plan.becomes.pipeline
@@ -33,7 +61,8 @@ def standing_pipeline(plan: PlannedModel) -> Steps[PlannedModel]:
     present = yield from _present(plan.name)
     if present is None:
         return plan
-    if _essence(present) == _essence(wanted):
+    named = {step["name"] for step in wanted.get("steps") or () if step.get("revision")}
+    if _essence(present, named) == _essence(wanted, named):
         return replace(plan, pipeline_is_there=True)
     reason = f"there is a pipeline {plan.name} with another content"
     return replace(plan, refused=(reason,))
@@ -84,7 +113,7 @@ def _imported(plan: PlannedModel, revisions: Mapping[str, int]) -> Steps[Importe
     document = dict(plan.becomes.pipeline)
     steps = []
     for step in document["steps"]:
-        inner = step.get("pipeline")
+        inner = None if step.get("revision") else step.get("pipeline")
         if inner and inner not in revisions:
             return ImportedPipeline(plan.name, None, failed=f"its step {inner} did not come in")
         steps.append({**step, "revision": revisions[inner]} if inner else step)
@@ -104,12 +133,17 @@ def _present(name: str) -> Steps[Document | None]:
         return None
 
 
-def _essence(document: Document) -> dict[str, Any]:
-    """What two documents have to share to be one: inner pipelines count by name."""
+def _essence(document: Document, named: Collection[str]) -> dict[str, Any]:
+    """What two documents have to share to be one: inner pipelines count by name.
+
+    Args:
+        named: the steps whose pipelines count by their revision, too.
+    """
     steps = [
         {
             "name": step.get("name"),
             "runs": step.get("pipeline") or (step.get("model"), step.get("version")),
+            "revision": step.get("revision") if step.get("name") in named else None,
             "inputs": dict(step.get("inputs") or {}),
             "outputs": dict(step.get("outputs") or {}),
         }

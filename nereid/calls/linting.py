@@ -19,6 +19,7 @@ def lint_models(
     models: Sequence[Mapping[str, Any]],
     *,
     rename: Mapping[str, str] | None = None,
+    members: Mapping[str, Mapping[str, Any]] | None = None,
     p99_ms: float | None = None,
     cores: int | None = None,
     gpus: int | None = None,
@@ -29,10 +30,13 @@ def lint_models(
     Args:
         models: as `nereid.repository.LocalModel.described` has them.
         rename: by directory, the name that it is to have here.
+        members: what ensembles name and the repository has not: the step that each is here.
         p99_ms: what the models are to keep.
         cores, gpus: of the servers that they go to; else of those there are.
     """
-    body = {"models": list(models), "p99_ms": p99_ms, "cores": cores, "gpus": gpus}
+    body: dict[str, Any] = {"models": list(models), "p99_ms": p99_ms, "cores": cores, "gpus": gpus}
+    if members:
+        body["members"] = dict(members)
     raw = yield from read("POST", "/lint/", json={**body, "rename": dict(rename or {})})
     return [Linted.from_json(one) for one in raw.get("results") or ()]
 

@@ -35,6 +35,7 @@ def start_rollout(
     *,
     strategy: str = "canary",
     steps: Sequence[Mapping[str, Any]] | None = None,
+    shadow: Mapping[str, Any] | None = None,
     analysis: Sequence[str] | None = None,
     harm_budget: int | None = None,
     watch: str | None = None,
@@ -49,9 +50,12 @@ def start_rollout(
 
     Args:
         to: a model and version (or an alias, ``@champion``), or a pipeline and revision.
-        strategy: ``canary``, ``blueGreen`` or ``progressive``.
-        steps: of the canary, such as ``{"setWeight": 5}``, ``{"analysis": {}}`` and
-            ``{"pause": {"duration": "60s"}}``; by default those that come with Nereid.
+        strategy: ``canary``, ``blueGreen``, ``progressive`` or ``shadowFirst``.
+        steps: of the canary, or after the copies of ``shadowFirst``, such as
+            ``{"setWeight": 5}``, ``{"analysis": {}}`` and ``{"pause": {"duration": "60s"}}``; by
+            default those that come with Nereid.
+        shadow: of ``shadowFirst``, such as ``{"percent": 20, "compare": "logits"}``, and
+            ``"shadowAnalysis": {"template": "shadow"}``, which judges the copies.
         analysis: names of the templates that watch what was promoted.
         harm_budget: the failed attempts on the candidate that it may cost at most.
         watch: how long it may return after its promotion, such as ``10m``.
@@ -59,6 +63,7 @@ def start_rollout(
         supersede: takes the one that is under way there back first.
     """
     inner: dict[str, Any] = {} if steps is None else {"steps": [dict(step) for step in steps]}
+    inner |= shadow or {}
     if analysis is not None:
         inner["analysis"] = {"templates": list(analysis)}
     body: dict[str, Any] = {"endpoint": endpoint, "to": dict(to), "strategy": {strategy: inner}}

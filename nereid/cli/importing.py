@@ -31,6 +31,15 @@ RenameOption = Annotated[
         "lower-case letters, digits, '-' and '_'.[/]",
     ),
 ]
+MemberOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--member",
+        metavar="NAME=MODEL[:VERSION]",
+        help="What an ensemble names and the repository has not is this version, or pipeline, that "
+        "is here; repeatable. [dim]Without a number the newest.[/]",
+    ),
+]
 STATES = {"new": GOOD, "there": "dim", "taken": BAD, "rejected": BAD}
 
 
@@ -52,6 +61,7 @@ def import_repository(
         bool, typer.Option("--dry-run", help="Say what becomes of each model, and do nothing.")
     ] = False,
     rename: RenameOption = None,
+    member: MemberOption = None,
     only: Annotated[
         list[str] | None,
         typer.Option("--only", metavar="DIRECTORY", help="Of these alone; repeatable."),
@@ -70,10 +80,10 @@ def import_repository(
 
     Exit code 1 when something was refused.
     """
-    names = dict(_pair(text) for text in rename or ())
+    names, members = (dict(_pair(text) for text in given or ()) for given in (rename, member))
     with session.client() as client:
         with session.err.status("reading the repository"):
-            plans = client.plan_import(path, rename=names, only=only or ())
+            plans = client.plan_import(path, rename=names, only=only or (), members=members)
         if dry_run:
             _show(session, plans)
             raise typer.Exit(REFUSED if any(_refusals(plan) for plan in plans) else 0)
@@ -275,5 +285,5 @@ def _told_of(session: Session, one: ImportedPipeline, served: str) -> None:
 def _pair(text: str) -> tuple[str, str]:
     old, separator, new = text.partition("=")
     if not (old and separator and new):
-        raise typer.BadParameter(f"{text!r} is not OLD=NEW")
+        raise typer.BadParameter(f"{text!r} has no name on both sides of its =")
     return old, new

@@ -17,7 +17,7 @@ from nereid.cli.session import WAITING, Session
 from nereid.client import Client
 from nereid.errors import NereidError
 from nereid.policy import PolicySyntaxError, parse_arm
-from nereid.rollout_steps import parse_steps, strategy_name
+from nereid.rollout_steps import STEPPED, parse_steps, strategy_name
 from nereid.rollouts import Rollout
 
 _NUMBER = re.compile(r"v?(?P<number>[0-9]+)|(?P<alias>@[A-Za-z0-9_-]+)")
@@ -35,14 +35,33 @@ ToArgument = Annotated[
 ]
 StrategyOption = Annotated[
     str | None,
-    typer.Option("--strategy", help="canary, blueGreen, or progressive.", show_default="canary"),
+    typer.Option(
+        "--strategy",
+        help="canary, blueGreen, progressive, or shadowFirst.",
+        show_default="canary",
+    ),
 ]
 StepOption = Annotated[
     list[str] | None,
     typer.Option(
         "--step",
-        help="Of a canary, in order: a percent, analysis[:TEMPLATE], pause[:60s], approval, "
-        "shadow:PERCENT, or JSON. By default 5, 25 and 50 %, each with an analysis.",
+        help="Of a canary, or after the copies of shadowFirst, in order: a percent, "
+        "analysis[:TEMPLATE], pause[:60s], approval, shadow:PERCENT, or JSON. By default 5, 25 and "
+        "50 %, each with an analysis.",
+    ),
+]
+CopiesOption = Annotated[
+    float | None,
+    typer.Option(
+        "--copies", help="Percent of the requests that shadowFirst copies.", show_default="20"
+    ),
+]
+CompareOption = Annotated[
+    str | None,
+    typer.Option(
+        "--compare",
+        help="Output that shadowFirst holds against the answers'.",
+        show_default="the first that is made of numbers",
     ),
 ]
 HarmOption = Annotated[
@@ -72,6 +91,7 @@ WaitOption = Annotated[
     "nereid rollout start digits @challenger --harm-budget 5 --wait",
     "nereid rollout start digits 2 --step 5 --step analysis --step pause:10m --step 50",
     "nereid rollout start digits 2 --strategy blueGreen --watch 30m",
+    "nereid rollout start digits 2 --strategy shadowFirst --copies 50",
     "nereid rollout start --file rollout.json",
     of=rollout,
 )
@@ -81,6 +101,8 @@ def start(
     to: ToArgument = None,
     strategy: StrategyOption = None,
     step: StepOption = None,
+    copies: CopiesOption = None,
+    compare: CompareOption = None,
     harm_budget: HarmOption = None,
     watch: WindowOption = None,
     dry_run: DryRunOption = False,
@@ -97,12 +119,18 @@ def start(
     """
     own: dict[str, Any] = {"harm_budget": harm_budget, "watch": watch, "reason": reason}
     flags: dict[str, Any] = {"dry_run": dry_run, "supersede": supersede}
-    if file is not None and any((endpoint, to, strategy, step, *own.values(), *flags.values())):
+    shadow = _shadow(copies, compare)
+    said = (endpoint, to, strategy, step, shadow, *own.values(), *flags.values())
+    if file is not None and any(said):
         raise typer.BadParameter("--file is a whole rollout: say nothing beside it")
     kind = strategy_name(strategy or "canary")
     steps = parse_steps(step) if step else None
-    if steps and kind != "canary":
-        raise PolicySyntaxError(f"--step is for a canary: {kind} has no steps")
+    if steps and kind not in STEPPED:
+        raise PolicySyntaxError(f"--step is for canary and shadowFirst: {kind} has no steps")
+    if shadow and kind != "shadowFirst":
+        raise PolicySyntaxError(
+            f"--copies and --compare are for shadowFirst, not {kind}; a canary has --step shadow:20"
+        )
     with session.client() as client:
         if file is not None:
             begun = client.send_rollout(
@@ -113,13 +141,20 @@ def start(
         else:
             target = _target(client, endpoint, to)
             begun = client.start_rollout(
-                endpoint, target, strategy=kind, steps=steps, **own, **flags
+                endpoint, target, strategy=kind, steps=steps, shadow=shadow, **own, **flags
             )
         _say_started(session, begun, wait)
         if wait:
             follow_rollout(session, client, begun, timeout)
         elif begun.state == "awaitingApproval":
             raise typer.Exit(WAITING)
+
+
+def _shadow(copies: float | None, compare: str | None) -> dict[str, Any]:
+    """What was said of copies."""
+    percent = None if copies is None else int(copies) if copies.is_integer() else copies
+    given = {"percent": percent, "compare": compare}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _say_started(session: Session, begun: Rollout, wait: bool) -> None:

@@ -26,7 +26,10 @@ Nereid = Callable[..., "subprocess.CompletedProcess[str]"]
 
 RENAMED = {
     name: f"adopted-{name.partition('.')[0].lower()}"
-    for name in ("bare", "scaler", "Greeter.v2", "counter", "stream", "inverse", "inner", "outer")
+    for name in (
+        *("bare", "scaler", "Greeter.v2", "counter", "stream", "inverse", "passes"),
+        *("inner", "outer"),
+    )
 }
 CARRIED_HERE = {name: f"carried-{name}" for name in CARRIED}
 TWICE = np.eye(2, dtype=np.float32) * 2
@@ -107,6 +110,7 @@ def test_triton_reads_the_same_of_both(repository: Path, exported: Path) -> None
     for path in ("labels.txt", "configs/big.pbtxt", "warmup/four.bin"):
         ours = (exported / RENAMED["scaler"] / path).read_bytes()
         assert ours == (repository / "scaler" / path).read_bytes()
+    assert (exported / RENAMED["outer"] / "own.txt").read_text() == "none\nsome\nmore\nmost\n"
 
 
 def test_operators_of_a_models_own_are_served(
@@ -118,6 +122,19 @@ def test_operators_of_a_models_own_are_served(
     with grpcclient.InferenceServerClient(serving_stack.stack["triton"]["grpc"]) as client:
         answer = client.infer(name, [tensor("x", TWICE)]).as_numpy("y")
     assert answer.tolist() == (TWICE / 4).tolist()
+
+
+def test_a_backend_that_needs_no_file_is_served(
+    nereid: Nereid, serving_stack: ServingStack, exported: Path
+) -> None:
+    name = RENAMED["passes"]
+    assert list((exported / name / "1").iterdir()) == []
+    done = nereid("deploy", name, f"{name}:1=100", "--create")
+    assert done.returncode == 0, done.stderr
+    sent = np.arange(4, dtype=np.uint8).reshape(1, 4)
+    with grpcclient.InferenceServerClient(serving_stack.stack["triton"]["grpc"]) as client:
+        answer = client.infer(name, [tensor("x", sent)]).as_numpy("y")
+    assert answer.tolist() == sent.tolist()
 
 
 def test_what_no_triton_here_serves_comes_and_goes_all_the_same(
@@ -160,7 +177,9 @@ def test_triton_answers_the_same_from_both(repository: Path, exported: Path) -> 
     assert theirs["marked"] == ["Hello, Ada!"]
     assert theirs["counter"] == [101, 103]
     assert theirs["stream"] == [0, 1, 2]
+    assert theirs["passes"] == [[0, 1, 2, 3]]
     assert theirs["outer"] == [[0.0, 125.0, 250.0, 375.0]]  # three times by 5
+    assert theirs["best of outer"] == ["375.000000:3:most"]
 
 
 def pinned(config: dict[str, Any]) -> dict[str, Any]:
@@ -189,8 +208,7 @@ def asked(
     yield "scaler", client.infer(scaler, [x]).as_numpy("y")[0].tolist()
     yield "pinned", client.infer(scaler, [x], model_version="1").as_numpy("y").tolist()
     best = grpcclient.InferRequestedOutput("y", class_count=1)
-    labels = client.infer(scaler, [x], outputs=[best]).as_numpy("y")[0]
-    yield "labels", [one.decode() for one in labels]
+    yield "labels", words(client.infer(scaler, [x], outputs=[best]), "y")
     people = tensor("name", np.array([b"Ada", b"Ben"], object))
     yield "greeter", words(client.infer(greeter, [people]))
     one = tensor("name", np.array([b"Ada"], object))
@@ -199,14 +217,18 @@ def asked(
     yield "counter", counted(client, names["counter"])
     raw = tensor("image", X)
     yield "outer", client.infer(names["outer"], [raw]).as_numpy("answer").tolist()
+    best = grpcclient.InferRequestedOutput("answer", class_count=1)
+    yield "best of outer", words(client.infer(names["outer"], [raw], outputs=[best]), "answer")
     yield "inverse", client.infer(names["inverse"], [tensor("x", TWICE)]).as_numpy("y").tolist()
     yield "stream", streamed(client, names["stream"])
+    given = tensor("x", np.arange(4, dtype=np.uint8).reshape(1, 4))
+    yield "passes", client.infer(names["passes"], [given]).as_numpy("y").tolist()
     for model in reversed(names.values()):
         server.unload(model)
 
 
-def words(answer: Any) -> list[str]:
-    return [one.decode() for one in answer.as_numpy("greeting")]
+def words(answer: Any, output: str = "greeting") -> list[str]:
+    return [one.decode() for one in answer.as_numpy(output).ravel()]
 
 
 def counted(client: Any, model: str) -> list[int]:

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime_extensions
 
+from backends.build import Target, build
 from tests.support.models import inverse, multiplier
+from tests.support.native import CHECKOUT
 
 REPOSITORIES = Path(__file__).resolve().parents[1] / "repositories"
+IDENTITY = CHECKOUT / "perf" / "native" / "identity.cc"
 
 NATIVE_FILES = {
     "ragged": ("model.onnx",),
@@ -37,11 +40,17 @@ def everything(target: Path) -> Path:
     (target / "inverse/1").mkdir()
     inverse(target / "inverse/1/model.onnx")
     library(target / "inverse/libextensions.so")
-    for ensemble in ("inner", "outer"):
-        (target / ensemble / "1").mkdir(exist_ok=True)
+    for empty in ("inner", "outer", "passes"):
+        (target / empty / "1").mkdir(exist_ok=True)
+    shutil.copyfile(identity(), target / "passes" / identity().name)
     (target / "scaler/warmup").mkdir(exist_ok=True)
     np.arange(4, dtype=np.float32).tofile(target / "scaler/warmup/four.bin")
     return target
+
+
+def identity() -> Path:
+    """The library of a backend of its own, which needs no file in a version's folder."""
+    return build(Target("libtriton_identity.so", (str(IDENTITY),)), verbose=False)
 
 
 def library(target: Path) -> Path:

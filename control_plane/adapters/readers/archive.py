@@ -48,7 +48,7 @@ def unpack(path: str, target: str, max_bytes: int) -> dict[str, Any]:
     """Writes the members of an archive under `target`.
 
     Returns:
-        `{"archive": False}`, or True with the members' names.
+        `{"archive": False}`, or True with the members' names: there may be none.
 
     Raises:
         RefusedError: it is damaged, or holds what is not taken; the words name the member.
@@ -68,8 +68,6 @@ def unpack(path: str, target: str, max_bytes: int) -> dict[str, Any]:
         raise RefusedError(f"the archive cannot be read: {error}") from error
     except OSError as error:
         raise RefusedError(f"the archive cannot be unpacked: {error.strerror or error}") from error
-    if not members.names:
-        raise RefusedError("the archive holds no file")
     return {"archive": True, "members": members.names}
 
 

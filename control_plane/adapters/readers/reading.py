@@ -12,23 +12,30 @@ from control_plane.adapters.readers import (
     triton_config,
 )
 from control_plane.adapters.readers.refusal import RefusedError
+from control_plane.domain.registry.allowed_parameters import AllowedParameters, put_in_force
 from control_plane.domain.registry.frameworks import MAIN_FILES, SERVER_ONLY, code_in
 from control_plane.domain.signature import Signature, differences, narrowed
 
 
 def read(
-    main: str, files: dict[str, str], framework: str, declared: dict[str, Any] | None
+    main: str,
+    files: dict[str, str],
+    framework: str,
+    declared: dict[str, Any] | None,
+    allowed: str = "",
 ) -> dict[str, Any]:
     """The signature of a model, what of it can carry code, its file's name and its parameters.
 
     Args:
-        main: the model's own file.
+        main: the model's own file; empty: it has none, as its backend needs none.
         files: the members of the archive by name; empty where there is none.
         declared: the signature that the uploader gives.
+        allowed: parameters that an operator allows beside those of the lists.
 
     Raises:
         RefusedError: it is no such model, or one that cannot be served.
     """
+    put_in_force(AllowedParameters.of(allowed))  # this process has no settings of its own
     said = triton_config.read(files, framework)
     if said.signature and declared:
         _agree(declared, said.signature, "config.pbtxt")
@@ -48,7 +55,7 @@ def read(
         )
     elif framework in SERVER_ONLY:
         signature, kinds, name = server_only_reader.read_signature(
-            Path(main), framework, files, given
+            Path(main) if main else None, framework, files, given
         )
         code = [*kinds, *code]
     else:

@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from control_plane.adapters.readers.refusal import RefusedError
-from control_plane.domain.registry.frameworks import CODE_OF, MAIN_FILES
+from control_plane.domain.registry.frameworks import CODE_OF, CUSTOM, MAIN_FILES
 
 MAX_TEXT_BYTES = 64 << 20
 """Of an OpenVINO graph, whose weights lie beside it."""
@@ -21,21 +21,23 @@ MAX_ENGINE_BYTES = 1 << 20
 
 
 def read_signature(
-    main: Path, framework: str, members: Collection[str], given: dict[str, Any] | None
+    main: Path | None, framework: str, members: Collection[str], given: dict[str, Any] | None
 ) -> tuple[dict[str, Any], list[str], str]:
     """(the given signature, what of it is code, the file's name), once the form is right.
 
     Args:
-        main: the model's own file.
+        main: the model's own file; None: its backend needs none.
         members: the archive's; empty where there is none.
 
     Raises:
         RefusedError: it cannot be such a model, or nothing says what it takes and gives.
     """
-    if main.stat().st_size == 0:
-        raise RefusedError("the file is empty")
     name = MAIN_FILES[framework][0]
-    if framework == "openvino":
+    if main is not None and framework != CUSTOM and main.stat().st_size == 0:
+        raise RefusedError("the file is empty")
+    if main is None:
+        name = ""
+    elif framework == "openvino":
         _check_ir(main, members)
     elif framework == "vllm":
         _check_engine(main)

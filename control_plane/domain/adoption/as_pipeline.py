@@ -1,18 +1,25 @@
 """An ensemble of somebody else's repository as a pipeline's document, and what does not go into it.
 
-The revisions of pipelines that its steps run are not known before those are made: they are left
-out, for whoever makes them to fill in.
+The revisions of pipelines that its steps run are not known before those are made, and labels are in
+files that nobody sent: both are left out, for whoever makes the pipeline to fill in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from control_plane.domain.adoption.repository import Directory
 from control_plane.domain.adoption.translating import ensemble_document
-from control_plane.domain.pipelines.ensemble_words import EnsembleWords, read_words
+from control_plane.domain.pipelines.document import Runs
+from control_plane.domain.pipelines.ensemble_words import (
+    REFUSED_BY_TRITON,
+    EnsembleWords,
+    read_words,
+    refusal,
+)
 from control_plane.domain.violations import Violation
 
 _READ = frozenset(
@@ -23,6 +30,7 @@ _READ = frozenset(
     }
 )
 _TENSOR = frozenset({"name", "data_type", "dims"})
+_LABELS = "label_filename"
 
 
 @dataclass(frozen=True)
@@ -35,28 +43,32 @@ class AsPipeline:
 
 
 def as_pipeline(
-    directory: Directory, known: Mapping[str, Directory], names: Mapping[str, str]
+    directory: Directory,
+    known: Mapping[str, Directory],
+    names: Mapping[str, str],
+    elsewhere: Mapping[str, Runs] = MappingProxyType({}),
 ) -> AsPipeline:
     """The pipeline that an ensemble is.
 
     Args:
         known: the repository's directories.
         names: what each is called here.
+        elsewhere: members that are here already, by the names that steps have for them.
     """
     config = directory.config or {}
-    steps, pinned, refused = [], [], list(_refused(config))
+    steps, pinned, refused = [], [], list(_refused(directory))
     for i, step in enumerate((directory.ensemble or {}).get("step", ())):
         where = f"/ensemble_scheduling/step/{i}"
-        member = known.get(str(step.get("model_name", "")))
-        if member is None:
-            detail = f"the member {step.get('model_name')!r} is not in this repository"
-            refused.append(Violation(f"{where}/model_name", "not_found", detail))
+        called = str(step.get("model_name", ""))
+        member, here = known.get(called), elsewhere.get(called)
+        if member is None and here is None:
+            refused.append(Violation(f"{where}/model_name", "not_found", _missing(called)))
             continue
         if step.get("model_namespace"):
             detail = "a member is found by its name: namespaces are not known here"
             refused.append(Violation(f"{where}/model_namespace", "unsupported", detail))
-        name = names[member.name]
-        runs, words = _runs(step, member, name)
+        name = here.name if here else names[called]
+        runs, words = _held(step, here) if here else _runs(step, known[called], name)
         pinned += [words] if words else []
         steps.append(
             {
@@ -74,8 +86,24 @@ def as_pipeline(
     }
     if said := ensemble_document(config):
         document["config"] = said
-        read_words(said, "", refused)
+        files: dict[str, list[str]] = {one[_LABELS]: [] for one in said.get("output", ())}
+        read_words({**said, "label_files": files}, "", refused)
     return AsPipeline(document, tuple(pinned), tuple(refused))
+
+
+def _missing(name: str) -> str:
+    return (
+        f"the member {name[:200]!r} is not in this repository; where it is here already, say as "
+        f"what (--member {name[:200]}=MODEL:VERSION)"
+    )
+
+
+def _held(step: Mapping[str, Any], here: Runs) -> tuple[dict[str, Any], str]:
+    """A step whose member is here already, and what it is pinned to."""
+    number = int(step.get("model_version", -1))
+    asked = f", which asks for version {number}," if number > 0 else ""
+    words = f"the step of {step.get('model_name')}{asked} is pinned to {here}"
+    return {"pipeline" if here.pipeline else "model": here.name, here.field: here.number}, words
 
 
 def _runs(step: Mapping[str, Any], member: Directory, name: str) -> tuple[dict[str, Any], str]:
@@ -91,11 +119,18 @@ def _runs(step: Mapping[str, Any], member: Directory, name: str) -> tuple[dict[s
     return {"model": name, "version": newest}, words
 
 
-def _refused(config: Mapping[str, Any]) -> Iterator[Violation]:
+def _refused(directory: Directory) -> Iterator[Violation]:
+    config = directory.config or {}
     for key in sorted(config.keys() - _READ):
-        yield Violation(f"/{key}", "not_kept", f"a pipeline has no place for {key}")
+        detail = f"a pipeline has no place for {key}"
+        detail = refusal(key) if key in REFUSED_BY_TRITON else detail
+        yield Violation(f"/{key}", "not_kept", detail)
     for side in ("input", "output"):
         for i, tensor in enumerate(config.get(side, ())):
-            for key in sorted(tensor.keys() - _TENSOR):
+            labels = tensor.get(_LABELS) if side == "output" else None
+            if labels and labels not in directory.files:
+                detail = f"it names the file {labels}, which is not there"
+                yield Violation(f"/output/{i}/{_LABELS}", "missing_file", detail)
+            for key in sorted(tensor.keys() - _TENSOR - ({_LABELS} if labels else set())):
                 detail = f"a pipeline's tensors are its steps': there is no place for {key}"
                 yield Violation(f"/{side}/{i}/{key}", "not_kept", detail)

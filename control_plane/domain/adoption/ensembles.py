@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from control_plane.domain.adoption.repository import Directory
 from control_plane.domain.findings import Finding
+from control_plane.domain.pipelines.ensemble_words import REFUSED_BY_TRITON, refusal
 
 Config = Mapping[str, Any]
 Found = Iterator[tuple[str, Finding]]
 
 
-def lint_ensembles(directories: Sequence[Directory], rows: Mapping[str, int]) -> Found:
+def lint_ensembles(
+    directories: Sequence[Directory],
+    rows: Mapping[str, int],
+    elsewhere: Collection[str] = (),
+) -> Found:
     """What is found in the ensembles of a repository, each with its directory's name.
 
     Args:
         rows: by directory, the most that a batch holds, where that is known.
+        elsewhere: names of members that are none of the repository's, and known all the same.
     """
     known = {one.name: one for one in directories}
     for directory in directories:
@@ -27,7 +33,11 @@ def lint_ensembles(directories: Sequence[Directory], rows: Mapping[str, int]) ->
         if not steps:
             finding = _error("no-steps", "an ensemble has at least one step", "")
             yield directory.name, finding
+        for finding in _own(directory):
+            yield directory.name, finding
         for i, step in enumerate(steps):
+            if str(step.get("model_name", "")) in elsewhere:
+                continue
             for finding in _step(directory, step, known, rows, f"/ensemble_scheduling/step/{i}"):
                 yield directory.name, finding
         for finding in _flow(directory, steps):
@@ -35,6 +45,19 @@ def lint_ensembles(directories: Sequence[Directory], rows: Mapping[str, int]) ->
     for name in _circle(directories):
         detail = "it is a member of itself, by itself or by way of its members"
         yield name, _error("ensemble-cycle", detail, "/ensemble_scheduling/step")
+
+
+def _own(directory: Directory) -> Iterator[Finding]:
+    """What an ensemble says of itself: words that Triton refuses, and labels that are not there."""
+    config = directory.config or {}
+    for key in REFUSED_BY_TRITON:
+        if config.get(key):
+            yield _error("ensemble-setting", refusal(key), f"/{key}")
+    for i, tensor in enumerate(config.get("output", ())):
+        name = tensor.get("label_filename")
+        if name and not directory.alone and name not in directory.files:
+            detail = f"it names the file {name}, which is not there"
+            yield _error("missing-labels", detail, f"/output/{i}/label_filename")
 
 
 def _step(
@@ -136,5 +159,7 @@ def _error(code: str, detail: str, where: str) -> Finding:
         "ensemble-tensor": "mend the maps: each tensor is made once and has its member's name",
         "ensemble-cycle": "take the step out",
         "no-steps": "add a step to ensemble_scheduling",
+        "ensemble-setting": "take it out of the ensemble's configuration",
+        "missing-labels": "add the file beside the versions' folders, one label a line",
     }
     return Finding("error", code, detail, where, fixes[code])

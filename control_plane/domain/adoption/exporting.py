@@ -66,10 +66,7 @@ def exported(spec: VersionSpec) -> Exported:
     if policy := spec.details.version_policy:
         config["version_policy"] = policy.model_dump(mode="json", exclude_none=True)
     environment = _environment(config)
-    files = {
-        _placed(path, spec, environment): sha256
-        for path, sha256 in (spec.files or {spec.main_file: spec.sha256}).items()
-    }
+    files = {_placed(path, spec, environment): sha256 for path, sha256 in spec.placed.items()}
     return Exported(config, files, tuple(_lost(spec)))
 
 

@@ -81,6 +81,11 @@ class Reading:
     changed: tuple[Note, ...] = ()
     refused: tuple[Violation, ...] = ()
 
+    @property
+    def needs_file(self) -> bool:
+        """False where nobody knows what the backend looks for, or whether for anything."""
+        return self.framework != CUSTOM or bool(self.details.default_model_filename)
+
 
 def read_config(
     name: str,

@@ -6,7 +6,7 @@ models that an ensemble names. Each finding is explained in docs/lint.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from control_plane.domain.adoption.ensembles import lint_ensembles
@@ -75,8 +75,13 @@ def lint_repository(
     read: Mapping[str, tuple[str, Reading]],
     promise: Promise,
     hardware: Hardware,
+    elsewhere: Collection[str] = (),
 ) -> dict[str, list[Finding]]:
-    """Every finding, by directory, the worst of each first."""
+    """Every finding, by directory, the worst of each first.
+
+    Args:
+        elsewhere: names of ensembles' members that are none of the repository's.
+    """
     found = {
         one.name: lint_directory(one, read[one.name][1], promise, hardware) for one in directories
     }
@@ -85,7 +90,7 @@ def lint_repository(
         for name, (_, reading) in read.items()
         if reading.profile
     }
-    for name, finding in lint_ensembles(directories, rows):
+    for name, finding in lint_ensembles(directories, rows, elsewhere):
         found[name].append(finding)
     order = ("error", "warning", "info")
     return {
@@ -135,6 +140,8 @@ def _versions(directory: Directory, reading: Reading) -> Iterator[Finding]:
             "say version_policy: { all { } } where all of them are called",
         )
     if reading.framework in ("", ENSEMBLE):
+        return
+    if not reading.needs_file:
         return
     for number in sorted(directory.versions):
         if reading.main_file not in directory.versions[number]:

@@ -106,16 +106,18 @@ def details_document(
 
 def ensemble_document(values: Mapping[str, Any]) -> dict[str, Any]:
     """What an ensemble's configuration says of it beside its steps and tensors."""
-    found: dict[str, Any] = {
-        key: values[key] for key in EnsembleWords.model_fields if key in values
-    }
+    words = EnsembleWords.model_fields.keys() - {"output", "label_files"}
+    found: dict[str, Any] = {key: values[key] for key in sorted(words) if key in values}
     if "parameters" in found:
         said = found["parameters"].items()
         found["parameters"] = {key: str(value.get("string_value", "")) for key, value in said}
-    if "model_warmup" in found:
-        found["model_warmup"] = _warmups(values)
     if not found.get("response_cache"):
         found.pop("response_cache", None)
+    named = ("name", "label_filename")
+    if said := [
+        {key: t[key] for key in named} for t in values.get("output", ()) if all(map(t.get, named))
+    ]:
+        found["output"] = said
     return found
 
 

@@ -120,9 +120,9 @@ def counted(
         return new, _counts(new.of_c, [new.bad_c], new.of_b, new.bad_b), _rates(recent)
     candidate, baseline = evidence.candidate, reference(metric, evidence)
     if not metric.is_quantile:
-        new = Seen(*_bad(metric, candidate), *_bad(metric, baseline))
+        new = Seen(*_bad(metric, candidate), *_compared_bad(metric, baseline))
         return new, _counts(new.of_c, [new.bad_c], new.of_b, new.bad_b), _rates(recent)
-    sketch_c, sketch_b = _latencies(metric, candidate), _latencies(metric, baseline)
+    sketch_c, sketch_b = _latencies(metric, candidate), _compared_latencies(metric, baseline)
     new = Seen(
         of_c=sum(sketch_c.values()),
         of_b=sum(sketch_b.values()),
@@ -174,6 +174,13 @@ def _compared(metric: Metric, recent: Recent, new: Seen) -> tuple[Seen, Counts |
 
 
 def _latencies(metric: Metric, arm: ArmEvidence) -> dict[int, int]:
+    if metric.kind is Kind.SHADOW_LATENCY_QUANTILE:
+        return dict(arm.shadow)
+    return _compared_latencies(metric, arm)
+
+
+def _compared_latencies(metric: Metric, arm: ArmEvidence) -> dict[int, int]:
+    """Of the arm that is compared with, which has requests of its own and no copies."""
     first = metric.kind is Kind.FIRST_RESPONSE_QUANTILE
     return dict(arm.first if first else arm.buckets)
 
@@ -196,6 +203,13 @@ def _told(metric: Metric, pair: tuple[float, float]) -> tuple[int, int]:
     of = max(0, round(pair[0]))
     count = min(of, max(0, round(pair[1])))
     return of, of - count if metric.better is Better.HIGHER else count
+
+
+def _compared_bad(metric: Metric, arm: ArmEvidence) -> tuple[int, int]:
+    """Of the arm that is compared with: copies that fail are held against requests that do."""
+    if metric.kind is Kind.SHADOW_ERRORS:
+        return arm.attempts, min(arm.failures, arm.attempts)
+    return _bad(metric, arm)
 
 
 def _counts(n_c: int, f_c: Sequence[float], n_b: int, f_b: float) -> Counts:

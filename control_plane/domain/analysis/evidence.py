@@ -14,8 +14,8 @@ class ArmEvidence:
     `attempts` are those that had a result of the arm's own, `failures` those of them that it
     failed. `buckets` counts attempts by how long they took (`domain.latency`), `first` by how long
     it was to their first response. `feedback` is outcome -> (of how many it is known, how many had
-    it). Of copies of requests, `shadow_errors` is (how many, failed), and `shadow_rows` (compared
-    rows, those that differ).
+    it). Of copies of requests, `shadow` counts how long they took, `shadow_errors` is (how many,
+    failed), and `shadow_rows` (compared rows, those that differ).
     """
 
     attempts: int = 0
@@ -23,6 +23,7 @@ class ArmEvidence:
     buckets: Mapping[int, int] = field(default_factory=dict)
     feedback: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     first: Mapping[int, int] = field(default_factory=dict)
+    shadow: Mapping[int, int] = field(default_factory=dict)
     shadow_errors: tuple[int, int] = (0, 0)
     shadow_rows: tuple[int, int] = (0, 0)
 
@@ -61,6 +62,7 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
     attempts = failures = 0
     buckets: Counter[int] = Counter()
     first: Counter[int] = Counter()
+    shadow: Counter[int] = Counter()
     shadows = [0, 0, 0, 0]
     known: Counter[str] = Counter()
     had: Counter[str] = Counter()
@@ -69,6 +71,7 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
         failures += part.failures
         buckets.update(part.buckets)
         first.update(part.first)
+        shadow.update(part.shadow)
         for place, count in enumerate((*part.shadow_errors, *part.shadow_rows)):
             shadows[place] += count
         for outcome, (of, count) in part.feedback.items():
@@ -81,6 +84,7 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
         buckets=dict(buckets),
         feedback=feedback,
         first=dict(first),
+        shadow=dict(shadow),
         shadow_errors=(shadows[0], shadows[1]),
         shadow_rows=(shadows[2], shadows[3]),
     )

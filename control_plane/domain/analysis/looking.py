@@ -100,12 +100,19 @@ def state_from_document(template: Template, document: Mapping[str, Any]) -> RunS
 
 
 def look(
-    template: Template, state: RunState, evidence: Evidence | None, now: datetime
+    template: Template,
+    state: RunState,
+    evidence: Evidence | None,
+    now: datetime,
+    *,
+    may_pass: bool = True,
 ) -> tuple[RunState, Look]:
     """One look: what is new is added, and the run is judged.
 
     Args:
         evidence: what was new since the last look; None when it could not be measured.
+        may_pass: whether it ends where everything is shown to be good; else it goes on, for it is
+            there to see what turns bad.
 
     Raises:
         RunEndedError: the run has its verdict.
@@ -132,6 +139,8 @@ def look(
     )
     elapsed = now - began_at
     phase, reason = _verdict(template, found, errors, missing or "", elapsed)
+    if phase is Phase.SUCCESSFUL and not may_pass:
+        phase, reason = Phase.RUNNING, f"good so far: {reason}"
     state = RunState(phase, began_at, state.looks + 1, errors, metrics)
     seconds = round(elapsed.total_seconds(), 3)
     return state, Look(state.looks, phase, reason, seconds, found)

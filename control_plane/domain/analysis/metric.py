@@ -24,11 +24,15 @@ class Kind(StrEnum):
     FEEDBACK = "feedback"
     SHADOW_DISAGREEMENT = "shadow_disagreement"
     SHADOW_ERRORS = "shadow_errors"
+    SHADOW_LATENCY_QUANTILE = "shadow_latency_quantile"
     PROMQL = "promql"
 
 
-QUANTILES = frozenset({Kind.LATENCY_QUANTILE, Kind.FIRST_RESPONSE_QUANTILE})
-SHADOWS = frozenset({Kind.SHADOW_DISAGREEMENT, Kind.SHADOW_ERRORS})
+QUANTILES = frozenset(
+    {Kind.LATENCY_QUANTILE, Kind.FIRST_RESPONSE_QUANTILE, Kind.SHADOW_LATENCY_QUANTILE}
+)
+SHADOWS = frozenset({Kind.SHADOW_DISAGREEMENT, Kind.SHADOW_ERRORS, Kind.SHADOW_LATENCY_QUANTILE})
+"""Of copies of requests, which go to the candidate alone."""
 
 
 class Compare(StrEnum):

@@ -29,6 +29,7 @@ from control_plane.domain.violations import Violation
 DEFAULT_MARGINS = {
     (Kind.ERROR_RATE, Goal.NON_INFERIOR): 0.005,
     (Kind.SLA_VIOLATIONS, Goal.NON_INFERIOR): 0.005,
+    (Kind.SHADOW_ERRORS, Goal.NON_INFERIOR): 0.005,
     (Kind.FEEDBACK, Goal.NON_INFERIOR): 0.01,
     (Kind.PROMQL, Goal.NON_INFERIOR): 0.005,
 }
@@ -85,7 +86,7 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
     metric = Metric(
         name=_name(fields),
         kind=kind,
-        compare=fields.choice("compare", Compare.NONE if kind in SHADOWS else Compare.BASELINE),
+        compare=fields.choice("compare", _compare(kind, fields.get("limit"))),
         goal=goal,
         margin=_margin(margin, kind, goal, reads),
         margin_relative=_relative(relative, goal, asked=kind in QUANTILES or reads),
@@ -156,6 +157,12 @@ def _name(fields: Fields) -> str:
     return name
 
 
+def _compare(kind: Kind, limit: object) -> Compare:
+    """What a metric is compared with where its document does not say."""
+    alone = kind is Kind.SHADOW_DISAGREEMENT or (kind in SHADOWS and limit is not None)
+    return Compare.NONE if alone else Compare.BASELINE
+
+
 def _margin(given: float | None, kind: Kind, goal: Goal, reads: bool) -> float:
     if given is not None:
         return given
@@ -200,9 +207,12 @@ def _check_reference(fields: Fields, metric: Metric) -> None:
 def _check_kind(fields: Fields, metric: Metric) -> None:
     if metric.kind is Kind.FEEDBACK and not metric.outcome:
         fields.note("outcome", "required", 'feedback is about an outcome, such as "correct"')
-    if metric.kind in SHADOWS and metric.compare is not Compare.NONE:
-        detail = "copies of requests go to the candidate alone: nothing is there to compare with"
+    if metric.kind is Kind.SHADOW_DISAGREEMENT and metric.compare is not Compare.NONE:
+        detail = "it is the comparison with the answers already: give it a limit, such as 0.1"
         fields.note("compare", "conflict", detail)
+    if metric.kind in SHADOWS and metric.compare is Compare.TWIN:
+        detail = "copies of requests go to the candidate alone, beside no twin: compare with the "
+        fields.note("compare", "conflict", f"{detail}baseline, or with nothing")
     if metric.kind is Kind.SLA_VIOLATIONS:
         if not metric.latency and fields.get("latency") is None:
             detail = 'violations need a latency that a request should not exceed, such as "50ms"'

@@ -83,6 +83,35 @@ DEFAULT_DOCUMENT: Mapping[str, Any] = {
 }
 """The template `default`, which is there before anybody wrote one."""
 
+SHADOW_DOCUMENT: Mapping[str, Any] = {
+    "alpha": 0.05,
+    "metrics": [
+        {"name": "errors", "kind": "shadow_errors", "compare": "baseline", "margin": 0.005},
+        {
+            "name": "disagreement",
+            "kind": "shadow_disagreement",
+            "limit": 0.1,
+            "required": False,
+        },
+        {
+            "name": "p99",
+            "kind": "shadow_latency_quantile",
+            "q": 0.99,
+            "compare": "baseline",
+            "marginRelative": 0.25,
+            "required": False,
+        },
+    ],
+    "interval": "1s",
+    "inconclusiveAfter": "30m",
+    "onInconclusive": "pause",
+}
+"""The template `shadow`, for copies of requests.
+
+Failing copies decide; the others are shown. A better version answers otherwise by design, and how
+much slower it may be only its people know: who does makes them required.
+"""
+
 
 def read_template(document: object) -> Template:
     """Reads and checks a template's document.

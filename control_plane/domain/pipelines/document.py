@@ -32,8 +32,8 @@ MAX_DESCRIPTION = 500
 
 _FIELDS = {"kind", "description", "steps", "inputs", "outputs", "confidence", "scale", "config"}
 _CONFIDENCE_FIELDS = {"output", "score"}
-_STEP_FIELDS = {"name", "model", "version", "pipeline", "revision", "inputs", "outputs"}
-_STEP_FIELDS |= {"at_least", "weight"}
+_RUNS_FIELDS = {"model", "version", "pipeline", "revision"}
+_STEP_FIELDS = _RUNS_FIELDS | {"name", "inputs", "outputs", "at_least", "weight"}
 _MAX_VIOLATIONS = 20
 
 Aliases = Mapping[tuple[str, str], int]
@@ -184,6 +184,12 @@ def _step(raw: object, where: str, found: list[Violation], aliases: Aliases) -> 
         at_least=fields.number("at_least", 0, 1),
         weight=fields.number("weight", 0),
     )
+
+
+def read_runs(document: object, where: str, found: list[Violation]) -> Runs:
+    """What a step would run that says this alone; what is wrong with it is added to `found`."""
+    fields = Fields(document, where, found, "a member", _RUNS_FIELDS)
+    return _runs(fields, {})
 
 
 def _confidence(fields: Fields, found: list[Violation]) -> Confidence | None:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from annotated_types import Len
 from pydantic import Field, Strict, StringConstraints, ValidationError
 
-from control_plane.domain.serving.details import WarmupRequest, warmup_violations
+from control_plane.domain.serving.details import FileName, beside_problem
 from control_plane.domain.serving.profile import ResponseCache, violation_of
 from control_plane.domain.serving.section import Section, Word
+from control_plane.domain.stored_json import pointer_part
 from control_plane.domain.violations import Violation
+
+MAX_LABELS = 1 << 20
+"""Characters of all labels of a pipeline: they are kept in its document, and in every plan."""
+
+REFUSED_BY_TRITON = ("instance_group", "model_warmup", "optimization")
+"""What belongs to an ensemble's members: Triton loads no ensemble that says it of itself."""
 
 _MAX_VIOLATIONS = 20
 
 Text = Annotated[str, Strict(), StringConstraints(max_length=4096)]
+Label = Annotated[str, Strict(), StringConstraints(max_length=1000, pattern=r"^[^\n]*$")]
+
+
+class LabelledOutput(Section):
+    """An output whose values have names, for the classification extension."""
+
+    name: Word
+    label_filename: FileName
 
 
 class EnsembleWords(Section):
@@ -30,8 +45,11 @@ class EnsembleWords(Section):
     metric_tags: Annotated[Mapping[Word, Text], Len(0, 64)] = Field(
         default_factory=dict, description="Labels on Triton's metrics of it."
     )
-    model_warmup: Annotated[tuple[WarmupRequest, ...], Len(0, 16)] = Field(
-        (), description="Requests at each load, of zeros or by chance: a pipeline has no files."
+    output: Annotated[tuple[LabelledOutput, ...], Len(0, 64)] = Field(
+        (), description="Outputs with labels of their own; the others have those of their step."
+    )
+    label_files: Annotated[Mapping[FileName, tuple[Label, ...]], Len(0, 64)] = Field(
+        default_factory=dict, description="The labels by file, in the order of the values."
     )
 
     def to_document(self) -> dict[str, Any]:
@@ -39,13 +57,27 @@ class EnsembleWords(Section):
         return self.model_dump(mode="json", exclude_defaults=True)
 
     def in_config(self) -> dict[str, Any]:
-        """As they stand in a configuration."""
-        said = self.to_document()
+        """As they stand in a configuration; those of its outputs are in `labels`."""
+        said = self.model_dump(
+            mode="json", exclude_defaults=True, exclude={"output", "label_files"}
+        )
         if self.parameters:
             said["parameters"] = {
                 name: {"string_value": text} for name, text in self.parameters.items()
             }
         return said
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """By output, the file that has its labels."""
+        return {one.name: one.label_filename for one in self.output}
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The files that lie beside the ensemble's configuration."""
+        return {
+            name: "".join(f"{one}\n" for one in self.label_files[name]) for name in self.label_files
+        }
 
 
 def read_words(document: object, where: str, found: list[Violation]) -> EnsembleWords | None:
@@ -55,16 +87,40 @@ def read_words(document: object, where: str, found: list[Violation]) -> Ensemble
     if not isinstance(document, Mapping):
         found.append(Violation(where, "type", "a JSON object in Triton's words"))
         return None
+    said = dict(document)
+    for key in REFUSED_BY_TRITON:
+        if said.pop(key, None) is not None:
+            found.append(Violation(f"{where}/{key}", "unsupported", refusal(key)))
     try:
-        words = EnsembleWords.model_validate(dict(document))
+        words = EnsembleWords.model_validate(said)
     except ValidationError as error:
         found += [violation_of(one, where) for one in error.errors()[:_MAX_VIOLATIONS]]
         return None
-    found += warmup_violations(words.model_warmup, where)
-    for i, request in enumerate(words.model_warmup):
-        for name, given in request.inputs.items():
-            if given.input_data_file is not None:
-                place = f"{where}/model_warmup/{i}/inputs/{name}/input_data_file"
-                detail = "a pipeline has no files of its own: say zero_data or random_data"
-                found.append(Violation(place, "unsupported", detail))
+    found += _label_violations(words, where)
     return words if words.to_document() else None
+
+
+def refusal(key: str) -> str:
+    """Why an ensemble does not say it, in words."""
+    return f"Triton loads no ensemble that has {key}: say it of the models that its steps run"
+
+
+def _label_violations(words: EnsembleWords, where: str) -> Iterator[Violation]:
+    """Outputs named twice, files that are not there or lie where they cannot, and too many."""
+    names = [one.name for one in words.output]
+    for i, one in enumerate(words.output):
+        if one.name in names[:i]:
+            yield Violation(f"{where}/output/{i}/name", "twice", f"{one.name!r} is given twice")
+        if one.label_filename not in words.label_files:
+            detail = f"there is no {one.label_filename} among label_files"
+            yield Violation(f"{where}/output/{i}/label_filename", "missing_file", detail)
+    used = set(words.labels.values())
+    for name in words.label_files:
+        place = f"{where}/label_files/{pointer_part(name)}"
+        if why := beside_problem(name):
+            yield Violation(place, "invalid_name", why)
+        elif name not in used:
+            yield Violation(place, "unused", "no output has its labels in this file")
+    if (size := sum(map(len, words.texts.values()))) > MAX_LABELS:
+        detail = f"{size} characters of labels; a pipeline has at most {MAX_LABELS}"
+        yield Violation(f"{where}/label_files", "max_length", detail)

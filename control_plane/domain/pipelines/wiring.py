@@ -70,6 +70,7 @@ class _Fitting:
     def wiring(self) -> Wiring:
         tensors = {name: self._agreed(name) for name in [*self._graph.enters, *self._graph.given]}
         decoupled = self._decoupled()
+        self._found += self._unsaid(decoupled)
         if self._found:
             raise InvalidInputError(self._found)
         used = set(self._graph.taken) | set(self._graph.leaves)
@@ -152,6 +153,20 @@ class _Fitting:
         scalar: Shape = (-1,) if self._max_batch_size else ()
         shape = scalar if shapes == {scalar} else tensor.shape
         return Tensor(tensor.name, tensor.datatype, shape)
+
+    def _unsaid(self, decoupled: bool) -> Iterator[Violation]:
+        """What the pipeline says of itself, and what its tensors do not bear out."""
+        words = self._pipeline.config
+        if words is None:
+            return
+        for i, one in enumerate(words.output):
+            if one.name not in self._graph.leaves:
+                listed = ", ".join(self._graph.leaves)
+                detail = f"callers get no tensor {one.name!r}; they get {listed}"
+                yield Violation(f"/config/output/{i}/name", "unknown_tensor", detail)
+        if decoupled and words.response_cache and words.response_cache.enable:
+            detail = "a request may have any number of answers: Triton keeps none of them"
+            yield Violation("/config/response_cache/enable", "exclusive", detail)
 
     def _decoupled(self) -> bool:
         """Whether a request may have any number of responses.

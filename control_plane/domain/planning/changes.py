@@ -120,7 +120,10 @@ def _limits(arm: Arm) -> dict[str, str]:
         if name == "overflow":
             found[name] = value or "refused"
         elif name == "allowance":
-            found[name] = " and ".join(f"{key} {bound}" for key, bound in value.items())
+            found[name] = " and ".join(
+                f"{key} {', '.join(bound) if isinstance(bound, list) else bound}"
+                for key, bound in value.items()
+            )
         elif name == "overrides":
             found[name] = json.dumps(value, ensure_ascii=False)
         elif name in LIMITS and (name != "cost" or value):

@@ -60,10 +60,9 @@ def _links(version: VersionSpec) -> dict[str, str]:
     Golden examples, and the files that the states of sequences begin with, lie beside the version's
     folder: there Triton looks for the latter.
     """
-    files = version.files or {version.main_file: version.sha256}
     at_the_start = initial_files(version.profile) if version.profile else ()
     links = {}
-    for path, sha256 in sorted(files.items()):
+    for path, sha256 in sorted(version.placed.items()):
         # Configurations by name are left out: a server that was started with one of these names
         # would take it in place of what is compiled here.
         beside = path.removeprefix(MODEL_FOLDER)

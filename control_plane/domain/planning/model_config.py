@@ -233,12 +233,17 @@ def ensemble_config(
         words: what it says of itself.
     """
     batched = wiring.max_batch_size > 0
+    labels = words.labels if words else {}
     config: dict[str, Any] = {
         "platform": "ensemble",
         "max_batch_size": wiring.max_batch_size,
         # What a member reshapes away is its own affair, as with the router.
         "input": [tensor_values(t, batched, reshape=False) for t in wiring.signature.inputs],
-        "output": [tensor_values(t, batched, reshape=False) for t in wiring.signature.outputs],
+        "output": [
+            tensor_values(t, batched, reshape=False)
+            | ({"label_filename": labels[t.name]} if t.name in labels else {})
+            for t in wiring.signature.outputs
+        ],
         "ensemble_scheduling": {
             "step": [
                 {

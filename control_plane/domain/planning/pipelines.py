@@ -146,12 +146,14 @@ def compile_pipeline(spec: PipelineSpec, parts: Parts) -> CompiledPipeline:
         config = pattern_config(spec.pipeline, wiring, physical)
     planned = tuple(one for step in steps for one in _planned(step, served[step.runs.key]))
     variants = dict.fromkeys(ACCELERATORS, config)
-    digest = digest_of({"variants": variants, "links": {}})
+    own = spec.pipeline.config.texts if spec.pipeline.config else {}
+    # Names that serve stay what they were: of most pipelines there are no texts.
+    digest = digest_of({"variants": variants, "links": {}, **({"texts": own} if own else {})})
     directory = ModelDirectory(
         name=physical_name(spec.name, spec.number, digest),
         variants=variants,
         links={},
-        texts={STEPS_FILE: _steps_text(planned)},
+        texts={STEPS_FILE: _steps_text(planned), **own},
     )
     members = {one.name: one for part in served.values() for one in (*part.members, part.directory)}
     return CompiledPipeline(directory, tuple(members.values()), planned, wiring)

@@ -62,6 +62,13 @@ class VersionSpec:
         """The model's own file, in its version's folder."""
         return main_file(self.framework, self.details, self.files)
 
+    @property
+    def placed(self) -> Mapping[str, str]:
+        """The files that it is served with (name -> sha256): a backend of its own may need none."""
+        if self.files or not self.main_file:
+            return self.files
+        return {self.main_file: self.sha256}
+
 
 @dataclass(frozen=True)
 class ModelDirectory:
@@ -185,6 +192,16 @@ class Plan:
         """The words under which the routers count the arms' allowances."""
         return frozenset(planned.grant for planned in self.arms if planned.grant)
 
+    def grants_elsewhere(self, server: str) -> frozenset[str]:
+        """Those of the allowances that are given to other servers, and not to this one."""
+        return frozenset(
+            planned.grant
+            for planned in self.arms
+            if planned.arm.allowance
+            and planned.arm.allowance.servers is not None
+            and server not in planned.arm.allowance.servers
+        )
+
     @property
     def slot_table(self) -> tuple[Key, ...]:
         """Every slot's model and version."""
@@ -296,8 +313,13 @@ def _steps_document(
 def _planned_arm(document: Mapping[str, Any]) -> PlannedArm:
     values = {k: v for k, v in document.items() if k not in ("physical", "grant")}
     if values.get("allowance"):
-        values["allowance"] = Allowance(**values["allowance"])
+        values["allowance"] = _allowance(values["allowance"])
     return PlannedArm(Arm(**values), document["physical"], document.get("grant", ""))
+
+
+def _allowance(values: Mapping[str, Any]) -> Allowance:
+    servers = values.get("servers")
+    return Allowance(**{**values, "servers": None if servers is None else tuple(servers)})
 
 
 def _directory_document(directory: ModelDirectory) -> dict[str, Any]:

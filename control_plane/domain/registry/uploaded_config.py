@@ -2,7 +2,7 @@
 
 Nereid compiles the configuration that serves by itself. What an upload's config.pbtxt says of
 tensors is its signature; its parameters have to be known here; the rest of it is refused, so that
-nobody believes it was obeyed.
+nobody believes it was obeyed. An operator adds to the lists (`allowed_parameters`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from control_plane.domain.registry.allowed_parameters import how_to_allow, in_force
 from control_plane.domain.registry.frameworks import AGENT, CUSTOM, ENVIRONMENT, LIBRARY
 from control_plane.domain.signature import DATATYPES, MAX_TENSOR_NAME
 
@@ -189,10 +190,11 @@ def _parameters(
     for name, entry in sorted(parameters.items()):
         value = str(entry.get("string_value", ""))
         own = framework in ("python", CUSTOM) and _OWN.fullmatch(name)
-        if name not in PARAMETERS[framework] and not own:
-            known = ", ".join(sorted(PARAMETERS[framework]))
+        if name not in PARAMETERS[framework] and not own and not in_force().names(framework, name):
+            known = ", ".join(sorted(PARAMETERS[framework])) or "none"
             raise ConfigRefusedError(
-                f"the parameter {name[:80]!r} is not on the list for {framework}: {known}"
+                f"the parameter {name[:80]!r} is not on the list for {framework} ({known}); "
+                f"{how_to_allow(framework, name)}"
             )
         if len(value) > _MAX_VALUE:
             raise ConfigRefusedError(f"the parameter {name!r} has over {_MAX_VALUE} characters")

@@ -9,7 +9,9 @@ from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.rollout.steps import (
     BLUE_GREEN,
     DEFAULT_CANARY,
+    DEFAULT_COPIES,
     DEFAULT_TEMPLATE,
+    SHADOW_TEMPLATE,
     Analysis,
     Approval,
     Kind,
@@ -20,6 +22,7 @@ from control_plane.domain.rollout.steps import (
     SetWeight,
     Step,
     Strategy,
+    shadow_first,
 )
 from control_plane.domain.routing.document import rule_document
 from control_plane.domain.routing.fields import Fields, duration_text, shown
@@ -48,18 +51,18 @@ def read_strategy(document: Fields, headers: ForwardedHeaders | None) -> Strateg
         fields.note("", "one", f"a strategy is exactly one of {names}")
         return Strategy(Kind.CANARY, ())
     kind = given[0]
-    own = {Kind.CANARY: {"steps"}, Kind.PROGRESSIVE: {"from", "to"}}
-    known = {"analysis"} | own.get(kind, set())
+    known = {"analysis"} | _OWN_FIELDS.get(kind, set())
     inner = Fields(fields.get(kind) or {}, f"/strategy/{kind}", document.found, kind, known)
     watch = _templates(inner)
     if kind is Kind.BLUE_GREEN:
         return Strategy(kind, BLUE_GREEN, watch)
     if kind is Kind.PROGRESSIVE:
         return Strategy(kind, (_ramp(inner, watch),), watch)
-    if not inner.has("steps"):
-        return Strategy(kind, DEFAULT_CANARY, watch)
-    steps = [_step(where, one, inner, headers) for where, one in inner.list("steps", MAX_STEPS)]
-    return Strategy(kind, tuple(step for step in steps if step is not None), watch)
+    steps = _steps(inner, headers)
+    if kind is Kind.SHADOW_FIRST:
+        judged_by = _templates(inner, "shadowAnalysis", SHADOW_TEMPLATE)
+        return Strategy(kind, shadow_first(_copies(inner), judged_by, steps), watch)
+    return Strategy(kind, steps, watch)
 
 
 def strategy_of(document: object) -> Strategy:
@@ -74,6 +77,31 @@ def strategy_of(document: object) -> Strategy:
     if found:
         raise InvalidInputError(found)
     return strategy
+
+
+_OWN_FIELDS = {
+    Kind.CANARY: {"steps"},
+    Kind.PROGRESSIVE: {"from", "to"},
+    Kind.SHADOW_FIRST: {"percent", "max_in_flight", "compare", "shadowAnalysis", "steps"},
+}
+
+
+def _steps(strategy: Fields, headers: ForwardedHeaders | None) -> tuple[Step, ...]:
+    if not strategy.has("steps"):
+        return DEFAULT_CANARY
+    raw = strategy.list("steps", MAX_STEPS)
+    steps = [_step(where, one, strategy, headers) for where, one in raw]
+    return tuple(step for step in steps if step is not None)
+
+
+def _copies(strategy: Fields) -> SetShadow:
+    """What goes to the candidate before any request does."""
+    parts = strategy.percent("percent", "the share that is copied", default=DEFAULT_COPIES.parts)
+    if not parts:
+        detail = "without copies there is nothing to judge by: take the strategy canary instead"
+        strategy.note("percent", "range", detail)
+    most = strategy.whole("max_in_flight", SetShadow.max_in_flight, 1, MAX_SHADOW_IN_FLIGHT)
+    return SetShadow(parts, most, strategy.text("compare"))
 
 
 def _ramp(strategy: Fields, templates: tuple[str, ...]) -> Ramp:
@@ -96,8 +124,13 @@ def kinds_in_order() -> list[str]:
 def strategy_document(strategy: Strategy) -> dict[str, Any]:
     """The JSON form, which `read_strategy` reads back."""
     inner: dict[str, Any] = {"analysis": {"templates": list(strategy.watch)}}
-    if strategy.kind is Kind.CANARY:
-        inner["steps"] = [step_document(step) for step in strategy.steps]
+    steps = strategy.steps
+    if strategy.kind is Kind.SHADOW_FIRST:
+        (copies, judged, _), steps = steps[:3], steps[3:]  # as `shadow_first` puts them together
+        inner |= step_document(copies)["setShadow"]
+        inner["shadowAnalysis"] = step_document(judged)["analysis"]
+    if strategy.kind in (Kind.CANARY, Kind.SHADOW_FIRST):
+        inner["steps"] = [step_document(step) for step in steps]
     for step in strategy.steps:
         if isinstance(step, Ramp):
             inner |= {"from": percent(step.first), "to": percent(step.most)}
@@ -186,14 +219,16 @@ def _inside(step: Fields, name: str, known: set[str]) -> Fields:
     return Fields(raw, f"{step.where}/{name}", step.found, name, known)
 
 
-def _templates(strategy: Fields) -> tuple[str, ...]:
-    """Those that go on measuring after the last step."""
-    if strategy.get("analysis") is None:
-        return (DEFAULT_TEMPLATE,)
-    return _named(_inside(strategy, "analysis", {"template", "templates"}))
+def _templates(
+    strategy: Fields, field: str = "analysis", default: str = DEFAULT_TEMPLATE
+) -> tuple[str, ...]:
+    """Those that a strategy names beside its steps, such as what measures after the last one."""
+    if strategy.get(field) is None:
+        return (default,)
+    return _named(_inside(strategy, field, {"template", "templates"}), default)
 
 
-def _named(fields: Fields) -> tuple[str, ...]:
+def _named(fields: Fields, default: str = DEFAULT_TEMPLATE) -> tuple[str, ...]:
     given = [(f"{fields.where}/template", fields.get("template"))] if fields.has("template") else []
     given += fields.list("templates", MAX_TEMPLATES)
     names: list[str] = []
@@ -203,4 +238,4 @@ def _named(fields: Fields) -> tuple[str, ...]:
             fields.note(field.split("/")[0], "invalid_name", f"{shown(value)}: {PUBLIC_NAME_RULE}")
         elif value not in names:
             names.append(value)
-    return tuple(names) or (DEFAULT_TEMPLATE,)
+    return tuple(names) or (default,)

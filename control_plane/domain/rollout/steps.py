@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from control_plane.domain.routing.policy import Condition, percent
 
 DEFAULT_TEMPLATE = "default"
+
+SHADOW_TEMPLATE = "shadow"
+"""What copies of requests are judged by unless something else is said."""
 
 
 class Kind(StrEnum):
@@ -16,6 +19,7 @@ class Kind(StrEnum):
     CANARY = "canary"
     BLUE_GREEN = "blueGreen"
     PROGRESSIVE = "progressive"
+    SHADOW_FIRST = "shadowFirst"
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,30 @@ DEFAULT_CANARY = (
 """What `nereid rollout start digits 2` goes through."""
 
 BLUE_GREEN = (SetWeight(10_000),)
+
+DEFAULT_COPIES = SetShadow(2_000)
+
+
+def shadow_first(
+    copies: SetShadow = DEFAULT_COPIES,
+    templates: tuple[str, ...] = (SHADOW_TEMPLATE,),
+    steps: tuple[Step, ...] = DEFAULT_CANARY,
+) -> tuple[Step, ...]:
+    """Copies alone until they are found good, then what `steps` say, without copies."""
+    return (copies, Analysis(templates), SetShadow(0), *steps)
+
+
+def with_compared(strategy: Strategy, output: str | None) -> Strategy:
+    """The strategy with that output held against the answer's where it names none itself.
+
+    It is for shadowFirst alone: whoever writes steps says what these compare.
+    """
+    if strategy.kind is not Kind.SHADOW_FIRST or output is None:
+        return strategy
+    first, *rest = strategy.steps
+    if not isinstance(first, SetShadow) or first.compare is not None:
+        return strategy
+    return replace(strategy, steps=(replace(first, compare=output), *rest))
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,7 @@ def allowance_document(allowance: Allowance) -> dict[str, Any]:
             ("failures", allowance.failures),
             ("until", until),
             ("grant", allowance.grant),
+            ("servers", None if allowance.servers is None else list(allowance.servers)),
         ]
     )
 

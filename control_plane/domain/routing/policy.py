@@ -56,13 +56,15 @@ class Allowance:
     """How much one arm may be tried, on each server; None is no bound.
 
     `until` is a moment in milliseconds since 1970 (UTC). `grant` is a line of text: another grants
-    the same numbers anew.
+    the same numbers anew. `servers` names those it is given to, others have nothing of it; None:
+    each has it.
     """
 
     attempts: int | None = None
     failures: int | None = None
     until: int | None = None
     grant: str | None = None
+    servers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from control_plane.domain.routing.policy import (
 from control_plane.domain.violations import InvalidInputError, Violation
 
 MAX_COUNT = 1_000_000
+MAX_SERVERS = 10_000
 """Requests in flight and the like: far above what one server holds."""
 
 _MAX_NAME = 63
@@ -191,7 +192,7 @@ def _overflow(raw: Fields) -> str | None:
 def _allowance(raw: Fields) -> Allowance | None:
     if raw.get("allowance") is None:
         return None
-    known = {"attempts", "failures", "until", "grant"}
+    known = {"attempts", "failures", "until", "grant", "servers"}
     fields = Fields(raw.get("allowance"), f"{raw.where}/allowance", raw.found, "allowance", known)
     before = len(raw.found)
     allowance = Allowance(
@@ -199,14 +200,30 @@ def _allowance(raw: Fields) -> Allowance | None:
         failures=fields.optional_whole("failures", 1),
         until=_moment(fields),
         grant=fields.text("grant"),
+        servers=_servers(fields),
     )
     if allowance.grant is not None and not _is_line(allowance.grant):
         detail = "a grant is one line of text with no space at its ends, or left out"
         fields.note("grant", "invalid", detail)
-    if len(raw.found) == before and allowance == Allowance(grant=allowance.grant):
+    bounds = (allowance.attempts, allowance.failures, allowance.until)
+    if len(raw.found) == before and not any(bounds):
         detail = "an allowance needs at least one of attempts, failures and until"
         fields.note("", "required", detail)
     return allowance
+
+
+def _servers(fields: Fields) -> tuple[str, ...] | None:
+    """Names of servers; each once, in their order."""
+    if fields.get("servers") is None:
+        return None
+    names: list[str] = []
+    for where, value in fields.list("servers", MAX_SERVERS):
+        if not isinstance(value, str) or not is_public_name(value):
+            detail = f"{shown(value)} is no server's name: {PUBLIC_NAME_RULE}"
+            fields.found.append(Violation(where, "invalid_name", detail))
+        elif value not in names:
+            names.append(value)
+    return tuple(names)
 
 
 def _moment(fields: Fields) -> int | None:

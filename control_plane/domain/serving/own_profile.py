@@ -1,7 +1,8 @@
 """A profile that somebody sends: as one from a file, and with nothing that loads code or files.
 
 What lies in `triton_configs/profiles` was reviewed with the code; what comes by a request was not.
-So the backend's parameters are an allow-list here, as they are for uploads.
+So the backend's parameters are an allow-list here, as they are for uploads; an operator adds to
+it (`registry.allowed_parameters`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
+from control_plane.domain.registry.allowed_parameters import (
+    ACCELERATOR,
+    how_to_allow,
+    in_force,
+)
 from control_plane.domain.registry.uploaded_config import PARAMETERS
 from control_plane.domain.serving.bounds import excesses
 from control_plane.domain.serving.profile import ServingProfile
@@ -92,7 +98,9 @@ def forbidden(
     """
     document: Mapping[str, Any] = profile.to_document() if said is None else said
     given = {k: v for k, v in profile.parameters.items() if k in document.get("parameters", ())}
-    yield from _refused(given, _PARAMETERS, "/parameters", "profiles")
+    added = in_force()
+    known = _PARAMETERS | {name for name in given if added.names_for_any_framework(name)}
+    yield from _refused(given, known, "/parameters", "profiles", "FRAMEWORK")
     yield from excesses(profile)
     if "execution_accelerators" in (document.get("optimization") or ()):
         yield from _accelerators(profile)
@@ -105,26 +113,37 @@ def _accelerators(profile: ServingProfile) -> Iterator[Violation]:
     for field in ("gpu_execution_accelerator", "cpu_execution_accelerator"):
         for i, one in enumerate(getattr(chosen, field)):
             where = f"/optimization/execution_accelerators/{field}/{i}"
-            known = _ACCELERATORS.get(one.name)
-            if known is None:
+            known, whose = _ACCELERATORS.get(one.name), f"{ACCELERATOR}{one.name[:80]}"
+            if known is None and not in_force().names_any_of(whose):
                 listed = ", ".join(_ACCELERATORS)
-                detail = f"{one.name[:80]!r} is not on the list of accelerators: {listed}"
+                detail = (
+                    f"{one.name[:80]!r} is not on the list of accelerators ({listed}); "
+                    f"{how_to_allow(whose, '*')}"
+                )
                 yield Violation(f"{where}/name", "not_allowed", detail)
             else:
-                yield from _refused(one.parameters, known, f"{where}/parameters", one.name)
+                added = {name for name in one.parameters if in_force().names(whose, name)}
+                allowed = (known or frozenset()) | added
+                place = f"{where}/parameters"
+                yield from _refused(one.parameters, allowed, place, one.name, whose)
 
 
 def _refused(
-    given: Mapping[str, str], known: frozenset[str], where: str, whose: str
+    given: Mapping[str, str], known: frozenset[str], where: str, told: str, whose: str
 ) -> Iterator[Violation]:
+    """Parameters that are not `known`; `told` and `whose` say to people and in the setting of
+    what they are."""
     for name, value in sorted(given.items()):
         place = f"{where}/{pointer_part(name)}"
         if name in _POINTS_AT_A_FILE:
             detail = f"{name} points at a file: it comes with the model that has it"
             yield Violation(place, "not_allowed", detail)
         elif name not in known:
-            listed = ", ".join(sorted(known))
-            detail = f"the parameter {name[:80]!r} is not on the list for {whose}: {listed}"
+            listed = ", ".join(sorted(known)) or "none"
+            detail = (
+                f"the parameter {name[:80]!r} is not on the list for {told} ({listed}); "
+                f"{how_to_allow(whose, name)}"
+            )
             yield Violation(place, "not_allowed", detail)
         elif len(value) > MAX_VALUE:
             detail = f"{len(value)} characters; a parameter has at most {MAX_VALUE}"

@@ -114,6 +114,7 @@ CATALOGUE = (
     EventType(
         "analysis_template.deleted", "An analysis template was deleted.", "analysis_template.delete"
     ),
+    EventType("perf_run.finished", "A perf run is over: it succeeded, failed, or was cancelled."),
     EventType("revision.healthy", "An endpoint's newest revision serves on every server."),
     EventType("revision.degraded", "A revision serves, but not everywhere or not with everything."),
     EventType(

@@ -46,6 +46,14 @@ _SUBJECTS: dict[str, dict[str, tuple[dict[str, Any], Any]]] = {
         "state": (_TEXT, "promoted"),
     },
     "analysis_template": {"analysis_template": (_TEXT, "careful")},
+    "perf_run": {
+        "perf_run": (_NUMBER, 12),
+        "state": (_TEXT, "succeeded"),
+        "kind": (_TEXT, "version"),
+        "name": (_TEXT, "digits"),
+        "number": (_MAYBE, 2),
+        "server": (_TEXT, "local"),
+    },
     "server": {"server": (_TEXT, "local")},
     "token": {"token": (_TEXT, "nightly")},
     "grant": {"grant": (_TEXT, "operator of endpoint digits for ada")},
@@ -110,8 +118,8 @@ def subject_of(event: EventType, object_name: str, before: Any, after: Any) -> d
 
 
 def name_of(subject: Mapping[str, Any]) -> str:
-    """The model or endpoint that it is about; empty where it is about neither."""
-    return str(subject.get("model") or subject.get("endpoint") or "")
+    """The model, endpoint or pipeline under load that it is about; empty where it is about none."""
+    return str(subject.get("model") or subject.get("endpoint") or subject.get("name") or "")
 
 
 def schema(event: EventType) -> dict[str, Any]:

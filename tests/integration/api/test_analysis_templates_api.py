@@ -20,12 +20,13 @@ def put(api: Api, document: Any, name: str = "mine", **headers: str) -> Any:
 
 
 def test_the_default_is_there_and_can_be_replaced(api: Api) -> None:
-    (first,) = api.get("analysis-templates/").json()["results"]
+    first, second = api.get("analysis-templates/").json()["results"]
+    assert second["name"] == "shadow"
     assert (first["name"], first["built_in"], first["revision"]) == ("default", True, None)
     problem(api.call("delete", "analysis-templates/default/"), 409)
     tag = api.get("analysis-templates/default")["ETag"]
-    assert put(api, STRICT, "default", **{"If-Match": tag}).status_code == 412
-    assert put(api, STRICT, "default").status_code == 201
+    problem(put(api, STRICT, "default", **{"If-Match": '"another"'}), 412)
+    assert put(api, STRICT, "default", **{"If-Match": tag}).status_code == 201
     assert api.get("analysis-templates/default").json()["document"]["alpha"] == 0.01
     assert api.call("delete", "analysis-templates/default/").status_code == 204
     assert api.get("analysis-templates/default").json() == first

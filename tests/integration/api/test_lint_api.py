@@ -24,6 +24,7 @@ MODEL = {
     "versions": {"1": ["model.onnx"]},
     "files": ["labels.txt"],
 }
+HERE = {"model": "m", "version": 5}
 
 
 def lint(api: Api, *models: dict[str, Any], **body: Any) -> Any:
@@ -55,6 +56,20 @@ def test_a_name_is_chosen_and_a_missing_file_is_told(reader: Api) -> None:
     assert result["becomes"]["name"] == "resnet"
     assert result["findings"][0]["code"] == "missing-labels"
     assert "labels.txt" in result["becomes"]["refused"][0]["detail"]
+
+
+def test_a_member_that_is_here_is_named(reader: Api) -> None:
+    maps = "input_map { key: 'x' value: 'x' } output_map { key: 'y' value: 'y' }"
+    step = f"ensemble_scheduling {{ step {{ model_name: 'gone' model_version: -1 {maps} }} }}"
+    tensors = "input { name: 'x' data_type: TYPE_FP32 dims: 4 } output { name: 'y' dims: 4 }"
+    ensemble = {"name": "e", "config": f"{tensors} {step}", "versions": {"1": []}}
+    [alone] = lint(reader, ensemble)
+    assert [finding["code"] for finding in alone["findings"]] == ["unknown-member"]
+    assert "--member gone=" in alone["becomes"]["refused"][0]["detail"]
+    [result] = lint(reader, ensemble, members={"gone": HERE})
+    assert (result["findings"], result["becomes"]["refused"]) == ([], [])
+    [made] = result["becomes"]["pipeline"]["steps"]
+    assert (made["model"], made["version"]) == ("m", 5)
 
 
 def test_a_text_of_thousands_of_digits_is_a_text(reader: Api) -> None:
@@ -104,6 +119,10 @@ def test_a_version_is_judged_under_its_profile(digits: Api) -> None:
         ({"models": [{**MODEL, "config": 1}]}, "/models/0/config"),
         ({"models": [MODEL], "rename": {"x": "y"}}, "/rename"),
         ({"models": [MODEL], "rename": {"ResNet 50": "A B"}}, "/rename"),
+        ({"models": [MODEL], "members": {"ResNet 50": HERE}}, "/members/ResNet 50"),
+        ({"models": [MODEL], "members": {"a": {"model": "m"}}}, "/members/a/version"),
+        ({"models": [MODEL], "members": {"a": {**HERE, "inputs": {}}}}, "/members/a/inputs"),
+        ({"models": [MODEL], "members": {"a": "m:1"}}, "/members/a"),
         ({"models": [MODEL], "cores": 0}, "/cores"),
         (
             {"models": [{**MODEL, "name": str(i), "config": "#" * 1_000_000} for i in range(5)]},

@@ -13,6 +13,7 @@ from control_plane.fleet.models import Server
 from control_plane.fleet.services import heartbeat
 from control_plane.registry.models import ModelVersion
 from control_plane.registry.validation import validate_version
+from nereid.packing import Packed
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_registry_api import problem
 from tests.integration.api.test_servers_api import lab
@@ -62,6 +63,50 @@ def test_an_engine_goes_where_its_backend_is(api: Api, plan_file: Path) -> None:
     assert planned.status_code == 200, planned.content
     assert 'backend: "tensorrt"' in planned.json()["diff"]
     assert "/1/model.plan" in planned.json()["diff"]
+
+
+def test_a_backend_of_its_own_may_need_no_file(api: Api, tmp_path: Path) -> None:
+    lab(seconds_ago=1)
+    equip("traffic", "identity")
+    api.post("models/", {"name": "passes"})
+    said = {"framework": "custom", "signature": SIGNATURE, "model_config": {"backend": "identity"}}
+    nothing = Packed({}, alone=False)
+    with nothing.file() as path:
+        pushed = api.upload("passes", path, said)
+        assert pushed.status_code == 202, pushed.content
+        refused = api.upload("passes", path, {"framework": "onnx"})
+        problem(refused, 400)
+        assert "no model.onnx" in refused.json()["errors"][0]["detail"]
+    version = validate_version(
+        version_id=ModelVersion.objects.get().id,
+        store=wiring.artifact_store(),
+        inspector=wiring.inspector(),
+        clock=wiring.clock(),
+    )
+    assert version.state == "ready", version.state_reason
+    exported = api.get("models/passes/versions/1/export/").json()
+    assert (exported["files"], exported["artifact"]) == ([], nothing.sha256())
+    api.post("endpoints/", {"name": "passes"})
+    policy = {"arms": [{"model": "passes", "version": 1, "weight": 100}]}
+    planned = api.post("endpoints/passes/plan/", policy)
+    assert planned.status_code == 200, planned.content
+    assert "sha256:" not in planned.json()["diff"]
+
+
+def test_a_file_without_an_archive_is_the_model_of_a_backend_of_its_own(
+    api: Api, plan_file: Path
+) -> None:
+    api.post("models/", {"name": "forest"})
+    said = {"framework": "custom", "signature": SIGNATURE, "model_config": {"backend": "fil"}}
+    assert api.upload("forest", plan_file, said).status_code == 202
+    validate_version(
+        version_id=ModelVersion.objects.get().id,
+        store=wiring.artifact_store(),
+        inspector=wiring.inspector(),
+        clock=wiring.clock(),
+    )
+    [file] = api.get("models/forest/versions/1/export/").json()["files"]
+    assert file["path"] == "1/model"
 
 
 def test_a_signature_has_to_be_given_and_to_be_one(api: Api, plan_file: Path) -> None:

@@ -11,10 +11,10 @@ import tritonclient.grpc as grpcclient
 
 from backends.build import Target, build
 from tests.support import models
-from tests.support.native import CHECKOUT, NATIVE
+from tests.support.native import NATIVE
+from tests.support.repositories import IDENTITY
 from tests.support.triton import RunningTriton
 
-IDENTITY = CHECKOUT / "perf" / "native" / "identity.cc"
 IDENTITY_SIGNATURE = """
 max_batch_size: 8
 input [{ name: "x" data_type: TYPE_UINT8 dims: [-1] }]

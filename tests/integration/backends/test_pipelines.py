@@ -26,10 +26,11 @@ from control_plane.domain.planning.plan import VersionSpec
 from control_plane.domain.signature import Signature, Tensor
 from control_plane.fleet.agent import NodeAgent
 from control_plane.fleet.node_state import NodeState
-from tests.integration.backends.native_models import IDENTITY, native_model
+from tests.integration.backends.native_models import native_model
 from tests.support.models import multiplier
 from tests.support.pipelines import Drawn, fitting
 from tests.support.plans import pipeline, pipeline_plan, version
+from tests.support.repositories import IDENTITY
 from tests.support.triton import CONTROL_KEY, RunningTriton, running_triton, tensor
 
 FACTORS = Signature(inputs=(Tensor("x", "FP32", (-1, 4)),), outputs=(Tensor("y", "FP32", (-1, 4)),))

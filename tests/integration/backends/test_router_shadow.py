@@ -54,6 +54,10 @@ def test_every_request_is_copied_and_only_the_primary_answers(stage: Stage) -> N
     # A shadow is no attempt to answer a request.
     stage.expect("all", {"v1 ok": 100})
     assert stage.metric("request_duration_us_count", "all", 2) == 0
+    assert stage.metric("shadow_duration_us_count", "all", 2) == 100
+    assert stage.metric("shadow_duration_us_sum", "all", 2) > 0
+    copied = [name for name in stage.server.metrics() if name.startswith("nereid_shadow_duration")]
+    assert not [name for name in copied if arm_name("all", 1) in name], "none where none is copied"
 
 
 def test_a_sample_is_spread_evenly(stage: Stage) -> None:

@@ -19,8 +19,8 @@ from control_plane.domain.planning.model_config import version_config
 from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.serving.server_flags import ServerFlags
 from control_plane.domain.signature import Signature, Tensor
-from tests.integration.backends.native_models import IDENTITY
 from tests.support.profiles import profiles
+from tests.support.repositories import IDENTITY
 from tests.support.triton import RunningTriton, running_triton
 
 ANY_BYTES = Signature(

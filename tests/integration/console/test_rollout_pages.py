@@ -234,6 +234,18 @@ def test_with_progressive_the_evidence_chooses_the_shares(third: Endpoint, admin
     assert "it begins with 2 %, and gets more, up to 2.5 %" in foreseen
 
 
+def test_on_copies_first_then_in_steps(third: Endpoint, admin: Client) -> None:
+    sent = {**FORM, "kind": "shadowFirst", "copies": "0", "preview": "1"}
+    refused = admin.post(start_page(third), {**sent, "step.value": ["5", "no such"]})
+    assert refused.context["draft"].errors.keys() == {"copies"}
+    assert not any(row.errors for row in refused.context["draft"].steps[:1])
+    foreseen = admin.post(start_page(third), {**sent, "copies": "12,5"})
+    said = foreseen.content.decode()
+    assert "Step 1: it gets copies of 12.5 % of the requests, which no caller sees." in said
+    assert "Step 2: shadow measures until it is sure" in said
+    assert "Step 4: it gets 5 % of the requests that the primary had." in said
+
+
 def test_one_at_a_time_unless_it_supersedes(rollout: Rollout, admin: Client) -> None:
     ready_version(Model.objects.get(name="digits"), 4)
     endpoint = Endpoint.objects.get()

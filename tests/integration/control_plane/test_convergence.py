@@ -58,27 +58,33 @@ class World:
                 state=VersionState.READY,
                 signature=DIGITS.to_document(),
             )
+        self._root, self._store = root, store
         for name in servers:
-            address = f"127.0.0.1:{len(self.agents) + 1}"
-            register_server(
-                name=name,
-                http=address,
-                grpc=address,
-                metrics=f"http://{address}/metrics",
-                accelerator="cpu",
-                actor="test",
-            )
-            repository = root / name / "repository"
-            self.tritons[name] = FakeTriton(repository)
-            self.agents[name] = NodeAgent(
-                triton=self.tritons[name],
-                metrics=self.tritons[name],
-                inference=self.tritons[name],
-                repository=DiskRepository(repository, store),
-                state=NodeState(root / name / "state"),
-                accelerator="cpu",
-            )
+            self.join(name)
         self.beat()
+
+    def join(self, name: str) -> None:
+        """One server more, with its node."""
+        address = f"127.0.0.1:{len(self.agents) + 1}"
+        register_server(
+            name=name,
+            http=address,
+            grpc=address,
+            metrics=f"http://{address}/metrics",
+            accelerator="cpu",
+            actor="test",
+        )
+        repository = self._root / name / "repository"
+        self.tritons[name] = FakeTriton(repository)
+        self.agents[name] = NodeAgent(
+            triton=self.tritons[name],
+            metrics=self.tritons[name],
+            inference=self.tritons[name],
+            repository=DiskRepository(repository, self._store),
+            state=NodeState(self._root / name / "state"),
+            accelerator="cpu",
+            name=name,
+        )
 
     # The queue.
 

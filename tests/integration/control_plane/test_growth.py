@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
-from control_plane.domain.latency import quantile
+from control_plane.domain.latency import OVERFLOW, quantile
 from control_plane.ports.triton import Sample
 from control_plane.telemetry.growth import LONGEST
 from control_plane.telemetry.latency import bucket_of
@@ -212,6 +212,8 @@ def more_of(
     return [
         Sample("nereid_first_response_us_bucket", {**of, "le": "98.9966"}, first),
         Sample("nereid_first_response_us_bucket", {**of, "le": "+Inf"}, first),
+        Sample("nereid_shadow_duration_us_bucket", {**of, "le": "98.9966"}, same),
+        Sample("nereid_shadow_duration_us_bucket", {**of, "le": "+Inf"}, same + other),
         Sample("nereid_shadow_requests_total", {**of, "outcome": "ok"}, ok),
         Sample("nereid_shadow_requests_total", {**of, "outcome": "error"}, second),
         Sample("nereid_shadow_requests_total", {**of, "outcome": "dropped"}, 1_000 * second),
@@ -232,6 +234,7 @@ def test_first_responses_shadows_and_queue_grow_beside_the_attempts(
     scraped(store, server, 10, [*page(4), *more_of(3, first=9, same=6, other=1, queue_us=8, ok=4)])
     grown = store.growth("digits", [ARM], NOON, {}).arms[ARM]
     assert dict(grown.first) == {bucket_of("98.9966"): 4}
+    assert dict(grown.shadow) == {bucket_of("98.9966"): 4, OVERFLOW: 1}
     assert dict(grown.more) == {
         "shadow_ok": 3 + 4,
         "shadow_failed": 3,
@@ -245,3 +248,4 @@ def test_first_responses_shadows_and_queue_grow_beside_the_attempts(
         minute = link.execute(sa.text("SELECT * FROM telemetry.arm_minutes")).mappings().one()
     assert {name: minute[name] for name in grown.more} == dict(grown.more)
     assert (minute["first_counts"], minute["requests"]) == ([4], 4)
+    assert minute["shadow_counts"] == [4, 1]

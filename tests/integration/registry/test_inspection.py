@@ -8,6 +8,11 @@ import pytest
 import torch
 
 from control_plane.adapters.inspection import SandboxInspector
+from control_plane.domain.registry.allowed_parameters import (
+    AllowedParameters,
+    in_force,
+    put_in_force,
+)
 from control_plane.domain.signature import Signature, Tensor
 from control_plane.ports.inspection import InvalidModelError
 from tests.support.hostile import GOOD_PYTHON, entry, external, good_onnx, tar_of, zip_of
@@ -74,6 +79,28 @@ def test_a_runtime_that_cannot_load_it_says_why(
     path.write_bytes(b"no model")
     with pytest.raises(InvalidModelError, match="ONNX Runtime cannot load it"):
         inspector.check_loads({"model.onnx": path}, "onnx", XY)
+
+
+def test_parameters_off_the_list_are_taken_where_an_operator_allows_them(
+    inspector: SandboxInspector, tmp_path: Path
+) -> None:
+    config = b'parameters { key: "session.a" value { string_value: "1" } }'
+    path = tmp_path / "upload.zip"
+    model = good_onnx().SerializeToString()
+    path.write_bytes(zip_of({"model.onnx": model, "config.pbtxt": config}))
+    refusal = r"NEREID_ALLOW_PARAMETERS=onnx:session\.a"
+    with (
+        pytest.raises(InvalidModelError, match=refusal),
+        inspector.inspect(path, "onnx"),
+    ):
+        pass
+    before = in_force()
+    put_in_force(AllowedParameters.of("onnx:session.*"))
+    try:
+        with inspector.inspect(path, "onnx") as found:
+            assert found.parameters == {"session.a": "1"}
+    finally:
+        put_in_force(before)
 
 
 # PyTorch would rather have torch.export; people have TorchScript files all the same.

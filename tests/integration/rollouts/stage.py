@@ -24,11 +24,21 @@ class Stage(World):
     """Its counters are those of routers that keep to what they were allowed."""
 
     def __init__(self, root: Path, store: TelemetryStore, *servers: str) -> None:
+        self.counts: dict[str, Counter[tuple[str, str]]] = {}
+        self.copied: dict[str, Counter[tuple[str, str]]] = {}
         super().__init__(root, *servers)
-        self.store = store
+        self.root, self.store = root, store
         store.keep_partitions(self.clock.now().date())
-        self.counts: dict[str, Counter[tuple[str, str]]] = {name: Counter() for name in servers}
         self.used: Counter[tuple[str, str]] = Counter()
+
+    def join(self, name: str) -> None:
+        super().join(name)
+        self.counts[name], self.copied[name] = Counter(), Counter()
+
+    def policy_text(self, server: str) -> str:
+        """What the server's router was given, as its node wrote it."""
+        [text] = (self.root / server / "repository/digits").glob("1000000000/policy.txt")
+        return text.read_text()
 
     # What people do.
 
@@ -69,6 +79,17 @@ class Stage(World):
                     self.used[server, planned.grant] += bad
                 self.counts[server][planned.physical, "ok"] += count - bad
                 self.counts[server][planned.physical, "rescued"] += bad
+            self._copy(server, requests, failing)
+
+    def _copy(self, server: str, requests: int, failing: float) -> None:
+        """What the shadows of the server's policy get of so many requests."""
+        plan = self.plan_on(server)
+        physical = {planned.arm.name: planned.physical for planned in plan.arms}
+        for shadow in plan.routing.shadows:
+            count = round(requests * shadow.parts / 10_000)
+            bad = round(count * failing)
+            self.copied[server][physical[shadow.arm], "ok"] += count - bad
+            self.copied[server][physical[shadow.arm], "error"] += bad
 
     def scrape(self) -> None:
         for server in Server.objects.all():
@@ -79,6 +100,14 @@ class Stage(World):
                     float(count),
                 )
                 for (arm, outcome), count in self.counts[server.name].items()
+            ]
+            page += [
+                Sample(
+                    "nereid_shadow_requests_total",
+                    {"endpoint": "digits", "arm": arm, "outcome": outcome},
+                    float(count),
+                )
+                for (arm, outcome), count in self.copied[server.name].items()
             ]
             for planned in self.plan_on(server.name).arms:
                 if planned.arm.allowance and planned.arm.allowance.failures is not None:

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from control_plane.analysis.templates import put_template
-from control_plane.domain.violations import ConflictError
+from control_plane.domain.violations import ConflictError, InvalidInputError
 from control_plane.endpoints.reconcile import sweep
 from control_plane.endpoints.rollback import rollback
 from control_plane.rollouts import services
 from control_plane.rollouts.advancing import Means, advance
+from control_plane.rollouts.measuring import WATCH_PARTS
 from control_plane.rollouts.models import Rollout
 from control_plane.rollouts.selectors import document_of, events_of, runs_of
 from control_plane.wiring import print_config
@@ -46,6 +47,9 @@ def test_a_good_version_is_promoted_untouched(stage: Stage) -> None:
     ]
     phases = [link.run.phase for link in runs_of(rollout)]
     assert phases[:1] == ["Successful"]
+    assert 3 <= len(phases) <= 1 + WATCH_PARTS, "the watch is measured in parts"
+    alphas = [link.run.template["alpha"] for link in runs_of(rollout)]
+    assert sum(alphas) <= 0.05
     looks = runs_of(rollout)[0].run.looks.all()
     assert len(looks) == runs_of(rollout)[0].run.looks_taken
     assert looks.last().document["metrics"][0]["candidate"]["of"] > 0
@@ -84,6 +88,33 @@ def test_a_server_that_was_started_anew_has_lost_its_part_of_the_budget(stage: S
     stage.until(rollout, "aborted")
     with pytest.raises(ConflictError, match="20 of its harm budget of 20 are spent"):
         services.retry(rollout_id=rollout.id, actor="ada", clock=stage.clock)
+
+
+def test_what_failed_after_the_last_look_is_charged_to_the_next_attempt(stage: Stage) -> None:
+    rollout = stage.start(strategy=QUICK)
+    stage.until(rollout, "analysing", requests=100)
+    stage.traffic(100, failing=0.2)  # 5 on each server, and nobody looks before the way back
+    stage.abort(rollout)
+    scrape, stage.scrape = stage.scrape, lambda: None  # type: ignore[method-assign]
+    stage.until(rollout, "aborted")
+    stage.scrape, seen = scrape, rollout.harm_spent  # type: ignore[method-assign]
+    services.retry(rollout_id=rollout.id, actor="ada", clock=stage.clock)
+    stage.until(rollout, "preparing")
+    assert (seen, rollout.harm_spent, rollout.granted_each) == (0, 10, 5)
+
+
+def test_a_server_that_joins_meanwhile_has_nothing_of_the_budget(stage: Stage) -> None:
+    rollout = stage.start(strategy=QUICK)
+    stage.until(rollout, "analysing", requests=10)
+    stage.join("c")
+    stage.settle(1)
+    assert "allowance 1" in stage.policy_text("c")
+    assert " attempts 0 " in stage.policy_text("c")
+    assert " attempts - failures 10 " in stage.policy_text("a")
+    stage.traffic(4000)
+    stage.used["c", next(p.grant for p in stage.plan_on("c").arms if p.grant)] = 10
+    stage.until(rollout, "promoted", requests=4000)
+    assert rollout.harm_spent == 0, "what it never had is not spent"
 
 
 def test_what_cannot_be_loaded_fails_and_is_taken_back(stage: Stage) -> None:
@@ -264,6 +295,27 @@ def test_the_evidence_leads_it_up_within_its_budget(stage: Stage) -> None:
     assert document_of(bad)["strategy"] == {
         "progressive": {"analysis": {"templates": ["default"]}, "from": 2, "to": 50}
     }
+
+
+def test_copies_are_judged_before_any_caller_meets_it(stage: Stage) -> None:
+    strategy = {"shadowFirst": {"percent": 50, "steps": QUICK["canary"]["steps"]}}
+    before = stage.endpoint.policy
+    rollout = stage.start(strategy=strategy)
+    stage.until(rollout, "analysing", requests=4000, failing=0.05)
+    assert stage.shares() == {1: 100, 2: 0}
+    assert stage.endpoint.policy
+    [shadow] = stage.endpoint.policy["shadow"]
+    assert (shadow["arm"], shadow["percent"]) == ("candidate", 50)
+    assert shadow["compare"] == "logits", "the first output that is made of numbers"
+    stage.until(rollout, "rolledBack", requests=4000, failing=0.05)
+    assert rollout.reason.startswith("errors: candidate 5 %")
+    assert (rollout.harm_spent, stage.endpoint.policy) == (0, before)
+    met = sum(count for (arm, _), count in stage.counts["a"].items() if ".v2." in arm)
+    assert met == 0, "no caller met it"
+    good = stage.until(stage.start(strategy=strategy, watch="0s"), "promoted", requests=4000)
+    assert [link.run.template_name for link in runs_of(good)] == ["shadow", "default"]
+    with pytest.raises(InvalidInputError, match="no output that is made of numbers"):
+        stage.start(3, strategy={"shadowFirst": {"compare": "colour"}})
 
 
 def test_the_way_back_takes_switches_alone(stage: Stage) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 
 from control_plane.domain.rollout.states import State
-from control_plane.rollouts import advancing
+from control_plane.rollouts import advancing, services
 from control_plane.rollouts.advancing import Means, advance
 from control_plane.rollouts.models import Rollout
 from control_plane.rollouts.selectors import events_of, runs_of
@@ -56,7 +56,7 @@ def goes_its_way(stage: Stage, *, failing: float, killed_in: str = "") -> tuple[
 
 
 GOOD = ["pending", "preparing", "progressing", "paused", "analysing", "promoting", "promoted"]
-BAD = ["pending", "preparing", "progressing", "paused", "rollingBack"]
+BAD = ["pending", "preparing", "progressing", "rollingBack"]  # it comes no further
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,50 @@ def test_it_ends_the_same(stage: Stage, failing: float, killed_in: str) -> None:
     assert policy is not None
     [arm] = policy["arms"]
     assert (arm["version"], arm["weight"]) == ((1, 100) if failing else (2, 100))
+
+
+def test_what_waits_for_a_person_is_killed_too(stage: Stage) -> None:
+    steps: list[dict[str, Any]] = [{"setWeight": 25}, {"approval": {}}, {"analysis": {}}]
+    rollout = stage.start(strategy={"canary": {"steps": steps}}, watch="0s")
+    stage.until(rollout, "awaitingApproval")
+    killed_look(stage, rollout)
+    assert rollout.state == "awaitingApproval"
+    services.approve(rollout_id=rollout.id, actor="bo", clock=stage.clock)
+    killed_look(stage, rollout)
+    stage.until(rollout, "analysing", requests=10)
+    scrape, stage.scrape = stage.scrape, lambda: None  # type: ignore[method-assign]
+    stage.until(rollout, "inconclusive", ticks=15)
+    killed_look(stage, rollout)
+    assert rollout.state == "inconclusive"
+    stage.scrape = scrape  # type: ignore[method-assign]
+    services.retry(rollout_id=rollout.id, actor="ada", clock=stage.clock)
+    killed_look(stage, rollout)
+    stage.until(rollout, "promoted", requests=4000)
+    assert [link.run.phase for link in runs_of(rollout)] == ["Error", "Successful"]
+    assert [event.event for event in events_of(rollout) if event.actor != "nereid"] == [
+        *("start", "approve", "retry"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "killed_in",
+    ["analysing", *(pytest.param(s, marks=pytest.mark.long) for s in ("paused", "promoted"))],
+)
+def test_it_is_taken_back_all_the_same(stage: Stage, killed_in: str) -> None:
+    rollout = stage.start(strategy={"canary": {"steps": STEPS}}, watch="60s")
+    stage.until(rollout, killed_in, requests=4000)
+    stage.clock.pass_time(seconds=1)
+    stage.beat()
+    stage.traffic(4000, failing=0.3)
+    stage.scrape()
+    killed_look(stage, rollout)
+    assert rollout.state == killed_in
+    stage.tick(rollout)
+    assert rollout.state == "rollingBack"
+    killed_look(stage, rollout)
+    stage.until(rollout, "rolledBack")
+    assert stage.shares() == {1: 100}
+    assert rollout.harm_spent <= rollout.harm_budget
 
 
 def test_one_that_cannot_be_looked_at_keeps_no_other_from_it(

@@ -116,6 +116,15 @@ def test_it_ends_when_a_person_moves_the_traffic(stage: Stage, by_hand: str) -> 
     assert "touches nothing more" in rollout.reason
 
 
+def test_a_kill_that_has_nothing_to_change_ends_it_all_the_same(stage: Stage) -> None:
+    kill(name="digits", actor="ada", queue=stage, print_config=print_config)
+    rollout, generation = stage.start(), stage.endpoint.generation
+    kill(name="digits", actor="bo", queue=stage, print_config=print_config)
+    rollout.refresh_from_db()
+    assert (stage.endpoint.generation, rollout.state) == (generation, "aborted")
+    assert rollout.reason.startswith("bo sent everything to the primary by the kill switch")
+
+
 def test_under_four_eyes_another_person_lets_it_begin(stage: Stage) -> None:
     update_endpoint(name="digits", actor="ada", four_eyes=True)
     rollout = stage.start()

@@ -29,6 +29,8 @@ from control_plane.tuning.results import levels_of, peak_of, with_levels
 from control_plane.tuning.running import Means, advance
 from control_plane.tuning.selectors import latest_of_versions
 from control_plane.tuning.services import cancel_perf_run, start_perf_run
+from control_plane.webhooks.models import Delivery, Webhook
+from control_plane.webhooks.outbox import written
 from control_plane.wiring import print_config
 from tests.integration.control_plane.test_convergence import World
 from tests.support.fakes import FakeLoad
@@ -109,7 +111,11 @@ def fresh(run: PerfRun) -> PerfRun:
     return PerfRun.objects.get(pk=run.pk)
 
 
-def test_a_version_is_loaded_measured_and_let_go(lab: Lab) -> None:
+def test_a_version_is_loaded_measured_and_let_go(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(written, "receivers", [])  # here is no worker that would deliver it
+    webhook = Webhook.objects.create(
+        name="ci", url="https://ci.example/", events=["perf_run.*"], names=["digits"], secret=b"x"
+    )
     run = lab.start(concurrency=[1, 4], latency_limit="20ms")
     assert (run.state, lab.held) == ("queued", set())
     lab.sent.pop(0)()
@@ -135,6 +141,10 @@ def test_a_version_is_loaded_measured_and_let_go(lab: Lab) -> None:
     actions = list(AuditEvent.objects.filter(object_type="perf_run").values_list("action", "actor"))
     assert sorted(actions) == [("perf_run.start", "ada"), ("perf_run.succeeded", "nereid")]
     assert latest_of_versions([run.version_id]) == {run.version_id: done}
+    told = [json.loads(one.body)["data"] for one in Delivery.objects.filter(webhook=webhook)]
+    assert [(one["perf_run"], one["state"], one["name"], one["server"]) for one in told] == [
+        (run.pk, "succeeded", "digits", "lab")
+    ]
 
 
 def test_what_serves_is_not_loaded_twice_and_stays(lab: Lab) -> None:

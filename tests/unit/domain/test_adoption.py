@@ -39,6 +39,7 @@ FILES = {
     "counter": ("model.py",),
     "stream": ("streaming.py",),
     "inverse": ("model.onnx",),
+    "passes": (),
     **NATIVE_FILES,
 }
 MADE = {

@@ -19,7 +19,7 @@ from control_plane.domain.analysis.looking import (
     state_from_document,
 )
 from control_plane.domain.analysis.looks import Look, Phase
-from control_plane.domain.analysis.template import Template, read_template
+from control_plane.domain.analysis.template import SHADOW_DOCUMENT, Template, read_template
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 ERRORS = {"name": "errors", "kind": "error_rate"}
@@ -148,6 +148,22 @@ def test_first_responses_and_copies_of_requests_have_metrics_of_their_own() -> N
         (Phase.SUCCESSFUL, 100),
     ]
     assert "above 5 %" in found.reason
+
+
+def test_copies_are_held_against_the_requests_that_callers_sent() -> None:
+    plan = read_template(dict(SHADOW_DOCUMENT))
+    slow = {"name": "slow", "kind": "shadow_latency_quantile", "q": 0.9, "unit": "request"}
+    slower = template({**slow, "marginRelative": 0.25})
+    callers = ArmEvidence(10_000, 50, buckets={40: 9_000, 44: 1_000})
+    alike = ArmEvidence(shadow={40: 1_800, 44: 200}, shadow_errors=(10_000, 50))
+    _, found = looked(plan, Evidence(10, alike, callers))
+    assert found.phase is Phase.SUCCESSFUL, found.reason
+    worse = ArmEvidence(shadow={40: 1_000, 50: 1_000}, shadow_errors=(2_000, 80))
+    state, _ = looked(slower, Evidence(10, alike, callers))
+    _, late = looked(slower, Evidence(10, worse, callers), state=state)
+    _, failing = looked(plan, Evidence(10, worse, callers))
+    assert (late.phase, failing.phase) == (Phase.FAILED, Phase.FAILED)
+    assert "errors" in failing.reason
 
 
 def test_what_is_not_required_informs_and_decides_nothing() -> None:

@@ -55,6 +55,11 @@ def test_the_default_asks_for_errors_within_half_a_point() -> None:
         ({**ERRORS, "alternative": 0.001}, "/metrics/0/alternative", "still good"),
         ({**ERRORS, "margin": float("nan")}, "/metrics/0/margin", "finite"),
         ({**ERRORS, "kind": "shadow_errors", "compare": "twin"}, "/metrics/0/compare", "alone"),
+        (
+            {"name": "x", "kind": "shadow_disagreement", "compare": "baseline"},
+            "/metrics/0/compare",
+            "limit",
+        ),
         ({**ERRORS, "colour": 1}, "/metrics/0/colour", "unknown"),
         ({**ERRORS, "required": False}, "/metrics", "require one"),
     ],

@@ -26,6 +26,11 @@ STEPS = [
     {"model": "labels", "version": 1},
 ]
 
+LABELLED = {
+    "output": [{"name": "image", "label_filename": "l.txt"}],
+    "label_files": {"l.txt": ["cat"]},
+}
+
 
 def wired(document: Any, members: Any = MEMBERS) -> Wiring:
     return wire(read_pipeline("p", document), members)
@@ -142,12 +147,25 @@ def test_tensors_are_wired_by_the_names_that_they_are_given() -> None:
             "endpoint",
             "never an endpoint",
         ),
+        (
+            {"steps": STEPS[1:], "outputs": ["label"], "config": LABELLED},
+            "/config/output/0/name",
+            "unknown_tensor",
+            "callers get no tensor 'image'; they get label",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told_with_its_place(
     document: Any, pointer: str, code: str, words: str
 ) -> None:
     assert words in refused(document)[pointer, code]
+
+
+def test_answers_of_any_number_are_not_kept() -> None:
+    members = {("f", 1): member("x FP32 -1 1", "y FP32 -1 1", decoupled=True)}
+    steps = [{"model": "f", "version": 1}]
+    document = {"steps": steps, "config": {"response_cache": {"enable": True}}}
+    assert ("/config/response_cache/enable", "exclusive") in refused(document, members)
 
 
 def test_steps_that_wait_for_each_other_are_told_in_a_row() -> None:

@@ -89,6 +89,12 @@ def test_an_arm_with_everything() -> None:
     assert arm.allowance == Allowance(100, 5, 1_795_525_200_000)
 
 
+def test_an_allowance_may_be_given_to_some_servers_alone() -> None:
+    policy = parse_policy(with_arm(allowance={"failures": 5, "servers": ["b", "a", "b"]}))
+    assert policy.arms[1].allowance == Allowance(failures=5, servers=("b", "a"))
+    assert parse_policy(to_document(policy)) == policy
+
+
 def test_overflow_follows_the_primary_unless_it_is_said() -> None:
     policy = parse_policy(with_arm(0, overflow="candidate"))
     stable, candidate = policy.arms
@@ -166,6 +172,12 @@ RULE = {"when": {"header:x-user-id": {"equals": "ada"}}, "arm": "candidate"}
         (with_arm(overflow=""), "/arms/1/overflow", "type"),
         (with_arm(allowance={}), "/arms/1/allowance", "required"),
         (with_arm(allowance={"grant": "again"}), "/arms/1/allowance", "required"),
+        (with_arm(allowance={"servers": ["a"]}), "/arms/1/allowance", "required"),
+        (
+            with_arm(allowance={"failures": 1, "servers": ["no name"]}),
+            "/arms/1/allowance/servers/0",
+            "invalid_name",
+        ),
         (with_arm(allowance={"attempts": 1, "grant": ""}), "/arms/1/allowance/grant", "invalid"),
         (with_arm(allowance={"attempts": 1, "grant": " "}), "/arms/1/allowance/grant", "invalid"),
         (with_arm(allowance={"attempts": 1, "grant": "b "}), "/arms/1/allowance/grant", "invalid"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ def codes(*directories: Directory, p99_ms: float | None = None) -> dict[str, str
 SPECIFIC = "version_policy { specific { versions: [ 1, 3 ] } }"
 BATCHING = "dynamic_batching { preferred_batch_size: [ %d ] max_queue_delay_microseconds: 10 }"
 LABELS = ONNX.replace("dims: [ 2 ]", 'dims: [ 2 ] label_filename: "labels.txt"')
+LABELLED = TENSORS.replace("dims: [ 2 ]", 'dims: [ 2 ] label_filename: "labels.txt"')
 WARM = ONNX + (
     ' model_warmup { name: "w" batch_size: 1 inputs { key: "x" value '
     '{ data_type: TYPE_FP32 dims: [ 4 ] input_data_file: "x.bin" } } }'
@@ -128,6 +130,16 @@ SCRIPT = {1: ("model.pt",)}
             "unknown-member",
             [ensemble(step().replace("-1", "2")), model()],
             [ensemble(step().replace("-1", "1")), model()],
+        ),
+        (
+            "ensemble-setting",
+            [ensemble(step(), tensors=TENSORS + "optimization { eager_batching: true }"), model()],
+            [ensemble(step()), model()],
+        ),
+        (
+            "missing-labels",
+            [ensemble(step(), tensors=LABELLED), model()],
+            [replace(ensemble(step(), tensors=LABELLED), files=("labels.txt",)), model()],
         ),
         (
             "ensemble-batch",

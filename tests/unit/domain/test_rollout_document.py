@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from control_plane.domain.rollout.document import read_rollout, to_document
-from control_plane.domain.rollout.steps import Analysis, Kind, Pause, Ramp, SetWeight
+from control_plane.domain.rollout.steps import (
+    Analysis,
+    Kind,
+    Pause,
+    Ramp,
+    SetShadow,
+    SetWeight,
+    with_compared,
+)
 from control_plane.domain.violations import InvalidInputError
 
 LEAST = {"endpoint": "digits", "to": {"model": "digits", "version": 2}}
@@ -32,6 +40,16 @@ STEPS: list[dict[str, Any]] = [
         {"blueGreen": {}},
         {"progressive": {}},
         {"progressive": {"from": 2.5, "to": 30, "analysis": {"template": "latency"}}},
+        {"shadowFirst": {}},
+        {
+            "shadowFirst": {
+                "percent": 2.5,
+                "max_in_flight": 4,
+                "compare": "logits",
+                "shadowAnalysis": {"templates": ["shadow", "mine"]},
+                "steps": STEPS,
+            }
+        },
     ],
 )
 def test_what_is_written_again_is_read_the_same(strategy: Any) -> None:
@@ -58,6 +76,11 @@ def test_little_has_to_be_said() -> None:
         ({"strategy": {"blueGreen": {"steps": []}}}, "/strategy/blueGreen/steps"),
         ({"strategy": {"progressive": {"from": 50, "to": 5}}}, "/strategy/progressive/to"),
         ({"strategy": {"progressive": {"to": 100}}}, "/strategy/progressive/to"),
+        ({"strategy": {"shadowFirst": {"percent": 0}}}, "/strategy/shadowFirst/percent"),
+        (
+            {"strategy": {"shadowFirst": {"steps": [{"wait": 5}]}}},
+            "/strategy/shadowFirst/steps/0/wait",
+        ),
         *(
             ({"strategy": {"canary": {"steps": [step]}}}, f"/strategy/canary/steps/0{where}")
             for step, where in [
@@ -84,6 +107,18 @@ def test_what_is_wrong_is_told_where(change: dict[str, Any], pointer: str) -> No
     with pytest.raises(InvalidInputError) as refused:
         read_rollout({**LEAST, **change})
     assert pointer in [violation.pointer for violation in refused.value.violations]
+
+
+def test_copies_come_first_and_end_before_the_steps() -> None:
+    strategy = read_rollout({**LEAST, "strategy": {"shadowFirst": {}}}).strategy
+    assert [str(step) for step in strategy.steps[:4]] == [
+        *("setShadow 20 %", "analysis shadow", "setShadow 0 %", "setWeight 5 %"),
+    ]
+    compared = with_compared(strategy, "logits")
+    assert compared.steps[0] == SetShadow(2_000, compare="logits")
+    assert with_compared(compared, "other") == compared, "who says one has it"
+    canary = read_rollout({**LEAST, "strategy": {"canary": {"steps": [{"setShadow": 5}]}}}).strategy
+    assert with_compared(canary, "logits") == canary
 
 
 def test_a_step_says_itself_in_words() -> None:

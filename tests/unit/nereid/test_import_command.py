@@ -13,7 +13,7 @@ import pytest
 
 from nereid.cli import run
 from nereid.importing import other_name
-from nereid.packing import packed
+from nereid.packing import Packed, packed
 from tests.support.control_plane_answers import FakeServer, answer, printed, problem, version
 
 PROFILE = {"max_batch_size": 8}
@@ -206,6 +206,26 @@ def test_what_is_refused_is_not_sent(tmp_path: Path, changes: dict[str, Any], sa
     assert run(["import", str(repository(tmp_path / "r"))], session) == 1
     assert said in printed(session.err)
     assert server.calls == ["POST /lint/"]
+
+
+def test_a_folder_without_a_file_comes_in_where_nobody_knows_the_backend(tmp_path: Path) -> None:
+    (tmp_path / "r/M 1/1").mkdir(parents=True)
+    custom = {"framework": "custom", "main_file": "", "placed_as": ""}
+    server = FakeServer(
+        {
+            "POST /lint/": linted(**custom, model_config={"backend": "identity"}),
+            "GET /models/m-1/versions/": MISSING,
+        }
+    )
+    session = server.session(tmp_path)
+    assert run(["import", str(tmp_path / "r"), "--dry-run", "--json"], session) == 0
+    [result] = json.loads(printed(session.out))["results"]
+    assert [one["sha256"] for one in result["versions"]] == [Packed({}, alone=False).sha256()]
+    named = {"backend": "identity", "default_model_filename": "net"}
+    server.answers["POST /lint/"] = linted(**{**custom, "main_file": "net"}, model_config=named)
+    session = server.session(tmp_path)
+    assert run(["import", str(tmp_path / "r"), "--dry-run"], session) == 1
+    assert "version 1 has no net" in printed(session.out)
 
 
 def test_a_link_out_of_the_repository_refuses_its_model(tmp_path: Path) -> None:

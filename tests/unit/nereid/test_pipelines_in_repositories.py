@@ -13,7 +13,7 @@ from control_plane.adapters.triton.pbtxt import config_values
 from nereid.calls import exporting_pipelines
 from nereid.cli import run
 from nereid.errors import NereidError
-from tests.support.control_plane_answers import FakeServer, answer, printed, problem
+from tests.support.control_plane_answers import FakeServer, answer, printed, problem, version
 from tests.unit.nereid.test_export_command import answers, policy, told
 
 MISSING = problem(404, "Not Found")
@@ -147,6 +147,70 @@ def test_what_the_server_refuses_is_told_and_what_needs_it_does_not_come_in(
     assert run(["import", path], session) == 1
     assert "its step inner did not come in" in printed(session.err)
     assert "PUT /pipelines/a/" not in server.calls
+
+
+STEPS = {"model": {"model": "m", "version": 3}, "pipeline": {"pipeline": "m", "revision": 3}}
+
+
+@pytest.mark.parametrize("kind", ["model", "pipeline"])
+@pytest.mark.parametrize("said", ["gone=m:3", "gone=m"])
+def test_a_member_that_is_here_is_named(tmp_path: Path, kind: str, said: str) -> None:
+    path = repository(tmp_path / "r", "a")
+    document = {**OUTER, "steps": [{"name": "s1-m", **STEPS[kind]}]}
+    ready = {"results": [version(n, "ready", model="m") for n in (3, 2)], "next": None}
+    there = {"GET /models/m/versions/": answer(ready)}
+    if kind == "pipeline":
+        held = answer(shown("m", INNER, 3))
+        there = {"GET /pipelines/m/": held, "GET /pipelines/m/revisions/3/": held}
+    server = FakeServer(
+        {
+            **there,
+            "POST /lint/": answer(linted(a=document)),
+            "GET /pipelines/a/": MISSING,
+            "PUT /pipelines/a/": answer(shown("a", document), 201),
+        }
+    )
+    assert run(["import", path, "--member", said], server.session(tmp_path)) == 0
+    assert server.body("POST", "/lint/")["members"] == {"gone": STEPS[kind]}
+    assert server.body("PUT", "/pipelines/a/") == document
+    held_otherwise = {**document, "steps": [{"name": "s1-m", **STEPS[kind], "revision": 2}]}
+    if kind == "pipeline":
+        server.answers["GET /pipelines/a/"] = answer(shown("a", held_otherwise))
+        session = server.session(tmp_path)
+        assert run(["import", path, "--member", said], session) == 1
+        assert "another content" in " ".join(printed(session.err).split())
+
+
+def test_a_member_that_is_not_here_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    path = repository(tmp_path / "r", "a")
+    server = FakeServer({"GET /models/m/versions/": answer({"results": [], "next": None})})
+    session = server.session(tmp_path)
+    assert run(["import", path, "--member", "gone=m:3"], session) == 1
+    assert "no pipeline m:3" in " ".join(printed(session.err).split())
+    assert "POST /lint/" not in server.calls
+
+
+def test_labels_come_out_of_their_file_and_go_into_one(tmp_path: Path) -> None:
+    path = repository(tmp_path / "r", "inner")
+    (tmp_path / "r/inner/own.txt").write_text("cat\ndog\n")
+    said = {"output": [{"name": "done", "label_filename": "own.txt"}]}
+    whole = {**INNER, "config": {**said, "label_files": {"own.txt": ["cat", "dog"]}}}
+    server = FakeServer(
+        {
+            "POST /lint/": answer(linted(inner={**INNER, "config": said})),
+            "GET /pipelines/inner/": MISSING,
+            "PUT /pipelines/inner/": answer(shown("inner", whole), 201),
+            "GET /endpoints/inner/policy/": MISSING,
+            "GET /pipelines/inner/revisions/1/": answer(shown("inner", whole)),
+            **answers(told(2)),
+        }
+    )
+    assert run(["import", path], server.session(tmp_path)) == 0
+    assert server.body("PUT", "/pipelines/inner/") == whole
+    server.answers["GET /pipelines/inner/"] = answer(shown("inner", whole))
+    assert run(["export", "inner", str(tmp_path / "out")], server.session(tmp_path)) == 0
+    assert 'label_filename: "own.txt"' in (tmp_path / "out/inner/config.pbtxt").read_text()
+    assert (tmp_path / "out/inner/own.txt").read_text() == "cat\ndog\n"
 
 
 @pytest.mark.parametrize("by", ["endpoint", "pipeline"])

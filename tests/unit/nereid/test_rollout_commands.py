@@ -155,6 +155,15 @@ def test_every_option_is_sent(tmp_path: Path) -> None:
     }
 
 
+def test_copies_come_first_where_it_is_said(tmp_path: Path) -> None:
+    server = serving(rollout("pending"))
+    words = ["--strategy", "shadow-first", "--copies", "50", "--compare", "logits", "--step", "10"]
+    assert run(["rollout", "start", "digits", "2", *words], server.session(tmp_path)) == 0
+    assert sent(server)["strategy"] == {
+        "shadowFirst": {"percent": 50, "compare": "logits", "steps": [{"setWeight": 10}]}
+    }
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -164,6 +173,7 @@ def test_every_option_is_sent(tmp_path: Path) -> None:
         ["start", "digits", "2", "--step", "soon"],
         ["start", "digits", "2", "--strategy", "hope"],
         ["start", "digits", "2", "--strategy", "blueGreen", "--step", "5"],
+        ["start", "digits", "2", "--copies", "20"],
         ["start", "digits", "2", "--file", "x.json"],
         ["start", "--file", "not-there.json"],
         ["status", "digits", "--watch", "--wait"],
