@@ -101,6 +101,12 @@ ROUTER = (
         "outcome",
     ),
     _router(
+        "nereid_shadow_duration_us",
+        Kind.HISTOGRAM,
+        "Time from a copy's submission to the arm's last response, in microseconds",
+        "microseconds",
+    ),
+    _router(
         "nereid_shadow_rows_total",
         Kind.COUNTER,
         "Rows of a shadow's compared output, by whether their largest value stands where the "

@@ -129,6 +129,18 @@ ENDPOINTS = (
         "Differs from the latency where answers are streamed.",
     ),
     Panel(
+        "Latency of shadows, p99",
+        (
+            (
+                "histogram_quantile(0.99, sum by (arm, le) "
+                f"(rate(nereid_shadow_duration_us_bucket{OF}[5m])))",
+                "{{arm}}",
+            ),
+        ),
+        "µs",
+        "Of arms that got copies.",
+    ),
+    Panel(
         "Difference of shadows, p99",
         (
             (
