@@ -6,7 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from django.urls import reverse
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane import wiring
+from control_plane.console import words
 from control_plane.console.record_admin import change_url
 from control_plane.console.rights import visible
 from control_plane.console.rollouts_under_way import waiting
@@ -32,6 +33,7 @@ from control_plane.webhooks.selectors import in_trouble
 
 logger = logging.getLogger(__name__)
 
+LATELY = timedelta(minutes=5)
 MOST = 12
 """Lines of one kind: a broken fleet is not listed in full on the first page."""
 
@@ -62,6 +64,7 @@ def concerns(
             _servers(now) if servers else (),
             _failed_prepares(user),
             _guarded(user),
+            _queues(user, now),
             _rollouts(rollouts, user, now),
             _waiting(user),
             _rejected(user),
@@ -209,6 +212,36 @@ def _guarded(user: Any) -> Iterator[Concern]:
                 url=reverse("admin:endpoints_endpoint_edit_policy", args=[endpoint.pk]),
                 deed="Edit the policy",
             )
+
+
+def _queues(user: Any, now: datetime) -> Iterator[Concern]:
+    """Arms whose requests wait longer than they are worked on, and long enough to be felt."""
+    try:
+        waits = wiring.telemetry().waiting_arms(now - LATELY)
+    except SQLAlchemyError:
+        logger.warning("the telemetry store does not answer", exc_info=True)
+        return
+    if not waits:
+        return
+    found = Endpoint.objects.filter(name__in={one.endpoint for one in waits}, deleted_at=None)
+    endpoints = {endpoint.name: endpoint for endpoint in shown(visible(user, found))}
+    arms = {
+        (endpoint.name, physical): arm
+        for endpoint in endpoints.values()
+        for arm, physical in physical_of(endpoint).items()
+    }
+    for one in [one for one in waits if (one.endpoint, one.arm) in arms][:MOST]:
+        endpoint = endpoints[one.endpoint]
+        arm = arms[one.endpoint, one.arm]
+        yield Concern(
+            key=f"queue-{endpoint.pk.hex}-{arm}",
+            state="waiting",
+            what=f"{one.endpoint}, arm {arm}",
+            why=f"its requests wait {words.microseconds(one.queue_us)} for "
+            f"{words.microseconds(one.processing_us)} of work",
+            url=reverse("admin:endpoints_endpoint_figures", args=[endpoint.pk]),
+            deed="See what would help",
+        )
 
 
 def _by_arm(

@@ -54,6 +54,7 @@ COLOURS = {
     "failing": "warning",
     "breaker": "warning",
     "allowance": "warning",
+    "waiting": "warning",
     "Degraded": "danger",
     "rollingBack": "danger",
     "rolledBack": "danger",

@@ -28,6 +28,7 @@ from control_plane.telemetry.tables import (
     model_samples,
     server_latest,
 )
+from control_plane.telemetry.waiting import WaitingArm, read_waiting_arms
 
 RETENTION = timedelta(days=14)
 RETENTION_OF = {arm_steps.name: timedelta(days=1)}
@@ -229,6 +230,11 @@ class TelemetryStore:
         """What an endpoint did within a span, arm by arm (`control_plane.telemetry.spans`)."""
         with self._engine.connect() as connection:
             return read_counted(connection, endpoint, models, since, until)
+
+    def waiting_arms(self, since: datetime) -> list[WaitingArm]:
+        """The arms whose requests waited longer than they were worked on since then."""
+        with self._engine.connect() as connection:
+            return read_waiting_arms(connection, since)
 
     def failures_left(self, endpoint: str, arm: str, after: datetime) -> dict[str, int]:
         """By server, what is left of an arm's allowance of failures, if it was scraped since."""

@@ -191,6 +191,7 @@ model_minutes = sa.Table(
     ),
     sa.Column("pending", sa.BigInteger, nullable=False, comment="in the queue, the most seen"),
     sa.PrimaryKeyConstraint("model", "server_id", "sampled_at"),
+    sa.Index("model_minutes_by_time", "sampled_at"),
     postgresql_partition_by="RANGE (sampled_at)",
 )
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from control_plane.domain.kpis.counted import ArmCounts, ModelCounts
-from control_plane.domain.kpis.figures import processing_us
 
 PARTS = ("network", "router", "queue", "copy_in", "compute", "copy_out", "rest")
 """As a request meets them; `rest` is what the server needed and nobody accounts for."""
@@ -71,12 +70,6 @@ def arm_parts(
     if network_us is not None:
         parts["network"] = network_us
     return _parts(parts)
-
-
-def waits(model: ModelCounts) -> bool:
-    """Whether requests wait longer than they are worked on."""
-    worked = processing_us(model)
-    return bool(worked and model.requests_ok and model.queue_us / model.requests_ok > worked)
 
 
 def _inside(steps: Sequence[StepWork]) -> dict[str, float]:

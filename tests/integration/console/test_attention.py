@@ -120,3 +120,31 @@ def test_latencies_stand_beside_the_traffic(
     low, high = card.latency
     assert (low, high) == (pytest.approx(2000, rel=0.06), pytest.approx(50_000, rel=0.06))
     assert context["latency"] == card.latency
+
+
+def test_requests_that_wait_longer_than_they_are_worked_on(
+    digits: Endpoint, admin: Client, telemetry: TelemetryStore
+) -> None:
+    server, now = Server.objects.get(), wiring.clock().now()
+
+    def asked(queue_us: int) -> list[tuple[str, str, str]]:
+        for i in range(3):
+            count = 400 * i
+            of = {"model": physical(2), "version": "1"}
+            arm = {"endpoint": "digits", "arm": physical(2), "outcome": "ok"}
+            samples = [
+                Sample("nv_inference_request_success", of, count),
+                Sample("nv_inference_queue_duration_us", of, count * queue_us),
+                Sample("nv_inference_compute_infer_duration_us", of, count * 8000),
+                Sample("nereid_requests_total", arm, count),
+            ]
+            telemetry.write(rows(samples, server.id, now - timedelta(seconds=5 * (2 - i))))
+        return [line for line in lines(admin) if line[0] == "waiting"]
+
+    assert asked(7000) == []
+    now += timedelta(seconds=20)
+    found = asked(60_000)
+    assert [line[1] for line in found] == ["digits, arm digits-v2"]
+    assert "of work" in found[0][2]
+    there = reverse("admin:endpoints_endpoint_figures", args=[digits.pk])
+    assert there in admin.get(HOME).content.decode()
