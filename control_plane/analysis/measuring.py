@@ -175,4 +175,5 @@ def arm_evidence(grown: ArmGrowth, told: Mapping[str, tuple[int, int]]) -> ArmEv
         shadow=dict(grown.shadow),
         shadow_errors=(more["shadow_ok"] + more["shadow_failed"], more["shadow_failed"]),
         shadow_rows=(more["shadow_same"] + more["shadow_other"], more["shadow_other"]),
+        queue=(more["queue_us"], more["queued"]),
     )

@@ -31,6 +31,7 @@ _COUNTED = {
     "shadow_latency_quantile": "slower",
     "sla_violations": "too slow",
     "promql": "bad",
+    "queue_time": "bad blocks",
 }
 _AGAINST = {
     "baseline": "the baseline beside it",
@@ -182,7 +183,9 @@ def _arms(last: Mapping[str, Any]) -> list[Arm]:
 
 def _measured(last: Mapping[str, Any]) -> str:
     """What the column of the arms' figures is called."""
-    if last["kind"] == _ASKED and last["scale"] in ("ratio", "value"):
+    if last["kind"] == "queue_time" or (
+        last["kind"] == _ASKED and last["scale"] in ("ratio", "value")
+    ):
         return "Mean"
     return "Quantile" if last["kind"].endswith("_quantile") else "Share"
 

@@ -119,9 +119,9 @@ def _fails(metric: Metric) -> str:
 
 
 def _limit(metric: Metric, limit: float) -> str:
-    if metric.is_reading:
-        return words.number(limit)
-    return duration_text(round(limit)) if metric.is_quantile else _percent(limit)
+    if metric.is_quantile or metric.kind is Kind.QUEUE_TIME:
+        return duration_text(round(limit))
+    return words.number(limit) if metric.is_reading else _percent(limit)
 
 
 def _percent(share: float) -> str:

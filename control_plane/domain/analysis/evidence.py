@@ -15,7 +15,8 @@ class ArmEvidence:
     failed. `buckets` counts attempts by how long they took (`domain.latency`), `first` by how long
     it was to their first response. `feedback` is outcome -> (of how many it is known, how many had
     it). Of copies of requests, `shadow` counts how long they took, `shadow_errors` is (how many,
-    failed), and `shadow_rows` (compared rows, those that differ).
+    failed), and `shadow_rows` (compared rows, those that differ). `queue` is (microseconds that
+    requests waited for the arm's model, how many they were).
     """
 
     attempts: int = 0
@@ -26,6 +27,7 @@ class ArmEvidence:
     shadow: Mapping[int, int] = field(default_factory=dict)
     shadow_errors: tuple[int, int] = (0, 0)
     shadow_rows: tuple[int, int] = (0, 0)
+    queue: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
     buckets: Counter[int] = Counter()
     first: Counter[int] = Counter()
     shadow: Counter[int] = Counter()
-    shadows = [0, 0, 0, 0]
+    shadows, queue = [0, 0, 0, 0], [0, 0]
     known: Counter[str] = Counter()
     had: Counter[str] = Counter()
     for part in parts:
@@ -74,6 +76,8 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
         shadow.update(part.shadow)
         for place, count in enumerate((*part.shadow_errors, *part.shadow_rows)):
             shadows[place] += count
+        for place, count in enumerate(part.queue):
+            queue[place] += count
         for outcome, (of, count) in part.feedback.items():
             known[outcome] += of
             had[outcome] += count
@@ -87,4 +91,5 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
         shadow=dict(shadow),
         shadow_errors=(shadows[0], shadows[1]),
         shadow_rows=(shadows[2], shadows[3]),
+        queue=(queue[0], queue[1]),
     )

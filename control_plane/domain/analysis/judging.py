@@ -6,7 +6,7 @@ import math
 
 from control_plane.domain.analysis.counting import Seen
 from control_plane.domain.analysis.looks import MetricLook, Phase, Scale, Tally
-from control_plane.domain.analysis.metric import Better, Compare, Goal, Metric
+from control_plane.domain.analysis.metric import Better, Compare, Goal, Kind, Metric
 from control_plane.domain.analysis.readings import middle
 from control_plane.domain.analysis.sequence import Sequence
 from control_plane.domain.analysis.wording import told, unit_text, verdict_reason
@@ -62,7 +62,8 @@ def judged(
 def _scale(metric: Metric) -> Scale:
     alone = metric.compare is Compare.NONE
     if metric.is_reading:
-        return Scale.VALUE if alone else Scale.RATIO
+        own = Scale.MICROSECONDS if metric.kind is Kind.QUEUE_TIME else Scale.VALUE
+        return own if alone else Scale.RATIO
     if metric.is_quantile:
         return Scale.MICROSECONDS if alone else Scale.RATIO
     return Scale.SHARE if alone else Scale.DIFFERENCE

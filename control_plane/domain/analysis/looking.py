@@ -26,7 +26,7 @@ from control_plane.domain.analysis.evidence import Evidence, Told
 from control_plane.domain.analysis.judging import judged
 from control_plane.domain.analysis.looks import Look, MetricLook, Phase
 from control_plane.domain.analysis.metric import Compare, Kind, Metric
-from control_plane.domain.analysis.readings import OpenBlock, block_from, read_block
+from control_plane.domain.analysis.readings import OpenBlock, block_from, figures, read_block
 from control_plane.domain.analysis.rows import rows_of
 from control_plane.domain.analysis.sequence import Sequence, start
 from control_plane.domain.analysis.template import Template
@@ -162,7 +162,7 @@ def _after(state: MetricState, metric: Metric, evidence: Evidence) -> MetricStat
             return state
         seconds = evidence.told[metric.name].seconds
     if metric.is_reading:
-        return _read(state, metric, evidence.told[metric.name])
+        return _read(state, metric, figures(metric, evidence))
     new, counts, rates = counted(metric, state.recent, evidence)
     sequence = state.sequence
     if counts is not None:

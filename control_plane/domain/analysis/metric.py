@@ -25,6 +25,7 @@ class Kind(StrEnum):
     SHADOW_DISAGREEMENT = "shadow_disagreement"
     SHADOW_ERRORS = "shadow_errors"
     SHADOW_LATENCY_QUANTILE = "shadow_latency_quantile"
+    QUEUE_TIME = "queue_time"
     PROMQL = "promql"
 
 
@@ -106,7 +107,7 @@ class Metric:
     @property
     def is_reading(self) -> bool:
         """Whether blocks of time have a figure each (`readings`), and no requests are counted."""
-        return self.kind is Kind.PROMQL and not self.of
+        return self.kind is Kind.QUEUE_TIME or (self.kind is Kind.PROMQL and not self.of)
 
     @property
     def is_quantile(self) -> bool:

@@ -19,6 +19,7 @@ from control_plane.domain.analysis.read_promql import (
     PROMQL_BLOCK,
     PROMQL_FIELDS,
     check_promql,
+    check_reading,
     promql_document,
 )
 from control_plane.domain.latency import FIRST_US, LAST_US, RATIO
@@ -37,7 +38,13 @@ DEFAULT_MARGINS = {
 
 DEFAULT_MARGIN_RELATIVE = 0.05
 
-IN_BLOCKS = QUANTILES | {Kind.SLA_VIOLATIONS, Kind.PROMQL}
+IN_TIME = QUANTILES | {Kind.QUEUE_TIME}
+"""Their limits are durations."""
+
+QUEUE_FLOOR = 1000
+"""Microseconds. An idle queue's waits of some tens vary by half, and nobody minds."""
+
+IN_BLOCKS = QUANTILES | {Kind.SLA_VIOLATIONS, Kind.PROMQL, Kind.QUEUE_TIME}
 """Requests that wait in one queue are slow together, and of what others count nobody knows: blocks
 are their unit."""
 
@@ -64,12 +71,13 @@ _FIELDS = {
     *PROMQL_FIELDS,
 }
 _OF_KINDS = {
-    "q": QUANTILES | {Kind.PROMQL},
-    "marginRelative": QUANTILES | {Kind.PROMQL},
+    "q": QUANTILES | {Kind.PROMQL, Kind.QUEUE_TIME},
+    "marginRelative": QUANTILES | {Kind.PROMQL, Kind.QUEUE_TIME},
     "latency": {Kind.SLA_VIOLATIONS},
     "outcome": {Kind.FEEDBACK},
     "better": {Kind.FEEDBACK, Kind.PROMQL},
     **{field: {Kind.PROMQL} for field in PROMQL_FIELDS},
+    "floor": {Kind.PROMQL, Kind.QUEUE_TIME},
 }
 
 
@@ -82,7 +90,8 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
     goal = fields.choice("goal", Goal.NON_INFERIOR)
     unit = fields.choice("unit", Unit.BLOCK if kind in IN_BLOCKS else Unit.REQUEST)
     margin, relative = fields.number("margin", 0, 1), fields.number("marginRelative", 0, 100)
-    reads = kind is Kind.PROMQL and fields.get("of") is None
+    waits = kind is Kind.QUEUE_TIME
+    reads = waits or (kind is Kind.PROMQL and fields.get("of") is None)
     metric = Metric(
         name=_name(fields),
         kind=kind,
@@ -90,7 +99,7 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
         goal=goal,
         margin=_margin(margin, kind, goal, reads),
         margin_relative=_relative(relative, goal, asked=kind in QUANTILES or reads),
-        limit=fields.number("limit", -MAX_NUMBER) if reads else _limit(fields, kind),
+        limit=_limit(fields, kind, reads),
         q=fields.number("q", 0.01, MAX_Q) or (MIDDLE if reads else Metric.q),
         latency=fields.duration("latency", round(FIRST_US), round(LAST_US)) or 0,
         alternative=fields.number("alternative", -1, 1),
@@ -104,7 +113,7 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
         query=fields.text("query") or "",
         of=fields.text("of") or "",
         count=fields.text("count") or "",
-        floor=fields.number("floor") or 0.0,
+        floor=_floor(fields, kind),
     )
     if fields.get("block") is not None and unit is Unit.REQUEST:
         fields.note("block", "conflict", 'block is for "unit": "block"')
@@ -114,6 +123,8 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
             fields.note(field, "conflict", f"{field} is for the kind {kinds}")
     if kind is Kind.PROMQL:
         check_promql(fields, metric)
+    if metric.is_reading:
+        check_reading(fields, metric)
     _check_reference(fields, metric)
     _check_kind(fields, metric)
     return metric
@@ -126,8 +137,7 @@ def metric_document(metric: Metric) -> dict[str, Any]:
         "kind": metric.kind.value,
         "compare": metric.compare.value,
     }
-    quantile = metric.is_quantile
-    relative = quantile or metric.is_reading
+    relative = metric.is_quantile or metric.is_reading
     if relative:
         document["q"] = metric.q
     if metric.kind is Kind.SLA_VIOLATIONS:
@@ -136,8 +146,11 @@ def metric_document(metric: Metric) -> dict[str, Any]:
         document |= {"outcome": metric.outcome, "better": metric.better.value}
     if metric.kind is Kind.PROMQL:
         document |= promql_document(metric)
+    if metric.kind is Kind.QUEUE_TIME and metric.compare is not Compare.NONE:
+        document["floor"] = duration_text(round(metric.floor))
     if metric.limit is not None:
-        document["limit"] = duration_text(round(metric.limit)) if quantile else metric.limit
+        in_time = metric.kind in IN_TIME
+        document["limit"] = duration_text(round(metric.limit)) if in_time else metric.limit
     else:
         document["goal"] = metric.goal.value
         document |= (
@@ -175,8 +188,18 @@ def _relative(given: float | None, goal: Goal, *, asked: bool) -> float:
     return DEFAULT_MARGIN_RELATIVE if asked and goal is Goal.NON_INFERIOR else 0.0
 
 
-def _limit(fields: Fields, kind: Kind) -> float | None:
-    if kind not in QUANTILES:
+def _floor(fields: Fields, kind: Kind) -> float:
+    if kind is not Kind.QUEUE_TIME:
+        return fields.number("floor") or 0.0
+    if fields.get("compare") == Compare.NONE:
+        return float(fields.duration("floor", 1, round(LAST_US)) or 0)
+    return float(fields.duration("floor", 1, round(LAST_US)) or QUEUE_FLOOR)
+
+
+def _limit(fields: Fields, kind: Kind, reads: bool) -> float | None:
+    if kind is Kind.PROMQL and reads:
+        return fields.number("limit", -MAX_NUMBER)
+    if kind not in IN_TIME:
         return fields.number("limit", 0, 1)
     limit = fields.duration("limit", round(FIRST_US), round(LAST_US))
     return None if limit is None else float(limit)
@@ -186,7 +209,7 @@ def _check_reference(fields: Fields, metric: Metric) -> None:
     if metric.compare is Compare.NONE:
         most = 1 if metric.limit is not None and metric.limit <= 1 else LAST_US + 1
         if metric.limit is None or not (metric.is_reading or 0 < metric.limit < most):
-            example = '"200ms"' if metric.is_quantile else "0.02"
+            example = '"200ms"' if metric.kind in IN_TIME else "0.02"
             detail = f"compared with nothing it needs a limit, such as {example}"
             fields.note("limit", "required", detail)
         for field in ("margin", "marginRelative", "goal"):

@@ -44,15 +44,13 @@ def check_promql(fields: Fields, metric: Metric) -> None:
             fields.note(field, "placeholder", problem)
     if metric.block < LEAST_BLOCK:
         fields.note("block", "range", "Prometheus is asked every 5 s: a block is 5 s at least")
-    if metric.is_reading:
-        _check_reading(fields, metric)
-    else:
-        for field in ("q", "marginRelative", "floor"):
-            if fields.get(field) is not None:
-                fields.note(field, "conflict", f"{field} is for a figure (query), not for counters")
+    for field in ("q", "marginRelative", "floor"):
+        if not metric.is_reading and fields.get(field) is not None:
+            fields.note(field, "conflict", f"{field} is for a figure (query), not for counters")
 
 
-def _check_reading(fields: Fields, metric: Metric) -> None:
+def check_reading(fields: Fields, metric: Metric) -> None:
+    """Notes what does not go with figures of blocks."""
     if metric.unit is Unit.REQUEST:
         detail = "a figure is of a time, not of a request: its unit is a block"
         fields.note("unit", "conflict", detail)

@@ -28,9 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from control_plane.domain.analysis.counting import Seen
-from control_plane.domain.analysis.evidence import Told
-from control_plane.domain.analysis.metric import Better, Compare, Metric
+from control_plane.domain.analysis.counting import Seen, reference
+from control_plane.domain.analysis.evidence import Evidence, Told
+from control_plane.domain.analysis.metric import Better, Compare, Kind, Metric
 from control_plane.domain.analysis.sequence import Rows
 from control_plane.domain.analysis.two_rates import Array, Counts
 
@@ -74,6 +74,14 @@ class Reading:
 
     seen: Seen
     counts: Counts
+
+
+def figures(metric: Metric, evidence: Evidence) -> Told:
+    """What a look read for a metric: of the queue, how long requests waited and how many."""
+    if metric.kind is Kind.QUEUE_TIME:
+        waited = reference(metric, evidence).queue
+        return Told(evidence.seconds, evidence.candidate.queue, waited)
+    return evidence.told[metric.name]
 
 
 def read_block(

@@ -83,11 +83,11 @@ def _read(metric: Metric, seen: Seen) -> str:
     """What blocks were read, and what their figures were in the mean."""
     if not seen.of_c:
         return f"no block of {duration_text(metric.block)} could be read yet"
-    candidate = f"candidate {reading(seen.sum_c / seen.of_c)}"
+    candidate = f"candidate {_said(metric, seen.sum_c / seen.of_c)}"
     blocks = f"bad in {seen.bad_c:,} of {seen.of_c:,} blocks"
     if metric.compare is Compare.NONE:
         return f"{candidate}, {blocks}"
-    return f"{candidate}, baseline {reading(seen.sum_b / seen.of_b)}, {blocks}"
+    return f"{candidate}, baseline {_said(metric, seen.sum_b / seen.of_b)}, {blocks}"
 
 
 def _read_reason(metric: Metric, limit: float, worse: bool) -> str:
@@ -96,13 +96,17 @@ def _read_reason(metric: Metric, limit: float, worse: bool) -> str:
     if metric.compare is Compare.NONE:
         limit = -limit if metric.better is Better.HIGHER else limit
         where = "not within" if worse else "within"
-        return f"shown to be {where} {reading(limit)} in {blocks}"
+        return f"shown to be {where} {_said(metric, limit)} in {blocks}"
     limit = 1 / limit if metric.better is Better.HIGHER else limit
     side = "more" if more else "less"
     if metric.q == 0.5:
         return f"shown to be {side} than {limit:.3g} times the baseline's in {blocks}"
     where = "not within" if worse else "within"
     return f"shown to be {where} {limit:.3g} times the baseline's in {blocks}"
+
+
+def _said(metric: Metric, figure: float) -> str:
+    return milliseconds(figure) if metric.kind is Kind.QUEUE_TIME else reading(figure)
 
 
 def reading(value: float) -> str:

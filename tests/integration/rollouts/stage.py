@@ -30,6 +30,8 @@ class Stage(World):
         self.root, self.store = root, store
         store.keep_partitions(self.clock.now().date())
         self.used: Counter[tuple[str, str]] = Counter()
+        self.waits: dict[int, int] = {}
+        """Version -> microseconds that each of its requests waits in the queue."""
 
     def join(self, name: str) -> None:
         super().join(name)
@@ -114,7 +116,19 @@ class Stage(World):
                     left = planned.arm.allowance.failures - self.used[server.name, planned.grant]
                     labels = {"endpoint": "digits", "arm": planned.physical, "of": "failures"}
                     page.append(Sample("nereid_allowance_left", labels, float(left)))
+            page += self._queues(server.name)
             self.store.write(rows(page, server.id, self.clock.now()))
+
+    def _queues(self, server: str) -> list[Sample]:
+        """What Triton says of the models' queues."""
+        page = []
+        for planned in self.plan_on(server).arms if self.waits else ():
+            its = {"model": planned.physical, "version": "1"}
+            answered = self.counts[server][planned.physical, "ok"]
+            waited = answered * self.waits[planned.arm.version]
+            page.append(Sample("nv_inference_request_success_total", its, float(answered)))
+            page.append(Sample("nv_inference_queue_duration_us_total", its, float(waited)))
+        return page
 
     def tick(self, rollout: Rollout, requests: int = 0, failing: float = 0.0) -> Rollout:
         """A second goes by: requests, a scrape, a look, and what the nodes make of it."""

@@ -333,3 +333,13 @@ def test_the_way_back_takes_switches_alone(stage: Stage) -> None:
     run = runs_of(rollout)[0].run
     assert (run.phase, run.candidate[:10]) == ("Failed", "digits.v2.")
     assert not run.looks.filter(number__gt=run.looks_taken).exists()
+
+
+def test_what_waits_longer_in_its_queue_is_taken_back(stage: Stage) -> None:
+    queue = {"name": "queue", "kind": "queue_time", "block": "2s"}
+    put_template(name="queue", document={"metrics": [queue]}, actor="ada")
+    stage.waits = {1: 2000, 2: 3000}
+    steps = [{"setWeight": 25}, {"analysis": {"template": "queue"}}]
+    rollout = stage.start(strategy={"canary": {"steps": steps}})
+    stage.until(rollout, "rolledBack", requests=400)
+    assert "queue: candidate 3 ms, baseline 2 ms, bad in 8 of 8 blocks" in rollout.reason

@@ -134,6 +134,42 @@ def test_counters_are_two_rates() -> None:
     assert good.metrics[0].candidate.count == 60
 
 
+def waited(metric: dict[str, Any], candidate: int, baseline: int, twin: int | None = None) -> Look:
+    """Looks of a second in which each of ten requests waits so many microseconds."""
+    template = read_template({"metrics": [{"name": "queue", "kind": "queue_time", **metric}]})
+    state, arms = begin(template, NOW), []
+    for us in (candidate, baseline, twin):
+        arms.append(None if us is None else ArmEvidence(queue=(10 * us, 10)))
+    evidence = Evidence(1, arms[0] or ArmEvidence(), arms[1] or ArmEvidence(), arms[2])
+    for second in range(1, 200):
+        state, last = look(template, state, evidence, NOW + timedelta(seconds=second))
+        if last.phase.ended:
+            break
+    return last
+
+
+@pytest.mark.parametrize(
+    ("metric", "us", "phase"),
+    [
+        ({}, (5000, 4000), Phase.FAILED),
+        ({}, (4100, 4000), Phase.SUCCESSFUL),
+        ({}, (900, 100), Phase.SUCCESSFUL),
+        ({"floor": "0.01ms"}, (900, 100), Phase.FAILED),
+        ({"compare": "twin"}, (5000, 4000, 5000), Phase.SUCCESSFUL),
+        ({"compare": "none", "limit": "3ms"}, (5000, 0), Phase.FAILED),
+        ({"compare": "none", "limit": "6ms"}, (5000, 0), Phase.SUCCESSFUL),
+    ],
+)
+def test_the_queue_is_compared_block_by_block(
+    metric: dict[str, Any], us: tuple[int, ...], phase: Phase
+) -> None:
+    found = waited(metric, *us)
+    assert found.phase is phase, found.reason
+    assert found.seconds == 70
+    assert found.metrics[0].candidate.estimate == us[0]
+    assert f"candidate {us[0] / 1000:.3g} ms" in found.reason
+
+
 def test_by_mistake_no_more_than_alpha_fail() -> None:
     """A/A at the edge: whichever arm is the worse one is a coin's throw, block for block."""
     rng, failed = np.random.default_rng(3), 0

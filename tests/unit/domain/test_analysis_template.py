@@ -27,6 +27,8 @@ def broken(document: object) -> dict[str, str]:
         {"metrics": [{**ERRORS, "margin": 0, "alternative": 0.01, "unit": "request"}]},
         {"metrics": [ERRORS, {"name": "y", "kind": "feedback", "outcome": "ok", "weight": 2}]},
         {"metrics": [{"name": "z", "kind": "promql", "query": "x{a='{{arm}}'}", "floor": 2}]},
+        {"metrics": [{"name": "q", "kind": "queue_time", "marginRelative": 0.2, "block": "20s"}]},
+        {"metrics": [{"name": "q", "kind": "queue_time", "compare": "none", "limit": "5ms"}]},
         {"metrics": [{"name": "z", "kind": "promql", "of": "a{{arm}}", "count": "b{{arm}}"}]},
         {"metrics": [{"name": "z", "kind": "promql", "query": "a", "compare": "none", "limit": 3}]},
     ],
