@@ -19,6 +19,7 @@ FORGET_S = 3600.0
 LOST_S = 5.0
 ROLLOUTS_S = 1.0
 ASK_S = 5.0
+BUDGETS_S = 60.0
 DELIVERIES_S = 5.0
 PERF_S = 5.0
 
@@ -36,6 +37,7 @@ SCHEDULE = {
     "advance rollouts": _every(ROLLOUTS_S, "rollouts.tick"),
     # Beside webhooks: another's server, which may not answer, stands in no rollback's way.
     "ask Prometheus": _every(ASK_S, "analysis.ask", queue=WEBHOOK_QUEUE),
+    "watch error budgets": _every(BUDGETS_S, "endpoints.budgets"),
     "notice lost servers": _every(LOST_S, "fleet.lost"),
     "sweep deliveries": _every(DELIVERIES_S, "webhooks.sweep"),
     "sweep perf runs": _every(PERF_S, "perf.sweep"),

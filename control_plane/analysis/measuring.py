@@ -17,6 +17,7 @@ from control_plane.domain.analysis.evidence import ArmEvidence, Evidence, Told
 from control_plane.domain.analysis.looking import begin, look, state_from_document
 from control_plane.domain.analysis.metric import Kind
 from control_plane.domain.analysis.template import Template, read_template, to_document
+from control_plane.domain.violations import NotFoundError
 from control_plane.telemetry.evidence import ArmGrowth
 from control_plane.telemetry.store import TelemetryStore
 
@@ -35,6 +36,7 @@ def begin_run(
     endpoint: str,
     known: KnownTemplate,
     alpha: float,
+    objective: float | None = None,
     candidate: str,
     baseline: str,
     twin: str,
@@ -47,8 +49,12 @@ def begin_run(
     Args:
         alpha: the share of the template's own that this run may use up.
         passes_from: until when it goes on though everything was shown to be good.
+        objective: the availability that the candidate's model is to have, in percent.
+
+    Raises:
+        NotFoundError: a metric needs an objective, and there is none.
     """
-    template = replace(known.template, alpha=alpha)
+    template = _with_objective(replace(known.template, alpha=alpha), objective)
     return AnalysisRun.objects.create(
         endpoint=endpoint,
         template_name=known.name,
@@ -63,6 +69,19 @@ def begin_run(
         began_at=now,
         passes_from=passes_from,
     )
+
+
+def _with_objective(template: Template, objective: float | None) -> Template:
+    burning = [metric for metric in template.metrics if metric.kind is Kind.BURN_RATE]
+    missing = [metric.name for metric in burning if metric.objective is None]
+    if missing and objective is None:
+        detail = "neither the metric nor the model's service level says an availability below 100 %"
+        raise NotFoundError(f"no objective for {missing[0]!r}: {detail}")
+    metrics = (
+        metric.with_objective(objective or 0.0) if metric in burning else metric
+        for metric in template.metrics
+    )
+    return replace(template, metrics=tuple(metrics))
 
 
 def look_at_run(run: AnalysisRun, *, store: TelemetryStore, now: datetime) -> None:

@@ -7,6 +7,7 @@ from threading import Lock
 from typing import Any, cast
 
 from control_plane.analysis.selectors import check_templates, get_template
+from control_plane.domain.analysis.metric import Kind
 from control_plane.domain.analysis.scenario import read_scenario, scenario_document
 from control_plane.domain.analysis.simulating import Simulated, simulate
 from control_plane.domain.analysis.template import Template, read_template, to_document
@@ -68,9 +69,18 @@ def wanted_template(name: str, document: object) -> Template:
         InvalidInputError: there is none of that name, or the document breaks a rule.
     """
     if document is not None:
-        return cast(Template, within("document", read_template, document))
+        return _complete(cast(Template, within("document", read_template, document)))
     check_templates([name], "/template")
-    return get_template(name).template
+    return _complete(get_template(name).template)
+
+
+def _complete(template: Template) -> Template:
+    """Refuses what only a rollout knows: whose service level is meant."""
+    for metric in template.metrics:
+        if metric.kind is Kind.BURN_RATE and metric.objective is None:
+            detail = f"{metric.name!r} has no objective of its own: put one in the template first"
+            raise InvalidInputError([Violation("/template", "required", detail)])
+    return template
 
 
 def within(field: str, read: Any, document: object) -> Any:

@@ -14,6 +14,7 @@ from control_plane.api.analysis_templates_resource import (
     AnalysisTemplateView,
 )
 from control_plane.api.audit_resource import AuditView
+from control_plane.api.budget_resource import BudgetView
 from control_plane.api.changes_resource import (
     ApproveView,
     ChangesView,
@@ -132,6 +133,7 @@ urlpatterns = [
     at(rf"endpoints/{NAME}/kill", KillView, "kill"),
     at(rf"endpoints/{NAME}/feedback", FeedbackView, "feedback"),
     at(rf"endpoints/{NAME}/kpis", KpisView, "kpis"),
+    at(rf"endpoints/{NAME}/budget", BudgetView, "budget"),
     at(rf"endpoints/{NAME}/changes", ChangesView, "changes"),
     at(rf"endpoints/{NAME}/changes/{NUMBER}", ChangeView, "change"),
     at(rf"endpoints/{NAME}/changes/{NUMBER}/approve", ApproveView, "approve"),

@@ -22,7 +22,7 @@ from control_plane.console.rights import visible
 from control_plane.console.rollouts_under_way import waiting
 from control_plane.domain.four_eyes import ChangeState, stale
 from control_plane.domain.planning.reconcile import Status
-from control_plane.endpoints.models import ChangeRequest, Endpoint, Placement
+from control_plane.endpoints.models import BudgetAlert, ChangeRequest, Endpoint, Placement
 from control_plane.endpoints.selectors import physical_of, shown
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
@@ -64,6 +64,7 @@ def concerns(
             _servers(now) if servers else (),
             _failed_prepares(user),
             _guarded(user),
+            _burning(user),
             _queues(user, now),
             _rollouts(rollouts, user, now),
             _waiting(user),
@@ -131,6 +132,22 @@ def _waiting(user: Any) -> Iterator[Concern]:
             why=late or (f"{why}: {change.reason}" if change.reason else why),
             url=change_url(change),
             deed="Look at your change" if own else "Review the change",
+        )
+
+
+def _burning(user: Any) -> Iterator[Concern]:
+    """Endpoints whose error budget burns too fast, each by its most urgent alert."""
+    burning = Endpoint.objects.filter(Exists(BudgetAlert.objects.filter(endpoint=OuterRef("pk"))))
+    shown_here = visible(user, burning.filter(deleted_at=None)).order_by("name")[:MOST]
+    for endpoint in shown_here.prefetch_related("budget_alerts"):
+        alert = min(endpoint.budget_alerts.all(), key=lambda one: one.long_s)
+        yield Concern(
+            key=f"budget-{endpoint.pk.hex}",
+            state=alert.severity,
+            what=f"{endpoint.name}, error budget",
+            why=alert.reason,
+            url=change_url(endpoint),
+            deed="Look at the endpoint",
         )
 
 

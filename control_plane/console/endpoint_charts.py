@@ -14,6 +14,8 @@ from control_plane.console import words
 from control_plane.console.charts import Chart, Frame, Line, Tick, lined, stacked
 from control_plane.console.overview import EndpointCard
 from control_plane.domain.latency import merged, quantile
+from control_plane.endpoints.budgets import Budget, budget_of
+from control_plane.endpoints.models import Endpoint
 from control_plane.telemetry.series import Bin, Series
 
 logger = logging.getLogger(__name__)
@@ -198,3 +200,12 @@ def _figures(drawn: list[_Drawn]) -> list[ArmFigures]:
 
 def _rate(value: float) -> str:
     return f"{words.number(value)}/s"
+
+
+def known_budget(endpoint: Endpoint) -> Budget:
+    """How the endpoint's error budget stands; nothing is known where the store does not answer."""
+    try:
+        return budget_of(endpoint, wiring.telemetry(), wiring.clock().now())
+    except SQLAlchemyError:
+        logger.warning("the telemetry store does not answer", exc_info=True)
+        return Budget(None)

@@ -14,7 +14,7 @@ from django.urls import reverse
 from control_plane import wiring
 from control_plane.audit.selectors import events_for
 from control_plane.console.attention import concerns
-from control_plane.console.endpoint_charts import SPANS, endpoint_charts, span_of
+from control_plane.console.endpoint_charts import SPANS, endpoint_charts, known_budget, span_of
 from control_plane.console.live_parts import part, to_login
 from control_plane.console.overview import (
     EndpointCard,
@@ -71,6 +71,7 @@ def live_charts(request: HttpRequest, endpoint_id: UUID) -> HttpResponse:
             "endpoint": card.endpoint,
             "drawn": endpoint_charts(card, span, wiring.clock().now()),
             "spans": SPANS,
+            "budget": known_budget(card.endpoint),
         },
     )
 

@@ -30,6 +30,7 @@ _COUNTED = {
     "shadow_errors": "failed",
     "shadow_latency_quantile": "slower",
     "sla_violations": "too slow",
+    "burn_rate": "failed",
     "promql": "bad",
     "queue_time": "bad blocks",
 }

@@ -108,6 +108,9 @@ def _what(metric: Metric) -> str:
 
 
 def _fails(metric: Metric) -> str:
+    if metric.kind is Kind.BURN_RATE:
+        budget = "its model's" if metric.objective is None else f"a {metric.objective:g} %"
+        return f"bad above {words.number(metric.rate)} times the pace of {budget} error budget"
     if metric.limit is not None:
         limit = _limit(metric, metric.limit)
         return f"bad {'below' if metric.better is Better.HIGHER else 'above'} {limit}"

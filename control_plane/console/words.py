@@ -55,6 +55,8 @@ COLOURS = {
     "breaker": "warning",
     "allowance": "warning",
     "waiting": "warning",
+    "ticket": "warning",
+    "page": "danger",
     "Degraded": "danger",
     "rollingBack": "danger",
     "rolledBack": "danger",

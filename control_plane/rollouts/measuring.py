@@ -16,6 +16,7 @@ from control_plane.domain.planning.plan import Plan
 from control_plane.domain.rollout.snapshot import Harm, Measured
 from control_plane.domain.rollout.states import State
 from control_plane.domain.rollout.steps import Analysis, Ramp
+from control_plane.endpoints.budgets import objectives
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import latest_plan
 from control_plane.fleet.models import Server
@@ -58,6 +59,7 @@ def measure(rollout: Rollout, endpoint: Endpoint, now: datetime) -> None:
             endpoint=rollout.endpoint_name,
             known=known,
             alpha=known.template.alpha * _share(rollout, name),
+            objective=objectives([endpoint]).get(endpoint.name),
             candidate=physical[rollout.to.key],
             baseline=physical[primary.key],
             twin=physical.get(replace(primary, twin=True).place, ""),

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from control_plane.domain.kpis.counted import Counted
-from control_plane.telemetry import evidence, feedback, history, perf
+from control_plane.telemetry import budgets, evidence, feedback, history, perf
 from control_plane.telemetry.feedback import FeedbackGrowth, FeedbackSummary, Report, Written
 from control_plane.telemetry.growth import write_growth
 from control_plane.telemetry.outcomes import FAILED, HANDED_ON, SEEN
@@ -235,6 +235,13 @@ class TelemetryStore:
         """The arms whose requests waited longer than they were worked on since then."""
         with self._engine.connect() as connection:
             return read_waiting_arms(connection, since)
+
+    def windows(
+        self, endpoints: Collection[str], windows: Collection[timedelta], now: datetime
+    ) -> dict[str, budgets.Windows]:
+        """What callers of these endpoints met of late (`control_plane.telemetry.budgets`)."""
+        with self._engine.connect() as connection:
+            return budgets.read_windows(connection, endpoints, windows, now)
 
     def failures_left(self, endpoint: str, arm: str, after: datetime) -> dict[str, int]:
         """By server, what is left of an arm's allowance of failures, if it was scraped since."""

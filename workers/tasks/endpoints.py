@@ -7,6 +7,7 @@ from uuid import UUID
 from celery import shared_task
 
 from control_plane import wiring
+from control_plane.endpoints.budgets import watch_budgets
 from control_plane.endpoints.reconcile import reconcile, sweep
 
 
@@ -25,3 +26,9 @@ def reconcile_endpoint(*, endpoint_id: str) -> None:
 def reconcile_sweep() -> None:
     """Finds the endpoints whose message was lost, or whose time to look again has come."""
     sweep(clock=wiring.clock(), queue=wiring.queue())
+
+
+@shared_task(name="endpoints.budgets")
+def budgets() -> None:
+    """Raises alerts where an error budget burns too fast, and ends those that are over."""
+    watch_budgets(store=wiring.telemetry(), now=wiring.clock().now())

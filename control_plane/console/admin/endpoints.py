@@ -19,7 +19,7 @@ from control_plane import wiring
 from control_plane.audit.models import AuditEvent
 from control_plane.console import words
 from control_plane.console.admin.revisions import revision_state
-from control_plane.console.endpoint_charts import SPANS, endpoint_charts, span_of
+from control_plane.console.endpoint_charts import SPANS, endpoint_charts, known_budget, span_of
 from control_plane.console.four_eyes_page import four_eyes_page
 from control_plane.console.kill_page import kill_page
 from control_plane.console.kpis_page import kpis_page
@@ -352,7 +352,8 @@ def _page_context(request: HttpRequest, endpoint: Any, changes: bool) -> dict[st
     }
     if cards:
         span = span_of(request.GET.get("span"))
-        context |= {"drawn": endpoint_charts(cards[0], span, now), "spans": SPANS}
+        drawn = endpoint_charts(cards[0], span, now)
+        context |= {"drawn": drawn, "spans": SPANS, "budget": known_budget(endpoint)}
     if changes:
         context["trial"] = try_context(endpoint)
     if request.user.has_perm("audit.view_auditevent", endpoint):

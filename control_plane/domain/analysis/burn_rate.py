@@ -7,7 +7,8 @@ that it fires for what matters and stops soon after it is over.
 
 Source: Google, "The Site Reliability Workbook" (2018), chapter 5, "Multiwindow, multi-burn-rate
 alerts", table 5-8: 2 % of the budget in an hour (14.4 times) and 5 % in six hours (6 times) page
-somebody, 10 % in three days (1 time) opens a ticket.
+somebody, 10 % in three days (1 time) opens a ticket; and the same 10 % within a day (3 times), as
+the chapter's example has it beside those.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Rule:
 RULES = (
     Rule(Severity.PAGE, 0.02, timedelta(hours=1), timedelta(minutes=5)),
     Rule(Severity.PAGE, 0.05, timedelta(hours=6), timedelta(minutes=30)),
+    Rule(Severity.TICKET, 0.10, timedelta(days=1), timedelta(hours=2)),
     Rule(Severity.TICKET, 0.10, timedelta(days=3), timedelta(hours=6)),
 )
 
@@ -66,9 +68,10 @@ class Alert:
     @property
     def reason(self) -> str:
         """What it says, in words."""
+        long, short = window_words(self.rule.long), window_words(self.rule.short)
         return (
-            f"over the last {_hours(self.rule.long)} the error budget burns {self.long:.3g} times "
-            f"as fast as it may, over the last {_hours(self.rule.short)} {self.short:.3g} times "
+            f"over the last {long} the error budget burns {self.long:.3g} times "
+            f"as fast as it may, over the last {short} {self.short:.3g} times "
             f"(alert from {self.rule.burn_rate:.3g})"
         )
 
@@ -101,8 +104,10 @@ def burning(objective: float, counted: Mapping[timedelta, tuple[int, int]]) -> t
     return tuple(found)
 
 
-def _hours(window: timedelta) -> str:
+def window_words(window: timedelta) -> str:
+    """A window as people say it: 5 min, 6 h, 3 days."""
     minutes = round(window.total_seconds() / 60)
     if minutes < 60:
         return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 24 * 60 else f"{minutes // (24 * 60)} days"
+    days = minutes // (24 * 60)
+    return f"{minutes // 60} h" if not days else "day" if days == 1 else f"{days} days"

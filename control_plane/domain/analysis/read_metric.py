@@ -44,6 +44,12 @@ IN_TIME = QUANTILES | {Kind.QUEUE_TIME}
 QUEUE_FLOOR = 1000
 """Microseconds. An idle queue's waits of some tens vary by half, and nobody minds."""
 
+ALONE = frozenset({Kind.BURN_RATE, Kind.SHADOW_DISAGREEMENT})
+"""They are compared with nothing, unless a document says otherwise."""
+
+PAGING_RATE = 14.4
+"""The burn rate of the workbook's first alert (`burn_rate`)."""
+
 IN_BLOCKS = QUANTILES | {Kind.SLA_VIOLATIONS, Kind.PROMQL, Kind.QUEUE_TIME}
 """Requests that wait in one queue are slow together, and of what others count nobody knows: blocks
 are their unit."""
@@ -69,6 +75,8 @@ _FIELDS = {
     "block",
     "weight",
     *PROMQL_FIELDS,
+    "rate",
+    "objective",
 }
 _OF_KINDS = {
     "q": QUANTILES | {Kind.PROMQL, Kind.QUEUE_TIME},
@@ -78,6 +86,8 @@ _OF_KINDS = {
     "better": {Kind.FEEDBACK, Kind.PROMQL},
     **{field: {Kind.PROMQL} for field in PROMQL_FIELDS},
     "floor": {Kind.PROMQL, Kind.QUEUE_TIME},
+    "rate": {Kind.BURN_RATE},
+    "objective": {Kind.BURN_RATE},
 }
 
 
@@ -114,6 +124,8 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
         of=fields.text("of") or "",
         count=fields.text("count") or "",
         floor=_floor(fields, kind),
+        rate=fields.number("rate", 0.1, 1000) or (PAGING_RATE if kind is Kind.BURN_RATE else 0.0),
+        objective=fields.number("objective", 1, 99.9999),
     )
     if fields.get("block") is not None and unit is Unit.REQUEST:
         fields.note("block", "conflict", 'block is for "unit": "block"')
@@ -121,6 +133,8 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
         if fields.get(field) is not None and kind not in its:
             kinds = " or ".join(f"'{one}'" for one in sorted(its))
             fields.note(field, "conflict", f"{field} is for the kind {kinds}")
+    if kind is Kind.BURN_RATE:
+        return _burning(fields, metric)
     if kind is Kind.PROMQL:
         check_promql(fields, metric)
     if metric.is_reading:
@@ -148,7 +162,10 @@ def metric_document(metric: Metric) -> dict[str, Any]:
         document |= promql_document(metric)
     if metric.kind is Kind.QUEUE_TIME and metric.compare is not Compare.NONE:
         document["floor"] = duration_text(round(metric.floor))
-    if metric.limit is not None:
+    if metric.kind is Kind.BURN_RATE:
+        document |= {"rate": metric.rate}
+        document |= {} if metric.objective is None else {"objective": metric.objective}
+    elif metric.limit is not None:
         in_time = metric.kind in IN_TIME
         document["limit"] = duration_text(round(metric.limit)) if in_time else metric.limit
     else:
@@ -162,6 +179,24 @@ def metric_document(metric: Metric) -> dict[str, Any]:
     return document | ({"block": duration_text(metric.block)} if metric.unit is Unit.BLOCK else {})
 
 
+def _burning(fields: Fields, metric: Metric) -> Metric:
+    """A burn rate: an error rate alone, with the limit that an objective gives."""
+    for field in ("limit", "margin", "goal", "alternative"):
+        if fields.get(field) is not None:
+            fields.note(field, "conflict", f"{field}: a burn rate's limit comes of its objective")
+    if metric.compare is not Compare.NONE:
+        detail = "a burn rate is compared with its objective, and with no other arm"
+        fields.note("compare", "conflict", detail)
+    if metric.objective is None:
+        return metric
+    burning = metric.with_objective(metric.objective)
+    if burning.limit is not None and burning.limit >= 1:
+        detail = f"{metric.rate:g} times a budget of {100 - metric.objective:g} % is all requests"
+        fields.note("rate", "range", detail)
+        return metric
+    return burning
+
+
 def _name(fields: Fields) -> str:
     name = fields.text("name")
     if not name or len(name) > _MAX_NAME:
@@ -172,7 +207,7 @@ def _name(fields: Fields) -> str:
 
 def _compare(kind: Kind, limit: object) -> Compare:
     """What a metric is compared with where its document does not say."""
-    alone = kind is Kind.SHADOW_DISAGREEMENT or (kind in SHADOWS and limit is not None)
+    alone = kind in ALONE or (kind in SHADOWS and limit is not None)
     return Compare.NONE if alone else Compare.BASELINE
 
 

@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from control_plane.domain.analysis.metric import SHADOWS, Better, Compare, Goal, Kind, Metric
+from control_plane.domain.analysis.metric import (
+    FAILURES,
+    SHADOWS,
+    Better,
+    Compare,
+    Goal,
+    Kind,
+    Metric,
+)
 from control_plane.domain.analysis.rows import fail_shift, pass_shift
 from control_plane.domain.latency import OVERFLOW, edge_from, edge_until, edge_us
 from control_plane.domain.routing.fields import Fields, duration_text
@@ -133,7 +141,7 @@ def scenario_document(scenario: Scenario) -> Mapping[str, Any]:
 
 def truth(metric: Metric, scenario: Scenario) -> Truth:
     """What a metric will meet in a scenario."""
-    if metric.kind is Kind.ERROR_RATE:
+    if metric.kind in FAILURES:
         worse = scenario.candidate_error
         return Truth(worse, worse, scenario.baseline_error)
     if metric.kind in SHADOWS:

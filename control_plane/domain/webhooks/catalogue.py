@@ -88,6 +88,11 @@ CATALOGUE = (
     EventType(
         "endpoint.rollout", "A rollout moved an endpoint's traffic a step.", "endpoint.rollout"
     ),
+    EventType(
+        "endpoint.budget_burning",
+        "An endpoint's error budget burns too fast: `reason` says how fast, and how urgent it is.",
+    ),
+    EventType("endpoint.budget_calm", "An endpoint's error budget burns too fast no more."),
     EventType("endpoint.deleted", "An endpoint is taken off every server.", "endpoint.delete"),
     EventType("rollout.started", "A rollout was started.", "rollout.start"),
     EventType("rollout.approved", "A person let a rollout go on.", "rollout.approve"),

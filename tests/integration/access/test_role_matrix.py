@@ -136,6 +136,7 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("grant", "GET"): ADMINS,
     ("grant", "DELETE"): ADMINS,
     ("diagnosis", "GET"): EVERYBODY,
+    ("budget", "GET"): EVERYBODY,
 }
 OF_MODELS = {
     *("models", "model", "versions", "version", "download", "archive", "unarchive"),
@@ -144,6 +145,7 @@ OF_MODELS = {
 OF_ENDPOINTS = {
     *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),
     *("changes", "change", "approve", "reject", "withdraw", "feedback", "replays", "kpis"),
+    "budget",
     *("rollouts", "rollout", "rollout-events", "analysis-run", "analysis-looks"),
     *(f"rollout-{control}" for control in CONTROLS),
 }

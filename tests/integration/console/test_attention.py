@@ -30,7 +30,9 @@ def test_when_all_is_well_it_says_so(
     digits: Endpoint, admin: Client, telemetry: TelemetryStore
 ) -> None:
     assert lines(admin) == []
-    assert "Nothing. Endpoints, rollouts, servers" in admin.get(HOME).content.decode()
+    assert (
+        "Nothing. Endpoints, error budgets, rollouts, servers" in admin.get(HOME).content.decode()
+    )
 
 
 def test_endpoints_servers_and_versions(

@@ -69,7 +69,7 @@ def test_a_spent_budget_allows_nothing_and_failures_slow_down() -> None:
 
 
 def test_the_rules_are_those_of_the_workbook() -> None:
-    assert [round(rule.burn_rate, 2) for rule in RULES] == [14.4, 6, 1]
+    assert [round(rule.burn_rate, 2) for rule in RULES] == [14.4, 6, 3, 1]
     assert all(rule.long == 12 * rule.short for rule in RULES)
 
 
