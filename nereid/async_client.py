@@ -180,6 +180,7 @@ class AsyncClient:
     perf_run = awaited(perf.perf_run)
     start_perf_run = awaited(perf.start_perf_run)
     cancel_perf_run = awaited(perf.cancel_perf_run)
+    accept_perf_run = awaited(perf.accept_perf_run)
     wait_perf_run = awaited(perf.wait_perf_run)
 
     # Serving profiles

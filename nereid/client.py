@@ -190,6 +190,7 @@ class Client:
     perf_run = blocking(perf.perf_run)
     start_perf_run = blocking(perf.start_perf_run)
     cancel_perf_run = blocking(perf.cancel_perf_run)
+    accept_perf_run = blocking(perf.accept_perf_run)
     wait_perf_run = blocking(perf.wait_perf_run)
 
     # Serving profiles

@@ -84,6 +84,7 @@ class PerfRun:
     levels: tuple[PerfLevel, ...]
     files: tuple[str, ...]
     asked_by: str
+    accepted_by: str  # empty: nobody did
     created_at: str
     started_at: str
     finished_at: str
@@ -117,6 +118,7 @@ class PerfRun:
             levels=tuple(PerfLevel.from_json(one) for one in raw.get("levels") or ()),
             files=tuple(str(one) for one in raw.get("files") or ()),
             asked_by=text("asked_by"),
+            accepted_by=text("accepted_by"),
             created_at=text("created_at"),
             started_at=text("started_at"),
             finished_at=text("finished_at"),

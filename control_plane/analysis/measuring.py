@@ -6,14 +6,14 @@ A look reads what is new in the store, lets the pure tests judge it, and keeps w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from control_plane.analysis.asking import asks
 from control_plane.analysis.models import AnalysisLook, AnalysisReading, AnalysisRun, Phase
 from control_plane.analysis.selectors import KnownTemplate
-from control_plane.domain.analysis.evidence import ArmEvidence, Evidence, Told
+from control_plane.domain.analysis.evidence import ArmEvidence, Evidence, PerfBeside, Told
 from control_plane.domain.analysis.looking import begin, look, state_from_document
 from control_plane.domain.analysis.metric import Kind
 from control_plane.domain.analysis.template import Template, read_template, to_document
@@ -84,14 +84,29 @@ def _with_objective(template: Template, objective: float | None) -> Template:
     return replace(template, metrics=tuple(metrics))
 
 
-def look_at_run(run: AnalysisRun, *, store: TelemetryStore, now: datetime) -> None:
-    """Takes a look, if the template's interval has passed since the last one."""
+def look_at_run(
+    run: AnalysisRun,
+    *,
+    store: TelemetryStore,
+    now: datetime,
+    perf: Callable[[], PerfBeside] | None = None,
+) -> None:
+    """Takes a look, if the template's interval has passed since the last one.
+
+    Args:
+        perf: the candidate's last perf run beside the accepted one, for templates that want it.
+    """
     template = read_template(run.template)
     before = run.looked_at
     # Looks come by a clock that ticks each second: one that is a little early is on time.
     if before is not None and (now - before).total_seconds() < template.interval / 1e6 - 0.5:
         return
     evidence = _evidence(run, template, store, now)
+    regressions = [m.name for m in template.metrics if m.kind is Kind.PERF_REGRESSION]
+    if regressions and perf is not None:
+        others = any(m.required and m.name not in regressions for m in template.metrics)
+        if evidence is not None or not others:
+            evidence = _with_perf(evidence, regressions, perf())
     state = state_from_document(template, run.state)
     may_pass = run.passes_from is None or now >= run.passes_from
     state, found = look(template, state, evidence, now, may_pass=may_pass)
@@ -143,6 +158,17 @@ def _evidence(
         told=prometheus.told if prometheus else {},
         unmeasured=prometheus.unmeasured if prometheus else {},
     )
+
+
+def _with_perf(
+    evidence: Evidence | None, names: Sequence[str], beside: PerfBeside
+) -> Evidence | None:
+    """With perf runs, which are compared though no server could be scraped at this moment."""
+    if evidence is None and beside.problem:
+        return None
+    known = evidence or Evidence(0.0, ArmEvidence(), ArmEvidence())
+    missing = dict.fromkeys(names, beside.problem) if beside.problem else {}
+    return replace(known, perf=beside, unmeasured={**known.unmeasured, **missing})
 
 
 class _Said:

@@ -22,6 +22,7 @@ from control_plane.api.perf_schema import START_BODY, START_EXAMPLES, PerfReques
 from control_plane.api.registry_filters import DeclaredFilters
 from control_plane.api.resource import ResourceView, link, read_body, read_object
 from control_plane.domain.violations import InvalidInputError, NotFoundError, Violation
+from control_plane.tuning.accepting import accept_perf_run
 from control_plane.tuning.models import KINDS, STATES, PerfRun
 from control_plane.tuning.results import files_of, levels_of, peak_of, with_levels
 from control_plane.tuning.selectors import get_perf_run, perf_runs
@@ -37,6 +38,12 @@ class PerfOptions(serializers.Serializer[Any]):
 
 class PerfCancel(serializers.Serializer[Any]):
     """Why it is ended."""
+
+    reason = TextField(required=False, allow_blank=True, default="")
+
+
+class PerfAccept(serializers.Serializer[Any]):
+    """Why it is good enough."""
 
     reason = TextField(required=False, allow_blank=True, default="")
 
@@ -108,6 +115,8 @@ class PerfRunSerializer(serializers.ModelSerializer[PerfRun]):
             "peak",
             "asked_by",
             "cancelled_by",
+            "accepted_by",
+            "accepted_at",
             "created_at",
             "started_at",
             "finished_at",
@@ -239,6 +248,32 @@ class PerfRunCancelView(ResourceView):
             **read_body(PerfCancel, request),
         )
         return _answer(PerfRunSerializer, request, run, status=202)
+
+
+class PerfRunAcceptView(ResourceView):
+    """A perf run that is good."""
+
+    read_permission = "tuning.view_perfrun"
+    write_permission = "tuning.change_perfrun"
+
+    @extend_schema(
+        request=PerfAccept,
+        responses={200: PerfRunSerializer},
+        examples=[OpenApiExample("with a word", {"reason": "as it should be"}, request_only=True)],
+    )
+    def post(self, request: Request, number: int) -> Response:
+        """Accepts a version's run: later versions of its model are held against it.
+
+        A metric of the kind `perf_regression` compares with the last one that was accepted. One
+        that did not succeed is refused (409); accepting once more changes nothing.
+        """
+        run = accept_perf_run(
+            number=int(number),
+            actor=self.actor,
+            clock=wiring.clock(),
+            **read_body(PerfAccept, request),
+        )
+        return _answer(PerfRunSerializer, request, run)
 
 
 class PerfFileView(ResourceView):

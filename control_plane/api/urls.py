@@ -40,6 +40,7 @@ from control_plane.api.lint_resource import LintView, VersionFindingsView
 from control_plane.api.models_resource import ModelsView, ModelView
 from control_plane.api.perf_runs_resource import (
     PerfFileView,
+    PerfRunAcceptView,
     PerfRunCancelView,
     PerfRunsView,
     PerfRunView,
@@ -162,6 +163,7 @@ urlpatterns = [
     at(r"perf-runs", PerfRunsView, "perf-runs"),
     at(rf"perf-runs/{NUMBER}", PerfRunView, "perf-run"),
     at(rf"perf-runs/{NUMBER}/cancel", PerfRunCancelView, "perf-run-cancel"),
+    at(rf"perf-runs/{NUMBER}/accept", PerfRunAcceptView, "perf-run-accept"),
     at(rf"perf-runs/{NUMBER}/files/{PERF_FILE}", PerfFileView, "perf-file"),
     at(r"audit", AuditView, "audit"),
     at(r"tokens", TokensView, "tokens"),

@@ -96,10 +96,15 @@ def perf_page(pages: RecordAdmin, request: HttpRequest, run: PerfRun) -> HttpRes
         "offered": with_levels(same[:OFFERED], wiring.telemetry()),
         "chosen": {one.pk for one in beside},
         "may_cancel": may and not run.over and run.state != "cancelling",
+        "may_accept": may and _acceptable(run),
         "files": _files(run),
         "version_url": change_url(run.version) if run.version else "",
     }
     return pages.page(request, "console/perf_run.html", f"Perf run {run.pk}", context)
+
+
+def _acceptable(run: PerfRun) -> bool:
+    return run.state == "succeeded" and run.kind == "version" and run.accepted_at is None
 
 
 def live_perf_run(request: HttpRequest, number: int) -> HttpResponse:

@@ -19,6 +19,7 @@ from control_plane.domain.violations import (
     NotFoundError,
 )
 from control_plane.fleet.models import Server
+from control_plane.tuning.accepting import accept_perf_run
 from control_plane.tuning.models import PerfRun
 from control_plane.tuning.services import LOAD_PRODUCTION, cancel_perf_run, start_perf_run
 
@@ -162,6 +163,35 @@ def cancel_page(pages: RecordAdmin, request: HttpRequest, run: PerfRun) -> HttpR
     }
     response = pages.page(request, "console/confirm.html", "Cancel", context)
     response.status_code = 409 if error and request.method == "POST" else 200
+    return response
+
+
+def accept_page(pages: RecordAdmin, request: HttpRequest, run: PerfRun) -> HttpResponse:
+    """GET says what it does; POST does it."""
+    error = ""
+    if request.method == "POST":
+        try:
+            actor = request.user.get_username()
+            accept_perf_run(number=run.pk, actor=actor, clock=wiring.clock())
+            said = f"Perf run {run.pk} is accepted."
+            pages.message_user(request, said, messages.SUCCESS)
+            return HttpResponseRedirect(change_url(run))
+        except (ConflictError, NotFoundError) as refusal:
+            error = str(refusal)
+    context = {
+        "original": run,
+        "heading": f"Accept perf run {run.pk} of {words.served(run.target.to_document())}?",
+        "consequences": [
+            f"Later versions of {run.name} are held against it, until another run is accepted.",
+            "An analysis with a metric of the kind perf_regression fails what is slower by more "
+            "than its tolerance, at the levels of load that both runs have.",
+        ],
+        "error": error,
+        "confirm": "Accept the run",
+        "back": change_url(run),
+    }
+    response = pages.page(request, "console/confirm.html", "Accept", context)
+    response.status_code = 409 if error else 200
     return response
 
 

@@ -31,6 +31,7 @@ _COUNTED = {
     "shadow_latency_quantile": "slower",
     "sla_violations": "too slow",
     "burn_rate": "failed",
+    "perf_regression": "slower levels",
     "promql": "bad",
     "queue_time": "bad blocks",
 }

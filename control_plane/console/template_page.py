@@ -108,6 +108,11 @@ def _what(metric: Metric) -> str:
 
 
 def _fails(metric: Metric) -> str:
+    if metric.kind is Kind.PERF_REGRESSION:
+        tolerated = _percent(metric.margin_relative)
+        return (
+            f"bad when its last perf run is slower than the accepted one by more than {tolerated}"
+        )
     if metric.kind is Kind.BURN_RATE:
         budget = "its model's" if metric.objective is None else f"a {metric.objective:g} %"
         return f"bad above {words.number(metric.rate)} times the pace of {budget} error budget"

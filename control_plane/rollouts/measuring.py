@@ -9,6 +9,7 @@ from control_plane.analysis.measuring import begin_run, look_at_run, stop_run
 from control_plane.analysis.models import AnalysisRun
 from control_plane.analysis.models import Phase as RunPhase
 from control_plane.analysis.selectors import all_templates, get_template
+from control_plane.domain.analysis.evidence import PerfBeside
 from control_plane.domain.analysis.looks import Phase
 from control_plane.domain.analysis.metric import Compare
 from control_plane.domain.analysis.template import OnInconclusive
@@ -23,6 +24,7 @@ from control_plane.fleet.models import Server
 from control_plane.rollouts.models import Rollout, RolloutRun
 from control_plane.rollouts.moving import found_policy
 from control_plane.telemetry.store import TelemetryStore
+from control_plane.tuning.accepting import beside_accepted
 
 WATCH_PARTS = 8
 """So many runs, at most, where nothing goes wrong: one after another."""
@@ -34,7 +36,13 @@ _OF_LATE = 0.9
 def look_at_runs(rollout: Rollout, store: TelemetryStore, now: datetime) -> None:
     """Takes a look of each run that is under way."""
     for run in AnalysisRun.objects.filter(link__rollout=rollout, ended_at=None):
-        look_at_run(run, store=store, now=now)
+        look_at_run(run, store=store, now=now, perf=lambda: _perf_of(rollout, store))
+
+
+def _perf_of(rollout: Rollout, store: TelemetryStore) -> PerfBeside:
+    if rollout.pipeline or rollout.to.version is None:
+        return PerfBeside(problem="perf runs of pipelines are not compared")
+    return beside_accepted(rollout.to.model, rollout.to.version, store)
 
 
 def measure(rollout: Rollout, endpoint: Endpoint, now: datetime) -> None:

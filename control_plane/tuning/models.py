@@ -51,6 +51,8 @@ class PerfRun(models.Model):
     progress = models.JSONField(default=dict, blank=True)
     asked_by = models.CharField(max_length=150)
     cancelled_by = models.CharField(max_length=150, blank=True)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.CharField(max_length=150, blank=True)
     created_at = models.DateTimeField("asked", auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -91,6 +93,11 @@ class PerfRun(models.Model):
                     & models.Q(number__isnull=False, plan__isnull=False)
                 ),
                 name="perf_run_of_what_is_loaded_for_it",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(accepted_at=None)
+                | models.Q(kind=TargetKind.VERSION, state=PerfState.SUCCEEDED),
+                name="perf_run_accepted_succeeded",
             ),
         )
         indexes = (

@@ -71,6 +71,13 @@ def cancel_perf_run(number: int, reason: str = "") -> Steps[PerfRun]:
     return PerfRun.from_json(raw)
 
 
+def accept_perf_run(number: int, reason: str = "") -> Steps[PerfRun]:
+    """Say that a version's run is good: later versions of its model are held against it."""
+    body = {"reason": reason} if reason else {}
+    raw = yield from read("POST", f"/perf-runs/{int(number)}/accept/", json=body)
+    return PerfRun.from_json(raw)
+
+
 def wait_perf_run(
     number: int,
     *,

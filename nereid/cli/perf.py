@@ -198,6 +198,21 @@ def cancel(
     session.success(Text.assemble((f"perf run {done.id}", "bold"), f" is {done.state}"))
 
 
+@command("accept", "nereid perf accept 12 --reason 'as fast as it has to be'", of=perf)
+def accept(
+    session: Session,
+    number: Number,
+    reason: Annotated[str, typer.Option(help="Why, for the audit record.")] = "",
+) -> None:
+    """Hold later versions of the model against this run (metrics of kind perf_regression)."""
+    with session.client() as client:
+        done = client.accept_perf_run(number, reason)
+    if session.as_json:
+        session.emit(done.raw)
+        return
+    session.success(Text.assemble((f"perf run {done.id}", "bold"), " is accepted"))
+
+
 @command("compare", "nereid perf compare 11 12", of=perf)
 def compare(
     session: Session,

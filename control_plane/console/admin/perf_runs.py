@@ -14,7 +14,7 @@ from control_plane import wiring
 from control_plane.console import words
 from control_plane.console.perf_curve import level_name
 from control_plane.console.perf_page import perf_page
-from control_plane.console.perf_start import cancel_page
+from control_plane.console.perf_start import accept_page, cancel_page
 from control_plane.console.record_admin import RecordAdmin, label
 from control_plane.console.record_list import RecordList
 from control_plane.telemetry.perf import PerfLevel
@@ -44,7 +44,7 @@ class PerfRunAdmin(RecordAdmin):
     search_fields = ("name", "server_name", "asked_by")
     list_defer = ("plan",)
     ordering = ("-id",)
-    actions_detail = ("cancel",)
+    actions_detail = ("accept", "cancel")
     empty_icon = "speed"
     empty_title = "Nothing was measured yet"
     empty_text = "A perf run puts a version or an endpoint under load: Measure, on its page, or"
@@ -83,6 +83,10 @@ class PerfRunAdmin(RecordAdmin):
     @display(description="asked", ordering="created_at")
     def asked(self, run: PerfRun) -> SafeString | str:
         return self.created(run)
+
+    @action(description="Accept", url_path="accept", icon="check_circle", permissions=["end"])
+    def accept(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return accept_page(self, request, self.found(request, object_id, "end"))
 
     @action(description="Cancel", url_path="cancel", icon="stop_circle", permissions=["end"])
     def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -43,12 +43,35 @@ class Told:
 
 
 @dataclass(frozen=True)
+class LevelBeside:
+    """One level of load that two perf runs measured: how many times as long the candidate's p99
+    is, and how many times as much throughput the other has."""
+
+    name: str
+    slower: float
+    less: float
+
+
+@dataclass(frozen=True)
+class PerfBeside:
+    """The candidate's last perf run beside the last one that was accepted, in `words`.
+
+    `problem` is why there is nothing to compare; there are no levels then.
+    """
+
+    levels: tuple[LevelBeside, ...] = ()
+    words: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Both arms over the same `seconds`.
 
     `twin` is a second instance of the stable version, as small as the candidate; None where
     the servers had no room for one. `told` has metrics by name that Prometheus was asked for since,
-    and `unmeasured` why those are not measured that should be.
+    and `unmeasured` why those are not measured that should be. `perf` is there where a metric is of
+    perf runs.
     """
 
     seconds: float
@@ -57,6 +80,7 @@ class Evidence:
     twin: ArmEvidence | None = None
     told: Mapping[str, Told] = field(default_factory=dict)
     unmeasured: Mapping[str, str] = field(default_factory=dict)
+    perf: PerfBeside | None = None
 
 
 def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:

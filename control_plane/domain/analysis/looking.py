@@ -26,6 +26,7 @@ from control_plane.domain.analysis.evidence import Evidence, Told
 from control_plane.domain.analysis.judging import judged
 from control_plane.domain.analysis.looks import Look, MetricLook, Phase
 from control_plane.domain.analysis.metric import Compare, Kind, Metric
+from control_plane.domain.analysis.perf_regression import compared, judged_perf
 from control_plane.domain.analysis.readings import OpenBlock, block_from, figures, read_block
 from control_plane.domain.analysis.rows import rows_of
 from control_plane.domain.analysis.sequence import Sequence, start
@@ -126,17 +127,7 @@ def look(
     if evidence is not None:
         for metric in template.metrics:
             metrics[metric.name] = _after(metrics[metric.name], metric, evidence)
-    found = tuple(
-        judged(
-            metric,
-            metrics[metric.name].seen,
-            metrics[metric.name].sequence,
-            alpha=template.alpha_of(metric),
-            passing=template.alpha,
-            compared=_compared(metric, evidence),
-        )
-        for metric in template.metrics
-    )
+    found = tuple(_judged(template, m, metrics[m.name], evidence) for m in template.metrics)
     elapsed = now - began_at
     phase, reason = _verdict(template, found, errors, missing or "", elapsed)
     if phase is Phase.SUCCESSFUL and not may_pass:
@@ -144,6 +135,22 @@ def look(
     state = RunState(phase, began_at, state.looks + 1, errors, metrics)
     seconds = round(elapsed.total_seconds(), 3)
     return state, Look(state.looks, phase, reason, seconds, found)
+
+
+def _judged(
+    template: Template, metric: Metric, state: MetricState, evidence: Evidence | None
+) -> MetricLook:
+    if metric.kind is Kind.PERF_REGRESSION:
+        words = evidence.perf.words if evidence and evidence.perf else ""
+        return judged_perf(metric, state.seen, words)
+    return judged(
+        metric,
+        state.seen,
+        state.sequence,
+        alpha=template.alpha_of(metric),
+        passing=template.alpha,
+        compared=_compared(metric, evidence),
+    )
 
 
 def _missing(template: Template, evidence: Evidence | None) -> str | None:
@@ -157,6 +164,10 @@ def _missing(template: Template, evidence: Evidence | None) -> str | None:
 
 def _after(state: MetricState, metric: Metric, evidence: Evidence) -> MetricState:
     seconds = evidence.seconds
+    if metric.kind is Kind.PERF_REGRESSION:
+        beside = evidence.perf
+        known = beside is not None and beside.levels
+        return replace(state, seen=compared(metric, beside).seen) if known and beside else state
     if metric.kind is Kind.PROMQL:
         if metric.name not in evidence.told:
             return state

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     SHADOW_LATENCY_QUANTILE = "shadow_latency_quantile"
     QUEUE_TIME = "queue_time"
     BURN_RATE = "burn_rate"
+    PERF_REGRESSION = "perf_regression"
     PROMQL = "promql"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from control_plane.domain.analysis.metric import (
@@ -47,6 +48,9 @@ QUEUE_FLOOR = 1000
 ALONE = frozenset({Kind.BURN_RATE, Kind.SHADOW_DISAGREEMENT})
 """They are compared with nothing, unless a document says otherwise."""
 
+DEFAULT_TOLERANCE = 0.1
+"""Two perf runs of one model on a quiet machine lie some percent apart."""
+
 PAGING_RATE = 14.4
 """The burn rate of the workbook's first alert (`burn_rate`)."""
 
@@ -80,7 +84,7 @@ _FIELDS = {
 }
 _OF_KINDS = {
     "q": QUANTILES | {Kind.PROMQL, Kind.QUEUE_TIME},
-    "marginRelative": QUANTILES | {Kind.PROMQL, Kind.QUEUE_TIME},
+    "marginRelative": QUANTILES | {Kind.PROMQL, Kind.QUEUE_TIME, Kind.PERF_REGRESSION},
     "latency": {Kind.SLA_VIOLATIONS},
     "outcome": {Kind.FEEDBACK},
     "better": {Kind.FEEDBACK, Kind.PROMQL},
@@ -133,6 +137,8 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
         if fields.get(field) is not None and kind not in its:
             kinds = " or ".join(f"'{one}'" for one in sorted(its))
             fields.note(field, "conflict", f"{field} is for the kind {kinds}")
+    if kind is Kind.PERF_REGRESSION:
+        return _regressed(fields, metric)
     if kind is Kind.BURN_RATE:
         return _burning(fields, metric)
     if kind is Kind.PROMQL:
@@ -146,6 +152,14 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
 
 def metric_document(metric: Metric) -> dict[str, Any]:
     """The metric as it stands in a document; what its kind does not have is left out."""
+    if metric.kind is Kind.PERF_REGRESSION:
+        return {
+            "name": metric.name,
+            "kind": metric.kind.value,
+            "marginRelative": metric.margin_relative,
+            "required": metric.required,
+            "weight": metric.weight,
+        }
     document: dict[str, Any] = {
         "name": metric.name,
         "kind": metric.kind.value,
@@ -195,6 +209,17 @@ def _burning(fields: Fields, metric: Metric) -> Metric:
         fields.note("rate", "range", detail)
         return metric
     return burning
+
+
+def _regressed(fields: Fields, metric: Metric) -> Metric:
+    """A perf run beside an accepted one: a tolerance, and nothing else."""
+    for field in ("compare", "goal", "margin", "limit", "alternative", "unit", "block"):
+        if fields.get(field) is not None:
+            detail = f"{field}: a perf run is compared with an accepted one, by marginRelative"
+            fields.note(field, "conflict", detail)
+    given = fields.number("marginRelative", 0, 100)
+    tolerance = DEFAULT_TOLERANCE if given is None else given
+    return replace(metric, margin_relative=tolerance, compare=Compare.NONE)
 
 
 def _name(fields: Fields) -> str:

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from control_plane.domain.analysis.metric import Better, Compare, Goal, Metric
+from control_plane.domain.analysis.metric import Better, Compare, Goal, Kind, Metric
 from control_plane.domain.analysis.sequence import Rows
 from control_plane.domain.analysis.two_rates import Array
 from control_plane.domain.latency import OVERFLOW, RATIO, edge_from, edge_until, edge_us
@@ -34,6 +34,9 @@ _ROUNDING = 1e-6
 
 def rows_of(metric: Metric) -> Rows:
     """The rows of a metric, with those where it fails and passes among them."""
+    if metric.kind is Kind.PERF_REGRESSION:
+        # Nothing is tested of it: one measurement is compared with another.
+        return _rows(metric, np.zeros(1), np.zeros(1), 0, 0)
     if metric.is_reading:
         return _reading_rows(metric)
     if not metric.is_quantile:

@@ -15,7 +15,7 @@ import numpy as np
 
 from control_plane.domain.analysis.blocks import Blocks
 from control_plane.domain.analysis.counting import FIRST_RATES, REMEMBERED
-from control_plane.domain.analysis.metric import Metric
+from control_plane.domain.analysis.metric import Kind, Metric
 from control_plane.domain.analysis.rows import rows_of
 from control_plane.domain.analysis.scenario import Scenario, Truth, truth
 from control_plane.domain.analysis.sequence import Rows, Sequence, start
@@ -180,7 +180,11 @@ def simulate(template: Template, scenario: Scenario, runs: int, seed: int = 0) -
     rng = np.random.default_rng(seed)
     allowed = template.inconclusive_after / SECOND
     every = max(template.interval / SECOND, allowed / MAX_LOOKS)
-    required = [metric for metric in template.metrics if metric.required]
+    required = [
+        metric
+        for metric in template.metrics
+        if metric.required and metric.kind is not Kind.PERF_REGRESSION
+    ]
     many = [ManyRuns(metric, truth(metric, scenario), runs) for metric in required]
     bursts = Bursts(scenario, every, runs, rng)
     ends = _Ends(runs)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from control_plane.domain.analysis.metric import Metric
+from control_plane.domain.analysis.metric import Kind, Metric
 from control_plane.domain.analysis.read_metric import metric_document, read_metric
 from control_plane.domain.routing.fields import Fields, duration_text
 from control_plane.domain.routing.policy import SECOND
@@ -59,11 +59,15 @@ class Template:
         """The share of alpha by which this metric alone may fail the run.
 
         Any metric that decides can fail the run, so these share alpha by their weights
-        (Bonferroni); what only informs is told with the whole of it.
+        (Bonferroni); what only informs is told with the whole of it, and what compares two
+        measurements has no part in it.
         """
         if not metric.required:
             return self.alpha
-        return self.alpha * metric.weight / sum(m.weight for m in self.metrics if m.required)
+        if metric.kind is Kind.PERF_REGRESSION:
+            return self.alpha
+        sharing = (m for m in self.metrics if m.required and m.kind is not Kind.PERF_REGRESSION)
+        return self.alpha * metric.weight / sum(m.weight for m in sharing)
 
 
 DEFAULT_DOCUMENT: Mapping[str, Any] = {

@@ -115,6 +115,7 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("perf-runs", "POST"): PUBLISHERS | OPERATORS,
     ("perf-run", "GET"): EVERYBODY,
     ("perf-run-cancel", "POST"): PUBLISHERS | OPERATORS,
+    ("perf-run-accept", "POST"): PUBLISHERS | OPERATORS,
     ("perf-file", "GET"): EVERYBODY,
     ("audit", "GET"): EVERYBODY,
     ("webhook-events", "GET"): ADMINS,

@@ -100,6 +100,16 @@ def test_a_run_is_asked_for_on_the_page_of_its_version(
     assert admin.post(ending).status_code == 302  # once more changes nothing
 
 
+def test_a_run_is_accepted_once(run: PerfRun, admin: Client) -> None:
+    there = reverse("admin:tuning_perfrun_accept", args=[run.pk])
+    assert there in admin.get(page(run)).content.decode()
+    assert b"Later versions of digits are held against it" in admin.get(there).content
+    assert admin.post(there)["Location"] == page(run)
+    shown = admin.get(page(run)).content.decode()
+    assert "accepted by ada" in shown
+    assert there not in shown
+
+
 def test_versions_side_by_side_have_the_latency_of_their_newest_run(
     run: PerfRun, admin: Client, version: ModelVersion
 ) -> None:

@@ -10,7 +10,6 @@ from control_plane.analysis.templates import put_template
 from control_plane.domain.violations import ConflictError, InvalidInputError
 from control_plane.endpoints.reconcile import sweep
 from control_plane.endpoints.rollback import rollback
-from control_plane.registry.models import Model
 from control_plane.rollouts import services
 from control_plane.rollouts.advancing import Means, advance
 from control_plane.rollouts.measuring import WATCH_PARTS
@@ -334,29 +333,3 @@ def test_the_way_back_takes_switches_alone(stage: Stage) -> None:
     run = runs_of(rollout)[0].run
     assert (run.phase, run.candidate[:10]) == ("Failed", "digits.v2.")
     assert not run.looks.filter(number__gt=run.looks_taken).exists()
-
-
-def test_what_waits_longer_in_its_queue_is_taken_back(stage: Stage) -> None:
-    queue = {"name": "queue", "kind": "queue_time", "block": "2s"}
-    put_template(name="queue", document={"metrics": [queue]}, actor="ada")
-    stage.waits = {1: 2000, 2: 3000}
-    steps = [{"setWeight": 25}, {"analysis": {"template": "queue"}}]
-    rollout = stage.start(strategy={"canary": {"steps": steps}})
-    stage.until(rollout, "rolledBack", requests=400)
-    assert "queue: candidate 3 ms, baseline 2 ms, bad in 8 of 8 blocks" in rollout.reason
-
-
-def test_a_budget_that_burns_takes_a_version_back(stage: Stage) -> None:
-    put_template(
-        name="slo", document={"metrics": [{"name": "slo", "kind": "burn_rate"}]}, actor="ada"
-    )
-    steps = [{"setWeight": 25}, {"analysis": {"template": "slo"}}]
-    strategy = {"canary": {"steps": steps}}
-    rollout = stage.until(stage.start(strategy=strategy), "inconclusive")
-    assert "no objective for 'slo'" in rollout.reason
-    stage.abort(rollout)
-    stage.until(rollout, "aborted")
-    Model.objects.update(sla_availability_percent=99)
-    rollout = stage.start(strategy=strategy, harmBudget={"failedRequests": 5000})
-    stage.until(rollout, "rolledBack", requests=400, failing=0.4)
-    assert "shown to be above 14.4 %" in rollout.reason

@@ -28,6 +28,7 @@ def broken(document: object) -> dict[str, str]:
         {"metrics": [ERRORS, {"name": "y", "kind": "feedback", "outcome": "ok", "weight": 2}]},
         {"metrics": [{"name": "z", "kind": "promql", "query": "x{a='{{arm}}'}", "floor": 2}]},
         {"metrics": [{"name": "q", "kind": "queue_time", "marginRelative": 0.2, "block": "20s"}]},
+        {"metrics": [{"name": "load", "kind": "perf_regression", "marginRelative": 0.2}, ERRORS]},
         {"metrics": [{"name": "slo", "kind": "burn_rate"}]},
         {"metrics": [{"name": "slo", "kind": "burn_rate", "objective": 99.9, "rate": 6}]},
         {"metrics": [{"name": "q", "kind": "queue_time", "compare": "none", "limit": "5ms"}]},
@@ -68,6 +69,7 @@ def test_the_default_asks_for_errors_within_half_a_point() -> None:
         ({"name": "x", "kind": "burn_rate", "compare": "twin"}, "/metrics/0/compare", "no other"),
         ({"name": "x", "kind": "burn_rate", "objective": 90}, "/metrics/0/rate", "all requests"),
         ({**ERRORS, "rate": 3}, "/metrics/0/rate", "burn_rate"),
+        ({"name": "x", "kind": "perf_regression", "unit": "block"}, "/metrics/0/unit", "accepted"),
         ({**ERRORS, "colour": 1}, "/metrics/0/colour", "unknown"),
         ({**ERRORS, "required": False}, "/metrics", "require one"),
     ],
@@ -82,3 +84,9 @@ def test_documents_that_are_no_template_are_refused() -> None:
     assert "JSON object" in broken([])[""]
     assert "at least one" in broken({})["/metrics"]
     assert "2 metrics are called" in broken({"metrics": [ERRORS, ERRORS]})["/metrics"]
+
+
+def test_what_compares_two_measurements_has_no_part_in_alpha() -> None:
+    load = {"name": "load", "kind": "perf_regression"}
+    template = read_template({"metrics": [ERRORS, load], "alpha": 0.05})
+    assert [template.alpha_of(metric) for metric in template.metrics] == [0.05, 0.05]
