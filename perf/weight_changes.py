@@ -84,10 +84,16 @@ def measure(
         "failed requests": len(load.failures),
         "first failure": load.failures[0].error if load.failures else "-",
         "PUT to last on old weights, median ms": round(statistics.median(waits) * 1e3, 1),
+        "PUT to last on old weights, p99 ms": _p99(waits),
         "PUT to last on old weights, worst ms": round(max(waits) * 1e3, 1),
         "PUT to Healthy, median ms": round(statistics.median(healthy) * 1e3, 1),
+        "PUT to Healthy, p99 ms": _p99(healthy),
         "PUT to Healthy, worst ms": round(max(healthy) * 1e3, 1),
     }
+
+
+def _p99(seconds: list[float]) -> float:
+    return round(statistics.quantiles(seconds, n=100, method="inclusive")[-1] * 1e3, 1)
 
 
 def switch(client: Client, *, newest: bool) -> str:
