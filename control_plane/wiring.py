@@ -18,6 +18,7 @@ from control_plane.adapters.inspection import SandboxInspector
 from control_plane.adapters.mlflow.server import MlflowServer
 from control_plane.adapters.mlflow.sources import MlflowSources
 from control_plane.adapters.oidc import OidcProvider
+from control_plane.adapters.optuna_search import OptunaSearcher
 from control_plane.adapters.partial_files import PartialFiles
 from control_plane.adapters.perf_analyzer.load import PerfAnalyzerLoad
 from control_plane.adapters.prometheus import HttpPrometheus
@@ -47,6 +48,7 @@ from control_plane.ports.inference import TritonInference
 from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.load import LoadGenerator
 from control_plane.ports.prometheus import Prometheus
+from control_plane.ports.proposals import Searcher
 from control_plane.ports.queue import Queue
 from control_plane.ports.receivers import Receivers
 from control_plane.ports.remotes import RemoteModels
@@ -59,6 +61,7 @@ from control_plane.registry.uploads import Quota
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tuning import network
 from control_plane.tuning.running import Means
+from control_plane.tuning.studying import TuneMeans
 
 VISIBILITY_TIMEOUT_S = 3600
 """Above the longest task: a broker must not hand out a message that is still worked on."""
@@ -218,6 +221,24 @@ def perf_means() -> Means:
         artifacts=artifact_store(),
         telemetry=telemetry(),
         metrics_of=metrics_of,
+    )
+
+
+@cache
+def searcher() -> Searcher:
+    """What proposes where a tune may look."""
+    return OptunaSearcher()
+
+
+def tune_means() -> TuneMeans:
+    """What tunes are carried out with."""
+    return TuneMeans(
+        clock=clock(),
+        queue=queue(),
+        endpoints=endpoint_facts(),
+        artifacts=artifact_store(),
+        telemetry=telemetry(),
+        searcher=searcher(),
     )
 
 

@@ -58,6 +58,7 @@ from nereid.rollouts import (
     RolloutRun,
     RolloutStep,
 )
+from nereid.tune_resources import Tune, TunePoint, TuneResult, TuneTrial
 from nereid.version import __version__
 
 __all__ = [
@@ -113,6 +114,10 @@ __all__ = [
     "StepKpis",
     "Tensor",
     "Token",
+    "Tune",
+    "TunePoint",
+    "TuneResult",
+    "TuneTrial",
     "UnreachableError",
     "User",
     "Version",

@@ -30,6 +30,7 @@ from nereid.calls import kpis as kpis_calls
 from nereid.calls import pipelines as pipelines_calls
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import rollouts as rollouts_calls
+from nereid.calls import tunes as tunes_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import awaited
 from nereid.retries import Retry, attempts
@@ -182,6 +183,15 @@ class AsyncClient:
     cancel_perf_run = awaited(perf.cancel_perf_run)
     accept_perf_run = awaited(perf.accept_perf_run)
     wait_perf_run = awaited(perf.wait_perf_run)
+
+    # Tunes
+
+    tunes = awaited(tunes_calls.tunes)
+    tune = awaited(tunes_calls.tune)
+    start_tune = awaited(tunes_calls.start_tune)
+    cancel_tune = awaited(tunes_calls.cancel_tune)
+    apply_tune = awaited(tunes_calls.apply_tune)
+    wait_tune = awaited(tunes_calls.wait_tune)
 
     # Serving profiles
 

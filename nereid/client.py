@@ -30,6 +30,7 @@ from nereid.calls import kpis as kpis_calls
 from nereid.calls import pipelines as pipelines_calls
 from nereid.calls import profiles as profiles_calls
 from nereid.calls import rollouts as rollouts_calls
+from nereid.calls import tunes as tunes_calls
 from nereid.calls import webhooks as webhooks_calls
 from nereid.described import AlsoOfTheClass, blocking
 from nereid.retries import Retry, attempts
@@ -192,6 +193,15 @@ class Client:
     cancel_perf_run = blocking(perf.cancel_perf_run)
     accept_perf_run = blocking(perf.accept_perf_run)
     wait_perf_run = blocking(perf.wait_perf_run)
+
+    # Tunes
+
+    tunes = blocking(tunes_calls.tunes)
+    tune = blocking(tunes_calls.tune)
+    start_tune = blocking(tunes_calls.start_tune)
+    cancel_tune = blocking(tunes_calls.cancel_tune)
+    apply_tune = blocking(tunes_calls.apply_tune)
+    wait_tune = blocking(tunes_calls.wait_tune)
 
     # Serving profiles
 

@@ -25,7 +25,7 @@ PARTS = (
 class PerfLevel:
     """One level of load, measured: latencies in microseconds, throughput in inferences a second.
 
-    `value` is of the run's kind of load: callers, or requests a second.
+    `value` is of the run's kind of load: callers, requests a second, or rows of a request.
     """
 
     value: float
@@ -97,7 +97,7 @@ class PerfRun:
     @property
     def kind(self) -> str:
         """What its levels are a number of."""
-        kinds = ("request_rate", "intervals")
+        kinds = ("request_rate", "intervals", "batch_sizes")
         return next((kind for kind in kinds if self.request.get(kind)), "concurrency")
 
     @classmethod

@@ -66,6 +66,9 @@ class CeleryQueue:
     def perf_run(self, *, run_id: int) -> None:
         self._send("perf.run", PERF_QUEUE, {"run_id": run_id}, expires=DELIVERY_EXPIRY_S)
 
+    def tune(self, *, tune_id: int) -> None:
+        self._send("perf.tune", PERF_QUEUE, {"tune_id": tune_id}, expires=DELIVERY_EXPIRY_S)
+
     def perf_command(self, *, server: str, verb: str, run_id: int) -> None:
         lane = node_queue(server, verb)
         self._send(f"perf.{verb}", lane, {"run_id": run_id}, expires=COMMAND_EXPIRY_S)

@@ -51,7 +51,7 @@ class PerfAccept(serializers.Serializer[Any]):
 class PerfLevelSerializer(serializers.Serializer[Any]):
     """One level of load, measured; latencies in microseconds, `*_us` beside percentiles means."""
 
-    value = serializers.FloatField(help_text="Callers, or requests a second.")
+    value = serializers.FloatField(help_text="Callers, requests a second, or rows.")
     measured_at = serializers.DateTimeField()
     requests = serializers.IntegerField()
     throughput = serializers.FloatField(help_text="Inferences a second.")

@@ -14,7 +14,7 @@ COMPONENT = "PerfRequest"
 START = "PerfRunStart"
 START_BODY = {"application/json": {"$ref": f"#/components/schemas/{START}"}}
 
-_DURATION = {
+DURATION = {
     "type": "string",
     "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$",
     "example": "20ms",
@@ -23,7 +23,8 @@ _DURATION = {
 _NAME = {"type": "string", "pattern": "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"}
 
 
-def _object(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[str, Any]:
+def object_of(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The schema of an object that has these fields and no others."""
     schema: dict[str, Any] = {
         "type": "object",
         "properties": properties,
@@ -32,7 +33,8 @@ def _object(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[
     return schema | ({"required": list(required)} if required else {})
 
 
-def _number(least: float, most: float, whole: bool = True, **more: Any) -> dict[str, Any]:
+def number(least: float, most: float, whole: bool = True, **more: Any) -> dict[str, Any]:
+    """The schema of a number that may be left out."""
     kind = "integer" if whole else "number"
     return {"type": kind, "minimum": least, "maximum": most, "nullable": True, **more}
 
@@ -44,7 +46,7 @@ def _load(description: str, most: float, whole: bool) -> dict[str, Any]:
         "maximum": most,
     }
     optional = level | {"nullable": True}
-    span = _object(
+    span = object_of(
         {
             "from": optional,
             "to": level,
@@ -62,22 +64,25 @@ def _load(description: str, most: float, whole: bool) -> dict[str, Any]:
     return {"oneOf": [listed, span], "nullable": True, "description": description}
 
 
+VERSION_TARGET = object_of(
+    {"model": _NAME, "version": number(1, 1_000_000_000)}, ("model", "version")
+)
 _TARGET = {
     "oneOf": [
-        _object({"endpoint": _NAME}, ("endpoint",)),
-        _object({"model": _NAME, "version": _number(1, 1_000_000_000)}, ("model", "version")),
-        _object(
-            {"pipeline": _NAME, "revision": _number(1, 1_000_000_000)}, ("pipeline", "revision")
+        object_of({"endpoint": _NAME}, ("endpoint",)),
+        VERSION_TARGET,
+        object_of(
+            {"pipeline": _NAME, "revision": number(1, 1_000_000_000)}, ("pipeline", "revision")
         ),
     ],
     "description": "an endpoint as it is routed, or a version or pipeline by its physical name: "
     "loaded for the run where the server does not hold it",
 }
-_SEQUENCES = _object(
+_SEQUENCES = object_of(
     {
-        "length": _number(1, 100_000),
-        "variation": _number(0, 100, whole=False, description="percent, of made up data"),
-        "concurrent": _number(1, 1024, description="sequences at once, at a request rate"),
+        "length": number(1, 100_000),
+        "variation": number(0, 100, whole=False, description="percent, of made up data"),
+        "concurrent": number(1, 1024, description="sequences at once, at a request rate"),
     }
 )
 
@@ -87,6 +92,14 @@ PROPERTIES: dict[str, Any] = {
     "protocol": {"type": "string", "enum": ["grpc", "http", None], "nullable": True},
     "concurrency": _load("callers, each of whom waits for an answer", 1024, True),
     "request_rate": _load("requests a second, whatever the answers take", 1_000_000, False),
+    "batch_sizes": {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 1, "maximum": 1 << 16},
+        "minItems": 1,
+        "maxItems": 32,
+        "nullable": True,
+        "description": "rows of the requests of one caller: how an execution grows with its batch",
+    },
     "distribution": {
         "type": "string",
         "enum": ["constant", "poisson", None],
@@ -95,16 +108,16 @@ PROPERTIES: dict[str, Any] = {
     },
     "intervals": {
         "type": "array",
-        "items": _DURATION | {"nullable": False},
+        "items": DURATION | {"nullable": False},
         "minItems": 1,
         "maxItems": 10_000,
         "nullable": True,
         "description": "times between requests, gone through again and again",
     },
-    "latency_limit": _DURATION
+    "latency_limit": DURATION
     | {"description": "at `percentile`: no level above it is gone beyond"},
     "percentile": {"type": "integer", "enum": [50, 90, 95, 99], "nullable": True},
-    "window": _DURATION
+    "window": DURATION
     | {"example": "2s", "description": "each level is measured for three of these, 100ms to 60s"},
     "input": {
         "type": "string",
@@ -124,14 +137,22 @@ PROPERTIES: dict[str, Any] = {
         "example": {"tokens": [128]},
         "description": "sizes of inputs that vary, without the batch's",
     },
-    "string_length": _number(1, 1 << 16, description="of random texts"),
-    "batch": _number(1, 1 << 16, description="rows of a request"),
+    "string_length": number(1, 1 << 16, description="of random texts"),
+    "batch": number(1, 1 << 16, description="rows of a request"),
     "streaming": {"type": "boolean", "nullable": True, "description": "over gRPC streams"},
     "shared_memory": {"type": "string", "enum": ["none", "system", "cuda", None], "nullable": True},
     "sequences": _SEQUENCES | {"nullable": True},
+    "overrides": {
+        "type": "object",
+        "nullable": True,
+        "additionalProperties": True,
+        "example": {"max_batch_size": 16},
+        "description": "in the words of a serving profile: how the version is served for this run "
+        "alone, otherwise than it is",
+    },
 }
 
-_OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     "allow_production": {
         "type": "boolean",
         "default": False,
@@ -179,6 +200,6 @@ def add_components(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """drf-spectacular's hook: the components that the references name."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     needed = ("target", "server")
-    schemas[COMPONENT] = _object(PROPERTIES, needed) | {"example": EXAMPLES["callers"]}
-    schemas[START] = _object(PROPERTIES | _OPTIONS, needed) | {"example": EXAMPLES["callers"]}
+    schemas[COMPONENT] = object_of(PROPERTIES, needed) | {"example": EXAMPLES["callers"]}
+    schemas[START] = object_of(PROPERTIES | OPTIONS, needed) | {"example": EXAMPLES["callers"]}
     return result

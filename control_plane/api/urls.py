@@ -68,6 +68,7 @@ from control_plane.api.rollout_controls_resource import (
 from control_plane.api.rollouts_resource import RolloutEventsView, RolloutsView, RolloutView
 from control_plane.api.servers_resource import ServersView, ServerView
 from control_plane.api.tokens_resource import CurrentTokenView, TokensView, TokenView
+from control_plane.api.tunes_resource import TuneApplyView, TuneCancelView, TunesView, TuneView
 from control_plane.api.uploads_resource import UploadsView, UploadView
 from control_plane.api.users_resource import UsersView, UserView
 from control_plane.api.version_state_resource import ArchiveView, UnarchiveView
@@ -165,6 +166,10 @@ urlpatterns = [
     at(rf"perf-runs/{NUMBER}/cancel", PerfRunCancelView, "perf-run-cancel"),
     at(rf"perf-runs/{NUMBER}/accept", PerfRunAcceptView, "perf-run-accept"),
     at(rf"perf-runs/{NUMBER}/files/{PERF_FILE}", PerfFileView, "perf-file"),
+    at(r"tunes", TunesView, "tunes"),
+    at(rf"tunes/{NUMBER}", TuneView, "tune"),
+    at(rf"tunes/{NUMBER}/cancel", TuneCancelView, "tune-cancel"),
+    at(rf"tunes/{NUMBER}/apply", TuneApplyView, "tune-apply"),
     at(r"audit", AuditView, "audit"),
     at(r"tokens", TokensView, "tokens"),
     at(r"tokens/current", CurrentTokenView, "current_token"),

@@ -87,9 +87,11 @@ def curve(runs: Sequence[Plotted], limit_us: float | None = None) -> Curve:
 
 
 def level_name(unit: str, value: float) -> str:
-    """`8 callers`, `500 req/s`."""
+    """`8 callers`, `500 req/s`, `16 rows`."""
     if unit == "concurrency":
         return f"{value:g} caller{'' if value == 1 else 's'}"
+    if unit == "batch_sizes":
+        return f"{value:g} row{'' if value == 1 else 's'}"
     return f"{value:g} req/s"
 
 

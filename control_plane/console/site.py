@@ -15,6 +15,7 @@ from control_plane.console import sign_in
 from control_plane.console.home import live, live_charts, live_endpoint, live_server
 from control_plane.console.perf_page import live_perf_run
 from control_plane.console.rollout_page import live_rollout
+from control_plane.console.tune_page import live_tune
 from control_plane.console.webhook_page import live_webhook
 
 
@@ -63,6 +64,7 @@ class ConsoleSite(UnfoldAdminSite):
             path("live/<uuid:endpoint_id>/charts/", live_charts, name="live_charts"),
             path("live/server/<uuid:server_id>/", live_server, name="live_server"),
             path("live/rollout/<uuid:rollout_id>/", live_rollout, name="live_rollout"),
+            path("live/tune/<int:number>/", live_tune, name="live_tune"),
             path("live/perf-run/<int:number>/", live_perf_run, name="live_perf_run"),
             path("live/webhook/<uuid:webhook_id>/", live_webhook, name="live_webhook"),
         ]

@@ -62,6 +62,7 @@ _MAY: dict[Role, tuple[str, ...]] = {
         "registry.*_alias",
         "registry.*_pipeline",
         "tuning.*_perfrun",
+        "tuning.*_tune",
     ),
     Role.OPERATOR: (
         *_LOOK,
@@ -73,6 +74,7 @@ _MAY: dict[Role, tuple[str, ...]] = {
         "registry.*_profile",
         "registry.*_pipeline",
         "tuning.*_perfrun",
+        "tuning.*_tune",
     ),
     Role.ADMIN: ("*",),
 }

@@ -29,6 +29,10 @@ class Queue(Protocol):
         """Asks a worker of their own kind to look at a perf run, and to measure it."""
         ...
 
+    def tune(self, *, tune_id: int) -> None:
+        """Asks a worker of the same kind to look at a tune: what was measured, and what is next."""
+        ...
+
     def perf_command(self, *, server: str, verb: str, run_id: int) -> None:
         """Tells a node to hold what a perf run measures, or to release it."""
         ...

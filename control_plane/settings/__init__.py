@@ -232,8 +232,12 @@ SPECTACULAR_SETTINGS = {
         "KindEnum": ["model", "endpoint"],
         "PerfKindEnum": "control_plane.tuning.models.KINDS",
         "PerfStateEnum": "control_plane.tuning.models.STATES",
+        "ObjectiveEnum": "control_plane.tuning.models.OBJECTIVES",
         "RoleEnum": "control_plane.access.models.ROLES",
         "RolloutStateEnum": "control_plane.rollouts.models.STATES",
+        "TrialKindEnum": "control_plane.tuning.models.TRIAL_KINDS",
+        "TrialStateEnum": "control_plane.tuning.models.TRIAL_STATES",
+        "TuneStateEnum": "control_plane.tuning.models.TUNE_STATES",
         "WebhookStateEnum": "control_plane.webhooks.models.STATES",
     },
     "POSTPROCESSING_HOOKS": [
@@ -241,6 +245,7 @@ SPECTACULAR_SETTINGS = {
         "control_plane.api.policy_schema.add_component",
         "control_plane.api.rollout_schema.add_component",
         "control_plane.api.perf_schema.add_components",
+        "control_plane.api.tune_schema.add_components",
         "control_plane.api.document.complete",
     ],
 }

@@ -75,6 +75,7 @@ NAVIGATION = [
         "items": [
             _page("Servers", "dns", "fleet.server"),
             _page("Perf runs", "speed", "tuning.perfrun"),
+            _page("Tunes", "tune", "tuning.tune"),
         ],
     },
     {

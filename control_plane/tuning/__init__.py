@@ -1,1 +1,1 @@
-"""Perf runs: how good a model is under load, measured before it meets traffic."""
+"""Perf runs and tunes: how good a model is under load, and how it is best served."""

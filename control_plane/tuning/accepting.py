@@ -15,7 +15,7 @@ from control_plane.telemetry.perf import PerfLevel
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tuning.models import PerfRun
 from control_plane.tuning.results import levels_of, with_levels
-from control_plane.tuning.selectors import get_perf_run, perf_runs
+from control_plane.tuning.selectors import as_served, get_perf_run
 
 _SAME = ("protocol", "batch", "streaming", "shared_memory")
 """What two requests have to have alike, beside their server and kind of load."""
@@ -59,7 +59,7 @@ def beside_accepted(model: str, version: int, store: TelemetryStore) -> PerfBesi
     Only runs of one server, under one kind of load and asked in one way are held against each
     other; levels that were unsteady in either are left out.
     """
-    done = perf_runs().filter(kind=TargetKind.VERSION, name=model, state=PerfState.SUCCEEDED)
+    done = as_served().filter(kind=TargetKind.VERSION, name=model, state=PerfState.SUCCEEDED)
     mine = done.filter(number=version).first()
     if mine is None:
         how = f"nereid perf run {model}.v{version}"

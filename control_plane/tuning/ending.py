@@ -11,7 +11,7 @@ from control_plane.audit.services import record
 from control_plane.domain.perf.states import PerfState
 from control_plane.ports.clock import Clock
 from control_plane.ports.queue import Queue
-from control_plane.tuning.models import PerfRun
+from control_plane.tuning.models import PerfRun, TuneTrial
 from control_plane.tuning.selectors import next_queued
 from control_plane.webhooks.outbox import tell
 
@@ -89,6 +89,9 @@ def tell_finished(run: PerfRun, clock: Clock) -> None:
 def _let_go(run: PerfRun, queue: Queue) -> None:
     if run.held:
         queue.perf_command(server=run.server_name, verb="release", run_id=run.pk)
+    # A trial's end is what its tune waits for.
+    for trial in TuneTrial.objects.filter(run=run.pk).values_list("tune_id", flat=True):
+        queue.tune(tune_id=trial)
     following = next_queued(run.server_id) if run.server_id else None
     if following is not None:
         queue.perf_run(run_id=following.pk)

@@ -198,7 +198,7 @@ def _aim(run: PerfRun, request: PerfRequest, means: Means) -> Aim:
         raise ConflictError(f"server {run.server_name} is gone")
     sent = ""
     if request.input is Input.GOLDEN:
-        found = aim(request.target, None, means.endpoints)
+        found = aim(request.target, None, means.endpoints, request.overrides)
         examples = examples_document(found.version, found.inputs, means.artifacts)
         if not examples:
             raise ConflictError(f"{request.target} has no golden examples any more")

@@ -18,6 +18,12 @@ def perf_runs() -> QuerySet[PerfRun]:
     return PerfRun.objects.defer("plan")
 
 
+def as_served() -> QuerySet[PerfRun]:
+    """Runs that say how what they measured is served: none with overrides, as trials of tunes have,
+    and none of batch sizes."""
+    return perf_runs().filter(request__overrides__isnull=True, request__batch_sizes__isnull=True)
+
+
 def get_perf_run(number: int) -> PerfRun:
     """The run of that number.
 
@@ -33,7 +39,7 @@ def get_perf_run(number: int) -> PerfRun:
 def latest_of_versions(version_ids: Iterable[UUID]) -> dict[UUID, PerfRun]:
     """Version -> its newest run that succeeded, in one query; without entry: none did."""
     rows = (
-        perf_runs()
+        as_served()
         .filter(
             version_id__in=list(version_ids),
             kind=TargetKind.VERSION,

@@ -11,7 +11,7 @@ from django.db import transaction
 from control_plane.audit.services import record
 from control_plane.domain.perf.input_data import decided
 from control_plane.domain.perf.read_request import read_request
-from control_plane.domain.perf.request import PerfRequest, SharedMemory
+from control_plane.domain.perf.request import LoadKind, PerfRequest, SharedMemory
 from control_plane.domain.perf.states import PerfState
 from control_plane.domain.planning.backends import Equipped
 from control_plane.domain.violations import (
@@ -65,12 +65,12 @@ def start_perf_run(
         NotAllowedError: production is to be loaded, and the actor may not.
     """
     request = read_request(document)
-    with _named_at("/server"):
+    with named_at("/server"):
         server = get_server(request.server)
-    _check_server(server, request, clock.now(), allow_production, may_load_production)
-    with _named_at("/target"):
-        target = aim(request.target, _equipped(server), endpoints)
-    _check_batch(request, target)
+    check_server(server, request, clock.now(), allow_production, may_load_production)
+    with named_at("/target"):
+        target = aim(request.target, equipped(server), endpoints, request.overrides)
+    check_batch(request, target)
     golden = bool(examples_document(target.version, target.inputs, store))
     request = decided(request, target.inputs, golden=golden, batched=target.max_batch_size > 0)
     with transaction.atomic():
@@ -156,7 +156,7 @@ def _add(
 
 
 @contextlib.contextmanager
-def _named_at(pointer: str) -> Iterator[None]:
+def named_at(pointer: str) -> Iterator[None]:
     """What a body names and is not there is a fault of that place in it."""
     try:
         yield
@@ -164,9 +164,14 @@ def _named_at(pointer: str) -> Iterator[None]:
         raise InvalidInputError([Violation(pointer, "not_found", str(error))]) from error
 
 
-def _check_server(
+def check_server(
     server: Server, request: PerfRequest, now: datetime, allowed: bool, may: bool
 ) -> None:
+    """Holds a server against what may be done there (`start_perf_run`).
+
+    Raises:
+        ConflictError, NotAllowedError.
+    """
     status, why = server_status(server, now)
     if not is_alive(server, now):
         raise ConflictError(f"server {server.name} is {status}: {why}")
@@ -189,16 +194,28 @@ def _check_server(
         )
 
 
-def _equipped(server: Server) -> Equipped | None:
+def equipped(server: Server) -> Equipped | None:
+    """The server with its backends; None where they are not known."""
     known = backends_of(server)
     return None if known is None else Equipped(server.name, known, server.accelerator)
 
 
-def _check_batch(request: PerfRequest, target: Aimed) -> None:
+def check_batch(request: PerfRequest, target: Aimed) -> None:
+    """Holds the rows of a request against what the target takes.
+
+    Raises:
+        InvalidInputError.
+    """
     most = max(1, target.max_batch_size)
+    found = []
     if request.batch > most:
         detail = f"{request.batch} rows; {request.target} takes {most} at most"
-        raise InvalidInputError([Violation("/batch", "range", detail)])
+        found.append(Violation("/batch", "range", detail))
+    if request.load.kind is LoadKind.BATCH_SIZES and max(request.load.values) > most:
+        detail = f"{max(request.load.values):g} rows; {request.target} takes {most} at most"
+        found.append(Violation("/batch_sizes", "range", detail))
+    if found:
+        raise InvalidInputError(found)
 
 
 def _announce(run: PerfRun, queue: Queue) -> None:

@@ -1,4 +1,5 @@
-"""Perf runs that nobody looks after: whose message was lost, whose worker died, who wait."""
+"""Perf runs and tunes that nobody looks after: their message is lost, their worker dead, or they
+wait."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from control_plane.ports.clock import Clock
 from control_plane.ports.queue import Queue
 from control_plane.tuning.ending import finish
 from control_plane.tuning.models import PerfRun
+from control_plane.tuning.tune_selectors import tunes_to_look_at
 
 LOST = timedelta(seconds=20)
 """A command older than this is dropped by the broker (`adapters.queue.COMMAND_EXPIRY_S`)."""
@@ -34,6 +36,8 @@ def sweep(*, clock: Clock, queue: Queue) -> None:
             _send(run, "release", now, queue)
     for number in _waiting():
         queue.perf_run(run_id=number)
+    for number in tunes_to_look_at():
+        queue.tune(tune_id=number)
 
 
 def _end_what_is_dead(now: datetime, clock: Clock, queue: Queue) -> None:

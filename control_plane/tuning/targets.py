@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +14,7 @@ from control_plane.domain.planning.pipelines import compile_pipeline
 from control_plane.domain.planning.plan import ModelDirectory, Plan
 from control_plane.domain.registry.golden import GoldenExample, parse_golden
 from control_plane.domain.registry.states import VersionState
+from control_plane.domain.serving.overriding import overridden
 from control_plane.domain.signature import Signature, Tensor
 from control_plane.domain.violations import ConflictError, InvalidInputError, Violation
 from control_plane.ports.repository import ArtifactMissingError, ArtifactStore
@@ -25,6 +26,9 @@ from control_plane.registry.selectors import get_version
 
 HOLD = ".perf"
 """What a node keeps a perf run's models under: no endpoint's name begins with a dot."""
+
+
+NO_OVERRIDES: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,17 @@ class Aimed:
     plan: Mapping[str, Any] | None
 
 
-def aim(target: Target, server: Equipped | None, endpoints: EndpointFacts) -> Aimed:
+def aim(
+    target: Target,
+    server: Equipped | None,
+    endpoints: EndpointFacts,
+    overrides: Mapping[str, Any] = NO_OVERRIDES,
+) -> Aimed:
     """What the target is on a server.
 
     Args:
         server: with its backends; None: they are not known.
+        overrides: of a version, laid over how it is served.
 
     Raises:
         NotFoundError: there is no such target.
@@ -55,9 +65,9 @@ def aim(target: Target, server: Equipped | None, endpoints: EndpointFacts) -> Ai
     """
     if target.kind is TargetKind.ENDPOINT:
         return _endpoint(target, server, endpoints)
-    return (
-        _version(target, server) if target.kind is TargetKind.VERSION else _pipeline(target, server)
-    )
+    if target.kind is TargetKind.PIPELINE:
+        return _pipeline(target, server)
+    return _version(target, server, overrides)
 
 
 def examples_document(
@@ -88,7 +98,7 @@ def _endpoint(target: Target, server: Equipped | None, endpoints: EndpointFacts)
     return Aimed(target.name, served.inputs, served.max_batch_size, version, None)
 
 
-def _version(target: Target, server: Equipped | None) -> Aimed:
+def _version(target: Target, server: Equipped | None, overrides: Mapping[str, Any]) -> Aimed:
     number = target.number or 0
     version = get_version(target.name, number)
     if version.state != VersionState.READY:
@@ -96,6 +106,8 @@ def _version(target: Target, server: Equipped | None) -> Aimed:
             f"version {target} is {version.state}, and only one that is ready can be loaded"
         )
     spec = parts_for([(target.name, number)], []).versions[(target.name, number)]
+    if overrides and spec.profile is not None:
+        spec = replace(spec, profile=overridden(spec.profile, overrides, "/overrides"))
     try:
         directory = physical_directory(spec)
     except ValueError as error:

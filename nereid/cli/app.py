@@ -40,6 +40,7 @@ ORDER = (
     "profiles",
     "kpis",
     "perf",
+    "tune",
     "lint",
     "import",
     "export",
@@ -155,9 +156,11 @@ def command(
     return register
 
 
-def group(name: str, words: str, *examples: str) -> typer.Typer:
+def group(
+    name: str, words: str, *examples: str, kind: type[TyperGroup] | None = None
+) -> typer.Typer:
     """A command whose own subcommands are registered with ``command(..., of=it)``."""
-    made = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+    made = typer.Typer(cls=kind, no_args_is_help=True, rich_markup_mode="rich")
     app.add_typer(made, name=name, help=_unwrapped(words), epilog=_foot(examples))
     return made
 

@@ -115,14 +115,14 @@ def run(
         "window": window,
         "batch": batch,
         "input": sent,
-        "shapes": _shapes(shape or []) or None,
+        "shapes": shapes_of(shape or []) or None,
         "streaming": streaming or None,
         "shared_memory": shared_memory,
     }
     with session.client() as client:
         started = client.start_perf_run(
             target_of(client, target),
-            server or _the_lab(client),
+            server or only_lab(client),
             allow_production=allow_production,
             reason=reason,
             **{key: value for key, value in asked.items() if value is not None},
@@ -233,7 +233,7 @@ def compare(
     session.out.print(perf_pictures.compared(found))
 
 
-def _the_lab(client: Client) -> str:
+def only_lab(client: Client) -> str:
     """The server that is a lab, where it is one alone."""
     servers = client.servers()
     labs = [one.name for one in servers if one.raw.get("lab")]
@@ -247,7 +247,12 @@ def _the_lab(client: Client) -> str:
     raise typer.BadParameter(f"say --server; no server is marked as a lab ({names})")
 
 
-def _shapes(given: list[str]) -> dict[str, list[int]]:
+def shapes_of(given: list[str]) -> dict[str, list[int]]:
+    """`tokens:128` as the API has it.
+
+    Raises:
+        typer.BadParameter: it cannot be read.
+    """
     found = {}
     for one in given:
         name, _, sizes = one.rpartition(":")

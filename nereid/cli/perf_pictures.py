@@ -40,9 +40,11 @@ def rate(throughput: float) -> str:
 
 
 def level(kind: str, value: float) -> str:
-    """``8 callers``, ``500 req/s``."""
+    """``8 callers``, ``500 req/s``, ``16 rows``."""
     if kind == "concurrency":
         return f"{value:g} caller{'' if value == 1 else 's'}"
+    if kind == "batch_sizes":
+        return f"{value:g} row{'' if value == 1 else 's'}"
     return f"{value:g} req/s"
 
 

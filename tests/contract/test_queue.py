@@ -25,6 +25,7 @@ def test_the_celery_queue_sends_each_verb_down_its_lane(broker: str) -> None:
     queue.validate(version_id=version)
     queue.deliver(webhook_id=hook)
     queue.perf_run(run_id=12)
+    queue.tune(tune_id=7)
     queue.perf_command(server="lab", verb="hold", run_id=12)
     for verb in ("prepare", "switch", "retire", "remove"):
         queue.command(server="lab", verb=verb, endpoint_id=endpoint, generation=7)
@@ -37,7 +38,7 @@ def test_the_celery_queue_sends_each_verb_down_its_lane(broker: str) -> None:
     assert sent["validation"] == [("registry.validate", {"version_id": str(version)})]
     assert sent["webhooks"] == [("webhooks.deliver", {"webhook_id": str(hook)})]
     assert sent["node.lab.switch"] == [("node.switch", command)]
-    assert sent["perf"] == [("perf.run", {"run_id": 12})]
+    assert sent["perf"] == [("perf.run", {"run_id": 12}), ("perf.tune", {"tune_id": 7})]
     assert [task for task, _ in sent["node.lab.prepare"]] == [
         "perf.hold",
         "node.prepare",
@@ -56,8 +57,10 @@ def test_the_fake_queue_keeps_the_same() -> None:
     queue.deliver(webhook_id=hook)
     queue.command(server="lab", verb="switch", endpoint_id=endpoint, generation=7)
     queue.perf_run(run_id=12)
+    queue.tune(tune_id=7)
     queue.perf_command(server="lab", verb="hold", run_id=12)
-    assert (fake.perf_runs, fake.perf_commands) == ([12], [("lab", "hold", 12)])
+    assert (fake.perf_runs, fake.tunes) == ([12], [7])
+    assert fake.perf_commands == [("lab", "hold", 12)]
     assert (fake.reconciles, fake.validations) == ([endpoint], [version])
     assert fake.deliveries == [hook]
     assert fake.commands == [("lab", "switch", 7)]

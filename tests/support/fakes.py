@@ -15,6 +15,10 @@ from tritonclient.grpc import model_config_pb2
 from control_plane.domain.perf.export import Measurement
 from control_plane.domain.perf.request import PerfRequest
 from control_plane.domain.registry.states import Place
+from control_plane.domain.tuning import searching
+from control_plane.domain.tuning.request import TuneRequest
+from control_plane.domain.tuning.space import Space
+from control_plane.domain.tuning.study import Point
 from control_plane.ports.inference import (
     InferenceAnswer,
     InferenceRefusedError,
@@ -64,6 +68,7 @@ class FakeQueue:
         self.deliveries: list[UUID] = []
         self.commands: list[tuple[str, str, int]] = []
         self.perf_runs: list[int] = []
+        self.tunes: list[int] = []
         self.perf_commands: list[tuple[str, str, int]] = []
 
     def reconcile(self, *, endpoint_id: UUID) -> None:
@@ -81,11 +86,24 @@ class FakeQueue:
     def perf_run(self, *, run_id: int) -> None:
         self.perf_runs.append(run_id)
 
+    def tune(self, *, tune_id: int) -> None:
+        self.tunes.append(tune_id)
+
     def perf_command(self, *, server: str, verb: str, run_id: int) -> None:
         self.perf_commands.append((server, verb, run_id))
 
     def command(self, *, server: str, verb: str, endpoint_id: UUID, generation: int) -> None:
         self.commands.append((server, verb, generation))
+
+
+class FakeSearcher:
+    """Proposes a few places of the space, spread evenly, whatever was measured."""
+
+    def propose(
+        self, request: TuneRequest, space: Space, points: Sequence[Point]
+    ) -> Sequence[searching.Place]:
+        every = [(one, load) for one in space.candidates() for load in request.loads]
+        return every[len(points) % 7 :: max(1, len(every) // 8)]
 
 
 class FakeLoad:

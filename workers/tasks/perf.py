@@ -1,17 +1,23 @@
-"""Perf runs: measured by workers of their own, their models held by the nodes."""
+"""Perf runs and tunes: measured by workers of their own, their models held by the nodes."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
 from control_plane import wiring
-from control_plane.tuning import holding, running, sweeping
+from control_plane.tuning import holding, running, studying, sweeping
 
 
 @shared_task(name="perf.run")
 def run(*, run_id: int) -> None:
     """Brings one perf run as far as it can go: to its end, where it is its turn."""
     running.advance(run_id=run_id, means=wiring.perf_means())
+
+
+@shared_task(name="perf.tune")
+def tune(*, tune_id: int) -> None:
+    """Brings a tune one step further: its next trial, or its end."""
+    studying.advance_tune(tune_id=tune_id, means=wiring.tune_means())
 
 
 @shared_task(name="perf.hold")
@@ -30,7 +36,7 @@ def release(*, run_id: int) -> None:
 
 @shared_task(name="perf.sweep")
 def sweep() -> None:
-    """Finds the perf runs whose message was lost, or whose worker died."""
+    """Finds the perf runs and tunes whose message was lost, or whose worker died."""
     sweeping.sweep(clock=wiring.clock(), queue=wiring.queue())
 
 

@@ -16,6 +16,7 @@ from control_plane.console.admin import (
     revisions,
     rollouts,
     tokens,
+    tunes,
     versions,
     webhooks,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "revisions",
     "rollouts",
     "tokens",
+    "tunes",
     "versions",
     "webhooks",
 ]

@@ -25,6 +25,7 @@ from control_plane.console.record_admin import (
     link,
 )
 from control_plane.console.rights import GrantedAdmin
+from control_plane.console.tune_start import tune_start_page
 from control_plane.console.version_edit import VersionDraft
 from control_plane.console.version_form import POINTERS, VersionForm
 from control_plane.console.version_page import page_context
@@ -110,7 +111,7 @@ class ModelVersionAdmin(DeletableAdmin):
     fieldsets = ((None, {"fields": readonly_fields}),)  # the rest stands above, in its own parts
     add_fieldsets = VersionForm.fieldsets
     change_form_outer_before_template = "console/parts/version_page.html"
-    actions_detail = ("measure", "edit", "archive", "unarchive")
+    actions_detail = ("measure", "tune", "edit", "archive", "unarchive")
     empty_icon = "layers"
     empty_title = "No versions yet"
     empty_text = "A version is a model file with what it takes and gives. Push one:"
@@ -200,6 +201,14 @@ class ModelVersionAdmin(DeletableAdmin):
         version = self.found(request, object_id, "measure")
         return measure_page(self, request, version, version_target(version))
 
+    @action(description="Tune", url_path="tune", icon="tune", permissions=["tune"])
+    def tune(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return tune_start_page(self, request, self.found(request, object_id, "tune"))
+
+    def has_tune_permission(self, request: HttpRequest, version: Any = None) -> bool:
+        """As with `measure`."""
+        return request.user.has_perm("tuning.add_tune")
+
     def has_measure_permission(self, request: HttpRequest, version: Any = None) -> bool:
         """The load is the whole server's: a right of its own, and none of the version's."""
         return request.user.has_perm("tuning.add_perfrun")
@@ -227,6 +236,7 @@ class ModelVersionAdmin(DeletableAdmin):
         state = version.state if version else ""
         offered = {
             "measure": state == VersionState.READY,
+            "tune": state == VersionState.READY,
             "archive": state in _ARCHIVED_FROM,
             "unarchive": state == VersionState.ARCHIVED,
         }

@@ -51,7 +51,9 @@ def arguments(request: PerfRequest, value: float, place: Place) -> list[str]:
     """The command line without the program's name, of a request whose input was decided on."""
     window_ms = max(1, request.window // MILLISECOND)
     words = ["-m", place.model, "-u", place.address, "-i", request.protocol.value]
-    words += [*_load(request, value, place), "-b", str(request.batch)]
+    by_batch = request.load.kind is LoadKind.BATCH_SIZES
+    rows = int(value) if by_batch else request.batch
+    words += [*_load(request, value, place), "-b", str(rows)]
     words += ["-p", str(window_ms), "-s", _ANY_SPREAD, "-r", str(WINDOWS)]
     words += ["-f", place.csv, "--verbose-csv", "--profile-export-file", place.export, "-v"]
     words += _input(request, place)
@@ -90,6 +92,8 @@ def _load(request: PerfRequest, value: float, place: Place) -> list[str]:
     if load.kind is LoadKind.REQUEST_RATE:
         distribution = load.distribution.value
         return ["--request-rate-range", f"{value:.6g}", "--request-distribution", distribution]
+    if load.kind is LoadKind.BATCH_SIZES:
+        return ["--concurrency-range", "1"]
     words = ["--concurrency-range", str(int(value))]
     if value > _MANY_CALLERS and request.protocol is Protocol.GRPC and not request.sequences:
         words += ["--async"]

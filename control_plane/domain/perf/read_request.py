@@ -21,6 +21,7 @@ from control_plane.domain.perf.request import (
 )
 from control_plane.domain.routing.fields import Fields, shown
 from control_plane.domain.routing.policy import MILLISECOND, SECOND
+from control_plane.domain.serving.overriding import check_overrides
 from control_plane.domain.violations import InvalidInputError, Violation
 
 MAX_LEVELS = 32
@@ -28,14 +29,18 @@ MAX_CONCURRENCY = 1024
 """perf_analyzer has a thread for each caller."""
 
 MAX_RATE = 1_000_000.0
+MAX_BATCH = 1 << 16
 MAX_INTERVALS = 10_000
 MAX_DIMENSION = 1 << 24
 MINUTE = 60 * SECOND
 
+_WHOLE = {LoadKind.CONCURRENCY: MAX_CONCURRENCY, LoadKind.BATCH_SIZES: MAX_BATCH}
+"""Kinds whose levels are counted, and up to where."""
+
 _KNOWN = {
     *("target", "server", "protocol", "input", "shapes", "string_length", "batch"),
     *("concurrency", "request_rate", "intervals", "distribution", "latency_limit", "percentile"),
-    *("window", "streaming", "shared_memory", "sequences"),
+    *("window", "streaming", "shared_memory", "sequences", "batch_sizes", "overrides"),
 }
 
 
@@ -58,13 +63,14 @@ def read_request(document: object) -> PerfRequest:
         input=fields.choice("input", Input.GOLDEN) if fields.get("input") is not None else None,
         shapes=_shapes(fields),
         string_length=fields.whole("string_length", PerfRequest.string_length, 1, 1 << 16),
-        batch=fields.whole("batch", 1, 1, 1 << 16),
+        batch=fields.whole("batch", 1, 1, MAX_BATCH),
         latency_limit=fields.duration("latency_limit", 1, 10 * MINUTE),
         percentile=fields.whole("percentile", 99, 1, 99),
         window=fields.duration("window", 100 * MILLISECOND, MINUTE) or PerfRequest.window,
         streaming=fields.flag("streaming", False),
         shared_memory=fields.choice("shared_memory", SharedMemory.NONE),
         sequences=_sequences(fields),
+        overrides=_overrides(fields),
     )
     if not found:
         _check(fields, request)
@@ -83,12 +89,28 @@ def _check(fields: Fields, request: PerfRequest) -> None:
         fields.note("latency_limit", "required", detail)
     if request.streaming and request.protocol is not Protocol.GRPC:
         fields.note("streaming", "exclusive", "streams are gRPC's alone: set protocol to grpc")
+    if request.overrides and request.target.kind is not TargetKind.VERSION:
+        detail = "only a version is loaded for its run, and so can be served otherwise for it"
+        fields.note("overrides", "exclusive", detail)
+    if request.load.kind is LoadKind.BATCH_SIZES and (request.batch > 1 or request.sequences):
+        fields.note("batch_sizes", "exclusive", "they stand in place of batch, and of sequences")
     if request.sequences and request.target.kind is TargetKind.ENDPOINT:
         detail = (
             "perf_analyzer makes sequences where the model says that it has them, which no router "
             "does: measure the version"
         )
         fields.note("sequences", "exclusive", detail)
+
+
+def _overrides(fields: Fields) -> dict[str, Any]:
+    given = fields.get("overrides")
+    if given is None:
+        return {}
+    try:
+        return check_overrides(given, "/overrides")
+    except InvalidInputError as error:
+        fields.found += error.violations
+        return {}
 
 
 def _target(fields: Fields) -> Target:
@@ -138,7 +160,7 @@ def _load(fields: Fields) -> Load:
     distribution = fields.choice("distribution", Distribution.CONSTANT)
     if not given:
         return Load(kind, values=(1.0, 2.0, 4.0, 8.0))
-    if isinstance(fields.get(kind), Mapping):
+    if isinstance(fields.get(kind), Mapping) and kind is not LoadKind.BATCH_SIZES:
         return Load(kind, span=_span(fields, kind), distribution=distribution)
     values = _values(fields, kind)
     return Load(kind, values=values, distribution=distribution)
@@ -186,14 +208,16 @@ def _span(fields: Fields, kind: LoadKind) -> Span:
 def _is_level(value: Any, kind: LoadKind) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    if kind is LoadKind.CONCURRENCY:
-        return value == int(value) and 1 <= value <= MAX_CONCURRENCY if value == value else False
+    if most := _WHOLE.get(kind):
+        return value == int(value) and 1 <= value <= most if value == value else False
     return 0.001 <= value <= MAX_RATE
 
 
 def _levels(kind: LoadKind) -> str:
     if kind is LoadKind.CONCURRENCY:
         return f"a number of callers, 1 to {MAX_CONCURRENCY}"
+    if kind is LoadKind.BATCH_SIZES:
+        return f"a number of rows, 1 to {MAX_BATCH}"
     return f"a rate in requests per second, up to {MAX_RATE:,.0f}"
 
 

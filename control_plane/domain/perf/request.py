@@ -42,11 +42,13 @@ class Distribution(StrEnum):
 
 
 class LoadKind(StrEnum):
-    """What a level of load is a number of."""
+    """What a level of load is a number of: callers, requests a second, or rows of the requests of
+    one caller."""
 
     CONCURRENCY = "concurrency"
     REQUEST_RATE = "request_rate"
     INTERVALS = "intervals"
+    BATCH_SIZES = "batch_sizes"
 
 
 class TargetKind(StrEnum):
@@ -121,6 +123,7 @@ class PerfRequest:
 
     `input` None takes golden examples where there are any, and random values elsewhere.
     `latency_limit` is for the latency at `percentile`: no level above it is gone beyond.
+    `overrides` are laid over how a version is served, for this run alone.
     """
 
     target: Target
@@ -137,6 +140,7 @@ class PerfRequest:
     streaming: bool = False
     shared_memory: SharedMemory = SharedMemory.NONE
     sequences: Sequences | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def to_document(self) -> dict[str, Any]:
         """The JSON form, with what was left out filled in."""
@@ -163,6 +167,8 @@ class PerfRequest:
                 "variation": self.sequences.variation,
                 "concurrent": self.sequences.concurrent,
             }
+        if self.overrides:
+            document["overrides"] = dict(self.overrides)
         return document
 
 

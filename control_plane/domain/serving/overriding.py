@@ -99,6 +99,20 @@ def merged(target: Any, patch: Any) -> Any:
     return result
 
 
+def composed(first: Any, second: Any) -> Any:
+    """One merge patch that does what both do, one after the other: null stays null.
+
+    >>> composed({"a": {"b": 1}, "c": 2}, {"a": {"d": None}})
+    {'a': {'b': 1, 'd': None}, 'c': 2}
+    """
+    if not isinstance(first, Mapping) or not isinstance(second, Mapping):
+        return second
+    result = dict(first)
+    for key, value in second.items():
+        result[key] = composed(result[key], value) if key in result else value
+    return result
+
+
 def _displace(document: dict[str, Any], said: Mapping[str, Any]) -> None:
     """Takes out of the profile what the overrides put something else in the place of."""
     for place, *pair in _EXCLUSIVE:

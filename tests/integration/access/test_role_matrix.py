@@ -117,6 +117,11 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("perf-run-cancel", "POST"): PUBLISHERS | OPERATORS,
     ("perf-run-accept", "POST"): PUBLISHERS | OPERATORS,
     ("perf-file", "GET"): EVERYBODY,
+    ("tunes", "GET"): EVERYBODY,
+    ("tunes", "POST"): PUBLISHERS | OPERATORS,
+    ("tune", "GET"): EVERYBODY,
+    ("tune-cancel", "POST"): PUBLISHERS | OPERATORS,
+    ("tune-apply", "POST"): OPERATORS,
     ("audit", "GET"): EVERYBODY,
     ("webhook-events", "GET"): ADMINS,
     ("webhooks", "GET"): ADMINS,
@@ -149,6 +154,7 @@ OF_ENDPOINTS = {
     "budget",
     *("rollouts", "rollout", "rollout-events", "analysis-run", "analysis-looks"),
     *(f"rollout-{control}" for control in CONTROLS),
+    "tune-apply",
 }
 OPEN = {("health", "GET")}
 OWN = {

@@ -31,6 +31,7 @@ from tests.integration.console.conftest import logged_in, policy, ready_version
 from tests.support.fakes import FakeQueue
 from tests.support.perf import perf_run
 from tests.support.rollouts import analysing, measured, started
+from tests.support.tunes import tune_record
 
 RECORDS = (
     "registry.model",
@@ -46,6 +47,7 @@ RECORDS = (
     "analysis.analysisrun",
     "fleet.server",
     "tuning.perfrun",
+    "tuning.tune",
     "audit.auditevent",
     "access.apitoken",
     "webhooks.webhook",
@@ -108,6 +110,7 @@ def everything(digits: Endpoint, admin: Client) -> Callable[[str], Any]:
     put_template(name="strict", document={**DEFAULT_DOCUMENT, "alpha": 0.01}, actor="ada")
     under_way(digits)
     perf_run()
+    tune_record()
     admin.post(url("access.apitoken", "add"), {"name": "ci", "role": "admin", "lifetime": "30"})
     return lambda record: apps.get_model(record).objects.first()
 

@@ -43,6 +43,7 @@ MAY = {
     "analysis.analysistemplate": (EVERYBODY, OPERATORS, OPERATORS, OPERATORS),
     "analysis.analysisrun": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "tuning.perfrun": (EVERYBODY, NOBODY, NOBODY, NOBODY),
+    "tuning.tune": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "fleet.server": (EVERYBODY, NOBODY, NOBODY, ADMINS),
     "audit.auditevent": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "access.apitoken": (EVERYBODY, EVERYBODY, NOBODY, NOBODY),
@@ -64,6 +65,9 @@ PAGES = {
     "endpoints_endpoint_figures": EVERYBODY,
     "registry_modelversion_measure": PUBLISHERS | OPERATORS,
     "tuning_perfrun_cancel": PUBLISHERS | OPERATORS,
+    "registry_modelversion_tune": PUBLISHERS | OPERATORS,
+    "tuning_tune_cancel": PUBLISHERS | OPERATORS,
+    "tuning_tune_apply": OPERATORS,
     "endpoints_revision_go_back": OPERATORS,
     **{
         f"rollouts_rollout_{control}": OPERATORS

@@ -1,0 +1,1 @@
+"""Tuning: which serving configuration of a version does best on a server, measured sparingly."""
