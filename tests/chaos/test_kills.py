@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -115,17 +116,8 @@ QUICK = {
 STEPS = [{"setWeight": 40}, {"pause": {"duration": "3s"}}, {"analysis": {"template": "quick"}}]
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        "analysing",
-        *(
-            pytest.param(state, marks=pytest.mark.long)
-            for state in ("pending", "preparing", "progressing", "paused", "promoted")
-        ),
-    ],
-)
-def test_the_worker_is_killed_during_a_rollout(stack: ServingStack, state: str) -> None:
+def begin(stack: ServingStack, steps: list[dict[str, Any]]) -> tuple[str, int]:
+    """A rollout of a version that is as good; returns its id and the version's number."""
     number = push_again(stack, 2)
     put_until_accepted(stack, 100)
     converge(stack, endpoint(stack)["generation"])
@@ -135,31 +127,86 @@ def test_the_worker_is_killed_during_a_rollout(stack: ServingStack, state: str) 
         document = {
             "endpoint": "digits",
             "to": {"model": "digits", "version": number},
-            "strategy": {"canary": {"steps": STEPS, "analysis": {"template": "quick"}}},
+            "strategy": {"canary": {"steps": steps, "analysis": {"template": "quick"}}},
             "watch": "4s",
         }
         answer = client.post("/rollouts/", json=document)
         assert answer.status_code == 201, answer.text
-        rollout = answer.json()
+        return answer.json()["id"], number
 
-    def is_in(*states: str) -> bool:
-        with stack.client() as client:
-            return client.get(f"/rollouts/{rollout['id']}/").json()["state"] in states
 
+def seen(stack: ServingStack, rollout: str) -> dict[str, Any]:
+    with stack.client() as client:
+        found: dict[str, Any] = client.get(f"/rollouts/{rollout}/").json()
+        return found
+
+
+def do(stack: ServingStack, rollout: str, control: str) -> None:
+    with stack.client() as client:
+        answer = client.post(f"/rollouts/{rollout}/{control}/", json={})
+        assert answer.status_code in (200, 202), answer.text
+
+
+def ends(stack: ServingStack, rollout: str) -> str:
+    """The state in which it ends."""
+    assert eventually(lambda: bool(seen(stack, rollout)["finished_at"]), 300), stack.tail()
+    return str(seen(stack, rollout)["state"])
+
+
+def primary(stack: ServingStack) -> tuple[int, float]:
+    arm = next(arm for arm in endpoint(stack)["arms"] if arm["primary"])
+    return arm["version"], arm["weight"]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "analysing",
+        *(
+            pytest.param(state, marks=pytest.mark.long)
+            for state in ("pending", "preparing", "progressing", "paused", "promoting", "promoted")
+        ),
+    ],
+)
+def test_the_worker_is_killed_during_a_rollout(stack: ServingStack, state: str) -> None:
+    rollout, number = begin(stack, STEPS)
     with Callers(stack.stack["triton"]["grpc"]).calling() as callers:
         # One that has gone past the state is killed where it is: it has to end all the same.
-        assert eventually(lambda: is_in(state, "promoted"), 60), stack.tail()
+        in_time = (state, "promoted")
+        assert eventually(lambda: seen(stack, rollout)["state"] in in_time, 60), stack.tail()
         kill(stack, "worker")
-
-        def is_over() -> bool:
-            with stack.client() as client:
-                return bool(client.get(f"/rollouts/{rollout['id']}/").json()["finished_at"])
-
-        assert eventually(is_over, 120), stack.tail()
-    assert is_in("promoted")
+        assert ends(stack, rollout) == "promoted"
     assert callers.errors == []
-    primary = next(arm for arm in endpoint(stack)["arms"] if arm["primary"])
-    assert (primary["version"], primary["weight"]) == (number, 100)
+    assert primary(stack) == (number, 100)
+
+
+@pytest.mark.long
+def test_the_worker_is_killed_while_a_rollout_waits_for_a_person(stack: ServingStack) -> None:
+    rollout, number = begin(stack, [{"setWeight": 40}, {"approval": {}}])
+    with Callers(stack.stack["triton"]["grpc"]).calling() as callers:
+        waits = "awaitingApproval"
+        assert eventually(lambda: seen(stack, rollout)["state"] == waits, 60), stack.tail()
+        kill(stack, "worker")
+        assert seen(stack, rollout)["state"] == waits
+        do(stack, rollout, "approve")
+        kill(stack, "worker")
+        assert ends(stack, rollout) == "promoted"
+    assert callers.errors == []
+    assert primary(stack) == (number, 100)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["worker", "node"])
+def test_a_part_is_killed_on_the_way_back(stack: ServingStack, name: str) -> None:
+    rollout, _ = begin(stack, [{"setWeight": 40}, {"pause": {}}])
+    before = primary(stack)[0]
+    with Callers(stack.stack["triton"]["grpc"]).calling() as callers:
+        assert eventually(lambda: seen(stack, rollout)["state"] == "paused", 60), stack.tail()
+        do(stack, rollout, "abort")
+        kill(stack, name)
+        assert ends(stack, rollout) == "aborted"
+    assert callers.errors == []
+    assert primary(stack) == (before, 100)
 
 
 def test_everything_is_killed_and_served_again(stack: ServingStack) -> None:

@@ -1,0 +1,93 @@
+"""One more server of a running stack: a Triton and its node worker, registered like any other."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import triton
+from stack.ports import free_port
+from tests.support.processes import eventually
+from tests.support.serving import CHECKOUT, ServingStack
+
+_REGISTER = """
+from django.conf import settings as s
+from control_plane.fleet.services import register_server
+register_server(
+    name=s.NEREID_NODE_NAME, http=s.NEREID_TRITON_URL, grpc=s.NEREID_TRITON_GRPC,
+    metrics=s.NEREID_TRITON_METRICS, accelerator="cpu", actor="bootstrap",
+)
+"""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Where the server is called, and where its models lie."""
+
+    name: str
+    grpc: str
+    repository: Path
+
+
+@contextmanager
+def joined(stack: ServingStack, name: str) -> Iterator[Joined]:
+    """Starts it beside the stack's own server and waits until it is ready; stops it in the end."""
+    given: dict[str, str] = json.loads((stack.home / "run" / "environment.json").read_text())
+    home, repository = stack.home / "nodes" / name, stack.home / f"live-{name}"
+    options = triton.TritonOptions(
+        node_home=home,
+        repository=repository,
+        name=name,
+        http_port=free_port(),
+        grpc_port=free_port(),
+        metrics_port=free_port(),
+        control_key=given["NEREID_TRITON_CONTROL_KEY"],
+        shm_key=given["NEREID_TRITON_SHM_KEY"],
+    )
+    environment = (
+        os.environ
+        | given
+        | {
+            "NEREID_NODE_NAME": name,
+            "NEREID_TRITON_URL": options.http,
+            "NEREID_TRITON_GRPC": options.grpc,
+            "NEREID_TRITON_METRICS": options.metrics_url,
+            "NEREID_MODEL_REPOSITORY": str(repository),
+            "NEREID_TRITON_BACKENDS": str(options.backend_directory),
+            "NEREID_REQUEST_LOG": str(options.request_log),
+        }
+    )
+    triton.prepare(options)
+    code = [sys.executable, "manage.py", "shell", "-c", _REGISTER]
+    with (stack.home / f"{name}.log").open("wb") as log:
+        subprocess.run(code, cwd=CHECKOUT, env=environment, stdout=log, stderr=log, check=True)
+        server = subprocess.Popen(
+            triton.command(options), env=triton.environment(options), stdout=log, stderr=log
+        )
+        node: subprocess.Popen[bytes] | None = None
+        try:
+            triton.wait_ready(options, alive=lambda: server.poll() is None)
+            node = subprocess.Popen(
+                [sys.executable, "-m", "workers.node"],
+                cwd=CHECKOUT,
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+            assert eventually((home / "state" / "ready.json").exists, 120), stack.tail()
+            yield Joined(name, options.grpc, repository)
+        finally:
+            for process in filter(None, (node, server)):
+                process.terminate()
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            triton.clean_leftovers(name)
