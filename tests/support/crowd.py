@@ -87,6 +87,16 @@ def _perf_runs() -> None:
     )
     measure(running, wiring.telemetry())
     perf_run("failed", name=LONG, reason=REASON)
+    _tunes(version, wiring.telemetry())
+
+
+def _tunes(version: Any, store: Any) -> None:
+    """One that found something, one that is at it, and one that failed."""
+    from tests.support.tunes import tune_record
+
+    tune_record(name=LONG, version=version, store=store)
+    tune_record("running", name=LONG, server_name=AWAY, store=store, reason="at work")
+    tune_record("failed", name=LONG, reason=REASON, store=store)
 
 
 def _registry() -> None:
