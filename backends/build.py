@@ -57,6 +57,7 @@ PURE_SOURCES = (
     "config_words.cc",
     "decide.cc",
     "key_hash.cc",
+    "key_set.cc",
     "latency.cc",
     "parse_arms.cc",
     "parse_protection.cc",

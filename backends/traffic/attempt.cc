@@ -56,6 +56,10 @@ void Judge(Attempt* attempt, Judgement judgement, std::uint64_t now_ns) {
           attempt->call->router->policy, judgement, latency_ns, now_ns, attempt->probe)) {
     arm.metrics->Ejected();
   }
+  const Keyed& keyed = attempt->keyed;
+  if (keyed.keys != nullptr && judgement != Judgement::kNothing && keyed.keys->First(keyed.key)) {
+    arm.metrics->KeyEnded(judgement == Judgement::kGood);
+  }
 }
 
 // Counts what became of the attempt; of the one that it replayed, too.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "input_copies.h"
+#include "key_set.h"
 #include "router.h"
 
 namespace nereid {
@@ -20,6 +21,12 @@ struct Call;
 struct Taken {
   std::shared_ptr<Grant> grant;  // null: it needed nothing
   bool reserved = false;         // a failure of it
+};
+
+// The sticky key that led a request to its arm, and the arm's set of them; null where none did.
+struct Keyed {
+  KeySet* keys = nullptr;  // of the router, which the call holds
+  std::uint64_t key = 0;
 };
 
 // One inner request.
@@ -41,6 +48,7 @@ struct Attempt {
   std::uint64_t began_ns = 0;
   bool probe = false;  // of a half-open breaker
   Taken taken;
+  Keyed keyed;  // of a first attempt
   // A streaming arm may answer from several threads at once.
   std::atomic<Phase> phase{Phase::kWaiting};
   std::atomic<Outcome> outcome{Outcome::kOk};

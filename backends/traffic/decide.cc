@@ -16,6 +16,7 @@ struct Decider::Choice {
   bool by_rule = false;
   bool sticky = false;
   Value key;  // where sticky
+  std::uint64_t hash = 0;  // of it
 };
 
 Decider::Decider(const Policy& policy, std::vector<ArmState*> states, std::uint64_t seed)
@@ -49,6 +50,9 @@ Decision Decider::Decide(const Attributes& attributes, std::uint64_t now_ns) noe
     begun = Begin(decision.arm, now_ns);
   }
   if (begun == Begun::kFull) Overflow(&decision, now_ns);
+  if (choice.sticky && decision.arm == choice.arm && !decision.rejected) {
+    decision.key = choice.hash != 0 ? choice.hash : 1;
+  }
   return decision;
 }
 
@@ -66,7 +70,8 @@ void Decider::Choose(
     choice->arm = ChooseAdaptive(now_ns);
   } else if (StickyKey(attributes, &choice->key)) {
     choice->sticky = true;
-    choice->arm = policy_.slots[SlotOf(Xxh64(choice->key.text, policy_.sticky.seed))];
+    choice->hash = Xxh64(choice->key.text, policy_.sticky.seed);
+    choice->arm = policy_.slots[SlotOf(choice->hash)];
   } else {
     choice->arm = picker_.Next();
   }

@@ -23,6 +23,7 @@ struct Decision {
   Diverted diverted = Diverted::kNo;  // the last reason why `arm` is not `chosen`
   bool probe = false;                 // a half-open breaker's: give it to ArmState::Judge
   bool rejected = false;              // nothing has been counted
+  std::uint64_t key = 0;  // hash of the sticky key that led to `arm`; 0: none did
 };
 
 // control_plane/domain/routing/meaning.py says in Python what this means. Safe from any thread; a

@@ -19,6 +19,7 @@ struct Target {
   bool probe = false;
   Taken taken;
   Error refusal;
+  Keyed keyed;
 };
 
 std::string Of(const Router& router) { return "endpoint '" + router.policy.endpoint + "': "; }
@@ -28,7 +29,8 @@ Target ByPolicy(const Call& call, const RequestView& view) {
   const Decision decision = router.decider.Decide(view, call.began_ns);
   router.arms[decision.chosen]->metrics->Turned(decision.diverted);
   const Arm& arm = router.policy.arms[decision.arm];
-  Target target{router.arms[decision.arm], arm.timeout_us, decision.probe, {}, nullptr};
+  Target target{router.arms[decision.arm], arm.timeout_us, decision.probe, {}, nullptr, {}};
+  if (decision.key != 0) target.keyed = {router.KeysOf(decision.arm), decision.key};
   if (!decision.rejected) {
     target.taken = {router.decider.grant(decision.arm), true};
   } else {
@@ -140,6 +142,7 @@ void Forward(
   }
   std::vector<std::unique_ptr<Shadow>> shadows = ShadowsOf(call, *target.arm);
   call->first.taken = std::move(target.taken);
+  call->first.keyed = target.keyed;
   Begin(&call->first, std::move(target.arm), target.timeout_us, target.probe);
   Shadows* const worker = call->router->services->shadows;
   for (std::unique_ptr<Shadow>& shadow : shadows) worker->Push(std::move(shadow));

@@ -136,6 +136,10 @@ struct Metrics::Families {
       "Largest absolute difference between a shadow's output and the answer's");
   Family pinned_sequences = NewFamily(
       TRITONSERVER_METRIC_KIND_GAUGE, "nereid_pinned_sequences", "Live sequences held to an arm");
+  Family keys = NewFamily(
+      TRITONSERVER_METRIC_KIND_COUNTER, "nereid_keys_total",
+      "Sticky keys of an arm under one load of its router, by how the first of their requests "
+      "ended that says anything of the arm");
   Family breaker = NewFamily(
       TRITONSERVER_METRIC_KIND_GAUGE, "nereid_breaker_state",
       "An arm's circuit breaker: 0 closed, 1 half-open, 2 open");
@@ -192,6 +196,8 @@ void ArmMetrics::Compared(const Difference& difference) noexcept {
 
 void ArmMetrics::PinnedSequences(int change) noexcept { Increment(pinned_sequences_, change); }
 
+void ArmMetrics::KeyEnded(bool well) noexcept { Increment(well ? keys_good_ : keys_bad_); }
+
 void ArmMetrics::ShowBreaker(Breaker::State state) noexcept {
   Set(breaker_, state == Breaker::State::kOpen ? 2.0 : state == Breaker::State::kHalfOpen ? 1.0 : 0.0);
 }
@@ -244,6 +250,8 @@ std::unique_ptr<ArmMetrics> Metrics::New(const std::string& endpoint, const std:
   made->inflight_ = NewMetric(families.inflight, labels);
   made->ejections_ = NewMetric(families.ejections, labels);
   made->pinned_sequences_ = NewMetric(families.pinned_sequences, labels);
+  made->keys_good_ = NewMetric(families.keys, labels, "outcome", "good");
+  made->keys_bad_ = NewMetric(families.keys, labels, "outcome", "bad");
   made->breaker_ = NewMetric(families.breaker, labels);
   made->allowance_attempts_ = NewMetric(families.allowance, labels, "of", "attempts");
   made->allowance_failures_ = NewMetric(families.allowance, labels, "of", "failures");

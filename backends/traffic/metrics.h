@@ -46,6 +46,7 @@ class ArmMetrics {
   void ShadowLasted(std::uint64_t elapsed_ns) noexcept;
   void Compared(const Difference& difference) noexcept;
   void PinnedSequences(int change) noexcept;
+  void KeyEnded(bool well) noexcept;
 
   // Gauges that are looked at now and then. -1 in an allowance: no bound.
   void ShowBreaker(Breaker::State state) noexcept;
@@ -69,6 +70,8 @@ class ArmMetrics {
   Metric shadow_rows_differed_;
   Metric shadow_difference_;
   Metric pinned_sequences_;
+  Metric keys_good_;
+  Metric keys_bad_;
   Metric breaker_;
   Metric allowance_attempts_;
   Metric allowance_failures_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "abi.h"
 #include "decide.h"
+#include "key_set.h"
 #include "policy.h"
 #include "records.h"
 
@@ -53,7 +55,13 @@ struct Router {
         endpoint(std::move(of_endpoint)),
         arms(std::move(of_arms)),
         decider(policy, States(arms), seed),
-        shadow_turns(policy.shadows.size()) {}
+        shadow_turns(policy.shadows.size()) {
+    if (policy.sticky.key == Sticky::Key::kNone) return;
+    for (std::size_t arm = 0; arm < arms.size(); ++arm) keys.push_back(std::make_unique<KeySet>());
+  }
+
+  // Where the arm's sticky keys are noted; null where the policy has none.
+  KeySet* KeysOf(std::size_t arm) const { return keys.empty() ? nullptr : keys[arm].get(); }
 
   const std::shared_ptr<ArmRecord>& Primary() const { return arms[policy.primary]; }
 
@@ -62,6 +70,7 @@ struct Router {
   const std::vector<std::shared_ptr<ArmRecord>> arms;  // in the policy's order
   Decider decider;
   std::vector<std::atomic<std::uint64_t>> shadow_turns;  // one for each shadow of the policy
+  std::vector<std::unique_ptr<KeySet>> keys;  // one for each arm under a sticky policy
   Services* services = nullptr;
   TRITONSERVER_Server* server = nullptr;
   std::uint64_t log_seed = 0;  // of the endpoint, in the request log

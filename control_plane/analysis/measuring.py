@@ -221,4 +221,5 @@ def arm_evidence(grown: ArmGrowth, told: Mapping[str, tuple[int, int]]) -> ArmEv
         shadow_errors=(more["shadow_ok"] + more["shadow_failed"], more["shadow_failed"]),
         shadow_rows=(more["shadow_same"] + more["shadow_other"], more["shadow_other"]),
         queue=(more["queue_us"], more["queued"]),
+        keys=(more["keys_good"] + more["keys_bad"], more["keys_bad"]),
     )

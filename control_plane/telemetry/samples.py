@@ -42,11 +42,16 @@ FIRST = "nereid_first_response_us"
 COPIES = "nereid_shadow_duration_us"
 """The same of copies of requests."""
 
-SHADOWS = {
+KEYS = "nereid_keys_total"
+"""Sticky keys, each once, by how the first of their requests ended."""
+
+COUNTERS = {
     ("nereid_shadow_requests_total", "outcome", "ok"): "shadow_ok",
     ("nereid_shadow_requests_total", "outcome", "error"): "shadow_failed",
     ("nereid_shadow_rows_total", "top1", "same"): "shadow_same",
     ("nereid_shadow_rows_total", "top1", "other"): "shadow_other",
+    (KEYS, "outcome", "good"): "keys_good",
+    (KEYS, "outcome", "bad"): "keys_bad",
 }
 """(metric, label, its value) -> column; what was dropped says nothing of the arm."""
 
@@ -129,7 +134,7 @@ def _counters(
     others: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     more: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for sample in page:
-        if not sample.name.startswith((DURATIONS, FIRST, SHADOW, BREAKER, ALLOWANCE)):
+        if not sample.name.startswith((DURATIONS, FIRST, SHADOW, KEYS[:-6], BREAKER, ALLOWANCE)):
             continue
         of = sample.labels["endpoint"], sample.labels["arm"]
         if sample.name == f"{DURATIONS}_bucket":
@@ -138,7 +143,7 @@ def _counters(
             first[of].append((bucket_of(sample.labels["le"]), int(sample.value)))
         elif sample.name == f"{COPIES}_bucket":
             copies[of].append((bucket_of(sample.labels["le"]), int(sample.value)))
-        elif (name := _shadow_column(sample)) is not None:
+        elif (name := _counted_as(sample)) is not None:
             more[of][name] = int(sample.value)
         elif sample.name == f"{DURATIONS}_sum":
             others[of]["duration_us"] = int(sample.value)
@@ -164,9 +169,9 @@ def _counters(
     ]
 
 
-def _shadow_column(sample: Sample) -> str | None:
+def _counted_as(sample: Sample) -> str | None:
     name = counter_name(sample.name)
-    found = (SHADOWS.get((name, label, value)) for label, value in sample.labels.items())
+    found = (COUNTERS.get((name, label, value)) for label, value in sample.labels.items())
     return next((column for column in found if column), None)
 
 

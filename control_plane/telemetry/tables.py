@@ -52,6 +52,8 @@ MORE = {
     "shadow_other": "rows of them where it stood elsewhere",
     "queue_us": "sum of what its model's requests waited, whoever sent them",
     "queued": "requests that waited so long",
+    "keys_good": "sticky keys of which the first request to end was answered",
+    "keys_bad": "sticky keys of which the arm failed the first request to end",
 }
 """What is counted of an arm beside its attempts."""
 

@@ -334,6 +334,32 @@ Scenario ByRulesAndKeys() {
   return s;
 }
 
+// A key counts once on its arm, however many requests it sends from however many threads.
+Scenario OnceAKey() {
+  Scenario s{"once-a-key", Pair(), "slots 0:5000 1:5000\nsticky header x-user-id salt digits\n",
+             nullptr, nullptr};
+  s.set_arms = [] {
+    fake::SetArm(kPrimary, Well);
+    fake::SetArm(kCanary, Badly);
+  };
+  s.request = [](std::uint64_t n) {
+    RequestShape shape;
+    if (n % 4 != 0) shape.parameters["X-User-Id"] = "user-" + std::to_string(n % 97);
+    return shape;
+  };
+  s.reloads = false;
+  s.check = [](const Tally&) {
+    const auto keys = [](const char* arm, const char* outcome) {
+      return fake::MetricSum("nereid_keys_total", {{"arm", arm}, {"outcome", outcome}});
+    };
+    Expect(keys(kPrimary, "bad") == 0 && keys(kCanary, "good") == 0, "a key is of the wrong kind");
+    const double all = keys(kPrimary, "good") + keys(kCanary, "bad");
+    Expect(all == 97, std::to_string(all) + " of 97 keys were counted");
+    Expect(keys(kCanary, "bad") > 20, "the canary had hardly any of the keys");
+  };
+  return s;
+}
+
 Scenario Sequences() {
   Scenario s{"sequences", Pair(), "slots 0:5000 1:5000\nsequences finish idle_us 60000000\n",
              GoodPair, nullptr};
@@ -462,7 +488,7 @@ const std::vector<Scenario>& Scenarios() {
   static const std::vector<Scenario> all{
       Weighted(),  Large(),         OnDevice(), Errors(),   AbsentArm(),          Decoupled(), Cancelled(),
       CancelledAtRandom(), Rescued(), RescuedAbsent(), BothFail(), Broken(), TimedOut(),
-      RescuedFromTimeout(), Limited(), Shadowed(), ByRulesAndKeys(), Sequences(), Allowed(), Harmed(),
+      RescuedFromTimeout(), Limited(), Shadowed(), ByRulesAndKeys(), OnceAKey(), Sequences(), Allowed(), Harmed(),
       Adaptive(), Everything()};
   return all;
 }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from control_plane.domain.analysis.evidence import ArmEvidence, Evidence
-from control_plane.domain.analysis.metric import FAILURES, Better, Compare, Kind, Metric
+from control_plane.domain.analysis.metric import FAILURES, Better, Compare, Kind, Metric, Unit
 from control_plane.domain.analysis.rows import edges, fail_shift, shifts
 from control_plane.domain.analysis.two_rates import Array, Counts
 from control_plane.domain.latency import OVERFLOW, edge_from, merged
@@ -186,6 +186,8 @@ def _compared_latencies(metric: Metric, arm: ArmEvidence) -> dict[int, int]:
 
 
 def _bad(metric: Metric, arm: ArmEvidence) -> tuple[int, int]:
+    if metric.unit is Unit.KEY:
+        return arm.keys
     if metric.kind in FAILURES:
         return arm.attempts, min(arm.failures, arm.attempts)
     if metric.kind is Kind.SLA_VIOLATIONS:

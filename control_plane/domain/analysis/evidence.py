@@ -16,7 +16,8 @@ class ArmEvidence:
     it was to their first response. `feedback` is outcome -> (of how many it is known, how many had
     it). Of copies of requests, `shadow` counts how long they took, `shadow_errors` is (how many,
     failed), and `shadow_rows` (compared rows, those that differ). `queue` is (microseconds that
-    requests waited for the arm's model, how many they were).
+    requests waited for the arm's model, how many they were). `keys` is (sticky keys,
+    those of which it failed the first request).
     """
 
     attempts: int = 0
@@ -28,6 +29,7 @@ class ArmEvidence:
     shadow_errors: tuple[int, int] = (0, 0)
     shadow_rows: tuple[int, int] = (0, 0)
     queue: tuple[int, int] = (0, 0)
+    keys: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
     buckets: Counter[int] = Counter()
     first: Counter[int] = Counter()
     shadow: Counter[int] = Counter()
-    shadows, queue = [0, 0, 0, 0], [0, 0]
+    shadows, queue, keys = [0, 0, 0, 0], [0, 0], [0, 0]
     known: Counter[str] = Counter()
     had: Counter[str] = Counter()
     for part in parts:
@@ -102,6 +104,8 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
             shadows[place] += count
         for place, count in enumerate(part.queue):
             queue[place] += count
+        for place, count in enumerate(part.keys):
+            keys[place] += count
         for outcome, (of, count) in part.feedback.items():
             known[outcome] += of
             had[outcome] += count
@@ -116,4 +120,5 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
         shadow_errors=(shadows[0], shadows[1]),
         shadow_rows=(shadows[2], shadows[3]),
         queue=(queue[0], queue[1]),
+        keys=(keys[0], keys[1]),
     )

@@ -67,10 +67,12 @@ class Unit(StrEnum):
     """What counts as one piece of evidence.
 
     A request, where requests succeed or fail independently of each other; a block of time, where
-    they hang together: what happens within a block then counts once (`sequence`).
+    they hang together: what happens within a block then counts once (`sequence`). A sticky key,
+    where one user's requests all meet the same fault: the first of them speaks for all.
     """
 
     BLOCK = "block"
+    KEY = "key"
     REQUEST = "request"
 
 

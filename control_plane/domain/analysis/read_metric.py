@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from control_plane.domain.analysis.metric import (
+    FAILURES,
     QUANTILES,
     SHADOWS,
     Better,
@@ -131,8 +132,14 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
         rate=fields.number("rate", 0.1, 1000) or (PAGING_RATE if kind is Kind.BURN_RATE else 0.0),
         objective=fields.number("objective", 1, 99.9999),
     )
-    if fields.get("block") is not None and unit is Unit.REQUEST:
+    if fields.get("block") is not None and unit is not Unit.BLOCK:
         fields.note("block", "conflict", 'block is for "unit": "block"')
+    if unit is Unit.KEY and kind not in FAILURES:
+        detail = (
+            "the router counts failures by sticky key, and nothing else: choose "
+            '"unit": "block", longer than what makes the requests of one key hang together'
+        )
+        fields.note("unit", "conflict", detail)
     for field, its in _OF_KINDS.items():
         if fields.get(field) is not None and kind not in its:
             kinds = " or ".join(f"'{one}'" for one in sorted(its))

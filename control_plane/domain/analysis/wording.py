@@ -39,8 +39,8 @@ def milliseconds(us: float) -> str:
 
 def unit_text(metric: Metric) -> str:
     """What counts as one piece of evidence."""
-    if metric.unit is Unit.REQUEST:
-        return "request"
+    if metric.unit is not Unit.BLOCK:
+        return "request" if metric.unit is Unit.REQUEST else "sticky key"
     paired = "block" if metric.compare is Compare.NONE else "paired block"
     return f"{paired} of {duration_text(metric.block)}"
 
@@ -131,6 +131,8 @@ def _side(more: bool) -> str:
 
 
 def _noun(metric: Metric) -> str:
+    if metric.unit is Unit.KEY:
+        return "sticky key"
     if metric.kind in SHADOWS:
         return "copy of a request"
     return f"feedback on {metric.outcome!r}" if metric.kind is Kind.FEEDBACK else "request"

@@ -81,6 +81,14 @@ ROUTER = (
         "Requests that an arm of an endpoint is working on, shadows and abandoned ones included",
     ),
     _router(
+        "nereid_keys_total",
+        Kind.COUNTER,
+        "Sticky keys of an arm under one load of its router, by how the first of their requests "
+        "ended that says anything of the arm",
+        "keys",
+        "outcome",
+    ),
+    _router(
         "nereid_ejections_total",
         Kind.COUNTER,
         "How often an arm's circuit breaker opened",

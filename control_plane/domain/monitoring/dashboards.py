@@ -108,13 +108,18 @@ ENDPOINTS = (
         "does.",
     ),
     Panel(
-        "Sequences and scores",
+        "Sequences, keys and scores",
         (
             (f"sum by (arm) (nereid_pinned_sequences{OF})", "{{arm}} pinned"),
+            (
+                f"sum by (arm, outcome) (rate(nereid_keys_total{OF}[5m]))",
+                "{{arm}} keys: {{outcome}}",
+            ),
             (f"avg by (arm) (nereid_arm_score{OF})", "{{arm}} score"),
         ),
         "short",
-        "Live sequences held to an arm; scores of an adaptive policy, the lowest is asked.",
+        "Live sequences held to an arm; sticky keys that are new to it, per second; scores of an "
+        "adaptive policy, the lowest is asked.",
     ),
     Panel(
         "First response, p99",

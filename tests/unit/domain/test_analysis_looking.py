@@ -223,3 +223,19 @@ def test_bounds_only_close_in_and_splitting_a_look_over_servers_changes_nothing(
         lower, upper = metric.lower or lower, metric.upper if metric.upper is not None else upper
         if seen.phase.ended:
             return
+
+
+def test_a_key_is_evidence_once_whatever_its_requests_do() -> None:
+    keyed = template({**ERRORS, "unit": "key"})
+    one_user = ArmEvidence(attempts=500, failures=500, keys=(1, 1))
+    baseline = ArmEvidence(attempts=9500, failures=20, keys=(400, 1))
+    state, found = looked(keyed, Evidence(1, one_user, baseline))
+    assert found.phase is Phase.RUNNING, "one key is one piece of evidence"
+    assert (found.metrics[0].unit, found.metrics[0].candidate.of) == ("sticky key", 1)
+    many = ArmEvidence(attempts=500, failures=60, keys=(40, 12))
+    _, found = looked(keyed, Evidence(1, many, baseline), state=state)
+    assert found.phase is Phase.FAILED
+    assert "candidate 31.7 % of 41, baseline 0.25 % of 800" in found.reason
+    nothing = ArmEvidence(attempts=500, failures=500)
+    _, found = looked(keyed, Evidence(1, nothing, nothing))
+    assert "no sticky key yet" in found.reason

@@ -24,6 +24,7 @@ def broken(document: object) -> dict[str, str]:
     [
         dict(DEFAULT_DOCUMENT),
         {"metrics": [{**ERRORS, "compare": "none", "limit": 0.02}], "alpha": 0.01},
+        {"metrics": [{**ERRORS, "unit": "key"}]},
         {"metrics": [{**ERRORS, "margin": 0, "alternative": 0.01, "unit": "request"}]},
         {"metrics": [ERRORS, {"name": "y", "kind": "feedback", "outcome": "ok", "weight": 2}]},
         {"metrics": [{"name": "z", "kind": "promql", "query": "x{a='{{arm}}'}", "floor": 2}]},
@@ -70,6 +71,8 @@ def test_the_default_asks_for_errors_within_half_a_point() -> None:
         ({"name": "x", "kind": "burn_rate", "objective": 90}, "/metrics/0/rate", "all requests"),
         ({**ERRORS, "rate": 3}, "/metrics/0/rate", "burn_rate"),
         ({"name": "x", "kind": "perf_regression", "unit": "block"}, "/metrics/0/unit", "accepted"),
+        ({"name": "x", "kind": "queue_time", "unit": "key"}, "/metrics/0/unit", "block"),
+        ({**ERRORS, "unit": "key", "block": "9s"}, "/metrics/0/block", "unit"),
         ({**ERRORS, "colour": 1}, "/metrics/0/colour", "unknown"),
         ({**ERRORS, "required": False}, "/metrics", "require one"),
     ],
