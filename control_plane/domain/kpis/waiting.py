@@ -2,25 +2,7 @@
 
 from __future__ import annotations
 
-
-def erlang_c(instances: int, offered: float) -> float:
-    """The probability that a request waits in M/M/c [0 to 1]: Erlang's C formula.
-
-    C = B / (1 - rho (1 - B)), rho = A / c, with Erlang's B by its recursion B(0) = 1,
-    B(k) = A B(k-1) / (k + A B(k-1)). Source: Kleinrock, Queueing Systems I, 3.5.
-
-    >>> round(erlang_c(2, 1.0), 4)
-    0.3333
-
-    Args:
-        offered: A = rate * service time; at or above `instances` everybody waits.
-    """
-    if offered >= instances:
-        return 1.0
-    blocked = 1.0
-    for k in range(1, instances + 1):
-        blocked = offered * blocked / (k + offered * blocked)
-    return blocked / (1 - offered / instances * (1 - blocked))
+from control_plane.domain.tuning.queueing import erlang_c
 
 
 def steady_wait(instances: int, offered: float, service_us: float) -> float:
