@@ -24,6 +24,7 @@
 #include "request_log.h"
 #include "router.h"
 #include "shadow.h"
+#include "succession.h"
 #include "watch.h"
 
 #define NEREID_EXPORT extern "C" __attribute__((visibility("default")))
@@ -44,7 +45,8 @@ constexpr std::uint64_t kRequestsKept = 1'048'576;
 // How long the server's end waits for attempts that nobody listens to any more.
 constexpr auto kPatience = std::chrono::seconds(5);
 
-// How long after a router's load the server's thread for it is surely back at its queue.
+// How soon after a router's load another may take its place: the server's thread for it is surely back
+// at its queue by then. Which thread that is shows with the first request alone.
 #ifdef NEREID_SETTLE_NS  // the harness has a server that does not need it, and reloads all the time
 constexpr std::uint64_t kSettleNs = NEREID_SETTLE_NS;
 #else
@@ -161,18 +163,6 @@ Error ReadConfig(TRITONBACKEND_Model* model, Router* router) {
   return error;
 }
 
-// Triton 2.51 takes the last of a list of instances when it stops a model's thread, and the thread
-// has itself off that list while it initialises or executes: a router replaced within microseconds
-// of its own load, by a thread that the scheduler holds back, would bring the server down. Its
-// successor waits until that is over; changes of a policy are far longer apart.
-void LetSettle(const EndpointRecord& endpoint) {
-  const std::uint64_t settled_ns = endpoint.loaded_ns.load(std::memory_order_relaxed) + kSettleNs;
-  const std::uint64_t now_ns = NowNs();
-  if (settled_ns > now_ns) {
-    std::this_thread::sleep_for(std::chrono::nanoseconds(settled_ns - now_ns));
-  }
-}
-
 Error Load(TRITONBACKEND_Model* model) {
   TRITONBACKEND_Backend* handle = nullptr;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelBackend(model, &handle));
@@ -195,18 +185,17 @@ Error Load(TRITONBACKEND_Model* model) {
       std::move(policy), std::move(endpoint), std::move(arms), seed);
   router->services = &services;
   router->log_seed = RequestLog::EndpointSeed(router->policy.endpoint);
+  router->version = version;
   router->pinned = version != kPolicyVersion;
-  if (router->pinned) {
-    router->pin_prefix = std::to_string(version) + "/";
-  } else {
-    LetSettle(*router->endpoint);  // the versions pinned beside it go only when it has come
-  }
+  if (router->pinned) router->pin_prefix = std::to_string(version) + "/";
+  Succession succession(services.records->Before(*router), kSettleNs);
   if (Error error = ReadConfig(model, router.get())) return error;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelServer(model, &router->server));
 
   auto held = std::make_unique<std::shared_ptr<Router>>(router);
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelSetState(model, held.get()));
   static_cast<void>(held.release());
+  succession.Succeed();
   return nullptr;
 }
 
@@ -217,7 +206,9 @@ Error Adopt(TRITONBACKEND_ModelInstance* instance) {
   void* state = nullptr;
   NEREID_RETURN_IF_ERROR(TRITONBACKEND_ModelState(model, &state));
   const auto& router = *static_cast<std::shared_ptr<Router>*>(state);
-  if (!router->pinned) router->services->records->Adopt(router, NowNs());
+  const std::uint64_t now_ns = NowNs();
+  if (router->loaded_ns.exchange(now_ns) == 0) router->services->records->Keep(router);
+  if (!router->pinned) router->services->records->Adopt(router, now_ns);
   return nullptr;
 }
 
@@ -295,6 +286,9 @@ NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_ModelInstanceExecute(
   void* state = nullptr;
   if (TRITONSERVER_Error* error = TRITONBACKEND_ModelState(model, &state)) return error;
   const auto& router = *static_cast<std::shared_ptr<nereid::Router>*>(state);
-  for (std::uint32_t i = 0; i < count; ++i) nereid::Forward(router, instance, requests[i]);
+  const nereid::Doing doing(&router->threads.Mine());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    nereid::Forward(router, instance, requests[i], doing);
+  }
   return nullptr;
 }

@@ -8,6 +8,7 @@
 #include "reply.h"
 #include "request_view.h"
 #include "shadow.h"
+#include "watch.h"
 
 namespace nereid {
 namespace {
@@ -105,16 +106,24 @@ Target ForSequence(Call* running, const RequestView& view) {
 
 // Keeps the caller's request, and with it the model, until this thread is through with both: a quick
 // arm answers on a thread of its own before that, and Triton 2.51 does not survive that a model goes
-// while its thread executes (backends/README.md).
+// while its thread executes (backends/README.md). Where the router is about to go, the thread has to
+// be back at its queue.
 class UntilForwarded {
  public:
-  explicit UntilForwarded(Call* call) : call_(call) { call_->Hold(); }
-  ~UntilForwarded() { call_->GiveUpHold(); }
+  UntilForwarded(Call* call, const Doing& doing) : call_(call), doing_(doing) { call_->Hold(); }
+  ~UntilForwarded() {
+    if (call_->router->superseded.load()) {
+      call_->router->services->watch->GiveUpLater(call_, doing_.thread, doing_.number);
+    } else {
+      call_->GiveUpHold();
+    }
+  }
   UntilForwarded(const UntilForwarded&) = delete;
   UntilForwarded& operator=(const UntilForwarded&) = delete;
 
  private:
   Call* const call_;
+  const Doing& doing_;
 };
 
 void Refuse(Call* call, const Target& target) {
@@ -127,9 +136,9 @@ void Refuse(Call* call, const Target& target) {
 
 void Forward(
     std::shared_ptr<Router> router, TRITONBACKEND_ModelInstance* instance,
-    TRITONBACKEND_Request* request) noexcept {
+    TRITONBACKEND_Request* request, const Doing& doing) noexcept {
   Call* const call = new Call(std::move(router), instance, request);
-  const UntilForwarded held(call);
+  const UntilForwarded held(call, doing);
   LogIfError(
       TRITONBACKEND_InferenceRequestTimeoutMicroseconds(request, &call->timeout_us),
       "read a request's timeout");

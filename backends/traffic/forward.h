@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "router.h"
+#include "server_thread.h"
 
 namespace nereid {
 
@@ -12,6 +13,6 @@ namespace nereid {
 // of memory, and that ends the process: nobody could be answered any more.
 void Forward(
     std::shared_ptr<Router> router, TRITONBACKEND_ModelInstance* instance,
-    TRITONBACKEND_Request* request) noexcept;
+    TRITONBACKEND_Request* request, const Doing& doing) noexcept;
 
 }  // namespace nereid

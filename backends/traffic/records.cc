@@ -75,7 +75,6 @@ void Records::Adopt(const std::shared_ptr<Router>& router, std::uint64_t now_ns)
   router->decider.Adopt(std::move(grants));
   endpoint.routed = true;
   endpoint.router = router;
-  endpoint.loaded_ns.store(now_ns, std::memory_order_relaxed);
   ShowGauges(*router, now_ns);
 }
 
@@ -89,6 +88,27 @@ void Records::ContinueGrant(const Router& router, std::size_t index) {
     if (key.first != router.policy.endpoint || arm == router.arms[index]) continue;
     if (its.ContinueFrom(arm->state.allowance, allowance->grant)) return;
   }
+}
+
+void Records::Keep(const std::shared_ptr<Router>& router) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto& loaded = router->endpoint->loaded;
+  const auto is_gone = [](const std::weak_ptr<Router>& one) { return one.expired(); };
+  loaded.erase(std::remove_if(loaded.begin(), loaded.end(), is_gone), loaded.end());
+  loaded.push_back(router);
+}
+
+std::vector<std::shared_ptr<Router>> Records::Before(const Router& router) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<std::shared_ptr<Router>> found;
+  for (const std::weak_ptr<Router>& one : router.endpoint->loaded) {
+    auto other = one.lock();
+    if (!other) continue;
+    const bool goes = other->version == router.version ||
+                      other->policy.generation < router.policy.generation;
+    if (goes) found.push_back(std::move(other));
+  }
+  return found;
 }
 
 void Records::Refresh(std::uint64_t now_ns) {

@@ -37,7 +37,7 @@ struct EndpointRecord {
   SequencePins pins;  // to PinnedArm
   bool routed = false;  // it had a policy before; under the lock of Records
   std::weak_ptr<Router> router;  // of the policy in force; under the lock of Records
-  std::atomic<std::uint64_t> loaded_ns{0};  // when that came into force; 0: there was none
+  std::vector<std::weak_ptr<Router>> loaded;  // those that live, if only for their last requests
 };
 
 // What a sequence is pinned to; it counts in the arm's series for as long as it lives.
@@ -74,6 +74,13 @@ class Records {
   // The router's policy is in force now: its arms begin their ramps and allowances, the endpoint's
   // others are out.
   void Adopt(const std::shared_ptr<Router>& router, std::uint64_t now_ns);
+
+  // The router is loaded, and what takes its place will find it.
+  void Keep(const std::shared_ptr<Router>& router);
+
+  // The routers of the endpoint that go once this one has come: those of its version, and those of
+  // older policies.
+  std::vector<std::shared_ptr<Router>> Before(const Router& router);
 
   // Shows the gauges that nobody sets when they change, and lets idle sequences and arms go.
   void Refresh(std::uint64_t now_ns);

@@ -14,6 +14,7 @@
 #include "key_set.h"
 #include "policy.h"
 #include "records.h"
+#include "server_thread.h"
 
 namespace nereid {
 
@@ -74,11 +75,15 @@ struct Router {
   Services* services = nullptr;
   TRITONSERVER_Server* server = nullptr;
   std::uint64_t log_seed = 0;  // of the endpoint, in the request log
+  std::uint64_t version = 0;
   bool pinned = false;  // to one version: no part of the policy in force
   // A sequence of a pinned version is another than one of the same id without a version.
   std::string pin_prefix;
   bool batched = false;
   bool decoupled = false;
+  ServerThreads threads;
+  std::atomic<std::uint64_t> loaded_ns{0};  // 0: not yet
+  std::atomic<bool> superseded{false};  // what takes its place has begun to load
 
  private:
   static std::vector<ArmState*> States(const std::vector<std::shared_ptr<ArmRecord>>& arms) {

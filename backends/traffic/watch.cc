@@ -87,6 +87,32 @@ void Watch::Finished(Attempt* attempt) {
   attempt->timeout_at_ns = 0;
 }
 
+void Watch::GiveUpLater(Call* call, const ServerThread* thread, std::uint64_t number) {
+  // The call is on its way: the watch is awake, and looks again within its busy period.
+  const std::lock_guard<std::mutex> lock(holding_);
+  held_.push_back({call, thread, number});
+}
+
+void Watch::GiveUpHolds() {
+  std::vector<Held> looked_at;
+  {
+    const std::lock_guard<std::mutex> lock(holding_);
+    looked_at.swap(held_);
+  }
+  std::vector<Held> kept;
+  for (const Held& one : looked_at) {
+    // The thread is its router's, which the call keeps.
+    if (one.thread->IsThroughWith(one.number)) {
+      one.call->GiveUpHold();
+    } else {
+      kept.push_back(one);
+    }
+  }
+  if (kept.empty()) return;
+  const std::lock_guard<std::mutex> lock(holding_);
+  held_.insert(held_.end(), kept.begin(), kept.end());
+}
+
 void Watch::Run() {
   int looks_without_a_call = 0;
   std::uint64_t next_ns = 0;
@@ -103,6 +129,7 @@ void Watch::Run() {
       call->GiveUpReference();
     }
     late_.clear();
+    GiveUpHolds();
     Sleep(looks_without_a_call < kLooksBeforeSleep);
     const std::lock_guard<std::mutex> lock(sleeping_);
     if (stop_) return;

@@ -40,6 +40,9 @@ class Watch {
   // From now on the attempt is left alone.
   void Finished(Attempt* attempt);
 
+  // Gives up a hold on the call once the server's thread is through with what it began as `number`.
+  void GiveUpLater(Call* call, const ServerThread* thread, std::uint64_t number);
+
  private:
   static constexpr std::size_t kShards = 16;
 
@@ -48,17 +51,27 @@ class Watch {
     Call* first = nullptr;
   };
 
+  struct Held {
+    Call* call;
+    const ServerThread* thread;
+    std::uint64_t number;
+  };
+
   Shard& ShardOf(const Call* call);
   void Run();
   bool AnyCall();
   bool LookAtAll(std::uint64_t now_ns);
   void LookAt(Call* call, std::uint64_t now_ns);
+  void GiveUpHolds();
   void Sleep(bool busy);
 
   const std::function<void(Attempt*)> timed_out_;
   const std::function<void(std::uint64_t)> now_and_then_;
   std::array<Shard, kShards> shards_;
   std::vector<Attempt*> late_;  // of the watch's thread
+
+  std::mutex holding_;
+  std::vector<Held> held_;  // under that lock
 
   std::mutex sleeping_;
   std::condition_variable wake_;

@@ -1,9 +1,12 @@
 // What stands behind the interface's handles; shared by the parts of the fake server.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -178,6 +181,8 @@ class Model : public Object {
   Model() : Object(Kind::kModel) {}
   void Start();
   void Stop();
+  // Another of its name and version is loaded: this one goes when its last request has.
+  void Supersede() { superseded_.store(true); }
   void Enqueue(Request* request);
 
   std::string name;
@@ -189,6 +194,9 @@ class Model : public Object {
 
  private:
   void Run();
+  void ComeBack();
+  std::atomic<bool> superseded_{false};
+  std::atomic<bool> away_{false};  // the thread is not at its queue
   std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<Request*> queue_;
