@@ -181,6 +181,7 @@ def test_the_worker_is_killed_during_a_rollout(stack: ServingStack, state: str) 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_the_worker_is_killed_while_a_rollout_waits_for_a_person(stack: ServingStack) -> None:
     rollout, number = begin(stack, [{"setWeight": 40}, {"approval": {}}])
     with Callers(stack.stack["triton"]["grpc"]).calling() as callers:
@@ -196,6 +197,7 @@ def test_the_worker_is_killed_while_a_rollout_waits_for_a_person(stack: ServingS
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["worker", "node"])
 def test_a_part_is_killed_on_the_way_back(stack: ServingStack, name: str) -> None:
     rollout, _ = begin(stack, [{"setWeight": 40}, {"pause": {}}])

@@ -10,7 +10,7 @@ from nereid import Client
 from perf.rollbacks import NAME, SCENARIOS, Bench, Scenario
 from tests.support.serving import ServingStack
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")

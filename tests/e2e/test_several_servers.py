@@ -18,7 +18,7 @@ from tests.support.joined import Joined, joined
 from tests.support.processes import eventually
 from tests.support.serving import ServingStack
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 NAME, OTHER = "several", "hanging"
 HARMLESS = np.array([[1, 1, 1]], np.float32)
