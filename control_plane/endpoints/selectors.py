@@ -65,12 +65,14 @@ def due_endpoints(now: datetime) -> QuerySet[Endpoint]:
     """Endpoints that a reconcile should look at and nobody is looking at."""
     free = Q(lease_expires_at=None) | Q(lease_expires_at__lte=now)
     troubled = Server.objects.filter(Q(ready=False) | Q(last_seen_at__lt=now - HEARTBEAT_EXPIRY))
+    # A server that joined and was ready before any sweep saw that it was not.
+    joined = Server.objects.exclude(placements__endpoint=OuterRef("pk"))
     wanting = (
         ~Q(generation=F("observed_generation"))
         | Q(look_again=True)
         | Q(look_at__lte=now)
         | Q(deleted_at__isnull=False)
-        | (Q(status=Status.HEALTHY) & Exists(troubled))
+        | (Q(status=Status.HEALTHY) & (Exists(troubled) | Exists(joined)))
     )
     return Endpoint.objects.filter(free & wanting)
 

@@ -26,7 +26,7 @@ from tests.support.fakes import FakeQueue
 
 HOME = "/console/"
 LIVE = "/console/live/"
-HOME_QUERIES = 14
+HOME_QUERIES = 15
 
 
 def observe(store: TelemetryStore, counts: dict[tuple[str, str], int]) -> None:

@@ -64,6 +64,7 @@ PAGES = {
     "endpoints_endpoint_measure": PUBLISHERS | OPERATORS,
     "endpoints_endpoint_figures": EVERYBODY,
     "registry_modelversion_measure": PUBLISHERS | OPERATORS,
+    "tuning_perfrun_accept": PUBLISHERS | OPERATORS,
     "tuning_perfrun_cancel": PUBLISHERS | OPERATORS,
     "registry_modelversion_tune": PUBLISHERS | OPERATORS,
     "tuning_tune_cancel": PUBLISHERS | OPERATORS,

@@ -171,6 +171,15 @@ def test_a_policy_reaches_every_server(world: World) -> None:
     assert Revision.objects.get().served_from is not None
 
 
+def test_a_server_that_joins_and_is_ready_at_once_gets_what_is_served(world: World) -> None:
+    world.policy(90, 10)
+    world.settle()
+    world.join("c")
+    world.settle(1)  # which beats before it sweeps
+    assert world.generation_on("c") == "1"
+    assert world.endpoint.status == "Healthy"
+
+
 def test_no_server_switches_before_all_are_prepared(world: World) -> None:
     world.policy(100)
     while world.messages:

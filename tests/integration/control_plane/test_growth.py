@@ -242,6 +242,8 @@ def test_first_responses_shadows_and_queue_grow_beside_the_attempts(
         "shadow_other": 1,
         "queue_us": 20 + 8,
         "queued": 3 + 4,
+        "keys_good": 0,
+        "keys_bad": 0,
     }
     engine = sa.create_engine(engine_url(address), poolclass=sa.NullPool)
     with engine.connect() as link:
