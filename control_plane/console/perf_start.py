@@ -1,4 +1,4 @@
-"""The forms that ask for a perf run (on a version's or endpoint's page), and that end it."""
+"""The form that asks for a perf run, on a version's or endpoint's page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from control_plane import wiring
-from control_plane.console import words
 from control_plane.console.record_admin import RecordAdmin, change_url
 from control_plane.domain.perf.request import QUANTILES, TargetKind
 from control_plane.domain.violations import (
@@ -19,9 +18,8 @@ from control_plane.domain.violations import (
     NotFoundError,
 )
 from control_plane.fleet.models import Server
-from control_plane.tuning.accepting import accept_perf_run
 from control_plane.tuning.models import PerfRun
-from control_plane.tuning.services import LOAD_PRODUCTION, cancel_perf_run, start_perf_run
+from control_plane.tuning.services import LOAD_PRODUCTION, start_perf_run
 
 LOADS = (
     ("concurrency", "concurrent callers"),
@@ -130,68 +128,6 @@ def measure_page(
     }
     response = pages.page(request, "console/perf_start.html", f"Measure {record}", context)
     response.status_code = 409 if refusal else 200
-    return response
-
-
-def cancel_page(pages: RecordAdmin, request: HttpRequest, run: PerfRun) -> HttpResponse:
-    """GET says what it does; POST does it."""
-    error = f"It is over: it {run.state}." if run.over else ""
-    if request.method == "POST":
-        try:
-            done = cancel_perf_run(
-                number=run.pk,
-                actor=request.user.get_username(),
-                clock=wiring.clock(),
-                queue=wiring.queue(),
-            )
-            said = f"Perf run {run.pk} is {done.state}."
-            pages.message_user(request, said, messages.SUCCESS)
-            return HttpResponseRedirect(change_url(run))
-        except (ConflictError, NotFoundError) as refusal:
-            error = str(refusal)
-    context = {
-        "original": run,
-        "heading": f"Cancel perf run {run.pk} of {words.served(run.target.to_document())}?",
-        "consequences": [
-            "Its load stops within seconds.",
-            "The levels that it has measured stay.",
-            f"What was loaded for it alone is unloaded from {run.server_name}.",
-        ],
-        "error": error,
-        "confirm": "Cancel the run",
-        "back": change_url(run),
-    }
-    response = pages.page(request, "console/confirm.html", "Cancel", context)
-    response.status_code = 409 if error and request.method == "POST" else 200
-    return response
-
-
-def accept_page(pages: RecordAdmin, request: HttpRequest, run: PerfRun) -> HttpResponse:
-    """GET says what it does; POST does it."""
-    error = ""
-    if request.method == "POST":
-        try:
-            actor = request.user.get_username()
-            accept_perf_run(number=run.pk, actor=actor, clock=wiring.clock())
-            said = f"Perf run {run.pk} is accepted."
-            pages.message_user(request, said, messages.SUCCESS)
-            return HttpResponseRedirect(change_url(run))
-        except (ConflictError, NotFoundError) as refusal:
-            error = str(refusal)
-    context = {
-        "original": run,
-        "heading": f"Accept perf run {run.pk} of {words.served(run.target.to_document())}?",
-        "consequences": [
-            f"Later versions of {run.name} are held against it, until another run is accepted.",
-            "An analysis with a metric of the kind perf_regression fails what is slower by more "
-            "than its tolerance, at the levels of load that both runs have.",
-        ],
-        "error": error,
-        "confirm": "Accept the run",
-        "back": change_url(run),
-    }
-    response = pages.page(request, "console/confirm.html", "Accept", context)
-    response.status_code = 409 if error else 200
     return response
 
 

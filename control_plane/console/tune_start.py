@@ -1,4 +1,4 @@
-"""The form that asks for a tune, on a version's page; and the page that ends one."""
+"""The form that asks for a tune, on a version's page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from control_plane.domain.violations import (
 from control_plane.fleet.models import Server
 from control_plane.tuning.models import Tune
 from control_plane.tuning.services import LOAD_PRODUCTION
-from control_plane.tuning.tunes import cancel_tune, start_tune
+from control_plane.tuning.tunes import start_tune
 
 OBJECTIVES = (
     ("throughput", "the most throughput within the latency limit"),
@@ -113,38 +113,6 @@ def tune_start_page(pages: RecordAdmin, request: HttpRequest, version: Any) -> H
     }
     response = pages.page(request, "console/tune_start.html", f"Tune {version}", context)
     response.status_code = 409 if refusal else 200
-    return response
-
-
-def cancel_tune_page(pages: RecordAdmin, request: HttpRequest, tune: Tune) -> HttpResponse:
-    """GET says what it does; POST does it."""
-    error = f"It is over: it {tune.state}." if tune.over else ""
-    if request.method == "POST":
-        try:
-            done = cancel_tune(
-                number=tune.pk,
-                actor=request.user.get_username(),
-                clock=wiring.clock(),
-                queue=wiring.queue(),
-            )
-            pages.message_user(request, f"Tune {tune.pk} is {done.state}.", messages.SUCCESS)
-            return HttpResponseRedirect(change_url(tune))
-        except (ConflictError, NotFoundError) as refusal:
-            error = str(refusal)
-    context = {
-        "original": tune,
-        "heading": f"Cancel tune {tune.pk} of {tune.target}?",
-        "consequences": [
-            "The trial that it is at ends within seconds, and no further one begins.",
-            "What it has measured stays.",
-            f"What was loaded for it alone is unloaded from {tune.server_name}.",
-        ],
-        "error": error,
-        "confirm": "Cancel the tune",
-        "back": change_url(tune),
-    }
-    response = pages.page(request, "console/confirm.html", "Cancel", context)
-    response.status_code = 409 if error and request.method == "POST" else 200
     return response
 
 

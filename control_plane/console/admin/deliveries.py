@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from control_plane import wiring
-from control_plane.console.record_admin import RecordAdmin, change_url, label, link, mono
-from control_plane.domain.violations import ConflictError, NotFoundError
+from control_plane.console.confirming import Question, ask
+from control_plane.console.record_admin import RecordAdmin, label, link, mono
 from control_plane.webhooks.models import Delivery, State
 from control_plane.webhooks.services import redeliver
 
@@ -77,28 +77,20 @@ class DeliveryAdmin(RecordAdmin):
     def send_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Asks, then sends it under the id that it had."""
         delivery = self.found(request, object_id, "view")
-        error = ""
-        if request.method == "POST":
-            actor, now = request.user.get_username(), wiring.clock().now()
-            try:
-                redeliver(delivery=delivery, actor=actor, now=now)
-            except (ConflictError, NotFoundError) as refusal:
-                error = str(refusal)
-            else:
-                self.message_user(
-                    request, f"{delivery.event} is on its way again.", messages.SUCCESS
-                )
-                return HttpResponseRedirect(change_url(delivery))
-        context = {
-            "original": delivery,
-            "heading": f"Send {delivery.event} to “{delivery.webhook}” again?",
-            "error": error,
-            "consequences": [
+        question = Question(
+            title="Send again",
+            heading=f"Send {delivery.event} to “{delivery.webhook}” again?",
+            consequences=[
                 f"It goes to {delivery.webhook.url}, with the same webhook-id.",
                 "A receiver that has handled this id does nothing the second time.",
             ],
-            "confirm": "Send again",
-            "harmless": True,
-            "back": change_url(delivery),
-        }
-        return self.page(request, "console/confirm.html", "Send again", context)
+            confirm="Send again",
+            harmless=True,
+        )
+
+        def act() -> str:
+            actor, now = request.user.get_username(), wiring.clock().now()
+            redeliver(delivery=delivery, actor=actor, now=now)
+            return f"{delivery.event} is on its way again."
+
+        return ask(self, request, delivery, question, act)

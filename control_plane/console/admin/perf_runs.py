@@ -13,8 +13,8 @@ from unfold.decorators import action, display
 from control_plane import wiring
 from control_plane.console import words
 from control_plane.console.perf_curve import level_name
+from control_plane.console.perf_ending import accept_page, cancel_page
 from control_plane.console.perf_page import perf_page
-from control_plane.console.perf_start import accept_page, cancel_page
 from control_plane.console.record_admin import RecordAdmin, label
 from control_plane.console.record_list import RecordList
 from control_plane.telemetry.perf import PerfLevel

@@ -11,10 +11,10 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from control_plane.access.selectors import may_somewhere
+from control_plane.console.perf_ending import cancel_tune_page
 from control_plane.console.record_admin import RecordAdmin, label
 from control_plane.console.tune_apply import apply_page
 from control_plane.console.tune_page import goal, tune_page
-from control_plane.console.tune_start import cancel_tune_page
 from control_plane.domain.access import Kind
 from control_plane.tuning.models import Tune
 

@@ -7,16 +7,16 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from control_plane import wiring
+from control_plane.console.confirming import Question, ask
 from control_plane.console.record_admin import DeletableAdmin, change_url, label
 from control_plane.console.webhook_page import webhook_context
-from control_plane.domain.violations import ConflictError
 from control_plane.domain.webhooks.addresses import MAX_URL
 from control_plane.domain.webhooks.catalogue import CATALOGUE
 from control_plane.webhooks.models import Webhook
@@ -162,30 +162,23 @@ class WebhookAdmin(DeletableAdmin):
     def send_test(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Asks, then sends `webhook.ping`."""
         webhook = self.found(request, object_id, "change")
-        error = ""
-        if request.method == "POST":
-            actor, now = request.user.get_username(), wiring.clock().now()
-            try:
-                ping(name=webhook.name, actor=actor, now=now)
-            except ConflictError as refusal:
-                error = str(refusal)
-            else:
-                told = "A test is on its way: the log below says what comes of it."
-                self.message_user(request, told, messages.SUCCESS)
-                return HttpResponseRedirect(change_url(webhook))
-        context = {
-            "original": webhook,
-            "heading": f"Send a test to “{webhook}”?",
-            "error": error,
-            "consequences": [
+        question = Question(
+            title="Send a test",
+            heading=f"Send a test to “{webhook}”?",
+            consequences=[
                 f"webhook.ping is sent to {webhook.url}, whatever it wants to be told.",
                 "It is signed, tried again and logged as every other event is.",
             ],
-            "confirm": "Send a test",
-            "harmless": True,
-            "back": change_url(webhook),
-        }
-        return self.page(request, "console/confirm.html", "Send a test", context)
+            confirm="Send a test",
+            harmless=True,
+        )
+
+        def act() -> str:
+            actor, now = request.user.get_username(), wiring.clock().now()
+            ping(name=webhook.name, actor=actor, now=now)
+            return "A test is on its way: the log below says what comes of it."
+
+        return ask(self, request, webhook, question, act)
 
     @action(
         description="Rotate the secret",
