@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from itertools import count
 
 import httpx
 
@@ -25,6 +24,9 @@ class Retry:
     The pause doubles from `first` up to `longest` seconds, less a random part of up to a half, so
     that many callers do not come back at the same moment. A server that says how long to wait
     (`Retry-After`) is obeyed; one that says more than `patience` seconds is not waited for.
+
+    That an attempt is still at work under its key is no further attempt: its end is waited for, up
+    to `patience` seconds in all.
     """
 
     attempts: int = 4
@@ -56,8 +58,9 @@ def attempts(
     Raises:
         UnreachableError: no answer came, and asking again would not help or could do harm.
     """
-    doubtful = False
-    for attempt in count(1):
+    doubtful, attempt, waited = False, 0, 0.0
+    while True:
+        attempt += 1
         wait: float | None = None
         try:
             response: httpx.Response = yield send
@@ -68,24 +71,29 @@ def attempts(
         else:
             if doubtful and send.method == "DELETE" and response.status_code == 404:
                 return httpx.Response(204, request=response.request)  # the first time did it
-            if attempt >= retry.attempts or not _passing(response, send):
-                return response
             wait = _asked_to_wait(response, now)
             if wait is not None and wait > retry.patience:
                 return response
+            if wait is not None and retry.attempts > 1 and _at_work(response, send):
+                waited, attempt = waited + max(wait, retry.first), attempt - 1
+                if waited > retry.patience:
+                    return response
+            elif attempt >= retry.attempts or not _passing(response, send):
+                return response
             doubtful = doubtful or response.status_code in LOST_ON_THE_WAY
         yield Pause(wait if wait is not None else retry.pause(attempt, draw()))
-    raise AssertionError("count never ends")
 
 
 def _passing(response: httpx.Response, send: Send) -> bool:
     """Whether the answer may be another one in a moment."""
     if response.status_code in REFUSED_FOR_NOW:
         return True
-    if response.status_code in LOST_ON_THE_WAY:
-        return send.repeatable
-    # The first attempt is still at work, under the same key.
-    busy = response.status_code == 409 and "Retry-After" in response.headers
+    return response.status_code in LOST_ON_THE_WAY and send.repeatable
+
+
+def _at_work(response: httpx.Response, send: Send) -> bool:
+    """Whether the first attempt is still at work, under the same key."""
+    busy = response.status_code == httpx.codes.CONFLICT and "Retry-After" in response.headers
     return busy and send.method == "POST"
 
 

@@ -53,6 +53,12 @@ class Line:
         return drive(steps, do)
 
 
+def at_work(seconds: int = 1) -> httpx.Response:
+    busy = problem(409, "Conflict")
+    busy.headers["Retry-After"] = str(seconds)
+    return busy
+
+
 def refused() -> UnreachableError:
     return UnreachableError("x", "Connection refused", "")
 
@@ -85,11 +91,23 @@ def test_two_calls_have_two_keys() -> None:
 
 
 def test_a_post_whose_first_attempt_is_still_at_work_is_waited_for() -> None:
-    busy = problem(409, "Conflict")
-    busy.headers["Retry-After"] = "1"
-    line = Line(broken(), busy, answer(accepted(2), 202))
+    line = Line(broken(), at_work(), answer(accepted(2), 202))
     assert line.run(traffic.kill("digits")).generation == 2
     assert line.pauses == [0.2, 1.0]
+
+
+def test_what_is_at_work_is_waited_for_by_time_and_not_by_tries() -> None:
+    line = Line(broken(), *[at_work() for _ in range(30)], answer(accepted(2), 202))
+    assert line.run(traffic.kill("digits")).generation == 2
+    assert line.pauses == [0.2, *[1.0] * 30]
+
+
+def test_what_never_comes_to_an_end_is_told() -> None:
+    line = Line(*[at_work(20) for _ in range(9)])
+    with pytest.raises(ProblemError) as raised:
+        line.run(traffic.kill("digits"), Retry(patience=60.0))
+    assert raised.value.status == 409
+    assert line.pauses == [20.0] * 3
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 422, 500])
