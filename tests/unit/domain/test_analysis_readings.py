@@ -99,8 +99,9 @@ def test_bounds_are_told_in_the_figures_own_direction() -> None:
     assert metric.upper <= 100
 
 
-def test_a_block_in_which_an_arm_had_no_figure_is_no_reading() -> None:
-    found = looked(FIGURE, *[Told(10, (5, 1), (0, 0))] * 20)
+@pytest.mark.parametrize("told", [Told(10, (5, 1), (0, 0)), Told(10, (0, 0), (5, 1))])
+def test_a_block_in_which_an_arm_had_no_figure_is_no_reading(told: Told) -> None:
+    found = looked(FIGURE, *[told] * 20)
     assert (found.phase, found.metrics[0].candidate.of) == (Phase.RUNNING, 0)
     assert "no block of 10s could be read yet" in found.reason
 

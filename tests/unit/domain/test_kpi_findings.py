@@ -153,6 +153,8 @@ def test_the_step_that_limits_a_pipeline() -> None:
     assert "125 requests a second at most" in one.detail
     assert "could take 250" in one.detail
     assert one.measure.startswith("nereid tune classify.v1")
+    alone = found(whole, Setting(), steps=steps[1:])
+    assert "narrow-step" not in [one.code for one in alone], "there is no other to be wider"
 
 
 def test_the_most_for_the_least_effort_comes_first() -> None:

@@ -168,6 +168,9 @@ def test_of_what_is_alike_the_cheapest_is_chosen() -> None:
     over = point(3000, 30_000, 1)
     assert chosen(request, PRESENT, [fast, cheap, over]) == cheap
     assert chosen(request, PRESENT, [fast, point(900, 9000, 1)]) == fast
+    little = point(990, 9000, 2)  # changes one thing, and costs more than what changes two
+    other = point(985, 9000, 1, max_batch_size=32, queue_delay_us=7)
+    assert chosen(request, PRESENT, [little, other]) == other
     same = point(980, 9000)
     assert chosen(request, PRESENT, [cheap, same]) == same
     assert chosen(request, PRESENT, [over]) is None
