@@ -38,7 +38,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class Contender(ABC):
-    """A server that answers for one network."""
+    """Something that is asked, and measured by how soon it answers."""
 
     name: str
     processes: tuple[psutil.Process, ...] = ()
@@ -49,21 +49,28 @@ class Contender(ABC):
         """The request by which it is measured."""
 
     @abstractmethod
-    def answered(self, body: bytes, headers: Any) -> np.ndarray:
-        """The row of `y` in an answer."""
+    def prove(self, expected: np.ndarray) -> None:
+        """Raises AssertionError where its answer is not what it should be."""
 
     def memory_mib(self) -> float:
         """The memory of all its processes, what they share counted once (PSS)."""
         return sum(_pss(process) for process in _family(self.processes)) / 2**20
 
+
+class Served(Contender):
+    """A server that answers for one network: it is right where it says what the network does."""
+
+    @abstractmethod
+    def answered(self, body: bytes, headers: Any) -> np.ndarray:
+        """The row of `y` in an answer."""
+
     def prove(self, expected: np.ndarray) -> None:
-        """Raises AssertionError where its answer is not the network's."""
         found = self.answered(*self.asked.once())
         if not np.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
             raise AssertionError(f"{self.name} answers {found}, and the network {expected}")
 
 
-class Nereid(Contender):
+class Nereid(Served):
     """An endpoint of a Triton: its router in front of the version, by our onnxruntime backend."""
 
     def __init__(self, server: OwnTriton, network: Network, *, binary: bool, routed: bool) -> None:
@@ -98,7 +105,28 @@ class Nereid(Contender):
         return np.asarray(json.loads(body)["outputs"][0]["data"], np.float32)
 
 
-class Peer(Contender):
+class Front(Contender):
+    """Nereid's HTTP front with nothing behind it: it says that it lives.
+
+    What its slowest answers take is no model's, no router's and no batch's: it is the machine's,
+    with so many programs on so few cores.
+    """
+
+    name = "the same HTTP front, no model asked"
+
+    def __init__(self, server: OwnTriton) -> None:
+        self._http = server.options.http
+        self.processes = (psutil.Process(server.pid),)
+
+    @property
+    def asked(self) -> Asked:
+        return Asked(f"http://{self._http}/v2/health/live", b"", {}, method="GET")
+
+    def prove(self, expected: np.ndarray) -> None:
+        self.asked.once()
+
+
+class Peer(Served):
     """A server in a process and an environment of its own."""
 
     package: str

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 CORES = 2
-BATCHES = (1, 8, 32)
+BATCHES = (1, 2, 4, 8, 32)
 TRIED_S = 0.5
 
 
@@ -23,12 +23,20 @@ class Way:
     threads: int
     rows: int
 
+    @property
+    def together(self) -> int:
+        """The rows that are under way at once: a server has no more of them than callers."""
+        return self.sessions * self.rows
+
     def __str__(self) -> str:
-        return f"{self.sessions} sessions x {self.threads} threads, {self.rows} rows a call"
+        return (
+            f"{_many(self.sessions, 'session')} x {_many(self.threads, 'thread')}, "
+            f"{_many(self.rows, 'row')} a call"
+        )
 
 
 class Limit:
-    """The fastest way to call it, found by trying each."""
+    """How fast it is, called in the fastest way: found by trying each."""
 
     def __init__(self, model: Path, row: np.ndarray) -> None:
         self._model = model
@@ -37,13 +45,15 @@ class Limit:
         ways = [
             Way(sessions, CORES // sessions, rows) for sessions in (1, CORES) for rows in BATCHES
         ]
-        self.way = max(ways, key=lambda way: self._rate(way, TRIED_S))
+        self._tried = {way: self.rate(way, TRIED_S) for way in ways}
 
-    def rate(self, seconds: float) -> float:
-        """Rows in a second, by the fastest way."""
-        return self._rate(self.way, seconds)
+    def best(self, callers: int | None = None) -> Way:
+        """The fastest way; with `callers` that each wait for an answer, of those open to them."""
+        open_to = [way for way in self._tried if callers is None or way.together <= callers]
+        return max(open_to, key=self._tried.__getitem__)
 
-    def _rate(self, way: Way, seconds: float) -> float:
+    def rate(self, way: Way, seconds: float) -> float:
+        """Rows in a second, called that way."""
         key = (way.sessions, way.threads)
         if key not in self._sessions:
             self._sessions[key] = [self._session(way.threads) for _ in range(way.sessions)]
@@ -73,3 +83,7 @@ class Limit:
         return onnxruntime.InferenceSession(
             str(self._model), options, providers=["CPUExecutionProvider"]
         )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -6,7 +6,7 @@ local function read(name)
   return text
 end
 
-wrk.method = "POST"
+wrk.method = os.getenv("BENCH_METHOD")
 wrk.body = read("BENCH_BODY")
 for name, value in read("BENCH_HEADERS"):gmatch("([^\n:]+): ([^\n]+)") do
   wrk.headers[name] = value

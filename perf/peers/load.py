@@ -23,10 +23,13 @@ class Asked:
     url: str
     body: bytes
     headers: Mapping[str, str]
+    method: str = "POST"
 
     def once(self) -> tuple[bytes, Mapping[str, str]]:
         """The answer to it, and its headers; raises httpx.HTTPError."""
-        answer = httpx.post(self.url, content=self.body, headers=dict(self.headers), timeout=30)
+        answer = httpx.request(
+            self.method, self.url, content=self.body, headers=dict(self.headers), timeout=30
+        )
         answer.raise_for_status()
         return answer.content, answer.headers
 
@@ -59,6 +62,7 @@ def measure(asked: Asked, callers: int, seconds: float) -> Measured:
             [wrk, "-t1", f"-c{callers}", f"-d{seconds:g}s", "-s", str(SCRIPT), asked.url],
             env={
                 **os.environ,
+                "BENCH_METHOD": asked.method,
                 "BENCH_BODY": str(body),
                 "BENCH_HEADERS": str(headers),
                 "BENCH_RESULT": str(result),

@@ -28,7 +28,7 @@ def draw(found: dict, folder: Path) -> None:
         axes.barh(names, middles, color=colours, xerr=spread, ecolor="#455", capsize=2)
         axes.invert_yaxis()
         axes.spines[["top", "right"]].set_visible(False)
-    limit = statistics.median(found["limit"]["rates"])
+    limit = statistics.median(found["onnxruntime"][0]["rates"])
     rates.axvline(limit, color="#b42318", linestyle="--", linewidth=1)
     rates.annotate("ONNX Runtime", (limit, -0.5), color="#b42318", ha="right", va="bottom")
     rates.set_xlabel("answers a second; the line from the least to the most of the rounds")
