@@ -41,6 +41,7 @@ from control_plane.domain.planning.backends import Backend
 from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.endpoints.serving import PlacedDuties, RevisionPlaces, RoutedEndpoints
 from control_plane.fleet.agent import NodeAgent
+from control_plane.fleet.gate import Gate
 from control_plane.fleet.node_state import NodeState
 from control_plane.ports.clock import Clock
 from control_plane.ports.identity import IdentityProvider
@@ -69,6 +70,10 @@ VISIBILITY_TIMEOUT_S = 3600
 GOLDEN_TIMEOUT_S = 120.0
 GOLDEN_ANSWER_BYTES = 256 << 20
 """A golden example may be a large batch, and a model's first request is its slowest."""
+
+
+GATE_TIMEOUT_S = 1.0
+"""Balancers wait little longer for a gate's answer."""
 
 
 @cache
@@ -281,6 +286,23 @@ def request_log() -> RequestLog:
 
 
 @cache
+def node_state() -> NodeState:
+    return NodeState(settings.NEREID_NODE_STATE)
+
+
+@cache
+def gate() -> Gate:
+    """The gate of this node; it asks Triton with little patience."""
+    address, key = settings.NEREID_TRITON_URL, settings.NEREID_TRITON_CONTROL_KEY
+    return Gate(
+        agent=node_agent(),
+        triton=HttpTritonControl(address, key, timeout_s=GATE_TIMEOUT_S),
+        state=node_state(),
+        trust_s=settings.NEREID_GATE_TRUST_S,
+    )
+
+
+@cache
 def node_agent() -> NodeAgent:
     """The agent of the node that this process runs beside; it needs no database."""
     return NodeAgent(
@@ -290,7 +312,7 @@ def node_agent() -> NodeAgent:
             settings.NEREID_TRITON_URL, timeout_s=GOLDEN_TIMEOUT_S, max_bytes=GOLDEN_ANSWER_BYTES
         ),
         repository=DiskRepository(settings.NEREID_MODEL_REPOSITORY, artifact_store()),
-        state=NodeState(settings.NEREID_NODE_STATE),
+        state=node_state(),
         accelerator=settings.NEREID_ACCELERATOR,
         hardware=settings.NEREID_HARDWARE,
         name=settings.NEREID_NODE_NAME,

@@ -29,6 +29,10 @@ environment:
   NEREID_HTTP_PORT             console and API (8080)
   NEREID_TRITON_HTTP_PORT, NEREID_TRITON_GRPC_PORT, NEREID_TRITON_METRICS_PORT
                                Triton (8000, 8001, 8002)
+  NEREID_NODE_PORT             where the node says whether Triton may be sent requests (8003)
+  NEREID_SERVERS               how many Tritons, each with its node (1); the ports of the second lie
+                               10 above those of the first, or NEREID_TRITON_HTTP_PORT_2 etc. say
+                               where; NEREID_SERVER_LABELS, NEREID_SERVER_LABELS_2: key=value,…
   NEREID_MODEL_REPOSITORY      what Triton reads
   NEREID_SERVER_CONFIG, NEREID_HARDWARE
                                files of triton_configs/server and …/hardware
@@ -57,6 +61,7 @@ def _chosen(arguments: argparse.Namespace) -> dict[str, str]:
     said = {
         "NEREID_SERVER_CONFIG": getattr(arguments, "server", None),
         "NEREID_HARDWARE": getattr(arguments, "hardware", None),
+        "NEREID_SERVERS": getattr(arguments, "servers", None),
     }
     return {**os.environ, **{name: value for name, value in said.items() if value}}
 
@@ -76,6 +81,20 @@ def _parser() -> argparse.ArgumentParser:
         epilog=ENVIRONMENT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _serve_options(serve)
+    state = commands.add_parser("status", help="what runs; exit status 1 when nothing does")
+    state.add_argument("--json", action="store_true", help="for programs")
+    commands.add_parser(
+        "env", help='the running stack\'s environment, for a shell: eval "$(python -m stack env)"'
+    )
+    manage = commands.add_parser(
+        "manage", help="run manage.py on the running stack, e.g. `manage changepassword admin`"
+    )
+    manage.add_argument("arguments", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _serve_options(serve: argparse.ArgumentParser) -> None:
     samples = serve.add_mutually_exclusive_group()
     samples.add_argument(
         "--no-sample",
@@ -94,6 +113,11 @@ def _parser() -> argparse.ArgumentParser:
         "state over a sequence, a stream, one network in three formats (a minute or two more)",
     )
     serve.add_argument(
+        "--servers",
+        metavar="COUNT",
+        help="how many Tritons to start, each with its node worker (NEREID_SERVERS, or 1)",
+    )
+    serve.add_argument(
         "--server",
         choices=server_names(),
         help="how Triton is started: triton_configs/server (NEREID_SERVER_CONFIG, or default)",
@@ -110,16 +134,6 @@ def _parser() -> argparse.ArgumentParser:
         help="what of the processes' output to show here; the files under "
         "$NEREID_HOME/logs always have all of it (default: important)",
     )
-    state = commands.add_parser("status", help="what runs; exit status 1 when nothing does")
-    state.add_argument("--json", action="store_true", help="for programs")
-    commands.add_parser(
-        "env", help='the running stack\'s environment, for a shell: eval "$(python -m stack env)"'
-    )
-    manage = commands.add_parser(
-        "manage", help="run manage.py on the running stack, e.g. `manage changepassword admin`"
-    )
-    manage.add_argument("arguments", nargs=argparse.REMAINDER)
-    return parser
 
 
 def _refuse(error: Exception, code: int) -> int:

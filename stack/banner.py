@@ -48,6 +48,10 @@ def addresses(settings: StackSettings, admin: Admin) -> Table:
     table.add_row("Triton HTTP", f"http://{settings.triton_http}")
     table.add_row("Triton gRPC", settings.triton_grpc)
     table.add_row("Triton metrics", settings.triton_metrics)
+    for server in settings.servers[1:]:
+        table.add_row(server.name, f"http://{server.http}  gRPC {server.grpc}")
+    gates = ", ".join(f"{server.gate}/ready" for server in settings.servers)
+    table.add_row("Gate" if len(settings.servers) == 1 else "Gates", gates)
     table.add_row("Admin user", admin.username)
     table.add_row("Password", password_hint(admin, settings))
     table.add_row("For programs", f"{settings.stack_file}  (addresses and a token)")

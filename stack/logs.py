@@ -54,7 +54,7 @@ class ProcessLog:
         self._show = show
         folder.mkdir(parents=True, exist_ok=True)
         self._file = self._fresh()
-        self._style = COLOURS.get(name, "white")
+        self._style = COLOURS.get(name.partition("-")[0], "white")
         self._in_alarm = False
 
     def _fresh(self) -> TextIO:

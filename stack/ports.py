@@ -44,6 +44,11 @@ def require_free(bind: str, ports: Mapping[str, int]) -> None:
         raise PortError("\n".join(problems))
 
 
+def can_be_bound(bind: str, port: int) -> bool:
+    """Whether a server of ours could listen there now."""
+    return 0 < port < 65536 and _problem(bind, port) is None
+
+
 def _problem(bind: str, port: int) -> str | None:
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     with socket.socket(family) as probe:

@@ -27,7 +27,7 @@ from stack.supervisor import Supervisor
 from stack.terminal import Progress, Terminal
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-LOG_NAMES = (*services.NAMES, "migrate", "bootstrap")
+STEPS = ("migrate", "bootstrap")
 
 
 def serve(settings: StackSettings, terminal: Terminal, *, samples: SampleChoice, show: Show) -> int:
@@ -39,7 +39,7 @@ def serve(settings: StackSettings, terminal: Terminal, *, samples: SampleChoice,
         if found:
             terminal.say(f"cleared what a killed stack left: {', '.join(found)}", "yellow")
         require_free(settings.bind, settings.ports())
-        stack = Stack(settings, terminal, samples=samples, show=show, began=began)
+        stack = Stack(settings.settled(), terminal, samples=samples, show=show, began=began)
         return asyncio.run(stack.run())
 
 
@@ -61,7 +61,8 @@ class Stack:
         self._began = began
         self._keys: Secrets = load_secrets(settings)
         self._logs = {
-            name: ProcessLog(name, settings.log_dir, terminal, show) for name in LOG_NAMES
+            name: ProcessLog(name, settings.log_dir, terminal, show)
+            for name in (*services.names(settings.servers), *STEPS)
         }
         self._postgres = EmbeddedPostgres(settings.home / "postgres")
         self._broker = EmbeddedBroker(settings.home / "broker")
@@ -127,14 +128,15 @@ class Stack:
                 return group.create_task(progress.step(name, work))
 
             launch = self._supervisor.launch
-            if settings.embeds_triton:
-                options = services.triton_options(settings, self._keys)
-                begin("triton", launch(services.triton_service(options, settings)))
+            for server in settings.servers if settings.embeds_triton else ():
+                options = services.triton_options(server, settings, self._keys)
+                service = services.triton_service(server, options, settings)
+                begin(service.name, launch(service))
             if settings.embeds_broker:
                 broker = begin("broker", launch(services.broker_service(self._broker, settings)))
             if settings.embeds_postgres:
-                server = services.postgres_service(self._postgres, settings)
-                await begin("postgres", launch(server))
+                postgres = services.postgres_service(self._postgres, settings)
+                await begin("postgres", launch(postgres))
             await begin("migrations", self._steps.migrate())
             boot = begin("bootstrap", self._steps.bootstrap())
             begin("api", launch(services.api_service(settings, environment)))
@@ -142,8 +144,12 @@ class Stack:
                 await broker
             begin("worker", launch(services.worker_service(environment)))
             begin("beat", launch(services.beat_service(settings, environment)))
-            begin("node", launch(services.node_service(settings, environment)))
+            for server in settings.servers:
+                service = services.node_service(server, environment)
+                begin(service.name, launch(service))
         result: Bootstrap = boot.result()
+        if len(settings.servers) > 1:
+            await progress.step("servers", self._steps.joined(result.token))
         return result
 
     async def _first_prediction(self, boot: Bootstrap) -> RenderableType:
@@ -162,8 +168,8 @@ class Stack:
 
     async def _take_down(self) -> None:
         await self._supervisor.take_down()
-        if self._settings.embeds_triton:
-            await asyncio.to_thread(triton.clean_leftovers, self._settings.node_name)
+        for server in self._settings.servers if self._settings.embeds_triton else ():
+            await asyncio.to_thread(triton.clean_leftovers, server.name)
         self._settings.environment_file.unlink(missing_ok=True)
         self._supervisor.close()
         self._terminal.say("stopped")

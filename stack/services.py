@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from control_plane.adapters.machines import load_server
@@ -15,10 +16,23 @@ from stack.child import tied
 from stack.postgres import STOP_SIGNAL as POSTGRES_STOP
 from stack.postgres import EmbeddedPostgres
 from stack.processes import Service
+from stack.servers import StackServer
 from stack.settings import CHECKOUT, Secrets, StackSettings
 
 # The order in which they are listed; who waits for whom is said in stack.serve.
-NAMES = ("postgres", "broker", "triton", "api", "worker", "beat", "node")
+KINDS = ("postgres", "broker", "triton", "api", "worker", "beat", "node")
+OF_EACH_SERVER = ("triton", "node")
+
+
+def names(servers: Sequence[StackServer]) -> list[str]:
+    """Every process of a stack: one of each kind, and a pair for each further server."""
+    pairs = [s.process(kind) for s in servers[1:] for kind in OF_EACH_SERVER]
+    return [*KINDS, *pairs]
+
+
+def kind_of(name: str) -> str:
+    """What a process of that name is."""
+    return name.partition("-")[0]
 
 
 def postgres_service(server: EmbeddedPostgres, settings: StackSettings) -> Service:
@@ -46,15 +60,17 @@ def broker_service(server: EmbeddedBroker, settings: StackSettings) -> Service:
     )
 
 
-def triton_options(settings: StackSettings, keys: Secrets) -> triton.TritonOptions:
+def triton_options(
+    server: StackServer, settings: StackSettings, keys: Secrets
+) -> triton.TritonOptions:
     return triton.TritonOptions(
-        node_home=settings.node_home,
-        repository=settings.model_repository,
-        name=settings.node_name,
+        node_home=server.node_home,
+        repository=server.model_repository,
+        name=server.name,
         bind=settings.bind,
-        http_port=settings.triton_http_port,
-        grpc_port=settings.triton_grpc_port,
-        metrics_port=settings.triton_metrics_port,
+        http_port=server.http_port,
+        grpc_port=server.grpc_port,
+        metrics_port=server.metrics_port,
         control_key=keys.control_key,
         shm_key=keys.shm_key,
         forward_headers=settings.forward_headers,
@@ -62,9 +78,11 @@ def triton_options(settings: StackSettings, keys: Secrets) -> triton.TritonOptio
     )
 
 
-def triton_service(options: triton.TritonOptions, settings: StackSettings) -> Service:
+def triton_service(
+    server: StackServer, options: triton.TritonOptions, settings: StackSettings
+) -> Service:
     return Service(
-        name="triton",
+        name=server.process("triton"),
         command=lambda: tied(triton.command(options)),
         environment=triton.environment(options),
         cwd=settings.home,
@@ -109,6 +127,20 @@ def api_is_ready(host: str, port: int) -> bool:
         connection.close()
 
 
+def heard_of(settings: StackSettings, token: str) -> set[str]:
+    """The servers whose nodes were heard of."""
+    connection = http.client.HTTPConnection(settings.reachable_host, settings.http_port, timeout=5)
+    headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
+    try:
+        connection.request("GET", "/api/v1/servers/?limit=100", headers=headers)
+        servers = json.loads(connection.getresponse().read())["results"]
+        return {str(server["name"]) for server in servers if server["last_seen_at"]}
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return set()
+    finally:
+        connection.close()
+
+
 def worker_service(environment: dict[str, str]) -> Service:
     return Service(
         name="worker",
@@ -136,12 +168,13 @@ def beat_service(settings: StackSettings, environment: dict[str, str]) -> Servic
     )
 
 
-def node_service(settings: StackSettings, environment: dict[str, str]) -> Service:
-    ready_file = settings.node_home / "state" / "ready.json"
+def node_service(server: StackServer, environment: dict[str, str]) -> Service:
+    ready_file = server.state_dir / "ready.json"
     return Service(
-        name="node",
+        name=server.process("node"),
         command=lambda: _python("workers.node"),
-        environment=environment,
+        # The first server's variables may name a Triton elsewhere.
+        environment=environment if server.number == 1 else environment | server.variables(),
         cwd=CHECKOUT,
         # A file of the run before must not be taken for this run's.
         prepare=lambda: ready_file.unlink(missing_ok=True),

@@ -5,11 +5,12 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from control_plane.adapters.machines import DEFAULT_SERVER, hardware_names, server_names
 from stack.private import write_private
+from stack.servers import MOST, VARIABLES, StackServer, further, numbered, said_of, settled
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_HOME = CHECKOUT / ".nereid"
@@ -22,6 +23,7 @@ PASSED_ON = (
     "NEREID_ALLOWED_HOSTS",
     "NEREID_CSRF_ORIGINS",
     "NEREID_ENVIRONMENT",
+    "NEREID_GATE_TRUST_S",
     "NEREID_INSPECTION_MEMORY_BYTES",
     *("NEREID_OIDC_ISSUER", "NEREID_OIDC_NAME", "NEREID_OIDC_CLIENT_ID"),
     *("NEREID_OIDC_CLIENT_SECRET", "NEREID_OIDC_CLIENT_SECRET_FILE", "NEREID_OIDC_SCOPES"),
@@ -57,6 +59,7 @@ PORT_VARIABLES = {
     "NEREID_TRITON_GRPC_PORT": 8001,
     "NEREID_TRITON_METRICS_PORT": 8002,
 }
+NODE_PORT = 8003
 
 
 class SettingsError(ValueError):
@@ -90,6 +93,7 @@ class StackSettings:
     triton_url: str | None
     triton_grpc_url: str | None
     triton_metrics_url: str | None
+    servers: tuple[StackServer, ...]
     environment: Mapping[str, str] = field(repr=False)
 
     @property
@@ -113,8 +117,13 @@ class StackSettings:
         return self.home / "logs"
 
     @property
+    def first(self) -> StackServer:
+        """The server that is there in any case; one elsewhere has its node here all the same."""
+        return self.servers[0]
+
+    @property
     def node_home(self) -> Path:
-        return self.home / "nodes" / self.node_name
+        return self.first.node_home
 
     @property
     def secrets_file(self) -> Path:
@@ -158,11 +167,14 @@ class StackSettings:
     def ports(self) -> dict[str, int]:
         """The ports that our own processes will take, by the variable that sets each."""
         wanted = {"NEREID_HTTP_PORT": self.http_port}
-        if self.embeds_triton:
-            wanted["NEREID_TRITON_HTTP_PORT"] = self.triton_http_port
-            wanted["NEREID_TRITON_GRPC_PORT"] = self.triton_grpc_port
-            wanted["NEREID_TRITON_METRICS_PORT"] = self.triton_metrics_port
+        for server in self.servers:
+            wanted |= server.ports()
         return wanted
+
+    def settled(self) -> "StackSettings":
+        """The same, with free ports in place of those that nobody asked for and that are taken."""
+        servers = settled(self.servers, self.bind, {self.http_port})
+        return replace(self, servers=servers)
 
 
 def load(environment: Mapping[str, str] | None = None) -> StackSettings:
@@ -173,15 +185,18 @@ def load(environment: Mapping[str, str] | None = None) -> StackSettings:
     triton_url = _address(given, "NEREID_TRITON_URL")
     triton_host = triton_url.rpartition(":")[0] if triton_url else None
     ports = {name: _port(given, name, default) for name, default in PORT_VARIABLES.items()}
+    bind = given.get("NEREID_BIND") or LOOPBACK
+    model_repository = _path(given, "NEREID_MODEL_REPOSITORY", repository)
+    node_name = given.get("NEREID_NODE_NAME") or "local"
     return StackSettings(
         home=home,
-        bind=given.get("NEREID_BIND") or LOOPBACK,
+        bind=bind,
         http_port=ports["NEREID_HTTP_PORT"],
         triton_http_port=ports["NEREID_TRITON_HTTP_PORT"],
         triton_grpc_port=ports["NEREID_TRITON_GRPC_PORT"],
         triton_metrics_port=ports["NEREID_TRITON_METRICS_PORT"],
-        node_name=given.get("NEREID_NODE_NAME") or "local",
-        model_repository=_path(given, "NEREID_MODEL_REPOSITORY", repository),
+        node_name=node_name,
+        model_repository=model_repository,
         forward_headers=given.get("NEREID_FORWARD_HEADERS", ""),
         server_config=_named(given, "NEREID_SERVER_CONFIG", server_names()) or DEFAULT_SERVER,
         hardware=_named(given, "NEREID_HARDWARE", hardware_names()),
@@ -197,8 +212,67 @@ def load(environment: Mapping[str, str] | None = None) -> StackSettings:
             if triton_host
             else None
         ),
+        servers=_servers(
+            given,
+            ports,
+            home=home,
+            bind=bind,
+            name=node_name,
+            model_repository=model_repository,
+            embedded=triton_url is None,
+        ),
         environment=given,
     )
+
+
+def _servers(
+    given: Mapping[str, str],
+    ports: Mapping[str, int],
+    *,
+    home: Path,
+    bind: str,
+    name: str,
+    model_repository: Path,
+    embedded: bool,
+) -> tuple[StackServer, ...]:
+    """The first server, and as many more as are asked for."""
+    count = _count(given, "NEREID_SERVERS", most=MOST)
+    if count > 1 and not embedded:
+        raise SettingsError(
+            f"NEREID_SERVERS={count}: with NEREID_TRITON_URL the server is elsewhere, and only "
+            "servers that are started here can be several"
+        )
+    # Triton's own ports are what clients were told: they are taken, or nothing is started.
+    asked_for = set(ports) - {"NEREID_HTTP_PORT"} if embedded else set()
+    if given.get("NEREID_NODE_PORT"):
+        asked_for.add("NEREID_NODE_PORT")
+    first = StackServer(
+        number=1,
+        name=name,
+        host=LOOPBACK if bind in EVERY_ADDRESS else bind,
+        http_port=ports["NEREID_TRITON_HTTP_PORT"],
+        grpc_port=ports["NEREID_TRITON_GRPC_PORT"],
+        metrics_port=ports["NEREID_TRITON_METRICS_PORT"],
+        node_port=_port(given, "NEREID_NODE_PORT", NODE_PORT),
+        node_home=home / "nodes" / name,
+        model_repository=model_repository,
+        said=said_of(1, given),
+        asked_for=frozenset(asked_for),
+    )
+    found = [first]
+    for number in range(2, count + 1):
+        variables = [numbered(variable, number) for variable in VARIABLES.values()]
+        named = {one: _port(given, one, 0) for one in variables if given.get(one)}
+        beside = further(first, number, home, named)
+        found.append(replace(beside, said=said_of(number, given)))
+    return tuple(found)
+
+
+def _count(given: Mapping[str, str], name: str, *, most: int) -> int:
+    text = given.get(name) or "1"
+    if not text.isdecimal() or not 0 < int(text) <= most:
+        raise SettingsError(f"{name}={text}: a whole number from 1 to {most}")
+    return int(text)
 
 
 def _named(given: Mapping[str, str], variable: str, names: Sequence[str]) -> str:
@@ -267,6 +341,7 @@ def ours(
         "NEREID_HOME": str(settings.home),
         "NEREID_BIND": settings.bind,
         "NEREID_HTTP_PORT": str(settings.http_port),
+        **settings.first.variables(),
         "NEREID_TRITON_HTTP_PORT": str(settings.triton_http_port),
         "NEREID_TRITON_GRPC_PORT": str(settings.triton_grpc_port),
         "NEREID_TRITON_METRICS_PORT": str(settings.triton_metrics_port),
@@ -274,12 +349,14 @@ def ours(
         "NEREID_TRITON_GRPC": settings.triton_grpc,
         "NEREID_TRITON_METRICS": settings.triton_metrics,
         # Of a server elsewhere only whoever started us can say where its backends are listed.
-        "NEREID_TRITON_BACKENDS": str(settings.node_home / "backends")
-        if settings.embeds_triton
-        else given.get("NEREID_TRITON_BACKENDS", ""),
-        "NEREID_REQUEST_LOG": str(settings.node_home / "answered")
-        if settings.embeds_triton
-        else given.get("NEREID_REQUEST_LOG", ""),
+        **(
+            {}
+            if settings.embeds_triton
+            else {
+                name: given.get(name, "")
+                for name in ("NEREID_TRITON_BACKENDS", "NEREID_REQUEST_LOG")
+            }
+        ),
         # A Triton of our own is there to be tried out; NEREID_LAB=0 says otherwise.
         "NEREID_LAB": given.get("NEREID_LAB") or ("1" if settings.embeds_triton else ""),
         "NEREID_TRITON_CONTROL_KEY": keys.control_key,
@@ -287,8 +364,6 @@ def ours(
         "NEREID_SERVER_CONFIG": settings.server_config if settings.embeds_triton else "",
         "NEREID_HARDWARE": settings.hardware,
         "NEREID_FORWARD_HEADERS": settings.forward_headers,
-        "NEREID_NODE_NAME": settings.node_name,
-        "NEREID_MODEL_REPOSITORY": str(settings.model_repository),
         "NEREID_SECRET_KEY": keys.secret_key,
         "DATABASE_URL": database_url,
         "CELERY_BROKER_URL": broker_url,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stack.private import write_private
+from stack.services import OF_EACH_SERVER
 from stack.settings import Secrets, StackSettings
 from stack.triton import shm_headers
 
@@ -16,6 +17,7 @@ def describe(
     """The content, whose keys are a contract with programs outside this repository.
 
     Its headers open shared memory only: the key of the model repository stays with Nereid.
+    `triton` is the first of `servers`; `processes` are their names among `pids`.
     """
     return {
         "api": settings.api_origin,
@@ -26,6 +28,19 @@ def describe(
             "metrics": settings.triton_metrics,
             "headers": shm_headers(keys.shm_key),
         },
+        "servers": [
+            {
+                "name": server.name,
+                "http": server.http,
+                "grpc": server.grpc,
+                "metrics": server.metrics,
+                "gate": server.gate,
+                "repository": str(server.model_repository),
+                "processes": {kind: server.process(kind) for kind in OF_EACH_SERVER},
+            }
+            for server in settings.servers
+            if settings.embeds_triton
+        ],
         "token": token,
         "pids": dict(pids),
     }

@@ -4,12 +4,13 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.text import Text
 
-from stack import first_prediction, leftovers, migrations
+from stack import first_prediction, leftovers, migrations, services
 from stack.banner import Admin
 from stack.child import tied
 from stack.logs import ProcessLog
@@ -17,6 +18,8 @@ from stack.private import write_private
 from stack.processes import StartError, run_once
 from stack.settings import CHECKOUT, StackSettings
 from stack.spawn import Child
+
+JOINED_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,17 @@ class Steps:
             content = {"username": username, "password": password}
             write_private(path, json.dumps(content, indent=2) + "\n")
         return Bootstrap(Admin(username, password, path.exists()), token)
+
+    async def joined(self, token: str) -> None:
+        """Return when every node has made its server known; raises StartError when one does not."""
+        missing = {server.name for server in self._settings.servers}
+        deadline = time.monotonic() + JOINED_WITHIN_S
+        while missing:
+            if time.monotonic() > deadline:
+                names = ", ".join(sorted(missing))
+                raise StartError(f"not heard of within {JOINED_WITHIN_S:.0f} s: {names}")
+            missing -= await asyncio.to_thread(services.heard_of, self._settings, token)
+            await asyncio.sleep(0.1)
 
     async def first_prediction(self, token: str) -> Text | None:
         """Deploy the sample and make one prediction; returns what to show, None if it failed."""

@@ -8,7 +8,7 @@ from typing import Any
 from stack import leftovers, stackfile
 from stack.logs import ProcessLog
 from stack.processes import Service, SupervisedProcess
-from stack.services import NAMES
+from stack.services import kind_of, names
 from stack.settings import StackSettings
 from stack.terminal import Terminal
 
@@ -40,7 +40,7 @@ class Supervisor:
 
     def pids(self) -> dict[str, int]:
         running = {name: process.pid for name, process in self._processes.items() if process.pid}
-        return {name: running[name] for name in NAMES if name in running}
+        return {name: running[name] for name in names(self._settings.servers) if name in running}
 
     def publish(self, content: dict[str, Any]) -> None:
         """Write stack.json, and again whenever a process gets another pid."""
@@ -58,17 +58,19 @@ class Supervisor:
         """Stop what runs, and leave nothing that says something runs."""
         self._published = None
         self._settings.stack_file.unlink(missing_ok=True)
-        for names in STOP_ORDER:
-            await self._stop(names)
+        for kinds in STOP_ORDER:
+            await self._stop(kinds)
         # A start that was interrupted may have forked what nobody has taken charge of yet.
         strays = await asyncio.to_thread(leftovers.marked, self._settings.home)
         if strays:
             await asyncio.to_thread(leftovers.end, strays)
         leftovers.records_file(self._settings.home).unlink(missing_ok=True)
 
-    async def _stop(self, names: Iterable[str]) -> None:
+    async def _stop(self, kinds: Iterable[str]) -> None:
         stops = [
-            process.stop(self.hurry) for name, process in self._processes.items() if name in names
+            process.stop(self.hurry)
+            for name, process in self._processes.items()
+            if kind_of(name) in kinds
         ]
         for result in await asyncio.gather(*stops, return_exceptions=True):
             if isinstance(result, BaseException):

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import django
@@ -31,16 +32,22 @@ from control_plane import wiring  # noqa: E402
 from control_plane.adapters.machines import DEFAULT_SERVER, load_server  # noqa: E402
 from control_plane.adapters.queue import node_queue  # noqa: E402
 from control_plane.adapters.request_log import RequestLogError  # noqa: E402
+from control_plane.endpoints.wanted import fell_back, wanted_of  # noqa: E402
 from control_plane.fleet.agent import NodeAgent  # noqa: E402
 from control_plane.fleet.answered import put_feedback_to_arms  # noqa: E402
+from control_plane.fleet.gate import Gate  # noqa: E402
+from control_plane.fleet.joining import register_own_server  # noqa: E402
+from control_plane.fleet.selectors import get_server  # noqa: E402
 from control_plane.fleet.services import heartbeat  # noqa: E402
 from control_plane.ports.triton import HeldModel, TritonControl, TritonError  # noqa: E402
+from workers.gate import keep_open  # noqa: E402
 from workers.lane import QueueWorker, stop_all  # noqa: E402
 
 logger = logging.getLogger("node")
 
 LOOK_S = 0.5
 HEARTBEAT_S = 2.0
+ASK_S = 5.0
 FEEDBACK_S = 1.0
 FEEDBACK_OF_LATE = 30
 RESTORE_REST_S = 30.0
@@ -50,14 +57,19 @@ STOP_PATIENCE_S = 10.0
 class Keeper:
     """Looks at Triton twice a second and brings back what is missing."""
 
-    def __init__(self, agent: NodeAgent, triton: TritonControl, ready_file: Path) -> None:
+    def __init__(
+        self, agent: NodeAgent, triton: TritonControl, gate: Gate, ready_file: Path
+    ) -> None:
         self._agent = agent
+        self._gate = gate
         self._triton = triton
         self._ready_file = ready_file
         self._problem = "starting"
         self._version = ""
         self._failed_restores = 0
         self._restore_after = 0.0
+        self._is_known = False
+        self._ask_after = 0.0
 
     def look(self) -> None:
         """One look; what is missing is loaded, arms before routers."""
@@ -70,15 +82,17 @@ class Keeper:
             self._version = self._version or self._triton.server_version()
         except TritonError as error:
             self._version = ""
-            self._unready(str(error))
+            self._unready(str(error), "Triton does not answer")
         if not self._problem:
             self._ready()
+            self._gate.found("")
 
     def _bring_back(self, missing: list[str]) -> None:
         """Restores, at growing intervals while something cannot be restored."""
         if time.monotonic() < self._restore_after:
             return
-        self._unready("bringing back " + ", ".join(missing))
+        doing = "bringing back " + ", ".join(missing)
+        self._unready(doing, doing)
         failures = self._agent.restore(lambda name: logger.info("loading %s", name))
         self._problem = "; ".join(failures)
         if failures:
@@ -89,14 +103,18 @@ class Keeper:
 
     def heartbeat(self) -> None:
         """Tells the control plane; it may be down, and this node serves all the same."""
+        name, now = settings.NEREID_NODE_NAME, wiring.clock().now()
         held: list[HeldModel] = []
         with contextlib.suppress(TritonError):
             held = list(self._triton.index())
         try:
             close_old_connections()
-            heartbeat(
-                name=settings.NEREID_NODE_NAME,
-                now=wiring.clock().now(),
+            if not self._is_known:
+                register_own_server(actor=f"node {name}")
+            # One that was removed meanwhile, and whose node goes on, makes itself known again.
+            self._is_known = heartbeat(
+                name=name,
+                now=now,
                 ready=not self._problem,
                 reason=self._problem,
                 triton_version=self._version,
@@ -104,18 +122,34 @@ class Keeper:
                 cores=len(os.sched_getaffinity(0)),
                 backends=wiring.backends(),
             )
+            self._hear(name, now)
+            self._gate.verdict()  # also where nobody asks: it notes that all was caught up with
         except DatabaseError as error:
+            self._gate.heard_nothing()
+            self._ask_after = 0.0
             logger.warning("no heartbeat: %s", str(error).strip().partition("\n")[0])
+
+    def _hear(self, name: str, now: datetime) -> None:
+        """Asks what is wanted of this server; often until it was ready once, then now and then."""
+        if not self._gate.catches_up and time.monotonic() < self._ask_after:
+            return
+        self._gate.heard(wanted_of(get_server(name), now))
+        # Its own memory is read after the control plane's: it can only be ahead.
+        if lost := fell_back(server=name, serves=self._agent.serves(), now=now):
+            logger.warning("the control plane is told to send again: %s", ", ".join(lost))
+        self._ask_after = time.monotonic() + ASK_S
 
     def _ready(self) -> None:
         if not self._ready_file.exists():
             self._ready_file.write_text(json.dumps({"pid": os.getpid()}))
             logger.info("Triton holds everything it should")
 
-    def _unready(self, problem: str) -> None:
+    def _unready(self, problem: str, said: str) -> None:
+        """`said` is for whoever asks the gate: no addresses, no paths."""
         if problem != self._problem:
             logger.info("not ready: %s", problem)
         self._problem = problem
+        self._gate.found(said)
         self._ready_file.unlink(missing_ok=True)
 
 
@@ -149,7 +183,12 @@ def main() -> int:
     settings.NEREID_NODE_STATE.mkdir(parents=True, exist_ok=True)
     ready_file = settings.NEREID_NODE_STATE / "ready.json"
     ready_file.unlink(missing_ok=True)
-    keeper = Keeper(wiring.node_agent(), wiring.triton_control(), ready_file)
+    gate = wiring.gate()
+    keeper = Keeper(wiring.node_agent(), wiring.triton_control(), gate, ready_file)
+    door = (settings.NEREID_BIND, settings.NEREID_NODE_PORT, gate.verdict)
+    threading.Thread(
+        target=keep_open, args=(*door, settings.NEREID_NODE_NAME, stopping), daemon=True
+    ).start()
     # On a thread of its own: bringing back a large model must not look like a dead node.
     for interval_s, duty in ((HEARTBEAT_S, keeper.heartbeat), (FEEDBACK_S, Labeller().answer)):
         threading.Thread(target=_every, args=(interval_s, duty, stopping), daemon=True).start()

@@ -7,21 +7,30 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from control_plane.adapters.published import PublishedFiles, digest_of, files_of
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.adapters.warmup_files import warmup_files, warmup_paths
 from control_plane.domain.names import is_physical_name
 from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.domain.registry.frameworks import GOLDEN_FILE
-from control_plane.ports.repository import ArtifactStore, PrefixTakenError
+from control_plane.ports.repository import (
+    ArtifactDamagedError,
+    ArtifactStore,
+    PrefixTakenError,
+)
 
 _STAGING = ".staging"
+_PUBLISHED = ".published"
 _DIGESTS = "digests.json"
 _VERSION = "1/"
 _CHUNK = 1 << 20
+_STAGED_FOR_S = 6 * 3600.0
+"""What was staged longer ago by a process that still runs was given up."""
 _FICLONE = 0x40049409
 """Linux's request to share the blocks of a file until one of the two is written."""
 
@@ -32,6 +41,7 @@ class DiskRepository:
     def __init__(self, root: Path, artifacts: ArtifactStore) -> None:
         self._root = root
         self._artifacts = artifacts
+        self._published = PublishedFiles(root, root / _PUBLISHED, _may_be_there)
 
     def publish(self, directory: ModelDirectory, accelerator: str) -> None:
         target = self._root / directory.name
@@ -42,8 +52,10 @@ class DiskRepository:
                 raise PrefixTakenError(
                     f"{directory.name} is already published with another content"
                 )
+            if not self._published.is_known(directory.name):
+                self._published.keep(directory.name, self._meant(directory, accelerator))
             return
-        staged = self._stage(directory, accelerator)
+        staged, digests = self._stage(directory, accelerator)
         try:
             if not target.exists():
                 staged.rename(target)
@@ -56,15 +68,36 @@ class DiskRepository:
                 self._replace(staged, target)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
+        self._published.keep(directory.name, digests)
         if immutable:
             _sync(self._root)
+
+    def republish(self, directory: ModelDirectory, accelerator: str) -> None:
+        target = self._root / directory.name
+        staged, digests = self._stage(directory, accelerator)
+        try:
+            if target.exists():
+                self._replace(staged, target)
+            else:
+                staged.rename(target)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        self._published.keep(directory.name, digests)
+        _sync(self._root)
+
+    def differences(self, name: str) -> Sequence[str] | None:
+        return self._published.differences(name)
+
+    def is_ours(self, name: str) -> bool:
+        return is_physical_name(name) or self._published.is_known(name)
 
     def remove(self, name: str) -> None:
         target = self._root / name
         if target.exists() and (is_physical_name(name) or _is_router(target)):
-            trash = self._staging() / f"removed-{uuid.uuid4().hex}"
+            trash = self._staging("removed")
             target.rename(trash)
             shutil.rmtree(trash, ignore_errors=True)
+        self._published.forget(name)
 
     def names(self) -> Sequence[str]:
         if not self._root.is_dir():
@@ -74,17 +107,30 @@ class DiskRepository:
     def read(self, name: str, path: str) -> bytes:
         return (self._root / name / path).read_bytes()
 
-    def clear_staging(self) -> None:
-        """Drops what an interrupted publication left; for the start, when nobody publishes."""
-        shutil.rmtree(self._root / _STAGING, ignore_errors=True)
+    def clear_staging(self) -> Sequence[str]:
+        """Drops what publications left that were cut off, and says what it was.
 
-    def _staging(self) -> Path:
+        Each process stages under its own id: what another one is staging stays.
+        """
+        found = []
+        for entry in (self._root / _STAGING).glob("*"):
+            pid = entry.name.rpartition("-")[0].rpartition("-")[2]
+            young = time.time() - entry.stat().st_mtime < _STAGED_FOR_S
+            if pid.isdecimal() and Path("/proc", pid).exists() and young:
+                continue
+            shutil.rmtree(entry, ignore_errors=True)
+            found.append(entry.name)
+        return found
+
+    def _staging(self, name: str) -> Path:
         staging = self._root / _STAGING
         staging.mkdir(parents=True, exist_ok=True)
-        return staging
+        return staging / f"{name}-{os.getpid()}-{uuid.uuid4().hex}"
 
-    def _stage(self, directory: ModelDirectory, accelerator: str) -> Path:
-        staged = self._staging() / f"{directory.name}-{uuid.uuid4().hex}"
+    def _stage(self, directory: ModelDirectory, accelerator: str) -> tuple[Path, dict[str, str]]:
+        """A directory beside the others with all that was planned, and its files' digests."""
+        staged = self._staging(directory.name)
+        digests = dict(directory.links)
         try:
             config = config_text(directory.name, directory.variants[accelerator])
             # A model directory is never written again, so it has to be whole after a power
@@ -94,38 +140,42 @@ class DiskRepository:
             if durable:  # Triton wants the version's folder, whether anything is in it or not
                 (staged / _VERSION).mkdir(parents=True)
             for path, text in {**_texts(directory), "config.pbtxt": config}.items():
-                _write(staged / path, text, durable=durable)
+                digests[path] = _write(staged / path, text.encode(), durable=durable)
             for path, sha256 in directory.links.items():
                 copy = staged / path
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                _copy(self._artifacts.path(sha256), copy)
+                _copy(self._artifacts.path(sha256), copy, sha256)
             if golden := directory.links.get(GOLDEN_FILE):
                 examples = self._artifacts.path(golden).read_bytes()
                 for path, data in warmup_files(directory.variants[accelerator], examples).items():
                     if path not in directory.links:
-                        _write(staged / path, data, durable=durable)
+                        digests[path] = _write(staged / path, data, durable=durable)
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
             raise
-        return staged
+        return staged, digests
+
+    def _meant(self, directory: ModelDirectory, accelerator: str) -> dict[str, str]:
+        """What a directory consists of, with the digests that are known without reading it."""
+        paths = {"config.pbtxt", *_texts(directory), *warmup_paths(directory.variants[accelerator])}
+        return dict.fromkeys(paths, "") | dict(directory.links)
 
     def _holds(self, target: Path, directory: ModelDirectory, accelerator: str) -> bool:
         """Whether a directory that is there is the one that was meant."""
         wanted = {**_texts(directory)}
         wanted["config.pbtxt"] = config_text(directory.name, directory.variants[accelerator])
-        there = _files(target)
+        there = files_of(target)
         # Directories of before digests were written down are read whole.
         digests = wanted.pop(_DIGESTS, "")
         said = there.pop(_DIGESTS).read_text() == digests if _DIGESTS in there else not digests
-        # These follow from the configuration and the examples, which are compared.
-        warming = warmup_paths(directory.variants[accelerator])
-        meant = wanted.keys() | directory.links.keys() | warming
+        # Warmup files follow from the configuration and the examples, which are compared.
+        meant = self._meant(directory, accelerator).keys() - {_DIGESTS}
         if meant - there.keys() or not all(map(_is_models_own, there.keys() - meant)):
             return False
         if any(there[path].read_text(encoding="utf-8") != text for path, text in wanted.items()):
             return False
         return said or all(
-            _digest(there[path]) == sha256 for path, sha256 in directory.links.items()
+            digest_of(there[path]) == sha256 for path, sha256 in directory.links.items()
         )
 
     def _replace(self, staged: Path, target: Path) -> None:
@@ -135,19 +185,20 @@ class DiskRepository:
         told to load, and the node alone tells it, after this returns; a crash in between is
         mended by the restore at the node's start.
         """
-        old = self._staging() / f"replaced-{uuid.uuid4().hex}"
+        old = self._staging("replaced")
         target.rename(old)
         staged.rename(target)
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _write(path: Path, content: str | bytes, *, durable: bool) -> None:
+def _write(path: Path, content: bytes, *, durable: bool) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(content)
         if durable:
             file.flush()
             os.fsync(file.fileno())
+    return hashlib.sha256(content).hexdigest()
 
 
 def _texts(directory: ModelDirectory) -> dict[str, str]:
@@ -158,8 +209,10 @@ def _texts(directory: ModelDirectory) -> dict[str, str]:
     return texts
 
 
-def _copy(source: Path, copy: Path) -> None:
+def _copy(source: Path, copy: Path, sha256: str) -> None:
     """A file of its own, on disk when this returns; its blocks are shared where the disk can.
+
+    What was taken is read once more: a store that lost half of a file must not go unseen.
 
     No hard link: Triton takes a model for changed when the time of its files' inode is another,
     which a link made or removed anywhere sets, and loading a pipeline loads such members anew.
@@ -171,23 +224,19 @@ def _copy(source: Path, copy: Path) -> None:
             shutil.copyfileobj(given, taken, _CHUNK)
         taken.flush()
         os.fsync(taken.fileno())
+    if digest_of(copy) != sha256:
+        raise ArtifactDamagedError(
+            f"the artifact {sha256[:12]}… is damaged here: {source} has {source.stat().st_size} "
+            "bytes of another content. Remove that file and send the version's file again"
+        )
     copy.chmod(0o444)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _same_content(one: Path, other: Path) -> bool:
-    left, right = _files(one), _files(other)
+    left, right = files_of(one), files_of(other)
     return left.keys() == right.keys() and all(
         left[path].read_bytes() == right[path].read_bytes() for path in left
     )
-
-
-def _files(root: Path) -> dict[str, Path]:
-    return {str(p.relative_to(root)): p for p in sorted(root.rglob("*")) if p.is_file()}
 
 
 def _is_models_own(path: str) -> bool:
@@ -196,6 +245,10 @@ def _is_models_own(path: str) -> bool:
     Python keeps its bytecode there, and a Python model may keep anything. Triton reads none of it.
     """
     return path.startswith(_VERSION)
+
+
+def _may_be_there(name: str, path: str) -> bool:
+    return is_physical_name(name) and _is_models_own(path)
 
 
 def _is_router(target: Path) -> bool:

@@ -12,9 +12,9 @@ from control_plane.fleet.agent import (
     AlreadyPreparingError,
     ArmsNotReadyError,
     NodeAgent,
-    PrepareFailedError,
     StaleCommandError,
 )
+from control_plane.fleet.loading import PrepareFailedError
 from control_plane.fleet.retiring import StillBusyError
 from control_plane.ports.clock import Clock
 from control_plane.ports.queue import Queue

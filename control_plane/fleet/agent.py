@@ -11,19 +11,16 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from control_plane.domain.planning.plan import ModelDirectory, Plan
-from control_plane.domain.routing.compact import with_spent_allowances
-from control_plane.fleet.golden import GoldenCheck, GoldenFailedError
+from control_plane.domain.planning.plan import Plan
+from control_plane.fleet.golden import GoldenCheck
+from control_plane.fleet.loading import SERVING_ERRORS, Loading, PrepareFailedError
 from control_plane.fleet.node_state import EndpointState, NodeState
 from control_plane.fleet.retiring import RETIRE_LOCK, Retiring, StillBusyError
 from control_plane.ports.inference import TritonInference
-from control_plane.ports.repository import ModelRepository, PrefixTakenError
+from control_plane.ports.repository import ModelRepository
 from control_plane.ports.triton import TritonControl, TritonError, TritonMetrics
 
 logger = logging.getLogger(__name__)
-
-SERVING_ERRORS = (TritonError, LookupError, OSError, PrefixTakenError, GoldenFailedError)
-"""Why a model cannot be served: Triton, an artifact, the disk, a collision, a wrong answer."""
 
 
 class StaleCommandError(RuntimeError):
@@ -35,10 +32,6 @@ class StaleCommandError(RuntimeError):
     def __init__(self, message: str, highest: int = 0) -> None:
         super().__init__(message)
         self.highest = highest
-
-
-class PrepareFailedError(RuntimeError):
-    """A model of the plan cannot be served here; what served before goes on."""
 
 
 class AlreadyPreparingError(RuntimeError):
@@ -68,14 +61,19 @@ class NodeAgent:
         hardware: str = "",
         name: str = "",
     ) -> None:
-        self._name = name
         self._triton = triton
-        self._retiring = Retiring(triton, metrics, repository, state)
+        self.retiring = Retiring(triton, metrics, repository, state)
+        self.loading = Loading(
+            triton=triton,
+            repository=repository,
+            state=state,
+            accelerator=accelerator,
+            hardware=hardware,
+            server=name,
+        )
         self._golden = GoldenCheck(inference, triton, repository, accelerator)
         self._repository = repository
         self._state = state
-        self._accelerator = accelerator
-        self._hardware = hardware
         self._preparing: set[tuple[str, int]] = set()
         self._preparing_lock = threading.Lock()
 
@@ -98,7 +96,7 @@ class NodeAgent:
             try:
                 for model in plan.models:
                     if model.name in plan.required:
-                        self._serve(model)
+                        self.loading.serve(model)
                         self._golden.check(model)
             except SERVING_ERRORS as error:
                 self._abandon(plan)
@@ -133,7 +131,7 @@ class NodeAgent:
                 # comes again; a restart of Triton comes up with what was about to serve.
                 self._state.write(plan.endpoint, switched)
             try:
-                self._load_router(plan, spent)
+                self.loading.load_router(plan, spent)
             except PrepareFailedError:
                 self._state.write(plan.endpoint, replace(state, highest=plan.generation))
                 raise
@@ -152,7 +150,7 @@ class NodeAgent:
         with self._state.locked(endpoint):
             state = self._fenced(endpoint, generation)
             self._state.write(endpoint, replace(state, highest=generation, preparing=None))
-        self._retiring.collect()
+        self.retiring.collect()
         return self._state.read(endpoint).needed
 
     def remove(self, endpoint: str, generation: int) -> None:
@@ -168,7 +166,7 @@ class NodeAgent:
             self._repository.remove(endpoint)
             # The fence stays: a late switch must not bring the endpoint back.
             self._state.write(endpoint, EndpointState(highest=generation))
-        self._retiring.collect()
+        self.retiring.collect()
 
     def missing(self) -> list[str]:
         """What Triton should serve and does not, arms before routers.
@@ -177,13 +175,35 @@ class NodeAgent:
             TritonUnreachableError: Triton does not answer.
         """
         found: list[str] = []
-        for endpoint, state in self._state.all().items():
-            if self._lacks(state, self._ready_names()):
+        ready = self._ready_names()
+        for endpoint, state in self._state.seen().items():
+            if self._lacks(state, ready):
                 # Once more under the lock: a switch notes its plan just before it carries it out.
                 with self._state.locked(endpoint):
                     found += self._lacks(self._state.read(endpoint), self._ready_names())
-        routers = self._state.all().keys()
+        routers = self._state.seen().keys()
         return sorted(set(found), key=lambda name: (name in routers, name))
+
+    def lacking(self, triton: TritonControl, *, patient: bool) -> list[str]:
+        """The same for the gate, which waits for no command and asks a Triton of its own.
+
+        Where it is `patient`, what a command is changing at this moment does not count.
+
+        Raises:
+            TritonError: Triton does not answer.
+        """
+        ready = _ready_in(triton)
+        found: list[str] = []
+        for endpoint, state in self._state.seen().items():
+            if not self._lacks(state, ready) or (patient and self._state.is_locked(endpoint)):
+                continue
+            found += self._lacks(self._state.read(endpoint), _ready_in(triton))
+        return sorted(set(found))
+
+    def serves(self) -> dict[str, int]:
+        """The generation that this node's router of each endpoint is at, by its own memory."""
+        states = self._state.seen().items()
+        return {name: state.desired.generation for name, state in states if state.desired}
 
     def _lacks(self, state: EndpointState, ready: frozenset[str]) -> list[str]:
         plan = state.desired
@@ -225,7 +245,7 @@ class NodeAgent:
                 return []
             progress(endpoint)
             try:
-                self._load_router(plan, plan.grants)
+                self.loading.load_router(plan, plan.grants)
             except PrepareFailedError as error:
                 return [str(error)]
         return []
@@ -246,13 +266,13 @@ class NodeAgent:
             if model.name in missing:
                 progress(model.name)
                 try:
-                    self._serve(model)
+                    self.loading.serve(model)
                 except SERVING_ERRORS as error:
                     failures.append(f"{model.name}: {error}")
         return failures
 
     def _ready_names(self) -> frozenset[str]:
-        return frozenset(held.name for held in self._triton.index() if held.state == "READY")
+        return _ready_in(self._triton)
 
     @contextlib.contextmanager
     def _alone(self, plan: Plan) -> Iterator[None]:
@@ -294,54 +314,6 @@ class NodeAgent:
             highest=plan.generation, desired=plan, previous=state.desired, preparing=None
         )
 
-    def _serve(self, model: ModelDirectory) -> None:
-        """Publishes and loads one physical model, and checks that it really serves as planned.
-
-        Two endpoints may want the same model at once: the second finds it served.
-        """
-        # A lock for every 256th model: locks of retired models would pile up.
-        with self._state.locked(f".model-{model.name[-2:]}"):
-            variant = model.variant_on(self._accelerator, self._hardware)
-            self._repository.publish(model, variant)
-            if not self._triton.is_ready(model.name):
-                self._triton.load(model.name)
-            if not self._triton.is_ready(model.name):
-                raise TritonError(f"{model.name} was loaded, and is not ready")
-            planned = model.variants[self._accelerator]
-            held = self._triton.config(model.name)
-            if int(held.get("max_batch_size", 0)) != int(planned["max_batch_size"]):
-                raise TritonError(
-                    f"{model.name} serves max_batch_size {held.get('max_batch_size')}, "
-                    f"not the planned {planned['max_batch_size']}"
-                )
-
-    def _load_router(self, plan: Plan, spent: frozenset[str]) -> None:
-        """Publishes and loads the router, with nothing left of the grants in `spent`.
-
-        What is granted to other servers alone is nothing here.
-        """
-        if spent:
-            logger.warning(
-                "%s: Triton was started anew, so allowances count as spent: %s",
-                plan.endpoint,
-                ", ".join(sorted(spent)),
-            )
-        nothing = spent | plan.grants_elsewhere(self._name)
-        texts = {
-            path: with_spent_allowances(text, nothing) for path, text in plan.router.texts.items()
-        }
-        try:
-            self._repository.publish(replace(plan.router, texts=texts), self._accelerator)
-            self._triton.load(plan.endpoint)
-            held = self._triton.config(plan.endpoint)
-        except SERVING_ERRORS as error:
-            raise PrepareFailedError(f"router {plan.endpoint}: {error}") from error
-        generation = held["parameters"]["nereid_generation"]["string_value"]
-        if generation != str(plan.generation):
-            raise PrepareFailedError(
-                f"router {plan.endpoint} serves generation {generation}, not {plan.generation}"
-            )
-
     def _abandon(self, plan: Plan) -> None:
         """Forgets a preparation, and unloads what was loaded for it alone."""
         with self._state.locked(plan.endpoint):
@@ -349,6 +321,10 @@ class NodeAgent:
             if state.preparing and state.preparing.generation == plan.generation:
                 self._state.write(plan.endpoint, replace(state, preparing=None))
         try:
-            self._retiring.collect()
+            self.retiring.collect()
         except (TritonError, OSError, StillBusyError) as error:
             logger.warning("%s: could not clean up a preparation: %s", plan.endpoint, error)
+
+
+def _ready_in(triton: TritonControl) -> frozenset[str]:
+    return frozenset(held.name for held in triton.index() if held.state == "READY")

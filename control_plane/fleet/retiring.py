@@ -62,6 +62,7 @@ class Retiring:
                     continue
                 self._triton.unload(name)
             self._repository.remove(name)
+            self._state.forget_loaded(name)
             logger.info("retired %s", name)
         if busy:
             raise StillBusyError(

@@ -14,6 +14,10 @@ class ArtifactMissingError(LookupError):
     """The artifact store has no file with that digest."""
 
 
+class ArtifactDamagedError(RuntimeError):
+    """A file of the artifact store is not what its digest says: cut off, or spoilt."""
+
+
 class ArtifactStore(Protocol):
     """Files by content: what a sha256 names never changes."""
 
@@ -62,8 +66,29 @@ class ModelRepository(Protocol):
 
         Raises:
             ArtifactMissingError: a linked artifact is not in the store.
+            ArtifactDamagedError: what the store has is not what the digest says.
             PrefixTakenError: another content already bears this physical name.
         """
+        ...
+
+    def republish(self, directory: ModelDirectory, accelerator: str) -> None:
+        """Makes a directory of ours anew as planned, whatever has become of it.
+
+        Raises:
+            ArtifactMissingError, ArtifactDamagedError: as `publish`.
+        """
+        ...
+
+    def differences(self, name: str) -> Sequence[str] | None:
+        """How a directory differs from what was published, in words; None: that is not known."""
+        ...
+
+    def is_ours(self, name: str) -> bool:
+        """Whether Nereid made the directory of that name, or none but Nereid would."""
+        ...
+
+    def clear_staging(self) -> Sequence[str]:
+        """Drops what publications left that were cut off, and says what it was."""
         ...
 
     def remove(self, name: str) -> None:

@@ -51,6 +51,10 @@ class TritonControl(Protocol):
         """Every version of a model that Triton holds or could not load; what it let go is none."""
         ...
 
+    def let_go(self) -> frozenset[str]:
+        """The models that it was told to unload since it was started, and not to load again."""
+        ...
+
     def is_ready(self, name: str) -> bool:
         """True when the model answers requests."""
         ...

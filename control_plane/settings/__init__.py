@@ -43,7 +43,9 @@ def _database(address: str) -> dict[str, object]:
         "PASSWORD": url.password or "",
         "HOST": url.host or "",
         "PORT": str(url.port or ""),
-        "OPTIONS": {key: str(value) for key, value in url.query.items()},
+        # A network that lets nothing through must not hold a node for a quarter of an hour.
+        "OPTIONS": {"connect_timeout": "5", "tcp_user_timeout": "10000"}
+        | {key: str(value) for key, value in url.query.items()},
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }
@@ -79,6 +81,11 @@ NEREID_TRITON_BACKENDS = os.environ.get("NEREID_TRITON_BACKENDS", "")
 NEREID_HARDWARE = os.environ.get("NEREID_HARDWARE", "")
 NEREID_SERVER_CONFIG = os.environ.get("NEREID_SERVER_CONFIG", "")
 NEREID_LAB = os.environ.get("NEREID_LAB") == "1"
+# Where the node beside a Triton says whether it may be sent requests.
+NEREID_BIND = os.environ.get("NEREID_BIND") or "127.0.0.1"
+NEREID_NODE_PORT = int(os.environ.get("NEREID_NODE_PORT") or 8003)
+# How long it says yes while nothing is heard of the control plane; empty: as long as all is there.
+NEREID_GATE_TRUST_S = float(os.environ.get("NEREID_GATE_TRUST_S") or 0) or None
 NEREID_TOOLS = os.environ.get("NEREID_TOOLS", "")
 NEREID_ACCELERATOR = os.environ.get("NEREID_ACCELERATOR", "cpu")
 

@@ -14,9 +14,9 @@ from control_plane.domain.perf.states import PerfState
 from control_plane.fleet.agent import (
     AlreadyPreparingError,
     NodeAgent,
-    PrepareFailedError,
     StaleCommandError,
 )
+from control_plane.fleet.loading import PrepareFailedError
 from control_plane.fleet.retiring import StillBusyError
 from control_plane.ports.clock import Clock
 from control_plane.ports.queue import Queue

@@ -111,6 +111,14 @@ def test_what_was_let_go_is_held_no_more(subject: Subject) -> None:
         return [held.name for held in subject.control.index()]
 
     eventually(lambda: listed() == [])
+    assert subject.control.let_go() == {"one"}
+    subject.control.load("one")
+    assert subject.control.let_go() == frozenset()
+
+
+def test_what_was_never_loaded_was_not_let_go(subject: Subject) -> None:
+    subject.model("never")
+    assert "never" not in subject.control.let_go()
 
 
 def test_a_version_that_a_reload_left_out_is_held_no_more(real: RunningTriton) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ import tritonclient.grpc as triton
 
 from nereid import Client
 from perf.marked_model import Behaviour
-from tests.support.joined import Joined, joined
 from tests.support.processes import eventually
 from tests.support.serving import ServingStack
 
@@ -59,21 +57,24 @@ def hanging_archive(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingStack]:
-    serving = ServingStack(tmp_path_factory.mktemp("several") / "home", sample=False)
+    serving = ServingStack(tmp_path_factory.mktemp("several") / "home", sample=False, servers=3)
     serving.start()
     yield serving
     serving.stop()
 
 
 @pytest.fixture(scope="module")
-def others(stack: ServingStack) -> Iterator[list[Joined]]:
-    """Two servers beside the stack's own."""
-    with ExitStack() as running:
-        yield [running.enter_context(joined(stack, name)) for name in ("second", "third")]
+def addresses(stack: ServingStack) -> list[str]:
+    return [server["grpc"] for server in stack.servers.values()]
+
+
+def hang_of(stack: ServingStack, name: str) -> Path:
+    """The file that a load on that server waits to be gone."""
+    return Path(stack.servers[name]["repository"]) / ".hang"
 
 
 @pytest.fixture
-def nereid(stack: ServingStack, others: list[Joined]) -> Iterator[Client]:
+def nereid(stack: ServingStack) -> Iterator[Client]:
     with Client(stack.api, stack.token) as client:
         yield client
 
@@ -110,19 +111,18 @@ def split_everywhere(nereid: Client, addresses: list[str]) -> str:
 
 
 def test_a_rollback_reaches_every_server_while_one_of_them_hangs_in_a_load(
-    nereid: Client, stack: ServingStack, others: list[Joined], tmp_path: Path
+    nereid: Client, stack: ServingStack, addresses: list[str], tmp_path: Path
 ) -> None:
-    addresses = [stack.stack["triton"]["grpc"], *(server.grpc for server in others)]
     for behaviour in (Behaviour(), Behaviour(fails=0.5)):
         nereid.push(NAME, behaviour.archive(tmp_path), framework="python", create=True, wait=True)
     nereid.wait_endpoint(NAME, generation=serve(nereid, NAME, 1))
     rollout = split_everywhere(nereid, addresses)
     archive = hanging_archive(tmp_path)
     nereid.push(OTHER, archive, framework="python", create=True, wait=True)
-    hang = others[0].repository / ".hang"
+    hang = hang_of(stack, "local-2")
     hang.touch()
     generation = serve(nereid, OTHER, 1)
-    assert eventually(lambda: "second" in nereid.endpoint(OTHER).reason, 60)
+    assert eventually(lambda: "local-2" in nereid.endpoint(OTHER).reason, 60)
 
     nereid.abort_rollout(rollout)
     ended = nereid.wait_rollout(rollout, timeout=120)
@@ -137,14 +137,13 @@ def test_a_rollback_reaches_every_server_while_one_of_them_hangs_in_a_load(
 
 
 def test_one_that_hangs_in_its_own_load_is_taken_back_everywhere(
-    nereid: Client, stack: ServingStack, others: list[Joined], tmp_path: Path
+    nereid: Client, stack: ServingStack, addresses: list[str], tmp_path: Path
 ) -> None:
-    addresses = [stack.stack["triton"]["grpc"], *(server.grpc for server in others)]
     pushed = nereid.push(NAME, hanging_archive(tmp_path), framework="python", wait=True)
-    hang = others[1].repository / ".hang"
+    hang = hang_of(stack, "local-3")
     hang.touch()
     started = nereid.start_rollout(NAME, {"model": NAME, "version": pushed.number}, watch="0s")
-    assert eventually(lambda: "third" in nereid.rollout(started.id).reason, 60)
+    assert eventually(lambda: "local-3" in nereid.rollout(started.id).reason, 60)
     assert nereid.rollout(started.id).state == "preparing"
 
     nereid.abort_rollout(started.id)

@@ -180,6 +180,7 @@ class FakeTriton:
         self._repository = repository
         self._loaded: dict[str, Mapping[str, Any]] = {}
         self._refused: set[str] = set()
+        self._let_go: set[str] = set()
         self._busy: dict[str, str] = {}
         self.running = True
         self.loads: list[str] = []
@@ -201,6 +202,7 @@ class FakeTriton:
 
     def crash(self) -> None:
         self._loaded.clear()
+        self._let_go.clear()
 
     def is_live(self) -> bool:
         return self.running
@@ -214,10 +216,12 @@ class FakeTriton:
         message = text_format.Parse(config.read_text(), model_config_pb2.ModelConfig())
         self._loaded[name] = json_format.MessageToDict(message, preserving_proto_field_name=True)
         self.loads.append(name)
+        self._let_go.discard(name)
 
     def unload(self, name: str) -> None:
         self._answer()
-        self._loaded.pop(name, None)
+        if self._loaded.pop(name, None) is not None:
+            self._let_go.add(name)
 
     def infer(self, model: str, inputs: Sequence[TensorData], **_: Any) -> InferenceAnswer:
         if not self.running:
@@ -230,6 +234,10 @@ class FakeTriton:
     def index(self) -> Sequence[HeldModel]:
         self._answer()
         return [HeldModel(name, "1", "READY", "") for name in sorted(self._loaded)]
+
+    def let_go(self) -> frozenset[str]:
+        self._answer()
+        return frozenset(self._let_go)
 
     def is_ready(self, name: str) -> bool:
         self._answer()

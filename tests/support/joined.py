@@ -1,4 +1,4 @@
-"""One more server of a running stack: a Triton and its node worker, registered like any other."""
+"""One more server of a running stack: a Triton and its node worker, which joins by itself."""
 
 from __future__ import annotations
 
@@ -16,15 +16,6 @@ from stack.ports import free_port
 from tests.support.processes import eventually
 from tests.support.serving import CHECKOUT, ServingStack
 
-_REGISTER = """
-from django.conf import settings as s
-from control_plane.fleet.services import register_server
-register_server(
-    name=s.NEREID_NODE_NAME, http=s.NEREID_TRITON_URL, grpc=s.NEREID_TRITON_GRPC,
-    metrics=s.NEREID_TRITON_METRICS, accelerator="cpu", actor="bootstrap",
-)
-"""
-
 
 @dataclass(frozen=True)
 class Joined:
@@ -33,11 +24,13 @@ class Joined:
     name: str
     grpc: str
     repository: Path
+    gate: str
 
 
 @contextmanager
 def joined(stack: ServingStack, name: str) -> Iterator[Joined]:
     """Starts it beside the stack's own server and waits until it is ready; stops it in the end."""
+    gate = free_port()
     given: dict[str, str] = json.loads((stack.home / "run" / "environment.json").read_text())
     home, repository = stack.home / "nodes" / name, stack.home / f"live-{name}"
     options = triton.TritonOptions(
@@ -61,12 +54,11 @@ def joined(stack: ServingStack, name: str) -> Iterator[Joined]:
             "NEREID_MODEL_REPOSITORY": str(repository),
             "NEREID_TRITON_BACKENDS": str(options.backend_directory),
             "NEREID_REQUEST_LOG": str(options.request_log),
+            "NEREID_NODE_PORT": str(gate),
         }
     )
     triton.prepare(options)
-    code = [sys.executable, "manage.py", "shell", "-c", _REGISTER]
     with (stack.home / f"{name}.log").open("wb") as log:
-        subprocess.run(code, cwd=CHECKOUT, env=environment, stdout=log, stderr=log, check=True)
         server = subprocess.Popen(
             triton.command(options), env=triton.environment(options), stdout=log, stderr=log
         )
@@ -81,7 +73,7 @@ def joined(stack: ServingStack, name: str) -> Iterator[Joined]:
                 stderr=log,
             )
             assert eventually((home / "state" / "ready.json").exists, 120), stack.tail()
-            yield Joined(name, options.grpc, repository)
+            yield Joined(name, options.grpc, repository, f"http://127.0.0.1:{gate}")
         finally:
             for process in filter(None, (node, server)):
                 process.terminate()

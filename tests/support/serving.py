@@ -26,16 +26,18 @@ PORTS = (
     "NEREID_TRITON_HTTP_PORT",
     "NEREID_TRITON_GRPC_PORT",
     "NEREID_TRITON_METRICS_PORT",
+    "NEREID_NODE_PORT",
 )
 
 
 class ServingStack:
     """`python -m stack serve` as a child; `.stack` is what its stack.json says."""
 
-    def __init__(self, home: Path, *, sample: bool = True) -> None:
+    def __init__(self, home: Path, *, sample: bool = True, servers: int = 1) -> None:
         self.home = home
         self.log = home.with_name(f"{home.name}.log")
         self._sample = sample
+        self._servers = servers
         self._ports = {name: str(free_port()) for name in PORTS}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,6 +50,7 @@ class ServingStack:
             if not k.startswith("NEREID_") and k not in ("DATABASE_URL", "CELERY_BROKER_URL")
         }
         own = {"NEREID_HOME": str(self.home), "NEREID_WEBHOOK_ALLOW": "127.0.0.1"}
+        own["NEREID_SERVERS"] = str(self._servers)
         return {**kept, **self._ports, **own, "NO_COLOR": "1"}
 
     @property
@@ -67,6 +70,11 @@ class ServingStack:
     def pids(self) -> dict[str, int]:
         pids: dict[str, int] = self.stack["pids"]
         return pids
+
+    @property
+    def servers(self) -> dict[str, dict[str, Any]]:
+        """What it says of its servers, by their names."""
+        return {server["name"]: server for server in self.stack["servers"]}
 
     def client(self) -> httpx.Client:
         """An HTTP client that is logged in."""

@@ -42,7 +42,6 @@ class HttpTritonControl:
         self._call("POST", f"/v2/repository/models/{name}/unload", {})
 
     def index(self) -> Sequence[HeldModel]:
-        entries = self._call("POST", "/v2/repository/index", {}).json()
         return [
             HeldModel(
                 name=entry["name"],
@@ -50,9 +49,15 @@ class HttpTritonControl:
                 state=entry.get("state", ""),
                 reason=entry.get("reason", ""),
             )
-            for entry in entries
-            if not entry["name"].startswith(".") and _is_held(entry)
+            for entry in self._entries()
+            if _is_held(entry)
         ]
+
+    def let_go(self) -> frozenset[str]:
+        entries = self._entries()
+        held = {entry["name"] for entry in entries if _is_held(entry)}
+        # What was never loaded has no state at all.
+        return frozenset(e["name"] for e in entries if e.get("state")) - held
 
     def is_ready(self, name: str) -> bool:
         try:
@@ -66,6 +71,10 @@ class HttpTritonControl:
 
     def server_version(self) -> str:
         return str(self._call("GET", "/v2").json()["version"])
+
+    def _entries(self) -> list[dict[str, Any]]:
+        entries = self._call("POST", "/v2/repository/index", {}).json()
+        return [entry for entry in entries if not entry["name"].startswith(".")]
 
     def _call(
         self, method: str, path: str, body: object = None, timeout: float | None = None

@@ -1,7 +1,9 @@
 """What the environment asks for, and the secrets that are made at the first start."""
 
 import json
+import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,9 +49,53 @@ def test_what_has_an_address_is_not_embedded(tmp_path: Path) -> None:
     assert list(settings.ports()) == ["NEREID_HTTP_PORT"]
 
 
+def test_servers_lie_beside_each_other_on_ports_and_in_folders_of_their_own(tmp_path: Path) -> None:
+    settings = load(
+        {
+            "NEREID_HOME": str(tmp_path),
+            "NEREID_SERVERS": "3",
+            "NEREID_TRITON_GRPC_PORT_3": "9001",
+            "NEREID_SERVER_LABELS": "zone=a",
+            "NEREID_SERVER_LABELS_3": "zone=b",
+        }
+    )
+    assert [s.name for s in settings.servers] == ["local", "local-2", "local-3"]
+    assert [s.grpc_port for s in settings.servers] == [8001, 8011, 9001]
+    assert [s.node_port for s in settings.servers] == [8003, 8013, 8023]
+    assert [s.said["NEREID_SERVER_LABELS"] for s in settings.servers] == ["zone=a", "", "zone=b"]
+    assert len({s.node_home for s in settings.servers}) == 3
+    assert len({s.model_repository for s in settings.servers}) == 3
+    assert [s.process("node") for s in settings.servers] == ["node", "node-2", "node-3"]
+    # What was asked for by name is taken, or nothing is started; the rest gives way.
+    assert settings.ports()["NEREID_TRITON_GRPC_PORT_3"] == 9001
+    assert "NEREID_TRITON_GRPC_PORT_2" not in settings.ports()
+    variables = child_environment(
+        settings, load_secrets(settings), database_url="db", broker_url="broker"
+    )
+    assert variables["NEREID_NODE_PORT"] == "8003"
+    assert settings.servers[2].variables()["NEREID_TRITON_GRPC"] == "127.0.0.1:9001"
+
+
+def test_a_port_that_nobody_asked_for_gives_way(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        asked_for = load({"NEREID_HOME": str(tmp_path), "NEREID_HTTP_PORT": str(taken - 1)})
+        first = replace(asked_for.first, node_port=taken)
+        found = replace(asked_for, servers=(first,)).settled().first
+    assert found.node_port != taken
+    assert found.http_port == 8000, "and what clients were told stays"
+
+
+def test_only_servers_that_are_started_here_can_be_several() -> None:
+    with pytest.raises(SettingsError, match="NEREID_SERVERS=2: with NEREID_TRITON_URL"):
+        load({"NEREID_SERVERS": "2", "NEREID_TRITON_URL": "triton:8000"})
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
+        ("NEREID_SERVERS", "0"),
+        ("NEREID_SERVERS", "17"),
         ("NEREID_HTTP_PORT", "http"),
         ("NEREID_HTTP_PORT", "0"),
         ("NEREID_TRITON_GRPC_PORT", "65536"),

@@ -19,9 +19,9 @@ from control_plane.fleet.agent import (
     AlreadyPreparingError,
     ArmsNotReadyError,
     NodeAgent,
-    PrepareFailedError,
     StaleCommandError,
 )
+from control_plane.fleet.loading import PrepareFailedError
 from control_plane.fleet.node_state import NodeState
 from control_plane.fleet.retiring import StillBusyError
 from control_plane.ports.inference import TensorData

@@ -6,7 +6,6 @@ import json
 import secrets
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 from django.db import transaction
@@ -15,8 +14,7 @@ from django.utils import timezone
 from control_plane import wiring
 from control_plane.access.models import ApiToken
 from control_plane.access.services import issue_token, revoke_token
-from control_plane.adapters.machines import load_hardware, load_server
-from control_plane.fleet.services import register_server
+from control_plane.fleet.joining import register_own_server
 
 LOCAL_TOKEN = "local stack"  # noqa: S105 - the token's label, not the token
 
@@ -38,18 +36,7 @@ class Command(BaseCommand):
             _, token = issue_token(
                 user=user, name=LOCAL_TOKEN, actor="bootstrap", now=timezone.now()
             )
-        hardware, server_config = settings.NEREID_HARDWARE, settings.NEREID_SERVER_CONFIG
-        server = register_server(
-            name=settings.NEREID_NODE_NAME,
-            http=settings.NEREID_TRITON_URL,
-            grpc=settings.NEREID_TRITON_GRPC,
-            metrics=settings.NEREID_TRITON_METRICS,
-            accelerator=settings.NEREID_ACCELERATOR,
-            actor="bootstrap",
-            hardware=load_hardware(hardware).name if hardware else "",
-            flags=load_server(server_config) if server_config else None,
-            lab=settings.NEREID_LAB,
-        )
+        server = register_own_server(actor="bootstrap")
         line = {
             "username": user.get_username(),
             "password": password,
