@@ -106,8 +106,11 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def own_triton() -> Iterator[OwnTriton]:
-    """Starts a server on free ports; stops it and removes everything afterwards."""
+def own_triton(*, keys: bool = True) -> Iterator[OwnTriton]:
+    """Starts a server on free ports; stops it and removes everything afterwards.
+
+    Without `keys` anybody on this machine may load models, as programs that know of no key need.
+    """
     build(verbose=False)
     http, grpc, metrics = free_ports(3)
     with tempfile.TemporaryDirectory(prefix="nereid-perf-") as folder:
@@ -124,7 +127,7 @@ def own_triton() -> Iterator[OwnTriton]:
         triton.prepare(options)
         with (Path(folder) / "triton.log").open("wb") as log:
             process = subprocess.Popen(
-                triton.command(options),
+                [word for word in triton.command(options) if keys or "-restricted-" not in word],
                 env=triton.environment(options),
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -34,7 +34,7 @@ from control_plane.domain.tuning.configuration import (
     overrides_for,
 )
 from control_plane.domain.tuning.space import Machine, Space, Tunable, space_for
-from nereid import Client, PerfLevel, PerfRun
+from nereid import Client, PerfLevel, PerfRun, Server
 from nereid.config import find_stack
 from perf.peers.networks import NETWORKS, Network
 
@@ -78,13 +78,21 @@ class Outcome:
         return self.tune_measurements / self.grid_measurements
 
 
+def lab_server(client: Client) -> Server:
+    """The first server that may be put under load; raises SystemExit where there is none."""
+    for server in client.servers():
+        if server.raw.get("lab"):
+            return server
+    raise SystemExit("no server is marked as a lab: nereid servers lab NAME on")
+
+
 class Lab:
     """A server of the stack that may be put under load, and how a version is measured on it."""
 
     def __init__(self, client: Client, window: str) -> None:
         self.client = client
         self.window = window
-        self.server = next(one for one in client.servers() if one.raw.get("lab"))
+        self.server = lab_server(client)
 
     def measure(
         self, name: str, loads: Sequence[float], overrides: Mapping[str, Any]
