@@ -146,6 +146,9 @@ class AsyncClient:
     send_feedback = awaited(feedback_calls.send_feedback)
     feedback_summary = awaited(feedback_calls.feedback_summary)
     kpis = awaited(kpis_calls.kpis)
+    try_finding = awaited(kpis_calls.try_finding)
+    finding_try = awaited(kpis_calls.finding_try)
+    wait_finding_try = awaited(kpis_calls.wait_finding_try)
 
     # What waits for a second person
 

@@ -156,6 +156,9 @@ class Client:
     send_feedback = blocking(feedback_calls.send_feedback)
     feedback_summary = blocking(feedback_calls.feedback_summary)
     kpis = blocking(kpis_calls.kpis)
+    try_finding = blocking(kpis_calls.try_finding)
+    finding_try = blocking(kpis_calls.finding_try)
+    wait_finding_try = blocking(kpis_calls.wait_finding_try)
 
     # What waits for a second person
 

@@ -67,11 +67,49 @@ class ArmKpis:
 
 
 @dataclass(frozen=True)
+class FindingTry:
+    """A finding that was measured by two perf runs, `before` and `after`: the mean time of a row as
+    it is and changed, in microseconds; None: not yet. A `ratio` below 1 is a gain."""
+
+    id: int
+    state: str
+    reason: str
+    server: str
+    before: int | None
+    after: int | None
+    before_us: float | None
+    after_us: float | None
+    ratio: float | None
+    raw: Document = field(repr=False, compare=False)
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("succeeded", "failed", "cancelled")
+
+    @classmethod
+    def from_json(cls, raw: Document) -> FindingTry:
+        return cls(
+            id=int(raw["id"]),
+            state=str(raw["state"]),
+            reason=str(raw.get("reason") or ""),
+            server=str(raw.get("server") or ""),
+            before=raw.get("before"),
+            after=raw.get("after"),
+            before_us=raw.get("before_us"),
+            after_us=raw.get("after_us"),
+            ratio=raw.get("ratio"),
+            raw=raw,
+        )
+
+
+@dataclass(frozen=True)
 class Opportunity:
     """A change that would help: `saves_us` of a request's `of_us`, by the estimate that it says.
 
     `roi` are seconds of waiting saved each second, divided by the effort (1 to 3). `overrides` are
-    the change in the words of a serving profile, `measure` the command that measures it.
+    the change in the words of a serving profile. Where it `can_be_tried`, `try_finding` measures
+    it, and `tried` is the newest time that somebody did; `measure` is a command that looks around
+    it.
     """
 
     code: str
@@ -89,6 +127,8 @@ class Opportunity:
     estimate: str
     overrides: Document
     measure: str
+    can_be_tried: bool = False
+    tried: FindingTry | None = None
 
     @classmethod
     def from_json(cls, raw: Document) -> Opportunity:
@@ -114,6 +154,8 @@ class Opportunity:
             estimate=text("estimate"),
             overrides=raw.get("overrides") or {},
             measure=text("measure"),
+            can_be_tried=bool(raw.get("can_be_tried")),
+            tried=FindingTry.from_json(raw["tried"]) if raw.get("tried") else None,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from control_plane.api.kpis_examples import KPIS
+from control_plane.api.kpis_examples import KPIS, TRY
 
 AT = "2026-11-26T10:00:00Z"
 ORIGIN = "https://nereid.example.com/api/v1"
@@ -295,6 +295,7 @@ EXAMPLES: dict[str, Any] = {
         "unresolved": 0,
     },
     "Kpis": KPIS,
+    "FindingTry": TRY,
     "RollbackRequestRequest": {"revision": 2, "reason": "p99 doubled"},
     "Revision": {
         "number": 3,

@@ -41,6 +41,25 @@ _TIME = [
     {"name": "rest", "us": 2.9},
 ]
 
+TRY: dict[str, Any] = {
+    "id": 3,
+    "code": "shorter-delay",
+    "arm": "digits-v1",
+    "step": "",
+    "change": "let batches form of what waits already: no queue delay",
+    "state": "succeeded",
+    "reason": "both were measured",
+    "server": "lab-1",
+    "before": 12,
+    "after": 13,
+    "before_us": 1504.2,
+    "after_us": 988.7,
+    "ratio": 0.657,
+    "asked_by": "ada",
+    "created_at": "2026-11-26T10:01:00Z",
+    "status_url": "https://nereid.example.com/api/v1/endpoints/digits/kpis/tries/3",
+}
+
 KPIS: dict[str, Any] = {
     "endpoint": "digits",
     "since": "2026-11-26T10:00:00Z",
@@ -83,6 +102,8 @@ KPIS: dict[str, Any] = {
             "queue measured",
             "measure": "nereid tune digits.v1 --objective latency --rate 49 "
             "--space queue_delay_us=0,500",
+            "can_be_tried": True,
+            "tried": TRY,
         }
     ],
 }

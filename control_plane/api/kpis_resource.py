@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,12 +13,15 @@ from rest_framework.response import Response
 from control_plane import wiring
 from control_plane.api.analysis_simulations_resource import DocumentField
 from control_plane.api.fields import read_moment
+from control_plane.api.kpis_tries_resource import FindingTrySerializer
 from control_plane.api.resource import ResourceView
 from control_plane.domain.access import Kind
 from control_plane.domain.kpis import figures
+from control_plane.domain.kpis.opportunities import Opportunity
 from control_plane.domain.kpis.span import DEFAULT, Span, read_span
 from control_plane.endpoints.kpis import endpoint_kpis
 from control_plane.telemetry.store import RETENTION
+from control_plane.tuning.tries import place_of, tries_of
 
 WINDOW = OpenApiParameter(
     "window", str, description=f"So long until now: `5m`, `1h`, `2d`; {DEFAULT}, unless you say."
@@ -130,8 +133,22 @@ class OpportunitySerializer(serializers.Serializer[Any]):
     )
     estimate = serializers.CharField(help_text="how `saves_us` was come by")
     measure = serializers.CharField(
-        allow_blank=True, help_text="the command that measures it on a lab server; empty: none"
+        allow_blank=True, help_text="a command that looks around it on a lab server; empty: none"
     )
+    can_be_tried = serializers.SerializerMethodField(
+        help_text="whether a POST to `tries/` measures it"
+    )
+    tried = serializers.SerializerMethodField(
+        help_text="the newest try of it; null: it was not measured"
+    )
+
+    def get_can_be_tried(self, one: Opportunity) -> bool:
+        return one.experiment is not None
+
+    @extend_schema_field(FindingTrySerializer(allow_null=True))
+    def get_tried(self, one: Opportunity) -> Any:
+        found = self.context["tries"].get(place_of(one))
+        return None if found is None else FindingTrySerializer(found, context=self.context).data
 
 
 class KpisSerializer(serializers.Serializer[Any]):
@@ -168,7 +185,12 @@ class KpisView(ResourceView):
             store=wiring.telemetry(),
             network_of=wiring.network_to,
         )
-        return Response(KpisSerializer({**vars(found.report), "findings": found.findings}).data)
+        tries = tries_of(name, found.findings, wiring.telemetry())
+        shown = KpisSerializer(
+            {**vars(found.report), "findings": found.findings},
+            context={"request": request, "tries": tries},
+        )
+        return Response(shown.data)
 
 
 def span_of(request: Request) -> Span:

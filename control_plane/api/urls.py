@@ -36,6 +36,7 @@ from control_plane.api.feedback_resource import FeedbackView
 from control_plane.api.grants_resource import GrantsView, GrantView
 from control_plane.api.health_resource import HealthView
 from control_plane.api.kpis_resource import KpisView
+from control_plane.api.kpis_tries_resource import KpisTriesView, KpisTryView
 from control_plane.api.lint_resource import LintView, VersionFindingsView
 from control_plane.api.models_resource import ModelsView, ModelView
 from control_plane.api.perf_runs_resource import (
@@ -135,6 +136,8 @@ urlpatterns = [
     at(rf"endpoints/{NAME}/kill", KillView, "kill"),
     at(rf"endpoints/{NAME}/feedback", FeedbackView, "feedback"),
     at(rf"endpoints/{NAME}/kpis", KpisView, "kpis"),
+    at(rf"endpoints/{NAME}/kpis/tries", KpisTriesView, "kpis-tries"),
+    at(rf"endpoints/{NAME}/kpis/tries/{NUMBER}", KpisTryView, "kpis-try"),
     at(rf"endpoints/{NAME}/budget", BudgetView, "budget"),
     at(rf"endpoints/{NAME}/changes", ChangesView, "changes"),
     at(rf"endpoints/{NAME}/changes/{NUMBER}", ChangeView, "change"),

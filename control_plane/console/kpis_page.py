@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane import wiring
+from control_plane.console.finding_try import shown_try, try_context
 from control_plane.console.overview import COLOURS, Segment
 from control_plane.console.record_admin import RecordAdmin
 from control_plane.console.words import microseconds
@@ -29,6 +30,7 @@ from control_plane.domain.violations import InvalidInputError
 from control_plane.endpoints.kpis import EndpointKpis, endpoint_kpis
 from control_plane.endpoints.models import Endpoint
 from control_plane.telemetry.store import RETENTION
+from control_plane.tuning.tries import Place, Tried, place_of, tries_of
 
 logger = logging.getLogger(__name__)
 
@@ -108,9 +110,10 @@ def kpis_page(pages: RecordAdmin, request: HttpRequest, endpoint: Endpoint) -> H
     """The page, over `?window=`, or from `?since=` until `?until=` (UTC)."""
     said = {key: request.GET.get(key, "").strip() for key in ("window", "since", "until")}
     context: dict[str, Any] = {"original": endpoint, "windows": WINDOWS, "said": said}
+    context |= try_context(request, said)
     try:
-        span = _span(said)
-        context |= _shown(_found(endpoint, span))
+        found = _found(endpoint, _span(said))
+        context |= _shown(found, tries_of(endpoint.name, found.findings, wiring.telemetry()))
     except InvalidInputError as error:
         context["error"] = error.violations[0].detail
     except SQLAlchemyError:
@@ -140,12 +143,14 @@ def _found(endpoint: Endpoint, span: Span) -> EndpointKpis:
     )
 
 
-def _shown(found: EndpointKpis) -> dict[str, Any]:
+def _shown(found: EndpointKpis, tries: Mapping[Place, Tried]) -> dict[str, Any]:
     report = found.report
     first, last = report.figures.first_p50_us, report.figures.p50_us
     return {
         "report": report,
-        "findings": [_finding(one) for one in found.findings[:SHOWN_FINDINGS]],
+        "findings": [
+            _finding(one, tries.get(place_of(one))) for one in found.findings[:SHOWN_FINDINGS]
+        ],
         "requests": list(_requests(report)),
         "models": list(_models(report.arms)),
         "time_rows": list(_time_rows(report.arms)),
@@ -157,11 +162,16 @@ def _shown(found: EndpointKpis) -> dict[str, Any]:
     }
 
 
-def _finding(one: Opportunity) -> dict[str, Any]:
-    """A finding with what it saves, as a percent of a request and in requests under way."""
-    where = f"{one.arm}, step {one.step}" if one.step else one.arm
-    overrides = json.dumps(one.overrides) if one.overrides else ""
-    return {"of": one, "where": where, "percent": 100 * one.saves_us / one.of_us, "set": overrides}
+def _finding(one: Opportunity, tried: Tried | None) -> dict[str, Any]:
+    """A finding with what it saves, as a percent of a request; and what was measured of it."""
+    return {
+        "of": one,
+        "where": f"{one.arm}, step {one.step}" if one.step else one.arm,
+        "percent": 100 * one.saves_us / one.of_us,
+        "set": json.dumps(one.overrides) if one.overrides else "",
+        "tried": shown_try(tried) if tried else None,
+        "can_be_tried": one.experiment is not None and (tried is None or tried.over),
+    }
 
 
 def _requests(report: EndpointReport) -> Iterator[RequestRow]:

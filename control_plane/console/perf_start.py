@@ -1,4 +1,4 @@
-"""The form that asks for a perf run, on a version's or endpoint's page."""
+"""The form that asks for a perf run, on the page of a version, a pipeline or an endpoint."""
 
 from __future__ import annotations
 
@@ -100,9 +100,13 @@ class PerfForm(forms.Form):
 
 
 def measure_page(
-    pages: RecordAdmin, request: HttpRequest, record: Any, target: dict[str, Any]
+    pages: RecordAdmin, request: HttpRequest, record: Any, target: dict[str, Any], named: str = ""
 ) -> HttpResponse:
-    """GET shows the form; POST starts the run and leads to it."""
+    """GET shows the form; POST starts the run and leads to it.
+
+    Args:
+        named: what is measured, where the record's own name does not say it.
+    """
     form = PerfForm(request.POST or None)
     refusal = ""
     if request.method == "POST" and form.is_valid():
@@ -120,13 +124,14 @@ def measure_page(
         "original": record,
         "form": form,
         "error": refusal,
-        "loads": target.get("model") is not None,
+        "named": named or str(record),
+        "loads": TargetKind.ENDPOINT.value not in target,
         "may_load_production": request.user.has_perm(LOAD_PRODUCTION),
         "labs": Server.objects.filter(lab=True).exists(),
         "servers": Server.objects.exists(),
         "back": change_url(record),
     }
-    response = pages.page(request, "console/perf_start.html", f"Measure {record}", context)
+    response = pages.page(request, "console/perf_start.html", f"Measure {named or record}", context)
     response.status_code = 409 if refusal else 200
     return response
 
@@ -134,6 +139,11 @@ def measure_page(
 def version_target(version: Any) -> dict[str, Any]:
     """What a version's page measures."""
     return {"model": version.model.name, "version": version.number}
+
+
+def pipeline_target(revision: Any) -> dict[str, Any]:
+    """What a pipeline's page measures: one of its revisions."""
+    return {TargetKind.PIPELINE.value: revision.pipeline.name, "revision": revision.number}
 
 
 def endpoint_target(endpoint: Any) -> dict[str, Any]:

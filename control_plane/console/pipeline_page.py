@@ -20,7 +20,7 @@ from control_plane.domain.pipelines.patterns import PipelineKind
 from control_plane.domain.pipelines.performance import StepFigures, SystemFigures
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.pipeline_figures import pipeline_figures
-from control_plane.registry.models import ModelVersion, Pipeline
+from control_plane.registry.models import ModelVersion, Pipeline, PipelineRevision
 from control_plane.registry.pipelines import KnownPipeline, known, revisions
 from control_plane.registry.selectors import ready_versions
 
@@ -51,9 +51,7 @@ class StepRow:
 def pipeline_context(request: HttpRequest, pipeline: Pipeline) -> dict[str, Any]:
     """The revision that the address asks for, else the newest."""
     rows = list(revisions().filter(pipeline=pipeline))
-    asked = request.GET.get("revision", "")
-    wanted = int(asked) if asked.isascii() and asked.isdigit() else pipeline.newest
-    row = next((one for one in rows if one.number == wanted), rows[0])
+    row = _asked(request, pipeline, rows)
     found = known(row)
     places = wiring.serving().of_pipelines([one.id for one in rows])
     figures = _figures(found)
@@ -68,7 +66,21 @@ def pipeline_context(request: HttpRequest, pipeline: Pipeline) -> dict[str, Any]
         "availability": 100 * figures.availability if figures.availability is not None else None,
         "apply_command": f"nereid pipelines show {pipeline.name} > {pipeline.name}.yaml",
         "revisions": [(one, _links(request, places.get(one.id, ()))) for one in rows],
+        "may_measure": request.user.has_perm("tuning.add_perfrun"),
     }
+
+
+def revision_asked(request: HttpRequest, pipeline: Pipeline) -> PipelineRevision:
+    """The revision that the address asks for, else the newest."""
+    return _asked(request, pipeline, list(revisions().filter(pipeline=pipeline)))
+
+
+def _asked(
+    request: HttpRequest, pipeline: Pipeline, rows: list[PipelineRevision]
+) -> PipelineRevision:
+    asked = request.GET.get("revision", "")
+    wanted = int(asked) if asked.isascii() and asked.isdigit() else pipeline.newest
+    return next((one for one in rows if one.number == wanted), rows[0])
 
 
 def _drawn(found: KnownPipeline) -> Drawing | None:

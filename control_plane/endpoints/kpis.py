@@ -73,6 +73,7 @@ def _served(plan: Plan, planned: PlannedArm, servers: Sequence[Server]) -> Serve
         primary=arm.primary,
         setting=_setting(directories.get(planned.physical)),
         version=None if arm.pipeline else arm.key,
+        overrides=arm.overrides or {},
         steps=tuple(
             Served(
                 name=step.step,

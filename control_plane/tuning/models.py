@@ -287,3 +287,38 @@ class TuneTrial(models.Model):
     def purpose(self) -> TrialKind:
         """What it is for, as a value."""
         return TrialKind(self.kind)
+
+
+class FindingTry(models.Model):
+    """A change that a finding of an endpoint's figures named, measured: as it is, and changed.
+
+    A finding is no record: it is found anew in each span's figures. `code`, `arm`, `step` and
+    `target` say which it was, `change` in its own words. Rows are those of a request.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    endpoint = models.CharField(max_length=63)
+    code = models.CharField(max_length=40)
+    arm = models.CharField(max_length=63)
+    step = models.CharField(max_length=63, blank=True)
+    target = models.CharField(max_length=80)
+    change = models.TextField()
+    overrides = models.JSONField(default=dict, blank=True)
+    server_name = models.CharField("server", max_length=63)
+    before = models.OneToOneField(
+        PerfRun, null=True, on_delete=models.SET_NULL, related_name="tried_before"
+    )
+    after = models.OneToOneField(
+        PerfRun, null=True, on_delete=models.SET_NULL, related_name="tried_after"
+    )
+    asked_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField("asked", auto_now_add=True)
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name = "try of a finding"
+        verbose_name_plural = "tries of findings"
+        indexes = (models.Index(fields=["endpoint", "-id"], name="finding_try_by_endpoint"),)
+
+    def __str__(self) -> str:
+        return f"try {self.pk} of {self.code}"

@@ -13,7 +13,7 @@ from rich.text import Text
 from nereid.cli import render
 from nereid.cli.perf_pictures import rate, time
 from nereid.drawing import BAD, GOOD, SERIES
-from nereid.kpi_resources import ArmKpis, EndpointKpis, Figures, StepKpis
+from nereid.kpi_resources import ArmKpis, EndpointKpis, Figures, FindingTry, StepKpis
 
 BAR = 40
 PARTS = {
@@ -122,8 +122,24 @@ def findings(kpis: EndpointKpis) -> Iterable[RenderableType]:
         yield Text(f"   {one.detail}. {one.estimate}; {one.effort_words}", style="dim")
         if one.overrides:
             yield Text(f"   overrides: {json.dumps(one.overrides)}", style="dim")
+        if one.tried:
+            yield Text("   ").append_text(tried(one.tried))
+        elif one.can_be_tried:
+            yield Text(f"   measure it: nereid kpis {kpis.endpoint} --try {number}", style="dim")
         if one.measure:
-            yield Text(f"   measure it: {one.measure}", style="dim")
+            yield Text(f"   look around it: {one.measure}", style="dim")
+
+
+def tried(one: FindingTry) -> Text:
+    """What a try measured of a row's mean time, or how far it is."""
+    runs = " and ".join(f"{run}" for run in (one.before, one.after) if run)
+    if one.ratio is None or one.before_us is None or one.after_us is None:
+        return Text(f"{one.state}: {one.reason} (perf runs {runs})", style="dim")
+    change = render.percent(round(100 * abs(1 - one.ratio)))
+    gain = one.ratio < 1
+    text = Text(f"measured: {time(one.before_us)} as it is, {time(one.after_us)} changed, ")
+    text.append(f"{change} {'less' if gain else 'more'}", style=GOOD if gain else BAD)
+    return text.append(f" (perf runs {runs} on {one.server})", style="dim")
 
 
 def network(kpis: EndpointKpis) -> Text:

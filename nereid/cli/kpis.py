@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from nereid.cli import kpi_pictures
 from nereid.cli.app import command
-from nereid.cli.session import Session
+from nereid.cli.completing import server_names
+from nereid.cli.session import REFUSED, Session
 from nereid.cli.traffic import EndpointArgument
 from nereid.cli.watching import WatchOption, drawn
 from nereid.times import FORMS, moment
@@ -20,6 +22,7 @@ from nereid.times import FORMS, moment
     "nereid kpis digits",
     "nereid kpis digits --window 1h --json",
     "nereid kpis digits --since 2026-11-26T10:00Z --until 2026-11-26T11:00Z",
+    "nereid kpis digits --window 1h --try 1",
 )
 def kpis(
     session: Session,
@@ -37,6 +40,23 @@ def kpis(
         str | None, typer.Option("--until", metavar="TIME", help="With --since. [dim]Else now.[/]")
     ] = None,
     watch: WatchOption = False,
+    measured: Annotated[
+        int | None,
+        typer.Option(
+            "--try",
+            metavar="N",
+            min=1,
+            help="Measure the Nth of what would help: as it is, and changed, on a lab server.",
+        ),
+    ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            help="Where. [dim]Else the one that is a lab.[/]",
+            autocompletion=server_names,
+        ),
+    ] = None,
 ) -> None:
     """Show how well an endpoint is served, arm by arm and step by step, where time goes, and
     what would help.
@@ -47,6 +67,13 @@ def kpis(
         raise typer.BadParameter("--until, but since when? --since says it")
     if window and since:
         raise typer.BadParameter("say --window, or --since and --until, not both")
+    if measured is not None:
+        if since or watch:
+            raise typer.BadParameter("--try measures what --window finds, and waits by itself")
+        _try(session, endpoint, window, measured, server)
+        return
+    if server:
+        raise typer.BadParameter("--server says where --try measures")
     begin, end = _moment(since), _moment(until)
     drawn(session, lambda on: _draw(on, endpoint, window, begin, end), watch)
 
@@ -77,6 +104,34 @@ def _draw(
         session.out.print()
         for line in kpi_pictures.findings(found):
             session.out.print(line)
+
+
+def _try(
+    session: Session, endpoint: str, window: str | None, number: int, server: str | None
+) -> None:
+    """Measures one finding, and says what came of it; Ctrl-C leaves its runs going."""
+    with session.client() as client:
+        found = client.kpis(endpoint, window).findings
+        if number > len(found):
+            raise typer.BadParameter(f"--try {number}: {len(found)} would help")
+        finding = found[number - 1]
+        started = client.try_finding(endpoint, finding, server=server, window=window)
+        session.note(
+            f"{finding.change}: perf runs {started.before} and {started.after} on {started.server}"
+        )
+        with session.err.status(started.state) as status:
+            done = client.wait_finding_try(
+                endpoint,
+                started.id,
+                timeout=24 * 3600,
+                on_progress=lambda seen: status.update(Text(f"{seen.state}: {seen.reason}")),
+            )
+    if session.as_json:
+        session.emit(done.raw)
+    else:
+        session.out.print(kpi_pictures.tried(done))
+    if done.state != "succeeded":
+        raise typer.Exit(REFUSED)
 
 
 def _moment(text: str | None) -> datetime | None:

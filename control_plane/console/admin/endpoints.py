@@ -20,6 +20,7 @@ from control_plane.audit.models import AuditEvent
 from control_plane.console import words
 from control_plane.console.admin.revisions import revision_state
 from control_plane.console.endpoint_charts import SPANS, endpoint_charts, known_budget, span_of
+from control_plane.console.finding_try import try_page as finding_try_page
 from control_plane.console.four_eyes_page import four_eyes_page
 from control_plane.console.kill_page import kill_page
 from control_plane.console.kpis_page import kpis_page
@@ -39,7 +40,7 @@ from control_plane.endpoints.services import create_endpoint, delete_endpoint, u
 
 SHOWN_REVISIONS = 10
 SHOWN_EVENTS = 8
-ON_THE_PAGE = ("try_it", "four_eyes_rule", "figures")
+ON_THE_PAGE = ("try_it", "four_eyes_rule", "figures", "try_finding")
 
 
 class EndpointForm(forms.ModelForm):
@@ -71,6 +72,7 @@ class EndpointAdmin(DeletableAdmin):
         "kill_switch",
         "four_eyes_rule",
         "figures",
+        "try_finding",
     )
     empty_icon = "alt_route"
     empty_title = "No endpoints yet"
@@ -225,6 +227,10 @@ class EndpointAdmin(DeletableAdmin):
     @action(description="Figures", url_path="kpis", icon="monitoring", permissions=["view"])
     def figures(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return kpis_page(self, request, self.found(request, object_id, "view"))
+
+    @action(description="Try", url_path="measure-finding", icon="speed", permissions=["measure"])
+    def try_finding(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return finding_try_page(self, request, self.found(request, object_id, "measure"))
 
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
         """Those of the header: what has a place on the page itself is offered there."""

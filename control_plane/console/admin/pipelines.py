@@ -6,10 +6,11 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
-from unfold.decorators import display
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import action, display
 
-from control_plane.console.pipeline_page import pipeline_context
+from control_plane.console.perf_start import measure_page, pipeline_target
+from control_plane.console.pipeline_page import pipeline_context, revision_asked
 from control_plane.console.record_admin import RecordAdmin
 from control_plane.registry.models import Pipeline, PipelineRevision
 
@@ -25,6 +26,7 @@ class PipelineAdmin(RecordAdmin):
     readonly_fields = ("created", "created_by")
     audited_as = "pipeline"
     change_form_outer_before_template = "console/parts/pipeline_page.html"
+    actions_detail = ("measure",)
     empty_icon = "account_tree"
     empty_title = "No pipelines yet"
     empty_text = "A pipeline hands tensors from step to step inside Triton, and is called as one."
@@ -49,3 +51,14 @@ class PipelineAdmin(RecordAdmin):
     @display(description="for")
     def description(self, pipeline: Any) -> str:
         return str(pipeline.document.get("description", ""))
+
+    @action(description="Measure", url_path="measure", icon="speed", permissions=["measure"])
+    def measure(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The newest revision, or the one that the address asks for."""
+        pipeline = self.found(request, object_id, "measure")
+        revision = revision_asked(request, pipeline)
+        return measure_page(self, request, pipeline, pipeline_target(revision), str(revision))
+
+    def has_measure_permission(self, request: HttpRequest, pipeline: Any = None) -> bool:
+        """The load is the whole server's: a right of its own, and none of the pipeline's."""
+        return request.user.has_perm("tuning.add_perfrun")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from control_plane.domain.kpis.experiments import on_endpoint, on_version
 from control_plane.domain.kpis.opportunities import (
     LEAST_REQUESTS,
     Effort,
+    Experiment,
     Opportunity,
     Servers,
     Spot,
@@ -23,6 +26,8 @@ SOME_WORK = 0.05
 WORK_TO_CACHE_US = 1000.0
 REPEATS = 0.1
 ROWS_AT_ONCE = 4
+
+NO_OVERRIDES: Mapping[str, Any] = MappingProxyType({})
 
 Rule = Callable[[Spot, Servers], Iterator[Opportunity]]
 
@@ -53,7 +58,7 @@ def _shorter_delay(spot: Spot, _: Servers) -> Iterator[Opportunity]:
         "let batches form of what waits already: no queue delay",
         saves,
         "analytical: a request that nobody joins waits out the delay, at most the queue measured",
-        overrides={"dynamic_batching": {"max_queue_delay_microseconds": 0}},
+        **_override(spot, {"dynamic_batching": {"max_queue_delay_microseconds": 0}}),
         space=(f"queue_delay_us=0,{setting.delay_us}",),
     )
 
@@ -72,7 +77,7 @@ def _dynamic_batching(spot: Spot, _: Servers) -> Iterator[Opportunity]:
         "batch dynamically: what waits is computed together",
         saves,
         "analytical: by Little's law, if a batch takes as long as a request",
-        overrides={"dynamic_batching": {}},
+        **_override(spot, {"dynamic_batching": {}}),
     )
 
 
@@ -106,7 +111,7 @@ def _more_instances(spot: Spot, servers: Servers) -> Iterator[Opportunity]:
         f"{_instances(count)} in place of {setting.instances} on each server",
         saves,
         "analytical: M/M/c for steady arrivals, and bursts shared out among the instances",
-        overrides={"instance_group": [{"count": count}]},
+        **_override(spot, {"instance_group": [{"count": count}]}),
         space=(f"instances={setting.instances},{count}",),
     )
 
@@ -126,7 +131,7 @@ def _larger_batches(spot: Spot, _: Servers) -> Iterator[Opportunity]:
         f"let a batch hold {size} rows",
         (spot.model.queue_us or 0.0) / 2,
         "analytical: twice as many leave at once, if a batch of twice the rows takes as long",
-        overrides={"max_batch_size": size},
+        **_override(spot, {"max_batch_size": size}),
         space=(f"max_batch_size={setting.max_batch_size},{size}",),
     )
 
@@ -147,6 +152,8 @@ def _response_cache(spot: Spot, servers: Servers) -> Iterator[Opportunity]:
         REPEATS * (work + (spot.model.queue_us or 0.0)),
         "assumed: one request in ten equals one before; nobody counts that without a cache",
         effort=Effort.PROFILE if there else Effort.SERVER,
+        # Nothing measures it: a load generator sends the same few requests again and again, and
+        # would find every one of them in the cache.
         overrides={"response_cache": {"enable": True}},
     )
 
@@ -167,6 +174,7 @@ def _shared_memory(spot: Spot, _: Servers) -> Iterator[Opportunity]:
         effort=Effort.CALLERS,
         rps=spot.requests.rps,
         measure=f"nereid perf run {spot.endpoint} --shared-memory system",
+        experiment=on_endpoint(spot, shared_memory="system"),
     )
 
 
@@ -187,6 +195,7 @@ def _copies(spot: Spot, _: Servers) -> Iterator[Opportunity]:
         effort=Effort.CALLERS,
         rps=spot.requests.rps,
         measure=f"nereid perf run {spot.endpoint} --batch {ROWS_AT_ONCE}",
+        experiment=on_endpoint(spot, batch=ROWS_AT_ONCE),
     )
 
 
@@ -206,6 +215,7 @@ def _rows_at_once(spot: Spot, _: Servers) -> Iterator[Opportunity]:
         effort=Effort.CALLERS,
         rps=spot.requests.rps,
         measure=f"nereid perf run {spot.endpoint} --batch {ROWS_AT_ONCE}",
+        experiment=on_endpoint(spot, batch=ROWS_AT_ONCE),
     )
 
 
@@ -230,14 +240,15 @@ def _of(
     *,
     effort: Effort = Effort.PROFILE,
     rps: float | None = None,
+    overrides: Mapping[str, Any] = NO_OVERRIDES,
     measure: str = "",
+    experiment: Experiment | None = None,
     space: tuple[str, ...] = (),
-    **more: Any,
 ) -> Opportunity:
     if space and spot.version and spot.rps:
         model, number = spot.version
         given = " ".join(f"--space {one}" for one in space)
-        rate = max(1, round(spot.rps))
+        rate = max(1, round(spot.server_rps))
         measure = f"nereid tune {model}.v{number} --objective latency --rate {rate} {given}"
     return Opportunity(
         code=code,
@@ -251,9 +262,15 @@ def _of(
         rps=spot.rps if rps is None else rps,
         effort=effort,
         estimate=estimate,
+        overrides=overrides,
         measure=measure,
-        **more,
+        experiment=experiment,
     )
+
+
+def _override(spot: Spot, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A change of how a version is served, with what measures it."""
+    return {"overrides": overrides, "experiment": on_version(spot, overrides)}
 
 
 def _waits(spot: Spot) -> bool:

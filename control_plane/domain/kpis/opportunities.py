@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
 from control_plane.domain.kpis.report import ArmReport, ModelFigures, RequestFigures
 from control_plane.domain.kpis.setting import Setting
+from control_plane.domain.violations import ConflictError
 
 
 class Effort(IntEnum):
@@ -39,7 +40,8 @@ class Spot:
     """A model where time is spent: of an arm, or of a step of one.
 
     `rps` are the requests that a change of this model is for, whoever sends them. `version` is
-    model and number where it is one that can be tuned. `narrowest` says that a pipeline can take no
+    model and number where it is one that can be loaded by itself, `overrides` what its arm lays
+    over how it is served. `narrowest` says that a pipeline can take no
     more than this step; `capacity_rps` how many requests a second that is.
     """
 
@@ -52,6 +54,7 @@ class Spot:
     parts: Mapping[str, float]
     setting: Setting
     version: tuple[str, int] | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     narrowest: bool = False
     capacity_rps: float | None = None
 
@@ -60,8 +63,23 @@ class Spot:
         return self.model.rps or 0.0
 
     @property
+    def server_rps(self) -> float:
+        """Requests a second that one server has of them, as its instances are of all there are."""
+        everywhere = self.model.instances or 1
+        return self.rps * min(1.0, (self.setting.instances or everywhere) / everywhere)
+
+    @property
     def requests(self) -> RequestFigures:
         return self.arm.figures
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The two perf runs that measure a change: as it is, and changed. Both are documents of perf
+    runs without a server, under the same load."""
+
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -69,8 +87,9 @@ class Opportunity:
     """A change that would help, and what it is worth.
 
     `saves_us` of the `of_us` that a request takes is an estimate: `estimate` says how it was
-    made. `overrides` are the change in the words of a serving profile, where it is one; `measure`
-    is the command that measures it.
+    made. `overrides` are the change in the words of a serving profile, where it is one;
+    `experiment` is what measures it, None where nothing can; `measure` a command that looks around
+    it, too.
     """
 
     code: str
@@ -86,6 +105,7 @@ class Opportunity:
     estimate: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
     measure: str = ""
+    experiment: Experiment | None = None
 
     @property
     def roi(self) -> float:
@@ -119,6 +139,19 @@ def ranked(found: Iterator[Opportunity]) -> list[Opportunity]:
         one for one in found if one.saves_us >= max(WORTH_US, WORTH_SHARE * one.of_us) and one.rps
     ]
     return sorted(worth, key=lambda one: (-one.roi, one.code, one.arm, one.step))
+
+
+def finding_at(found: Iterable[Opportunity], code: str, arm: str, step: str) -> Opportunity:
+    """The finding of that code at an arm, or at a step of it.
+
+    Raises:
+        ConflictError: there is none (any more): figures change with their span.
+    """
+    for one in found:
+        if (one.code, one.arm, one.step) == (code, arm, step):
+            return one
+    where = f"{arm}, step {step}" if step else arm
+    raise ConflictError(f"the figures of this span say nothing of {code} at {where}")
 
 
 def narrowest(spots: list[Spot]) -> list[Spot]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from control_plane.domain.kpis import figures
 from control_plane.domain.kpis.counted import ArmCounts, Counted, ModelCounts
@@ -57,7 +58,7 @@ class Served:
     """A physical model that serves an arm or a step: what it is, and its instances by server.
 
     `visits` is how often a request asks it; None: as often as was counted, once at most. `version`
-    is model and number where it is one.
+    is model and number where it is one, `overrides` what the arm lays over how that is served.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Served:
     visits: float | None = 1.0
     setting: Setting = NO_SETTING
     version: tuple[str, int] | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -54,4 +54,5 @@ def _spot(
         parts={part.name: part.us for part in time},
         setting=what.setting,
         version=what.version,
+        overrides=what.overrides,
     )

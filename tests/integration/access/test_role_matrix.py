@@ -88,6 +88,8 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("kill", "POST"): OPERATORS,
     ("feedback", "GET"): EVERYBODY,
     ("kpis", "GET"): EVERYBODY,
+    ("kpis-tries", "POST"): PUBLISHERS | OPERATORS,
+    ("kpis-try", "GET"): EVERYBODY,
     ("feedback", "POST"): REPORTERS,
     ("changes", "GET"): EVERYBODY,
     ("change", "GET"): EVERYBODY,
@@ -151,6 +153,7 @@ OF_MODELS = {
 OF_ENDPOINTS = {
     *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),
     *("changes", "change", "approve", "reject", "withdraw", "feedback", "replays", "kpis"),
+    "kpis-try",
     "budget",
     *("rollouts", "rollout", "rollout-events", "analysis-run", "analysis-looks"),
     *(f"rollout-{control}" for control in CONTROLS),

@@ -10,11 +10,13 @@ from django.urls import reverse
 
 from control_plane import wiring
 from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.fleet.models import Server
 from control_plane.ports.triton import Sample
 from control_plane.registry.models import ModelVersion, Pipeline
 from control_plane.registry.pipeline_edits import put_pipeline
 from control_plane.telemetry.samples import rows
 from control_plane.telemetry.store import TelemetryStore
+from control_plane.tuning.models import PerfRun
 from tests.integration.console.conftest import apply, logged_in
 from tests.support.fakes import FakeQueue
 
@@ -130,6 +132,23 @@ def test_patterns_are_drawn_as_what_they_are(
     assert "the mean of its own requests" in text
     # Two instances, two rows at a time, a millisecond each.
     assert "<b>4000 rows/s</b>" in text
+
+
+def test_a_revision_is_put_under_load_from_its_page(reader: Pipeline, admin: Client) -> None:
+    there = reverse("admin:registry_pipeline_measure", args=[reader.pk])
+    assert there in page(admin, reader)
+    assert f"{there}?revision=1" in page(admin, reader, "?revision=1")
+    assert b"Put pipeline reader revision 2 under load" in admin.get(there).content
+    Server.objects.update(lab=True)
+    asked = {"server": "local", "load": "concurrency", "levels": "1,2", "percentile": "99"}
+    sent = {**asked, "window": "1s", "protocol": "grpc", "input": "", "batch": "1"}
+    admin.post(f"{there}?revision=1", sent)
+    admin.post(there, sent)
+    made = PerfRun.objects.order_by("id")
+    assert [(run.kind, run.name, run.number) for run in made] == [
+        ("pipeline", "reader", 1),
+        ("pipeline", "reader", 2),
+    ]
 
 
 def test_pages_of_traffic_name_pipelines(

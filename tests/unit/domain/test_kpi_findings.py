@@ -49,6 +49,7 @@ def found(
     network: float | None = None,
     router: ModelCounts | None = None,
     steps: tuple[tuple[Served, ModelCounts], ...] = (),
+    **more: Any,
 ) -> list[Opportunity]:
     arm = ArmCounts(requests=model.requests_ok)
     models = {"m.v1.a": model, **{step.physical: counts for step, counts in steps}}
@@ -61,10 +62,11 @@ def found(
         "stable",
         "m:1",
         "m.v1.a",
-        {} if steps else {"s": setting.instances},
+        {} if steps else more.pop("instances", {"s": setting.instances}),
         steps=tuple(step for step, _ in steps),
         setting=setting,
         version=None if steps else ("m", 1),
+        **more,
     )
     said = Network(network, 1, "1 caller") if network is not None else None
     return findings(report("m", counted, [served], said), [served], servers)
@@ -90,6 +92,38 @@ def test_a_delay_that_nobody_joins() -> None:
     assert one.roi == pytest.approx(500 / 1e6 * 100)
     assert one.measure.startswith("nereid tune m.v1 --objective latency --rate 100 --space")
     assert codes(worked(queue_us=600, infer_us=300, together=4, rows=1), BATCHING) == []
+
+
+def test_what_measures_a_change_is_the_same_load_twice() -> None:
+    [one] = found(worked(queue_us=600, infer_us=300), BATCHING)
+    assert one.experiment is not None
+    at = {"target": {"model": "m", "version": 1}, "request_rate": [100], "distribution": "poisson"}
+    assert one.experiment.before == at
+    assert one.experiment.after == {**at, "overrides": one.overrides}
+    [wire] = found(worked(), PLAIN, network=3000)
+    assert wire.experiment is not None
+    asked = {"target": {"endpoint": "m"}, "concurrency": [1]}
+    assert wire.experiment.before == asked
+    assert wire.experiment.after == {**asked, "shared_memory": "system"}
+    [cache] = found(worked(infer_us=20_000), PLAIN, Servers(8, cache=True))
+    assert cache.experiment is None, "requests that are sent again and again are all in it"
+
+
+def test_a_change_is_measured_on_what_the_arm_lays_over_its_version() -> None:
+    own = {"instance_group": [{"count": 2}], "dynamic_batching": {"preserve_ordering": True}}
+    [one] = found(worked(queue_us=600, infer_us=300), BATCHING, overrides=own)
+    assert one.experiment is not None
+    assert one.experiment.before["overrides"] == own
+    together = {"preserve_ordering": True, "max_queue_delay_microseconds": 0}
+    assert one.experiment.after["overrides"] == {**own, "dynamic_batching": together}
+
+
+def test_one_server_is_measured_at_its_own_part_of_the_rate() -> None:
+    three = dict.fromkeys("abc", 1)
+    [one] = found(worked(queue_us=600, infer_us=300), BATCHING, instances=three)
+    assert one.experiment is not None
+    assert one.experiment.before["request_rate"] == [33]
+    assert "--rate 33 " in one.measure
 
 
 def test_requests_that_wait_one_behind_the_other() -> None:
