@@ -65,6 +65,7 @@ PURE_SOURCES = (
     "parse_words.cc",
     "picker.cc",
     "policy.cc",
+    "recorder.cc",
     "request_log.cc",
     "rescue_budget.cc",
     "rules.cc",
@@ -85,6 +86,7 @@ TRAFFIC = Target(
         "forward.cc",
         "input_copies.cc",
         "metrics.cc",
+        "record_request.cc",
         "records.cc",
         "reply.cc",
         "request_view.cc",
@@ -98,7 +100,15 @@ TRAFFIC = Target(
 # C entry points to them, which tests load into Python.
 ROUTING = Target(
     "libnereid_routing.so",
-    ("describe.cc", "entry.cc", "entry_log.cc", "entry_parts.cc", "entry_stress.cc", *PURE_SOURCES),
+    (
+        "describe.cc",
+        "entry.cc",
+        "entry_log.cc",
+        "entry_parts.cc",
+        "entry_recorder.cc",
+        "entry_stress.cc",
+        *PURE_SOURCES,
+    ),
 )
 
 

@@ -27,6 +27,7 @@ from control_plane.adapters.receivers import HttpReceivers
 from control_plane.adapters.remotes import GrpcRemoteModels
 from control_plane.adapters.repository import DiskRepository
 from control_plane.adapters.request_log import RequestLog
+from control_plane.adapters.request_recorder import FileRequestRecorder
 from control_plane.adapters.sources import FsspecSources
 from control_plane.adapters.triton.backends import observed_backends
 from control_plane.adapters.triton.control import HttpTritonControl
@@ -52,6 +53,7 @@ from control_plane.ports.prometheus import Prometheus
 from control_plane.ports.proposals import Searcher
 from control_plane.ports.queue import Queue
 from control_plane.ports.receivers import Receivers
+from control_plane.ports.recorder import RequestRecorder
 from control_plane.ports.remotes import RemoteModels
 from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import EndpointFacts, ServerDuties, ServingPlaces
@@ -114,6 +116,11 @@ def clock() -> Clock:
 
 def artifact_store() -> ArtifactStore:
     return FileArtifactStore(settings.NEREID_ARTIFACTS)
+
+
+def recording_store() -> ArtifactStore:
+    """What callers sent, beside the artifacts and apart from them: nobody downloads it."""
+    return FileArtifactStore(settings.NEREID_ARTIFACTS / "recordings")
 
 
 def partial_files() -> PartialFiles:
@@ -224,6 +231,7 @@ def perf_means() -> Means:
         generator=load_generator(),
         endpoints=endpoint_facts(),
         artifacts=artifact_store(),
+        recordings=recording_store(),
         telemetry=telemetry(),
         metrics_of=metrics_of,
     )
@@ -300,6 +308,12 @@ def gate() -> Gate:
         state=node_state(),
         trust_s=settings.NEREID_GATE_TRUST_S,
     )
+
+
+@cache
+def request_recorder() -> RequestRecorder:
+    """The recorder of the router of the Triton beside this process."""
+    return FileRequestRecorder(settings.NEREID_RECORDINGS_ASKED, settings.NEREID_RECORDINGS)
 
 
 @cache

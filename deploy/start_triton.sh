@@ -14,6 +14,8 @@ fi
 # The node does not see this container's folders: what they hold is listed for it.
 sh /opt/nereid/list_backends.sh /opt/tritonserver/backends > /run/triton/backends
 
+mkdir -p /run/triton/recordings
+
 # NVIDIA's backends hand the paths of operators' libraries to the system's loader as they are.
 cd /var/lib/nereid/model_repository/live
 
@@ -27,6 +29,8 @@ exec tritonserver \
     --exit-timeout-secs=10 \
     --backend-config="python,shm-region-prefix-name=nereid_${NEREID_NODE_NAME}_" \
     --backend-config=traffic,request-log=/run/triton/answered \
+    --backend-config="traffic,recordings-asked=/var/lib/nereid/nodes/$NEREID_NODE_NAME/recordings-asked" \
+    --backend-config=traffic,recordings=/run/triton/recordings \
     --http-header-forward-pattern="$pattern" \
     --grpc-header-forward-pattern="$pattern" \
     --http-restricted-api="$control" \

@@ -29,6 +29,7 @@ from nereid.calls import feedback as feedback_calls
 from nereid.calls import kpis as kpis_calls
 from nereid.calls import pipelines as pipelines_calls
 from nereid.calls import profiles as profiles_calls
+from nereid.calls import recordings as recording_calls
 from nereid.calls import rollouts as rollouts_calls
 from nereid.calls import tunes as tunes_calls
 from nereid.calls import webhooks as webhooks_calls
@@ -149,6 +150,12 @@ class AsyncClient:
     try_finding = awaited(kpis_calls.try_finding)
     finding_try = awaited(kpis_calls.finding_try)
     wait_finding_try = awaited(kpis_calls.wait_finding_try)
+    recordings = awaited(recording_calls.recordings)
+    recording = awaited(recording_calls.recording)
+    start_recording = awaited(recording_calls.start_recording)
+    stop_recording = awaited(recording_calls.stop_recording)
+    delete_recording = awaited(recording_calls.delete_recording)
+    wait_recording = awaited(recording_calls.wait_recording)
 
     # What waits for a second person
 

@@ -29,6 +29,7 @@ from nereid.calls import feedback as feedback_calls
 from nereid.calls import kpis as kpis_calls
 from nereid.calls import pipelines as pipelines_calls
 from nereid.calls import profiles as profiles_calls
+from nereid.calls import recordings as recording_calls
 from nereid.calls import rollouts as rollouts_calls
 from nereid.calls import tunes as tunes_calls
 from nereid.calls import webhooks as webhooks_calls
@@ -159,6 +160,12 @@ class Client:
     try_finding = blocking(kpis_calls.try_finding)
     finding_try = blocking(kpis_calls.finding_try)
     wait_finding_try = blocking(kpis_calls.wait_finding_try)
+    recordings = blocking(recording_calls.recordings)
+    recording = blocking(recording_calls.recording)
+    start_recording = blocking(recording_calls.start_recording)
+    stop_recording = blocking(recording_calls.stop_recording)
+    delete_recording = blocking(recording_calls.delete_recording)
+    wait_recording = blocking(recording_calls.wait_recording)
 
     # What waits for a second person
 

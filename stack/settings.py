@@ -354,7 +354,10 @@ def ours(
             if settings.embeds_triton
             else {
                 name: given.get(name, "")
-                for name in ("NEREID_TRITON_BACKENDS", "NEREID_REQUEST_LOG")
+                for name in (
+                    *("NEREID_TRITON_BACKENDS", "NEREID_REQUEST_LOG"),
+                    *("NEREID_RECORDINGS_ASKED", "NEREID_RECORDINGS"),
+                )
             }
         ),
         # A Triton of our own is there to be tried out; NEREID_LAB=0 says otherwise.

@@ -91,6 +91,16 @@ class TritonOptions:
         return self.node_home / "answered"
 
     @property
+    def recordings_asked(self) -> Path:
+        """Where the node asks for recordings of callers' requests."""
+        return self.node_home / "recordings-asked"
+
+    @property
+    def recordings(self) -> Path:
+        """Where the router keeps them until the node has taken them."""
+        return self.node_home / "recordings"
+
+    @property
     def shm_prefix(self) -> str:
         return f"nereid_{self.name}_"
 
@@ -266,6 +276,8 @@ def command(options: TritonOptions) -> list[str]:
         f"--backend-directory={options.backend_directory}",
         f"--backend-config=python,shm-region-prefix-name={options.shm_prefix}",
         f"--backend-config=traffic,request-log={options.request_log}",
+        f"--backend-config=traffic,recordings-asked={options.recordings_asked}",
+        f"--backend-config=traffic,recordings={options.recordings}",
         f"--http-address={options.bind}",
         f"--http-port={options.http_port}",
         f"--grpc-address={options.bind}",
@@ -317,6 +329,8 @@ def environment(options: TritonOptions) -> dict[str, str]:
 def prepare(options: TritonOptions) -> None:
     """What has to be done before each launch; the server of this name must not be running."""
     options.repository.mkdir(parents=True, exist_ok=True)
+    for folder in (options.recordings_asked, options.recordings):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # of what callers sent
     assemble_backend_directory(options.node_home)
     clean_leftovers(options.name)
 

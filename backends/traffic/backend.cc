@@ -20,6 +20,7 @@
 #include "forward.h"
 #include "metrics.h"
 #include "policy.h"
+#include "recorder.h"
 #include "records.h"
 #include "request_log.h"
 #include "router.h"
@@ -81,18 +82,36 @@ struct Backend {
   Records records{metrics};
   Shadows shadows;
   Watch watch;
+  std::unique_ptr<Recorder> recorder;  // the last: its thread uses the records
 };
 
-// The file that says which arm answered which request, where the server's command line names one
-// (`--backend-config=traffic,request-log=<path>`). Without it requests are routed all the same.
-void OpenRequestLog(TRITONBACKEND_Backend* handle, Backend* backend) {
+// What the server's command line says to this backend (`--backend-config=traffic,<word>=<value>`).
+std::string_view ReadOptions(TRITONBACKEND_Backend* handle) {
   TRITONSERVER_Message* config = nullptr;
   const char* base = nullptr;
   std::size_t size = 0;
   Error error{TRITONBACKEND_BackendConfig(handle, &config)};  // it stays the server's
   if (!error) error.reset(TRITONSERVER_MessageSerializeToJson(config, &base, &size));
-  if (error) return LogIfError(error.release(), "read the backend's configuration");
-  const std::string_view json(base, size);
+  if (!error) return std::string_view(base, size);
+  LogIfError(error.release(), "read the backend's configuration");
+  return {};
+}
+
+// The folders of recordings, where `recordings-asked` and `recordings` name them. Without them
+// nothing can be recorded.
+void OpenRecorder(std::string_view json, Backend* backend) {
+  const std::string asked = ConfigText(json, "recordings-asked");
+  const std::string recorded = ConfigText(json, "recordings");
+  if (asked.empty() || recorded.empty()) return;
+  backend->recorder = std::make_unique<Recorder>(
+      asked, recorded, [backend](const std::string& endpoint, std::shared_ptr<Recording> now) {
+        backend->records.Endpoint(endpoint)->recording.Set(std::move(now));
+      });
+}
+
+// The file that says which arm answered which request, where `request-log` names one. Without it
+// requests are routed all the same.
+void OpenRequestLog(std::string_view json, Backend* backend) {
   const std::string path = ConfigText(json, "request-log");
   if (path.empty()) return;
   const std::string requests = ConfigText(json, "request-log-requests");
@@ -230,7 +249,9 @@ NEREID_EXPORT TRITONSERVER_Error* TRITONBACKEND_Initialize(TRITONBACKEND_Backend
     if (nereid::Error error = nereid::CheckVersion()) return error;
     auto backend = std::make_unique<nereid::Backend>();
     if (nereid::Error error = nereid::NewAllocator(&backend->services.allocator)) return error;
-    nereid::OpenRequestLog(handle, backend.get());
+    const std::string_view options = nereid::ReadOptions(handle);
+    nereid::OpenRequestLog(options, backend.get());
+    nereid::OpenRecorder(options, backend.get());
     NEREID_RETURN_IF_ERROR(TRITONBACKEND_BackendSetState(handle, backend.get()));
     static_cast<void>(backend.release());
     return nullptr;

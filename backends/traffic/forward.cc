@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "attempt.h"
+#include "record_request.h"
 #include "reply.h"
 #include "request_view.h"
 #include "shadow.h"
@@ -149,6 +150,8 @@ void Forward(
     Refuse(call, target);
     return;
   }
+  // Half a sequence would mean nothing to whoever plays it back.
+  if (!call->sequence) RecordRequest(call->router->endpoint->recording, request);
   std::vector<std::unique_ptr<Shadow>> shadows = ShadowsOf(call, *target.arm);
   call->first.taken = std::move(target.taken);
   call->first.keyed = target.keyed;

@@ -13,6 +13,7 @@
 
 #include "arm_state.h"
 #include "metrics.h"
+#include "recorder.h"
 #include "rescue_budget.h"
 #include "sequence_pins.h"
 
@@ -35,6 +36,7 @@ struct ArmRecord {
 struct EndpointRecord {
   RescueBudget budget;
   SequencePins pins;  // to PinnedArm
+  RecordingPlace recording;
   bool routed = false;  // it had a policy before; under the lock of Records
   std::weak_ptr<Router> router;  // of the policy in force; under the lock of Records
   std::vector<std::weak_ptr<Router>> loaded;  // those that live, if only for their last requests

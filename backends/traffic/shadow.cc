@@ -7,6 +7,7 @@
 #include "copy_request.h"
 #include "device_copy.h"
 #include "reply.h"
+#include "sampled.h"
 
 namespace nereid {
 namespace {
@@ -16,14 +17,6 @@ constexpr std::size_t kMostComparedBytes = std::size_t{4} << 20;
 
 // Requests above this cast no shadow: an answer that is quicker than the copy would wait for it.
 constexpr std::size_t kMostShadowedBytes = std::size_t{32} << 20;
-
-constexpr std::uint64_t kGoldenRatio = 0x9e3779b97f4a7c15ULL;  // of 2^64
-
-// Whether the `turn`-th request is among `parts` of 10,000: evenly spread, not only on average.
-bool Sampled(std::uint64_t turn, std::uint32_t parts) {
-  __extension__ using Wide = unsigned __int128;
-  return static_cast<std::uint64_t>((Wide{turn * kGoldenRatio} * kSlots) >> 64) < parts;
-}
 
 }  // namespace
 

@@ -69,6 +69,11 @@ class CeleryQueue:
     def tune(self, *, tune_id: int) -> None:
         self._send("perf.tune", PERF_QUEUE, {"tune_id": tune_id}, expires=DELIVERY_EXPIRY_S)
 
+    def recording(self, *, server: str, recording_id: int, key: str) -> None:
+        lane = node_queue(server, "record")
+        kwargs: dict[str, object] = {"recording_id": recording_id, "key": key}
+        self._send("perf.record", lane, kwargs, expires=COMMAND_EXPIRY_S)
+
     def perf_command(self, *, server: str, verb: str, run_id: int) -> None:
         lane = node_queue(server, verb)
         self._send(f"perf.{verb}", lane, {"run_id": run_id}, expires=COMMAND_EXPIRY_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from control_plane.api.kpis_examples import KPIS, TRY
+from control_plane.api.recording_examples import RECORDING
 
 AT = "2026-11-26T10:00:00Z"
 ORIGIN = "https://nereid.example.com/api/v1"
@@ -296,6 +297,7 @@ EXAMPLES: dict[str, Any] = {
     },
     "Kpis": KPIS,
     "FindingTry": TRY,
+    "Recording": RECORDING,
     "RollbackRequestRequest": {"revision": 2, "reason": "p99 doubled"},
     "Revision": {
         "number": 3,

@@ -24,6 +24,7 @@ from control_plane.api.resource import ResourceView, link, read_body, read_objec
 from control_plane.domain.violations import InvalidInputError, NotFoundError, Violation
 from control_plane.tuning.accepting import accept_perf_run
 from control_plane.tuning.models import KINDS, STATES, PerfRun
+from control_plane.tuning.recordings import may_send_by
 from control_plane.tuning.results import files_of, levels_of, peak_of, with_levels
 from control_plane.tuning.selectors import get_perf_run, perf_runs
 from control_plane.tuning.services import LOAD_PRODUCTION, cancel_perf_run, start_perf_run
@@ -208,6 +209,7 @@ class PerfRunsView(ResourceView, ListAPIView[PerfRun]):
             endpoints=wiring.endpoint_facts(),
             store=wiring.artifact_store(),
             may_load_production=request.user.has_perm(LOAD_PRODUCTION),
+            may_send=may_send_by(request.user),
             **read_object(PerfOptions, said),
         )
         return _answer(PerfRunSerializer, request, run, status=202)

@@ -121,9 +121,11 @@ PROPERTIES: dict[str, Any] = {
     | {"example": "2s", "description": "each level is measured for three of these, 100ms to 60s"},
     "input": {
         "type": "string",
-        "enum": ["golden", "random", "zero", None],
+        "pattern": "^(golden|random|zero|recording:[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?)$",
         "nullable": True,
-        "description": "golden examples where there are any, else random values",
+        "example": "golden",
+        "description": "golden examples where there are any, else random values; "
+        "`recording:NAME` is what callers sent to an endpoint",
     },
     "shapes": {
         "type": "object",

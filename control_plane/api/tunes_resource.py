@@ -29,6 +29,7 @@ from control_plane.endpoints.changes import put_policy
 from control_plane.endpoints.models import ChangeRequest
 from control_plane.endpoints.selectors import get_endpoint
 from control_plane.tuning.models import OBJECTIVES, TUNE_STATES, Tune, TuneTrial
+from control_plane.tuning.recordings import may_send_by
 from control_plane.tuning.results import levels_of, with_levels
 from control_plane.tuning.services import LOAD_PRODUCTION
 from control_plane.tuning.tune_selectors import get_tune, tunes, whole_tunes
@@ -236,6 +237,7 @@ class TunesView(ResourceView, ListAPIView[Tune]):
             endpoints=wiring.endpoint_facts(),
             store=wiring.artifact_store(),
             may_load_production=request.user.has_perm(LOAD_PRODUCTION),
+            may_send=may_send_by(request.user),
             **read_object(TuneOptions, said),
         )
         return _accepted(request, tune)

@@ -55,6 +55,11 @@ from control_plane.api.pipelines_resource import (
 )
 from control_plane.api.policy_resource import KillView, PlanView, PolicyView, RollbackView
 from control_plane.api.profiles_resource import ProfilesView, ProfileView
+from control_plane.api.recordings_resource import (
+    RecordingStopView,
+    RecordingsView,
+    RecordingView,
+)
 from control_plane.api.replays_resource import ReplaysView
 from control_plane.api.revisions_resource import RevisionsView, RevisionView
 from control_plane.api.rollout_controls_resource import (
@@ -96,6 +101,7 @@ VERSION = r"(?P<number>[0-9]{1,9}|@[^/\x00-\x1f\x7f]+)"
 DELIVERY = ID.replace("token_id", "delivery_id")
 PERF_FILE = r"(?P<level>[0-9]{1,4})/(?P<file>[a-z]{1,20}\.[a-z]{1,8})"
 ALIAS = NAME.replace("name", "alias")
+RECORDING = NAME.replace("name", "recording")
 
 
 def at(pattern: str, view: type[View], name: str) -> URLPattern:
@@ -138,6 +144,9 @@ urlpatterns = [
     at(rf"endpoints/{NAME}/kpis", KpisView, "kpis"),
     at(rf"endpoints/{NAME}/kpis/tries", KpisTriesView, "kpis-tries"),
     at(rf"endpoints/{NAME}/kpis/tries/{NUMBER}", KpisTryView, "kpis-try"),
+    at(rf"endpoints/{NAME}/recordings", RecordingsView, "recordings"),
+    at(rf"endpoints/{NAME}/recordings/{RECORDING}", RecordingView, "recording"),
+    at(rf"endpoints/{NAME}/recordings/{RECORDING}/stop", RecordingStopView, "recording-stop"),
     at(rf"endpoints/{NAME}/budget", BudgetView, "budget"),
     at(rf"endpoints/{NAME}/changes", ChangesView, "changes"),
     at(rf"endpoints/{NAME}/changes/{NUMBER}", ChangeView, "change"),

@@ -19,6 +19,7 @@ from control_plane.domain.violations import (
 )
 from control_plane.fleet.models import Server
 from control_plane.tuning.models import PerfRun
+from control_plane.tuning.recordings import may_send_by, ready_recordings
 from control_plane.tuning.services import LOAD_PRODUCTION, start_perf_run
 
 LOADS = (
@@ -57,6 +58,7 @@ class PerfForm(forms.Form):
             ("random", "random values"),
             ("zero", "zeros"),
         ],
+        help_text="recordings of an endpoint are here for whoever may record it",
     )
     shapes = forms.CharField(
         required=False, max_length=500, help_text="of inputs that vary: ids:128 mask:128"
@@ -67,8 +69,9 @@ class PerfForm(forms.Form):
     )
     reason = forms.CharField(required=False, max_length=500, label="why")
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, user: Any, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.fields["input"].choices += offered_recordings(user)  # type: ignore[attr-defined]
         servers = Server.objects.order_by("-lab", "name")
         choices = [(one.name, f"{one.name}, a lab" if one.lab else one.name) for one in servers]
         self.fields["server"].choices = choices  # type: ignore[attr-defined]
@@ -107,7 +110,7 @@ def measure_page(
     Args:
         named: what is measured, where the record's own name does not say it.
     """
-    form = PerfForm(request.POST or None)
+    form = PerfForm(request.user, request.POST or None)
     refusal = ""
     if request.method == "POST" and form.is_valid():
         try:
@@ -136,6 +139,14 @@ def measure_page(
     return response
 
 
+def offered_recordings(user: Any) -> list[tuple[str, str]]:
+    """Recordings that the person may have sent, as choices of an input."""
+    return [
+        (f"recording:{row.name}", f"recording {row.name}, {row.requests:,} requests")
+        for row in ready_recordings(may_send_by(user))
+    ]
+
+
 def version_target(version: Any) -> dict[str, Any]:
     """What a version's page measures."""
     return {"model": version.model.name, "version": version.number}
@@ -161,6 +172,7 @@ def _started(request: HttpRequest, form: PerfForm, target: dict[str, Any]) -> Pe
         store=wiring.artifact_store(),
         allow_production=form.cleaned_data["allow_production"],
         may_load_production=request.user.has_perm(LOAD_PRODUCTION),
+        may_send=may_send_by(request.user),
         reason=form.cleaned_data["reason"].strip(),
     )
 

@@ -19,6 +19,7 @@ from control_plane.domain.violations import (
 )
 from control_plane.fleet.models import Server
 from control_plane.tuning.models import Tune
+from control_plane.tuning.recordings import may_send_by
 from control_plane.tuning.services import LOAD_PRODUCTION
 from control_plane.tuning.tunes import start_tune
 
@@ -126,5 +127,6 @@ def _started(request: HttpRequest, form: TuneForm, version: Any) -> Tune:
         store=wiring.artifact_store(),
         allow_production=form.cleaned_data["allow_production"],
         may_load_production=request.user.has_perm(LOAD_PRODUCTION),
+        may_send=may_send_by(request.user),
         reason=form.cleaned_data["reason"].strip(),
     )

@@ -16,6 +16,7 @@ COLOURS = {
     "succeeded": "success",
     "queued": "info",
     "running": "info",
+    "recording": "info",
     "cancelling": "warning",
     "cancelled": "default",
     "pending": "info",

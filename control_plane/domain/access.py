@@ -13,6 +13,9 @@ from fnmatch import fnmatchcase
 REPORT_FEEDBACK = "endpoints.report_feedback"
 """To say what became of an endpoint's answers: rollouts are decided by it."""
 
+RECORD = "tuning.add_recording"
+"""To record what callers send to an endpoint, and to have it sent again: it may be private."""
+
 PUBLISH_CODE = "registry.publish_code"
 """To publish what is run, not only read: Python models, TorchScript, custom-op libraries."""
 
@@ -75,6 +78,7 @@ _MAY: dict[Role, tuple[str, ...]] = {
         "registry.*_pipeline",
         "tuning.*_perfrun",
         "tuning.*_tune",
+        "tuning.*_recording",
     ),
     Role.ADMIN: ("*",),
 }

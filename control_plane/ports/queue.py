@@ -33,6 +33,10 @@ class Queue(Protocol):
         """Asks a worker of the same kind to look at a tune: what was measured, and what is next."""
         ...
 
+    def recording(self, *, server: str, recording_id: int, key: str) -> None:
+        """Tells a node to look at a recording of its router's requests."""
+        ...
+
     def perf_command(self, *, server: str, verb: str, run_id: int) -> None:
         """Tells a node to hold what a perf run measures, or to release it."""
         ...

@@ -72,6 +72,13 @@ NEREID_NODE_STATE = NEREID_HOME / "nodes" / NEREID_NODE_NAME / "state"
 NEREID_REQUEST_LOG = Path(
     os.environ.get("NEREID_REQUEST_LOG") or NEREID_NODE_STATE.parent / "answered"
 )
+# What that Triton's router is asked to record, and what it recorded.
+NEREID_RECORDINGS_ASKED = Path(
+    os.environ.get("NEREID_RECORDINGS_ASKED") or NEREID_NODE_STATE.parent / "recordings-asked"
+)
+NEREID_RECORDINGS = Path(
+    os.environ.get("NEREID_RECORDINGS") or NEREID_NODE_STATE.parent / "recordings"
+)
 NEREID_TRITON_URL = os.environ.get("NEREID_TRITON_URL", "127.0.0.1:8000")
 NEREID_TRITON_GRPC = os.environ.get("NEREID_TRITON_GRPC", "127.0.0.1:8001")
 NEREID_TRITON_METRICS = os.environ.get("NEREID_TRITON_METRICS", "http://127.0.0.1:8002/metrics")
@@ -238,6 +245,7 @@ SPECTACULAR_SETTINGS = {
         "DeliveryStateEnum": "control_plane.webhooks.models.State",
         "KindEnum": ["model", "endpoint"],
         "PerfKindEnum": "control_plane.tuning.models.KINDS",
+        "RecordingStateEnum": "control_plane.tuning.recording_record.STATES",
         "PerfStateEnum": "control_plane.tuning.models.STATES",
         "ObjectiveEnum": "control_plane.tuning.models.OBJECTIVES",
         "RoleEnum": "control_plane.access.models.ROLES",

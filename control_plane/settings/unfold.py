@@ -76,6 +76,7 @@ NAVIGATION = [
             _page("Servers", "dns", "fleet.server"),
             _page("Perf runs", "speed", "tuning.perfrun"),
             _page("Tunes", "tune", "tuning.tune"),
+            _page("Recordings", "fiber_manual_record", "tuning.recording"),
         ],
     },
     {

@@ -19,6 +19,9 @@ from control_plane.domain.tuning.space import Space
 from control_plane.domain.tuning.states import AT_WORK, ENDED, TrialKind, TrialState, TuneState
 from control_plane.fleet.models import Server
 from control_plane.registry.models import ModelVersion
+from control_plane.tuning.recording_record import Recording
+
+__all__ = ["FindingTry", "PerfRun", "Recording", "Tune", "TuneTrial"]
 
 STATES = [(state.value, state.value) for state in PerfState]
 KINDS = [(kind.value, kind.value) for kind in TargetKind]

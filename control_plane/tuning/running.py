@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -16,6 +16,7 @@ from django.db.models import Max
 
 from control_plane.domain.perf.input_data import golden_input
 from control_plane.domain.perf.levels import Told, next_level, planned
+from control_plane.domain.perf.recording import recorded_input
 from control_plane.domain.perf.request import Input, PerfRequest
 from control_plane.domain.perf.states import PerfState
 from control_plane.domain.violations import ConflictError, InvalidInputError, NotFoundError
@@ -37,11 +38,14 @@ from control_plane.telemetry.perf import PerfLevel
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tuning.ending import finish, keep
 from control_plane.tuning.models import PerfRun
+from control_plane.tuning.recordings import get_recording, recorded_requests
 from control_plane.tuning.selectors import next_queued
 from control_plane.tuning.targets import aim, examples_document
 from control_plane.tuning.usage import Usage
 
 logger = logging.getLogger(__name__)
+
+EVERY_REQUEST = "export.json"
 
 TRIES = 3
 """Of one level: perf_analyzer hangs now and then, and does not when it is asked once more."""
@@ -59,6 +63,7 @@ class Means:
     generator: LoadGenerator
     endpoints: EndpointFacts
     artifacts: ArtifactStore
+    recordings: ArtifactStore
     telemetry: TelemetryStore
     metrics_of: Callable[[str], TritonMetrics]
 
@@ -161,6 +166,8 @@ def _measure(run: PerfRun, means: Means) -> str:
             return keep(run, means.clock, progress)
 
         measured = _measured(request, level.value, to, means.generator, goes_on)
+        if request.input is Input.RECORDING:
+            measured = _without_requests(measured)
         means.telemetry.write_perf_level(
             run.key,
             PerfLevel(
@@ -193,6 +200,14 @@ def _measured(
     return generator.measure(request, value, to, goes_on=goes_on)
 
 
+def _without_requests(measured: Measured) -> Measured:
+    """Without the file that says of each request what was sent: it is what callers sent."""
+    files = {name: file for name, file in measured.files.items() if name != EVERY_REQUEST}
+    said = f"{EVERY_REQUEST} may have what callers sent: not kept"
+    left_out = "; ".join(part for part in (measured.left_out, said) if part)
+    return replace(measured, files=files, left_out=left_out)
+
+
 def _aim(run: PerfRun, request: PerfRequest, means: Means) -> Aim:
     if run.server is None:
         raise ConflictError(f"server {run.server_name} is gone")
@@ -203,6 +218,10 @@ def _aim(run: PerfRun, request: PerfRequest, means: Means) -> Aim:
         if not examples:
             raise ConflictError(f"{request.target} has no golden examples any more")
         sent = golden_input(examples, batched=found.max_batch_size > 0)
+    if request.input is Input.RECORDING:
+        found = aim(request.target, None, means.endpoints, request.overrides)
+        requests = recorded_requests(get_recording(request.recording), means.recordings)
+        sent = recorded_input(requests, batched=found.max_batch_size > 0)
     return Aim(model=run.physical, http=run.server.http, grpc=run.server.grpc, input_data=sent)
 
 

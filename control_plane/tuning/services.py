@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from django.db import transaction
 
 from control_plane.audit.services import record
+from control_plane.domain.access import RECORD
 from control_plane.domain.perf.input_data import decided
 from control_plane.domain.perf.read_request import read_request
-from control_plane.domain.perf.request import LoadKind, PerfRequest, SharedMemory
+from control_plane.domain.perf.recording import RecordingState, unfit
+from control_plane.domain.perf.request import Input, LoadKind, PerfRequest, SharedMemory
 from control_plane.domain.perf.states import PerfState
 from control_plane.domain.planning.backends import Equipped
 from control_plane.domain.violations import (
@@ -29,11 +31,21 @@ from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import EndpointFacts
 from control_plane.tuning.ending import tell_finished
 from control_plane.tuning.models import PerfRun
+from control_plane.tuning.recordings import get_recording
 from control_plane.tuning.selectors import get_perf_run
 from control_plane.tuning.targets import Aimed, aim, examples_document
 
 LOAD_PRODUCTION = "fleet.change_server"
 """To put a server under load that is not marked `lab`: whoever has it could mark it so."""
+
+MaySend = Callable[[str], bool]
+"""Endpoint -> whether whoever asks may have its recordings sent."""
+
+
+def nothing(_: str) -> bool:
+    """Nobody's recordings."""
+    return False
+
 
 MAX_WAITING = 20
 """Runs that may wait for one server."""
@@ -49,6 +61,7 @@ def start_perf_run(
     store: ArtifactStore,
     allow_production: bool = False,
     may_load_production: bool = False,
+    may_send: MaySend = nothing,
     reason: str = "",
 ) -> PerfRun:
     """Asks for a run; it begins when its server is free.
@@ -57,12 +70,13 @@ def start_perf_run(
         document: what `domain.perf.read_request` reads.
         allow_production: the server may be one that is not marked `lab`.
         may_load_production: the actor may say so (`LOAD_PRODUCTION`).
+        may_send: whether the actor may have the recordings of an endpoint sent (`RECORD`).
 
     Raises:
         InvalidInputError: the request breaks a rule, names what is not there, or its target
             cannot be run there.
         ConflictError: the server is not there, or is not for this; or the target is not ready.
-        NotAllowedError: production is to be loaded, and the actor may not.
+        NotAllowedError: production is to be loaded, or a recording sent, and the actor may not.
     """
     request = read_request(document)
     with named_at("/server"):
@@ -71,6 +85,7 @@ def start_perf_run(
     with named_at("/target"):
         target = aim(request.target, equipped(server), endpoints, request.overrides)
     check_batch(request, target)
+    check_recording(request, target, may_send)
     golden = bool(examples_document(target.version, target.inputs, store))
     request = decided(request, target.inputs, golden=golden, batched=target.max_batch_size > 0)
     with transaction.atomic():
@@ -216,6 +231,28 @@ def check_batch(request: PerfRequest, target: Aimed) -> None:
         found.append(Violation("/batch_sizes", "range", detail))
     if found:
         raise InvalidInputError(found)
+
+
+def check_recording(request: PerfRequest, target: Aimed, may_send: MaySend) -> None:
+    """Holds the recording that is to be sent against who asks, and what the target takes.
+
+    Raises:
+        InvalidInputError, NotAllowedError, ConflictError.
+    """
+    if request.input is not Input.RECORDING:
+        return
+    with named_at("/input"):
+        row = get_recording(request.recording)
+    if not may_send(row.endpoint):
+        raise NotAllowedError(
+            f"what callers sent to endpoint {row.endpoint} may be private: to have it sent takes "
+            f"{RECORD} on it, as to record it does"
+        )
+    if row.state != RecordingState.READY:
+        raise ConflictError(f"recording {row.name} is {row.state}: {row.reason}")
+    if why := unfit(row.facts, target.inputs, batched=target.max_batch_size > 0):
+        detail = f"recording {row.name} does not fit {request.target}: {why}"
+        raise InvalidInputError([Violation("/input", "invalid", detail)])
 
 
 def _announce(run: PerfRun, queue: Queue) -> None:

@@ -1,5 +1,5 @@
-"""Perf runs and tunes that nobody looks after: their message is lost, their worker dead, or they
-wait."""
+"""Perf runs, tunes and recordings that nobody looks after: their message is lost, their worker
+dead, or they wait."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from control_plane.domain.perf.recording import GOING_ON
 from control_plane.domain.perf.states import ACTIVE, OVER, PerfState
 from control_plane.ports.clock import Clock
 from control_plane.ports.queue import Queue
 from control_plane.tuning.ending import finish
-from control_plane.tuning.models import PerfRun
+from control_plane.tuning.models import PerfRun, Recording
 from control_plane.tuning.tune_selectors import tunes_to_look_at
 
 LOST = timedelta(seconds=20)
@@ -38,6 +39,8 @@ def sweep(*, clock: Clock, queue: Queue) -> None:
         queue.perf_run(run_id=number)
     for number in tunes_to_look_at():
         queue.tune(tune_id=number)
+    for row in Recording.objects.filter(state__in=GOING_ON):
+        queue.recording(server=row.server_name, recording_id=row.pk, key=row.key.hex)
 
 
 def _end_what_is_dead(now: datetime, clock: Clock, queue: Queue) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 
 from control_plane.audit.services import record
 from control_plane.domain.kpis.experiments import Measured, row_us
-from control_plane.domain.kpis.opportunities import Opportunity
+from control_plane.domain.kpis.opportunities import Experiment, Opportunity
 from control_plane.domain.perf.states import OVER, PerfState
 from control_plane.domain.violations import (
     ConflictError,
@@ -79,7 +80,7 @@ def start_try(
             raise ConflictError(
                 f"it is being measured: perf runs {same.before_id} and {same.after_id}"
             )
-        runs = [
+        before, after = (
             start_perf_run(
                 document={**document, "server": name},
                 actor=actor,
@@ -89,31 +90,9 @@ def start_try(
                 store=store,
                 reason=f"{finding.code} of endpoint {endpoint}, {words}",
             )
-            for document, words in (
-                (finding.experiment.before, "as it is"),
-                (finding.experiment.after, finding.change),
-            )
-        ]
-        made = FindingTry.objects.create(
-            endpoint=endpoint,
-            **dict(zip(("code", "arm", "step", "target"), place_of(finding), strict=True)),
-            change=finding.change,
-            overrides=dict(finding.overrides),
-            server_name=name,
-            before=runs[0],
-            after=runs[1],
-            asked_by=actor,
+            for document, words in _documents(finding.experiment, finding.change)
         )
-        record(
-            actor=actor,
-            action="finding.try",
-            object_type="finding_try",
-            object_id=made.pk,
-            object_name=endpoint,
-            after={"try": made.pk, "code": finding.code, "runs": [run.pk for run in runs]},
-            reason=finding.change,
-        )
-    return made
+        return _add(endpoint, finding, before, after, actor)
 
 
 def tries_of(
@@ -154,6 +133,36 @@ def tried(row: FindingTry, store: TelemetryStore) -> Tried:
 def place_of(finding: Opportunity) -> Place:
     """Where a finding was made: the key of `tries_of`."""
     return finding.code, finding.arm, finding.step, finding.target
+
+
+def _documents(experiment: Experiment, change: str) -> Iterable[tuple[Mapping[str, Any], str]]:
+    """The runs of an experiment, each with why it is made."""
+    return ((experiment.before, "as it is"), (experiment.after, change))
+
+
+def _add(
+    endpoint: str, finding: Opportunity, before: PerfRun, after: PerfRun, actor: str
+) -> FindingTry:
+    made = FindingTry.objects.create(
+        endpoint=endpoint,
+        **dict(zip(("code", "arm", "step", "target"), place_of(finding), strict=True)),
+        change=finding.change,
+        overrides=dict(finding.overrides),
+        server_name=before.server_name,
+        before=before,
+        after=after,
+        asked_by=actor,
+    )
+    record(
+        actor=actor,
+        action="finding.try",
+        object_type="finding_try",
+        object_id=made.pk,
+        object_name=endpoint,
+        after={"try": made.pk, "code": finding.code, "runs": [before.pk, after.pk]},
+        reason=finding.change,
+    )
+    return made
 
 
 def _newest(endpoint: str, places: Iterable[Place]) -> Mapping[Place, FindingTry]:

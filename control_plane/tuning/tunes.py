@@ -29,11 +29,14 @@ from control_plane.registry.models import ModelVersion
 from control_plane.registry.pipelines import parts_for
 from control_plane.tuning.models import Tune, TuneTrial
 from control_plane.tuning.services import (
+    MaySend,
     cancel_perf_run,
     check_batch,
+    check_recording,
     check_server,
     equipped,
     named_at,
+    nothing,
 )
 from control_plane.tuning.targets import aim, examples_document
 from control_plane.tuning.tune_selectors import get_tune
@@ -52,6 +55,7 @@ def start_tune(
     store: ArtifactStore,
     allow_production: bool = False,
     may_load_production: bool = False,
+    may_send: MaySend = nothing,
     reason: str = "",
 ) -> Tune:
     """Asks for a tune; it begins when no other one is at work on its server.
@@ -60,19 +64,18 @@ def start_tune(
         document: what `domain.tuning.read_request` reads.
         allow_production: the server may be one that is not marked `lab`.
         may_load_production: the actor may say so (`services.LOAD_PRODUCTION`).
+        may_send: whether the actor may have the recordings of an endpoint sent.
 
     Raises:
-        InvalidInputError: the request breaks a rule, names what is not there, or the version
-            cannot be run there.
-        ConflictError: the server is not there, or is not for this; or the version is not one that
-            can be tuned.
-        NotAllowedError: production is to be loaded, and the actor may not.
+        InvalidInputError: the request breaks a rule, names what is not there, or cannot be run.
+        ConflictError: the server is not there, or not for this; or the version cannot be tuned.
+        NotAllowedError: production is to be loaded, or a recording sent, and the actor may not.
     """
     request = read_tune(document)
     with named_at("/server"):
         server = get_server(request.server)
     check_server(server, request.measured, clock.now(), allow_production, may_load_production)
-    version = _checked(request, server, endpoints, store)
+    version = _checked(request, server, endpoints, store, may_send)
     key = (request.target.name, request.target.number or 0)
     spec = parts_for([key], []).versions[key]
     profile = _profile_on(server, spec)
@@ -104,12 +107,17 @@ def start_tune(
 
 
 def _checked(
-    request: TuneRequest, server: Server, endpoints: EndpointFacts, store: ArtifactStore
+    request: TuneRequest,
+    server: Server,
+    endpoints: EndpointFacts,
+    store: ArtifactStore,
+    may_send: MaySend,
 ) -> ModelVersion | None:
     """The version, once a perf run could measure it as it is served now."""
     with named_at("/target"):
         target = aim(request.target, equipped(server), endpoints)
     check_batch(request.measured, target)
+    check_recording(request.measured, target, may_send)
     golden = bool(examples_document(target.version, target.inputs, store))
     batched = target.max_batch_size > 0
     decided(request.measured, target.inputs, golden=golden, batched=batched)

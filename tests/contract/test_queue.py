@@ -27,6 +27,7 @@ def test_the_celery_queue_sends_each_verb_down_its_lane(broker: str) -> None:
     queue.perf_run(run_id=12)
     queue.tune(tune_id=7)
     queue.perf_command(server="lab", verb="hold", run_id=12)
+    queue.recording(server="lab", recording_id=3, key="ab" * 16)
     for verb in ("prepare", "switch", "retire", "remove"):
         queue.command(server="lab", verb=verb, endpoint_id=endpoint, generation=7)
     sent = {name: drain(app, name) for name in LANES}
@@ -41,6 +42,7 @@ def test_the_celery_queue_sends_each_verb_down_its_lane(broker: str) -> None:
     assert sent["perf"] == [("perf.run", {"run_id": 12}), ("perf.tune", {"tune_id": 7})]
     assert [task for task, _ in sent["node.lab.prepare"]] == [
         "perf.hold",
+        "perf.record",
         "node.prepare",
         "node.retire",
         "node.remove",
@@ -58,8 +60,9 @@ def test_the_fake_queue_keeps_the_same() -> None:
     queue.command(server="lab", verb="switch", endpoint_id=endpoint, generation=7)
     queue.perf_run(run_id=12)
     queue.tune(tune_id=7)
+    queue.recording(server="lab", recording_id=3, key="ab" * 16)
     queue.perf_command(server="lab", verb="hold", run_id=12)
-    assert (fake.perf_runs, fake.tunes) == ([12], [7])
+    assert (fake.perf_runs, fake.tunes, fake.recordings) == ([12], [7], [3])
     assert fake.perf_commands == [("lab", "hold", 12)]
     assert (fake.reconciles, fake.validations) == ([endpoint], [version])
     assert fake.deliveries == [hook]

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import psutil
 import pytest
+import tritonclient.grpc as triton
 
 from control_plane.adapters.perf_analyzer.binary import find
 from control_plane.ports.load import LoadGeneratorMissingError
@@ -98,6 +100,30 @@ def test_a_cancelled_run_takes_its_load_away(
     assert client.post(f"/perf-runs/{run['id']}/cancel/", json={}).status_code == 202
     until(client, run, lambda seen: seen["state"] == "cancelled")
     assert not _loading(serving_stack)
+
+
+def test_what_callers_sent_is_recorded_and_sent_to_another_version(
+    client: httpx.Client, serving_stack: ServingStack
+) -> None:
+    asked = client.post("/endpoints/digits/recordings/", json={"requests": 4, "name": "sent"})
+    assert asked.status_code == 202, asked.text
+    address, deadline = "/endpoints/digits/recordings/sent/", time.monotonic() + PATIENCE_S
+    pictures = np.random.default_rng(7).random((2, 1, 8, 8), np.float32)
+    image = triton.InferInput("image", [2, 1, 8, 8], "FP32")
+    image.set_data_from_numpy(pictures)
+    caller = triton.InferenceServerClient(serving_stack.stack["triton"]["grpc"])
+    while (found := client.get(address).json())["state"] != "ready":
+        assert found["state"] != "failed", found["reason"]
+        assert time.monotonic() < deadline, found
+        caller.infer("digits", [image])
+        time.sleep(0.05)
+    assert (found["requests"], found["facts"]["rows"]) == (4, {"mean": 2, "most": 2})
+    run = start(client, {"model": "digits", "version": 2}, concurrency=[1], input="recording:sent")
+    done = until(client, run, lambda seen: seen["state"] == "succeeded")
+    assert done["levels"][0]["requests"] > 0
+    assert [path.rpartition("/")[2] for path in done["files"]] == ["report.csv"]
+    assert client.delete(address).status_code == 204
+    assert client.get(address).status_code == 404
 
 
 @pytest.mark.long

@@ -73,7 +73,7 @@ def _perf_runs() -> None:
     from control_plane.fleet.models import Server
     from control_plane.registry.models import ModelVersion
     from control_plane.tuning.models import PerfRun
-    from tests.support.perf import measure, perf_run
+    from tests.support.perf import measure, perf_run, recording
 
     if PerfRun.objects.filter(name=LONG).exists():
         return
@@ -87,6 +87,8 @@ def _perf_runs() -> None:
     )
     measure(running, wiring.telemetry())
     perf_run("failed", name=LONG, reason=REASON)
+    recording(name=LONG, endpoint=LONG)
+    recording("failed", name="empty", endpoint=LONG, reason=REASON, requests=0, size=0)
     _tunes(version, wiring.telemetry())
 
 

@@ -27,6 +27,7 @@ from control_plane.ports.inference import (
     TensorData,
 )
 from control_plane.ports.load import Aim, LoadStoppedError, Measured
+from control_plane.ports.recorder import Recorded, RecordingAsk
 from control_plane.ports.triton import (
     HeldModel,
     Sample,
@@ -69,6 +70,7 @@ class FakeQueue:
         self.commands: list[tuple[str, str, int]] = []
         self.perf_runs: list[int] = []
         self.tunes: list[int] = []
+        self.recordings: list[int] = []
         self.perf_commands: list[tuple[str, str, int]] = []
 
     def reconcile(self, *, endpoint_id: UUID) -> None:
@@ -88,6 +90,9 @@ class FakeQueue:
 
     def tune(self, *, tune_id: int) -> None:
         self.tunes.append(tune_id)
+
+    def recording(self, *, server: str, recording_id: int, key: str) -> None:
+        self.recordings.append(recording_id)
 
     def perf_command(self, *, server: str, verb: str, run_id: int) -> None:
         self.perf_commands.append((server, verb, run_id))
@@ -117,6 +122,7 @@ class FakeLoad:
         self.measured: list[tuple[str, float]] = []
         self.fails: list[Exception] = []
         self.sent = ""
+        self.files = {"report.csv": b"packed"}
         self.meanwhile: Callable[[PerfRequest], None] = lambda _: None
 
     def provide(self) -> str:
@@ -148,7 +154,7 @@ class FakeLoad:
             client_us=10,
             spread=3,
         )
-        return Measured(figures, {"report.csv": b"packed"})
+        return Measured(figures, dict(self.files))
 
 
 class FakePlaces:
@@ -302,3 +308,29 @@ class FakeInference:
         data = struct.pack(f"<{count}f", *(value * self._factor for value in values))
         output = TensorData("y", "FP32", given.shape, data)
         return InferenceAnswer([output], {"nereid_arm": self._arm}, 0.002)
+
+
+class FakeRecorder:
+    """`ports.recorder.RequestRecorder` in memory; `record` is what its router does."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, RecordingAsk] = {}
+        self.found: dict[str, Recorded] = {}
+        self.contents: dict[str, bytes] = {}
+
+    def ask(self, key: str, ask: RecordingAsk) -> None:
+        self.asked[key] = ask
+
+    def look(self, key: str) -> Recorded:
+        return self.found.get(key, Recorded())
+
+    def content(self, key: str) -> bytes:
+        return self.contents[key]
+
+    def forget(self, key: str) -> None:
+        for kept in (self.asked, self.found, self.contents):
+            kept.pop(key, None)
+
+    def record(self, key: str, content: bytes, *, done: bool = True) -> None:
+        self.contents[key] = content
+        self.found[key] = Recorded(begun=True, done=done, requests=2, bytes=len(content))

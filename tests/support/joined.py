@@ -55,6 +55,8 @@ def joined(stack: ServingStack, name: str) -> Iterator[Joined]:
             "NEREID_TRITON_BACKENDS": str(options.backend_directory),
             "NEREID_REQUEST_LOG": str(options.request_log),
             "NEREID_NODE_PORT": str(gate),
+            "NEREID_RECORDINGS_ASKED": str(options.recordings_asked),
+            "NEREID_RECORDINGS": str(options.recordings),
         }
     )
     triton.prepare(options)

@@ -69,3 +69,41 @@ def measure(run: Any, store: Any, base_us: float = 900.0) -> None:
         )
         level = PerfLevel(position, float(callers), timezone.now(), figures, cpu=0.2 * callers / 2)
         store.write_perf_level(run.key, level, {"report.csv": b"\x1f\x8b"})
+
+
+def recording(state: str = "ready", **more: Any) -> Any:
+    """A recording of `digits`, or of what `more` says; its file is nowhere."""
+    from control_plane.tuning.models import Recording
+
+    image = {"name": "image", "datatype": "FP32", "least": [1, 1, 8, 8], "most": [4, 1, 8, 8]}
+    facts = {
+        "requests": 120,
+        "bytes": 61_440,
+        "batched": True,
+        "rows": {"mean": 2.0, "most": 4},
+        "seconds": 31.5,
+        "inputs": [{**image, "requests": 120}],
+    }
+    now = timezone.now()
+    return Recording.objects.create(
+        **{
+            "name": "mondays",
+            "endpoint": "digits",
+            "server_name": "local",
+            "most_requests": 200,
+            "most_bytes": 16 << 20,
+            "length_us": 600_000_000,
+            "parts": 500,
+            "batched": True,
+            "state": state,
+            "reason": "at its end" if state == "ready" else "being recorded",
+            "requests": 120,
+            "size": 71_000,
+            "digest": "ab" * 32 if state == "ready" else "",
+            "facts": facts if state == "ready" else {},
+            "asked_by": "ada",
+            "started_at": now,
+            "ends_at": now + timedelta(minutes=10),
+            **more,
+        }
+    )

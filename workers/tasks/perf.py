@@ -1,11 +1,13 @@
-"""Perf runs and tunes: measured by workers of their own, their models held by the nodes."""
+"""Perf runs and tunes: measured by workers of their own, their models held by the nodes, and the
+recordings that are sent again made by those."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
 from control_plane import wiring
-from control_plane.tuning import holding, running, studying, sweeping
+from control_plane.tuning import holding, recording_node, running, studying, sweeping
+from control_plane.tuning.recordings import expire_recordings
 
 
 @shared_task(name="perf.run")
@@ -34,6 +36,18 @@ def release(*, run_id: int) -> None:
     holding.release(run_id=run_id, agent=wiring.node_agent())
 
 
+@shared_task(name="perf.record")
+def look_at_recording(*, recording_id: int, key: str) -> None:
+    """Brings a recording of this node's router as far as it can go."""
+    recording_node.look_at(
+        recording_id=recording_id,
+        key=key,
+        recorder=wiring.request_recorder(),
+        store=wiring.recording_store(),
+        clock=wiring.clock(),
+    )
+
+
 @shared_task(name="perf.sweep")
 def sweep() -> None:
     """Finds the perf runs and tunes whose message was lost, or whose worker died."""
@@ -42,5 +56,6 @@ def sweep() -> None:
 
 @shared_task(name="perf.forget")
 def forget() -> None:
-    """Removes what the load generator wrote a month ago; the figures stay."""
+    """Removes what the load generator wrote a month ago, and recordings as old; figures stay."""
     wiring.telemetry().forget_perf_files(wiring.clock().now())
+    expire_recordings(clock=wiring.clock(), queue=wiring.queue(), store=wiring.recording_store())

@@ -28,11 +28,13 @@ from control_plane.console.overview import endpoint_cards, recent_traffic
 from control_plane.console.perf_start import endpoint_target, measure_page
 from control_plane.console.policy_page import policy_page
 from control_plane.console.record_admin import DeletableAdmin, RecordAdmin, label, link, mono
+from control_plane.console.recording_start import record_page
 from control_plane.console.rollback_page import rollback_page
 from control_plane.console.rollout_start import start_page
 from control_plane.console.rollouts_under_way import active, under_way
 from control_plane.console.templatetags.console import ago
 from control_plane.console.try_page import try_context, try_page
+from control_plane.domain.access import RECORD
 from control_plane.domain.four_eyes import stale
 from control_plane.endpoints.models import Endpoint, Placement, Revision
 from control_plane.endpoints.selectors import placement_status, waiting_change
@@ -40,7 +42,7 @@ from control_plane.endpoints.services import create_endpoint, delete_endpoint, u
 
 SHOWN_REVISIONS = 10
 SHOWN_EVENTS = 8
-ON_THE_PAGE = ("try_it", "four_eyes_rule", "figures", "try_finding")
+ON_THE_PAGE = ("try_it", "four_eyes_rule", "figures", "try_finding", "record_requests")
 
 
 class EndpointForm(forms.ModelForm):
@@ -73,6 +75,7 @@ class EndpointAdmin(DeletableAdmin):
         "four_eyes_rule",
         "figures",
         "try_finding",
+        "record_requests",
     )
     empty_icon = "alt_route"
     empty_title = "No endpoints yet"
@@ -228,6 +231,21 @@ class EndpointAdmin(DeletableAdmin):
     def figures(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return kpis_page(self, request, self.found(request, object_id, "view"))
 
+    @action(
+        description="Record requests",
+        url_path="record",
+        icon="fiber_manual_record",
+        permissions=["record"],
+    )
+    def record_requests(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return record_page(self, request, self.found(request, object_id, "record"))
+
+    def has_record_permission(self, request: HttpRequest, endpoint: Any = None) -> bool:
+        """What callers send may be private: a right of its own, on this endpoint."""
+        if endpoint is not None and not isinstance(endpoint, Endpoint):  # Unfold asks with the key
+            endpoint = self.get_object(request, str(endpoint))
+        return request.user.has_perm(RECORD, endpoint)
+
     @action(description="Try", url_path="measure-finding", icon="speed", permissions=["measure"])
     def try_finding(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return finding_try_page(self, request, self.found(request, object_id, "measure"))
@@ -354,6 +372,7 @@ def _page_context(request: HttpRequest, endpoint: Any, changes: bool) -> dict[st
         "revisions": revisions,
         "serving": endpoint.serving,
         "may_change": changes,
+        "may_record": request.user.has_perm(RECORD, endpoint) and not endpoint.deleted_at,
         "rolling": under_way(active(request.user, endpoint.name)),
     }
     if cards:

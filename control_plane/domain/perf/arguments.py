@@ -28,6 +28,8 @@ is told to allow anything, and the spread is read from its windows (`export.spre
 _MANY_CALLERS = 16
 """From here on callers share threads, as on a small machine they must."""
 
+FROM_FILE = (Input.GOLDEN, Input.RECORDING)
+
 _GRACE_S = 30.0
 
 
@@ -101,7 +103,7 @@ def _load(request: PerfRequest, value: float, place: Place) -> list[str]:
 
 
 def _input(request: PerfRequest, place: Place) -> list[str]:
-    if request.input is Input.GOLDEN:
+    if request.input in FROM_FILE:
         return ["--input-data", place.input_file]
     words = ["--input-data", "zero" if request.input is Input.ZERO else "random"]
     for name, shape in request.shapes.items():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from control_plane.domain.perf.arguments import FROM_FILE
 from control_plane.domain.perf.request import Input, PerfRequest
 from control_plane.domain.registry.golden import GoldenExample, GoldenTensor
 from control_plane.domain.signature import Tensor
@@ -55,7 +56,7 @@ def decided(
         elif not _fits(_own_shape(known[name], batched), given):
             detail = f"{list(given)} does not fit {known[name]}; the batch's size is left out"
             found.append(Violation("/shapes", "invalid", detail))
-    for tensor in inputs if kind is not Input.GOLDEN else ():
+    for tensor in inputs if kind not in FROM_FILE else ():
         if -1 in _own_shape(tensor, batched) and tensor.name not in request.shapes:
             detail = f"{tensor} has a size that varies: give its shape, without the batch's"
             found.append(Violation("/shapes", "required", detail))

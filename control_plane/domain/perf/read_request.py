@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from control_plane.domain.names import is_public_name
 from control_plane.domain.perf.request import (
     QUANTILES,
     Distribution,
@@ -55,12 +56,14 @@ def read_request(document: object) -> PerfRequest:
     server = fields.text("server")
     if not server:
         fields.note("server", "required", "the name of the server that is to be measured")
+    what, recording = _input(fields)
     request = PerfRequest(
         target=_target(fields),
         server=server or "",
         load=_load(fields),
         protocol=fields.choice("protocol", Protocol.GRPC),
-        input=fields.choice("input", Input.GOLDEN) if fields.get("input") is not None else None,
+        input=what,
+        recording=recording,
         shapes=_shapes(fields),
         string_length=fields.whole("string_length", PerfRequest.string_length, 1, 1 << 16),
         batch=fields.whole("batch", 1, 1, MAX_BATCH),
@@ -92,6 +95,9 @@ def _check(fields: Fields, request: PerfRequest) -> None:
     if request.overrides and request.target.kind is not TargetKind.VERSION:
         detail = "only a version is loaded for its run, and so can be served otherwise for it"
         fields.note("overrides", "exclusive", detail)
+    if request.input is Input.RECORDING and (request.sequences or request.shapes):
+        detail = "a recording has the shapes that were sent, and no sequences"
+        fields.note("input", "exclusive", detail)
     if request.load.kind is LoadKind.BATCH_SIZES and (request.batch > 1 or request.sequences):
         fields.note("batch_sizes", "exclusive", "they stand in place of batch, and of sequences")
     if request.sequences and request.target.kind is TargetKind.ENDPOINT:
@@ -100,6 +106,21 @@ def _check(fields: Fields, request: PerfRequest) -> None:
             "does: measure the version"
         )
         fields.note("sequences", "exclusive", detail)
+
+
+def _input(fields: Fields) -> tuple[Input | None, str]:
+    """What is sent, and the name of the recording where it is one."""
+    text = fields.text("input")
+    if text is None:
+        return None, ""
+    word, colon, name = text.partition(":")
+    if word == Input.RECORDING and is_public_name(name):
+        return Input.RECORDING, name
+    if colon or word == Input.RECORDING or word not in list(Input):
+        known = "golden, random, zero and recording:NAME"
+        fields.note("input", "invalid", f"{shown(text)}: there are {known}")
+        return None, ""
+    return Input(word), ""
 
 
 def _overrides(fields: Fields) -> dict[str, Any]:

@@ -19,9 +19,10 @@ class Protocol(StrEnum):
 
 
 class Input(StrEnum):
-    """What is sent: the version's golden examples, random values, or zeros."""
+    """What is sent: golden examples, what callers sent once, random values, or zeros."""
 
     GOLDEN = "golden"
+    RECORDING = "recording"
     RANDOM = "random"
     ZERO = "zero"
 
@@ -121,7 +122,8 @@ class Sequences:
 class PerfRequest:
     """What is measured, and how; durations in microseconds.
 
-    `input` None takes golden examples where there are any, and random values elsewhere.
+    `input` None takes golden examples where there are any, and random values elsewhere; `recording`
+    names the one that is sent.
     `latency_limit` is for the latency at `percentile`: no level above it is gone beyond.
     `overrides` are laid over how a version is served, for this run alone.
     """
@@ -131,6 +133,7 @@ class PerfRequest:
     load: Load
     protocol: Protocol = Protocol.GRPC
     input: Input | None = None
+    recording: str = ""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     string_length: int = 128
     batch: int = 1
@@ -142,6 +145,13 @@ class PerfRequest:
     sequences: Sequences | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def input_word(self) -> str | None:
+        """The input as it is asked for: `golden`, or `recording:NAME`."""
+        if self.input is Input.RECORDING:
+            return f"{self.input.value}:{self.recording}"
+        return None if self.input is None else self.input.value
+
     def to_document(self) -> dict[str, Any]:
         """The JSON form, with what was left out filled in."""
         document: dict[str, Any] = {
@@ -149,7 +159,7 @@ class PerfRequest:
             "server": self.server,
             "protocol": self.protocol.value,
             **_load_document(self.load),
-            "input": None if self.input is None else self.input.value,
+            "input": self.input_word,
             "batch": self.batch,
             "latency_limit": _duration(self.latency_limit),
             "percentile": self.percentile,

@@ -90,6 +90,11 @@ MAY: dict[tuple[str, str], frozenset[Role]] = {
     ("kpis", "GET"): EVERYBODY,
     ("kpis-tries", "POST"): PUBLISHERS | OPERATORS,
     ("kpis-try", "GET"): EVERYBODY,
+    ("recordings", "GET"): EVERYBODY,
+    ("recordings", "POST"): OPERATORS,
+    ("recording", "GET"): EVERYBODY,
+    ("recording", "DELETE"): OPERATORS,
+    ("recording-stop", "POST"): OPERATORS,
     ("feedback", "POST"): REPORTERS,
     ("changes", "GET"): EVERYBODY,
     ("change", "GET"): EVERYBODY,
@@ -153,7 +158,7 @@ OF_MODELS = {
 OF_ENDPOINTS = {
     *("endpoints", "endpoint", "policy", "plan", "rollback", "kill", "revisions", "revision"),
     *("changes", "change", "approve", "reject", "withdraw", "feedback", "replays", "kpis"),
-    "kpis-try",
+    *("kpis-try", "recordings", "recording", "recording-stop"),
     "budget",
     *("rollouts", "rollout", "rollout-events", "analysis-run", "analysis-looks"),
     *(f"rollout-{control}" for control in CONTROLS),
@@ -168,7 +173,7 @@ OWN = {
 LISTS = {("models", "GET"), ("all_versions", "GET"), ("endpoints", "GET"), ("rollouts", "GET")}
 NAMELESS = LISTS | {k for k in MAY if k[0].startswith("upload")}
 PARTS = {"number": "1", "alias": "champion", "token_id": NONE, "upload": NONE, "delivery_id": NONE}
-PARTS |= {"grant_id": NONE, "level": "0", "file": "report.csv"}
+PARTS |= {"grant_id": NONE, "level": "0", "file": "report.csv", "recording": "mondays"}
 NAMED = ("mine", "yours")
 # What has an id of its own is at the endpoint of that name.
 IDS = {name: f"00000000-0000-4000-8000-00000000000{i}" for i, name in enumerate(NAMED, start=1)}

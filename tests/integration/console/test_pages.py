@@ -29,7 +29,7 @@ from control_plane.webhooks.models import Delivery, State, Webhook
 from control_plane.wiring import print_config
 from tests.integration.console.conftest import logged_in, policy, ready_version
 from tests.support.fakes import FakeQueue
-from tests.support.perf import perf_run
+from tests.support.perf import perf_run, recording
 from tests.support.rollouts import analysing, measured, started
 from tests.support.tunes import tune_record
 
@@ -48,6 +48,7 @@ RECORDS = (
     "fleet.server",
     "tuning.perfrun",
     "tuning.tune",
+    "tuning.recording",
     "audit.auditevent",
     "access.apitoken",
     "webhooks.webhook",
@@ -111,6 +112,7 @@ def everything(digits: Endpoint, admin: Client) -> Callable[[str], Any]:
     under_way(digits)
     perf_run()
     tune_record()
+    recording()
     admin.post(url("access.apitoken", "add"), {"name": "ci", "role": "admin", "lifetime": "30"})
     return lambda record: apps.get_model(record).objects.first()
 

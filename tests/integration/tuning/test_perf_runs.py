@@ -53,6 +53,7 @@ class Lab(World):
             generator=self.load,
             endpoints=RoutedEndpoints(),
             artifacts=self.store,
+            recordings=FileArtifactStore(root / "recordings"),
             telemetry=telemetry,
             metrics_of=lambda _: self.tritons["lab"],
         )
@@ -78,7 +79,8 @@ class Lab(World):
         sweeping.sweep(clock=self.clock, queue=self)
 
     def start(self, **more: Any) -> PerfRun:
-        options = {k: more.pop(k) for k in ("allow_production", "may_load_production") if k in more}
+        said = ("allow_production", "may_load_production", "may_send")
+        options = {k: more.pop(k) for k in said if k in more}
         document = {"target": {"model": "digits", "version": 2}, "server": "lab", **more}
         return start_perf_run(
             document=document,

@@ -12,10 +12,11 @@ from control_plane.domain.violations import ConflictError, InvalidInputError
 from control_plane.fleet.services import update_server
 from control_plane.tuning.models import FindingTry, PerfRun
 from control_plane.tuning.tries import place_of, start_try, tries_of
-from tests.integration.tuning.test_perf_runs import Lab, fresh, lab
+from tests.integration.tuning.test_perf_runs import Lab, fresh
+from tests.integration.tuning.test_perf_runs import lab as a_lab
 
-__all__ = ["lab"]
 pytestmark = pytest.mark.django_db
+lab = a_lab
 
 ASKED = {"target": {"model": "digits", "version": 2}, "request_rate": [50]}
 OVERRIDES: dict[str, Any] = {"instance_group": [{"count": 2}]}

@@ -1,0 +1,262 @@
+"""Recordings of what callers send, over the real database, with a router in memory."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from control_plane.adapters.artifacts import FileArtifactStore
+from control_plane.audit.models import AuditEvent
+from control_plane.domain.perf.recording import MAGIC
+from control_plane.domain.violations import (
+    ConflictError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+)
+from control_plane.endpoints.services import create_endpoint
+from control_plane.ports.recorder import Recorded
+from control_plane.tuning import recording_node, sweeping
+from control_plane.tuning.models import PerfRun, Recording
+from control_plane.tuning.recordings import (
+    KEPT,
+    delete_recording,
+    expire_recordings,
+    start_recording,
+    stop_recording,
+)
+from control_plane.wiring import print_config
+from tests.integration.tuning.test_perf_runs import Lab, fresh
+from tests.integration.tuning.test_perf_runs import lab as a_lab
+from tests.support.fakes import FakeRecorder
+from tests.support.perf import recording
+from tests.support.recorded import AT_MS, FP32, numbers, record
+
+pytestmark = pytest.mark.django_db
+lab = a_lab
+
+PICTURE = numbers(*range(64))
+TWO = (
+    MAGIC
+    + record(("image", FP32, (1, 1, 8, 8), PICTURE))
+    + record(("image", FP32, (2, 1, 8, 8), PICTURE * 2), at_ms=AT_MS + 500)
+)
+
+
+class Recorder:
+    """An endpoint's recordings: asked of the lab, carried out by its node when `work` is called."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.router = FakeRecorder()
+        self.store: FileArtifactStore = lab.means.recordings  # type: ignore[assignment]
+        lab.recording = self.recording  # type: ignore[attr-defined]
+        create_endpoint(name="digits", actor="ada", queue=lab, print_config=print_config)
+        lab.policy(100)
+        lab.settle()
+
+    def recording(self, *, server: str, recording_id: int, key: str) -> None:
+        assert server == "lab"
+        self.lab.sent.append(
+            lambda: recording_node.look_at(
+                recording_id=recording_id,
+                key=key,
+                recorder=self.router,
+                store=self.store,
+                clock=self.lab.clock,
+            )
+        )
+
+    def start(self, endpoint: str = "digits", **document: Any) -> Recording:
+        return start_recording(
+            endpoint=endpoint,
+            document=document,
+            actor="ada",
+            clock=self.lab.clock,
+            queue=self.lab,
+            endpoints=self.lab.means.endpoints,
+        )
+
+    def done(self, content: bytes = TWO, **document: Any) -> Recording:
+        row = self.start(**document)
+        self.lab.work()
+        self.router.record(row.key.hex, content)
+        self.lab.sweep(5)
+        self.lab.work()
+        return Recording.objects.get(pk=row.pk)
+
+    def delete(self, row: Recording) -> None:
+        delete_recording(
+            name=row.name, endpoint="digits", actor="ada", queue=self.lab, store=self.store
+        )
+
+
+@pytest.fixture
+def recorder(lab: Lab) -> Recorder:
+    return Recorder(lab)
+
+
+def test_it_is_asked_of_the_router_and_kept_when_it_is_done(recorder: Recorder) -> None:
+    row = recorder.start(requests=2, percent=5, length="90s")
+    assert (row.name, row.state, row.server_name) == ("digits-1", "queued", "lab")
+    recorder.lab.work()
+    key, asked = row.key.hex, recorder.router.asked
+    ends = Recording.objects.get().ends_at
+    assert ends is not None
+    assert (asked[key].endpoint, asked[key].requests, asked[key].parts) == ("digits", 2, 500)
+    assert asked[key].until_ms == int(ends.timestamp() * 1000)
+    recorder.router.record(key, TWO, done=False)
+    recorder.lab.sweep(5)
+    recorder.lab.work()
+    assert (Recording.objects.get().state, Recording.objects.get().requests) == ("recording", 2)
+    recorder.router.record(key, TWO)
+    recorder.lab.sweep(5)
+    recorder.lab.work()
+    found = Recording.objects.get()
+    assert (found.state, found.requests, found.size) == ("ready", 2, len(TWO))
+    assert found.facts["rows"] == {"mean": 1.5, "most": 2}
+    assert found.facts["inputs"][0]["most"] == [2, 1, 8, 8]
+    assert recorder.router.asked == {}, "what was taken is asked for no more"
+    actions = AuditEvent.objects.filter(object_type="recording").order_by("id")
+    assert [one.action for one in actions] == ["recording.start", "recording.ready"]
+    assert {one.object_name for one in actions} == {"digits"}
+
+
+def test_a_perf_run_sends_it_and_keeps_nothing_of_it(recorder: Recorder) -> None:
+    recorder.done(name="mondays")
+    lab = recorder.lab
+    with pytest.raises(NotAllowedError, match=r"tuning\.add_recording"):
+        lab.start(input="recording:mondays")
+    run = lab.start(
+        input="recording:mondays", concurrency=[1], may_send=lambda name: name == "digits"
+    )
+    assert run.request["input"] == "recording:mondays"
+    lab.load.files = {"report.csv": b"packed", "export.json": b"private"}
+    lab.work()
+    assert fresh(run).state == "succeeded", fresh(run).reason
+    sent = json.loads(lab.load.sent)["data"]
+    assert [entry["image"]["shape"] for entry in sent] == [[1, 8, 8]] * 3
+    assert lab.means.telemetry.perf_files(run.key) == [(0, "report.csv")]
+    [level] = lab.means.telemetry.perf_levels([run.key])[run.key]
+    assert "may have what callers sent" in level.left_out
+
+
+def test_what_cannot_be_sent_is_refused_at_once_or_fails_the_run(recorder: Recorder) -> None:
+    row = recorder.done(name="mondays")
+    asked = {"input": "recording:mondays", "concurrency": [1], "may_send": lambda _: True}
+    with pytest.raises(InvalidInputError, match="no recording 'tuesdays'"):
+        recorder.lab.start(**{**asked, "input": "recording:tuesdays"})
+    with pytest.raises(InvalidInputError, match="there are golden"):
+        recorder.lab.start(**{**asked, "input": "recording:"})
+    other = {**row.facts, "inputs": [{**row.facts["inputs"][0], "datatype": "FP16"}]}
+    Recording.objects.update(facts=other)
+    with pytest.raises(InvalidInputError, match="it has FP16"):
+        recorder.lab.start(**asked)
+    Recording.objects.update(facts=row.facts)
+    run = recorder.lab.start(**asked)
+    recorder.delete(row)
+    recorder.lab.work()
+    assert (fresh(run).state, "(any more)" in fresh(run).reason) == ("failed", True)
+    with pytest.raises(InvalidInputError, match="sequences"):
+        recorder.lab.start(**asked, sequences={"length": 3})
+
+
+def test_one_is_stopped_and_one_is_deleted_with_all_that_it_holds(recorder: Recorder) -> None:
+    row = recorder.start()
+    recorder.lab.work()
+    with pytest.raises(ConflictError, match="is being recorded"):
+        recorder.start()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        recording("recording", name="another")
+    for _ in range(2):
+        stop_recording(name=row.name, endpoint="digits", actor="bo", queue=recorder.lab)
+    recorder.lab.work()
+    assert recorder.router.asked[row.key.hex].until_ms == 0
+    recorder.router.record(row.key.hex, TWO)
+    recorder.lab.sweep(5)
+    recorder.lab.work()
+    kept = Recording.objects.get()
+    assert (kept.state, kept.reason, kept.stopped_by) == ("ready", "stopped", "bo")
+    assert AuditEvent.objects.filter(action="recording.stop").count() == 1
+    with pytest.raises(ConflictError, match="is over"):
+        stop_recording(name=row.name, endpoint="digits", actor="bo", queue=recorder.lab)
+    assert recorder.store.digests() == [kept.digest]
+    recorder.delete(kept)
+    assert recorder.store.digests() == []
+    going_on = recorder.start()
+    recorder.lab.work()
+    recorder.delete(going_on)
+    recorder.lab.work()
+    assert recorder.router.asked == {}, "the router deletes what nobody asks for"
+    with pytest.raises(NotFoundError):
+        recorder.delete(going_on)
+
+
+@pytest.mark.parametrize(
+    ("found", "seconds", "reason"),
+    [
+        (Recorded(), 21, "did not take it up"),
+        (Recorded(begun=True), 640, "did not come to its end"),
+        (Recorded(begun=True, failed="No space left on device"), 1, "lab: No space left"),
+    ],
+)
+def test_a_router_that_cannot_says_so(
+    recorder: Recorder, found: Recorded, seconds: float, reason: str
+) -> None:
+    row = recorder.start()
+    recorder.lab.work()
+    recorder.router.found[row.key.hex] = found
+    recorder.lab.sweep(seconds)
+    recorder.lab.work()
+    failed = Recording.objects.get()
+    assert failed.state == "failed"
+    assert reason in failed.reason
+    assert recorder.router.asked == {}
+
+
+@pytest.mark.parametrize(("content", "reason"), [(MAGIC, "no request came"), (b"x", "begin as")])
+def test_nothing_and_nonsense_are_not_kept(recorder: Recorder, content: bytes, reason: str) -> None:
+    row = recorder.done(content)
+    assert (row.state, row.digest) == ("failed", "")
+    assert reason in row.reason
+    assert recorder.store.digests() == []
+
+
+def test_what_cannot_be_recorded_is_refused(recorder: Recorder) -> None:
+    with pytest.raises(NotFoundError):
+        recorder.start("faces")
+    create_endpoint(name="faces", actor="ada", queue=recorder.lab, print_config=print_config)
+    with pytest.raises(ConflictError, match="serves nothing yet"):
+        recorder.start("faces")
+    with pytest.raises(InvalidInputError, match="is served by lab"):
+        recorder.start(server="other")
+    with pytest.raises(InvalidInputError) as refused:
+        recorder.start(name="Mondays!", requests=0, bytes=1 << 40, length="9d", percent=0, x=1)
+    assert len(refused.value.violations) == 6
+    recorder.lab.clock.pass_time(seconds=3600)
+    with pytest.raises(ConflictError, match="no server of endpoint digits is there"):
+        recorder.start()
+    assert not Recording.objects.exists()
+
+
+def test_they_go_after_a_month_and_files_without_a_record_with_them(recorder: Recorder) -> None:
+    young = recorder.done(name="young")
+    old = recorder.done(name="old")
+    assert young.digest != old.digest, "one content, and two files"
+    lab = recorder.lab
+    Recording.objects.filter(pk=old.pk).update(created_at=lab.clock.now() - KEPT)
+    lost, _ = recorder.store.add(io.BytesIO(b"of nobody"))
+    expire_recordings(clock=lab.clock, queue=lab, store=recorder.store)
+    assert [row.name for row in Recording.objects.all()] == ["young"]
+    assert set(recorder.store.digests()) == {young.digest, lost}, "it may be on its way still"
+    lab.clock.pass_time(seconds=timedelta(days=400).total_seconds())
+    Recording.objects.update(created_at=lab.clock.now())
+    expire_recordings(clock=lab.clock, queue=lab, store=recorder.store)
+    assert recorder.store.digests() == [young.digest]
+    assert not PerfRun.objects.exists()
+    sweeping.sweep(clock=lab.clock, queue=lab)
