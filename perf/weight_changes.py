@@ -4,7 +4,8 @@
 
 Every change moves all traffic from one version of `digits` to the other, so each answer
 tells which policy chose it. A change takes from the moment PUT is sent to the moment the last
-request was sent that the old policy still answered.
+request was sent that the old policy still answered, on whichever server: all of the fleet's are
+called (`make serve ARGS="--servers 4"`), and the clients share them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +35,9 @@ def main() -> int:
     """Runs the changes and prints the figures; 1 when a request failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--changes", type=int, default=200)
-    parser.add_argument("--clients", type=int, default=4, help="half HTTP, half gRPC")
+    parser.add_argument(
+        "--clients", type=int, default=4, help="half HTTP, half gRPC; two a server at least"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures there")
     arguments = parser.parse_args()
     stack = find_stack()
@@ -43,8 +49,7 @@ def main() -> int:
         try:
             figures = measure(
                 client,
-                str(stack.triton("http")),
-                str(stack.triton("grpc")),
+                addresses(client),
                 arguments.changes,
                 arguments.clients,
                 console,
@@ -58,15 +63,38 @@ def main() -> int:
     return 1 if figures["failed requests"] else 0
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where a server is called."""
+
+    http: str
+    grpc: str
+
+
+def addresses(client: Client) -> list[Address]:
+    """Those of the servers that serve the endpoint."""
+    serving = [
+        one.raw
+        for one in client.servers()
+        if any(held.get("name") == ENDPOINT for held in client.server(one.name).raw["models"])
+    ]
+    return [Address(one["http"], one["grpc"]) for one in serving]
+
+
 def measure(
-    client: Client, http: str, grpc: str, changes: int, clients: int, console: Console
-) -> dict[str, float | int]:
-    """The figures of `changes` changes of weights under the load of `clients` clients."""
+    client: Client, servers: Sequence[Address], changes: int, clients: int, console: Console
+) -> dict[str, float | int | str]:
+    """The figures of `changes` changes of weights under the load of `clients` clients, two of them
+    at least on each server."""
+    each = max(2, clients // len(servers))
+    loads = [Load(one.http, one.grpc, ENDPOINT, INPUTS, clients=each) for one in servers]
     switch(client, newest=True)
     waits: list[float] = []
     healthy: list[float] = []
     marks: list[tuple[float, str]] = []
-    with Load(http, grpc, ENDPOINT, INPUTS, clients=clients) as load:
+    with ExitStack() as running:
+        for load in loads:
+            running.enter_context(load)
         for number in track(range(changes), description="changing weights", console=console):
             put = time.monotonic()
             old = switch(client, newest=bool(number % 2))
@@ -74,15 +102,17 @@ def measure(
             marks.append((put, old))
         end = time.monotonic()
     edges = [put for put, _ in marks[1:]] + [end]
-    answers = sorted(load.answers, key=lambda answer: answer.sent)
+    answers = sorted((a for load in loads for a in load.answers), key=lambda answer: answer.sent)
+    failures = [failure for load in loads for failure in load.failures]
     for (put, old), until in zip(marks, edges, strict=True):
         lingering = [a.sent - put for a in answers if put <= a.sent < until and a.arm == old]
         waits.append(max(lingering, default=0.0))
     return {
+        "servers": len(servers),
         "changes": changes,
         "requests": len(answers),
-        "failed requests": len(load.failures),
-        "first failure": load.failures[0].error if load.failures else "-",
+        "failed requests": len(failures),
+        "first failure": failures[0].error if failures else "-",
         "PUT to last on old weights, median ms": round(statistics.median(waits) * 1e3, 1),
         "PUT to last on old weights, p99 ms": _p99(waits),
         "PUT to last on old weights, worst ms": round(max(waits) * 1e3, 1),

@@ -7,7 +7,7 @@ import tritonclient.http as httpclient
 from rich.console import Console
 
 from nereid import Client
-from perf.weight_changes import measure
+from perf.weight_changes import addresses, measure
 from tests.support.serving import ServingStack
 
 
@@ -17,8 +17,7 @@ def test_no_request_fails_while_weights_change(serving_stack: ServingStack) -> N
         before = client.policy("digits")
         figures = measure(
             client,
-            stack["triton"]["http"],
-            stack["triton"]["grpc"],
+            addresses(client),
             changes=20,
             clients=4,
             console=Console(quiet=True),
