@@ -54,6 +54,7 @@ PURE_SOURCES = (
     "attributes.cc",
     "breaker.cc",
     "compare.cc",
+    "confidence.cc",
     "config_words.cc",
     "decide.cc",
     "key_hash.cc",
@@ -71,6 +72,7 @@ PURE_SOURCES = (
     "rules.cc",
     "sequence_pins.cc",
     "slow_start.cc",
+    "tensor_view.cc",
 )
 
 TRAFFIC = Target(
@@ -86,10 +88,12 @@ TRAFFIC = Target(
         "forward.cc",
         "input_copies.cc",
         "metrics.cc",
+        "observe.cc",
         "record_request.cc",
         "records.cc",
         "reply.cc",
         "request_view.cc",
+        "response_output.cc",
         "server_thread.cc",
         "shadow.cc",
         "succession.cc",

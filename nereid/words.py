@@ -96,6 +96,10 @@ def _rescue(rescue: Any, _: Document) -> str:
     return f"on, {budget} % of what is in flight, always {rescue.get('floor', 3)}"
 
 
+def _confidence(confidence: Any, _: Document) -> str:
+    return f"of {confidence.get('output')}, {confidence.get('scores', 'probabilities')}"
+
+
 def _breaker(breaker: Any, _: Document) -> str:
     tests = []
     if breaker.get("consecutive_failures"):
@@ -144,6 +148,7 @@ _PARTS: Mapping[str, tuple[str, Callable[[Any, Document], str]]] = {
     "sticky": ("sticky", _sticky),
     "rules": ("rules", _rules),
     "shadow": ("shadow", _shadow),
+    "confidence": ("confidence", _confidence),
     "rescue": ("rescue", _rescue),
     "breaker": ("breaker", _breaker),
     "slow_start": ("slow start", _slow_start),

@@ -168,17 +168,17 @@ class Thresholds:
         return over_c[at, column], over_b[at, column]
 
 
-def side_by_side(runs: int, margin: float) -> Sequence:
+def side_by_side(runs: int, margin: float, *, tens: bool) -> Sequence:
     """As many sequences as rollouts, each against "at most `margin` worse"."""
     same, nothing = np.full(runs, margin), np.full(runs, np.nan)
-    return start(Rows(same, same, 0, 0, False, nothing, nothing, BLOCK))
+    return start(Rows(same, same, 0, 0, False, nothing, nothing, BLOCK, tens))
 
 
 class Ours:
     """Our judge in both units at once: they share their stakes."""
 
-    def __init__(self, runs: int, margin: float = 0.0) -> None:
-        self._sequence = side_by_side(runs, margin)
+    def __init__(self, runs: int, margin: float = 0.0, *, tens: bool = True) -> None:
+        self._sequence = side_by_side(runs, margin, tens=tens)
         self._recent = np.zeros((2, runs))
         self.by_request = np.zeros(runs)
 

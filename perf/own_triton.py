@@ -51,13 +51,15 @@ class OwnTriton:
         with urllib.request.urlopen(request, timeout=120):  # noqa: S310 - our own http address
             pass
 
-    def identity(self, name: str, *, busy_us: int = 0, config: str = "") -> None:
+    def identity(
+        self, name: str, *, busy_us: int = 0, config: str = "", signature: str = SIGNATURE
+    ) -> None:
         """A native model that gives its input back after `busy_us` of processor time."""
         library = build(
             Target("libtriton_identity.so", (str(NATIVE / "identity.cc"),)), verbose=False
         )
         busy = f'parameters {{ key: "busy_us" value {{ string_value: "{busy_us}" }} }}\n'
-        folder = self._model(name, "identity", SIGNATURE + busy + config)
+        folder = self._model(name, "identity", signature + busy + config)
         shutil.copy(library, folder / library.name)
         (folder / "1").mkdir()
         self.load(name)

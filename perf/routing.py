@@ -25,11 +25,11 @@ from rich.console import Console
 from rich.table import Table
 
 from control_plane.adapters.perf_analyzer.binary import find
-from perf.own_triton import OwnTriton, own_triton
+from perf.own_triton import SIGNATURE, OwnTriton, own_triton
 from perf.paired import Comparison, Estimate, Figures
 
 TINY, SLOW, SEQUENCE = "tiny.v1.aaaaaa", "slow.v1.bbbbbb", "steps.v1.cccccc"
-SHADOW = "tiny.v2.dddddd"
+SHADOW, FLOATS = "tiny.v2.dddddd", "floats.v1.eeeeee"
 BLS_PAIRS, SHADOW_PAIRS = 5, 20
 SEQUENCES = "sequence_batching { max_sequence_idle_microseconds: 5000000 }\n"
 
@@ -91,6 +91,15 @@ def shadow_scenarios(quick: bool) -> list[Scenario]:
     """A router beside the same one with a shadow: the second may be no slower."""
     return [
         Scenario("shadow of 10 %", "tiny", "tiny-shadowed", "grpc", callers, 64, 6000)
+        for callers in ((1,) if quick else (1, 8))
+    ]
+
+
+def confidence_scenarios(quick: bool) -> list[Scenario]:
+    """A router beside the same one that reads how sure the answers are, of so many logits."""
+    return [
+        Scenario(f"confidence of {size:,}", "floats", "floats-sure", "grpc", callers, size, 4000)
+        for size in (64, 10_000)
         for callers in ((1,) if quick else (1, 8))
     ]
 
@@ -171,13 +180,18 @@ def prepare(server: OwnTriton) -> None:
         f"arm {TINY} primary\narm {SHADOW}\nslots 0:10000\n"
         "shadow 1 parts 1000 max_in_flight 8 compare y\n",
     )
+    floats = SIGNATURE.replace("UINT8", "FP32")
+    server.identity(FLOATS, signature=floats)
+    server.router("floats", one.format(FLOATS), signature=floats)
+    sure = f"{one.format(FLOATS)}confidence y scores logits\n"
+    server.router("floats-sure", sure, signature=floats)
     server.bls_router("bls-tiny", TINY)
     server.bls_router("bls-slow", SLOW)
 
 
 def verdict(scenario: Scenario, comparison: Comparison) -> str:
     """Which goals the scenario has, and whether the intervals reach them."""
-    if scenario.title.startswith("BLS"):
+    if scenario.title.startswith(("BLS", "confidence")):
         return ""
     if scenario.title.startswith("shadow"):
         return _met("p99 <= 1", comparison.p99_ratio.low <= 1.0)
@@ -262,6 +276,11 @@ def main() -> int:
         ("routed beside direct", scenarios(quick), pairs),
         ("through a Python BLS router", bls_scenarios(quick), min(BLS_PAIRS, pairs)),
         ("a router with a shadow beside one without", shadow_scenarios(quick), pairs),
+        (
+            "a router that reads confidence beside one that does not",
+            confidence_scenarios(quick),
+            pairs,
+        ),
     )
     figures: dict[str, object] = {}
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "copy_request.h"
+#include "observe.h"
 #include "reply.h"
 #include "request_log.h"
 #include "shadow.h"
@@ -226,6 +227,7 @@ void OnGood(
   }
   Heard(attempt, now_ns);
   for (const auto& comparison : attempt->call->comparisons) comparison->GiveAnswer(inner);
+  ObserveConfidence(attempt, inner);
 }
 
 void OnResponse(

@@ -53,6 +53,7 @@ struct Attempt {
   std::atomic<Phase> phase{Phase::kWaiting};
   std::atomic<Outcome> outcome{Outcome::kOk};
   std::atomic<bool> judged{false};
+  std::atomic<bool> confidence_read{false};
   std::atomic<std::uint64_t> first_response_ns{0};  // 0: none yet
   std::atomic<int> open{2};
   std::atomic<bool> timed_out{false};    // told to stop, though it has to be waited for

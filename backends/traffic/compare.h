@@ -1,20 +1,11 @@
 // How far a shadow's output is from the answer. Free of Triton.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
-namespace nereid {
+#include "tensor_view.h"
 
-// A tensor in host memory; `data` need not be aligned.
-struct TensorView {
-  int datatype = 0;  // Triton's numbers: BOOL 1, UINT8..64 2..5, INT8..64 6..9, FP16 10, FP32 11,
-                     // FP64 12, BYTES 13, BF16 14
-  const std::int64_t* shape = nullptr;
-  std::size_t dims = 0;
-  const void* data = nullptr;
-  std::size_t bytes = 0;
-};
+namespace nereid {
 
 struct Difference {
   bool comparable = false;   // numbers of one type and shape

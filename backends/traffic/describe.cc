@@ -113,6 +113,12 @@ void WriteRequestRules(const Policy& policy, Json* json) {
     json->Close('}');
   }
   json->Close(']');
+  if (policy.confidence) {
+    json->Open("confidence", '{');
+    json->Text("output", policy.confidence->output);
+    json->Number("scores", static_cast<int>(policy.confidence->scores));
+    json->Close('}');
+  }
 }
 
 void WriteProtection(const Policy& policy, Json* json) {

@@ -7,6 +7,7 @@
 #include "allowance.h"
 #include "breaker.h"
 #include "compare.h"
+#include "confidence.h"
 #include "entry.h"
 #include "key_hash.h"
 #include "latency.h"
@@ -240,4 +241,21 @@ NEREID_EXPORT bool nereid_compare(
   *rows = difference.rows;
   *agreed = difference.agreed;
   return difference.comparable;
+}
+
+// -1 where there is none.
+NEREID_EXPORT double nereid_confidence(
+    int datatype, const std::int64_t* shape, std::size_t dims, nereid_text data, bool logits) {
+  using Scores = nereid::ConfidenceRule::Scores;
+  return nereid::ConfidenceOf(
+             {datatype, shape, dims, data.data, data.size},
+             logits ? Scores::kLogits : Scores::kProbabilities)
+      .value_or(-1);
+}
+
+// How many there are; at most `size` of them are written.
+NEREID_EXPORT std::size_t nereid_confidence_edges(double* edges, std::size_t size) {
+  const std::vector<double> all = nereid::ConfidenceEdges();
+  for (std::size_t i = 0; i < all.size() && i < size; ++i) edges[i] = all[i];
+  return all.size();
 }

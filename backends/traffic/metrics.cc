@@ -3,6 +3,8 @@
 #include <limits>
 #include <utility>
 
+#include "confidence.h"
+
 namespace nereid {
 namespace {
 
@@ -92,8 +94,10 @@ void Observe(const Metric& metric, double value) {
   if (metric) LogIfError(TRITONSERVER_MetricObserve(metric.get(), value), "observe a value");
 }
 
+double Microseconds(std::uint64_t elapsed_ns) { return static_cast<double>(elapsed_ns) / 1000.0; }
+
 void ObserveTime(const Metric& metric, std::uint64_t elapsed_ns) {
-  Observe(metric, static_cast<double>(elapsed_ns) / 1000.0);
+  Observe(metric, Microseconds(elapsed_ns));
 }
 
 double OrInfinite(std::int64_t left) {
@@ -140,6 +144,10 @@ struct Metrics::Families {
       TRITONSERVER_METRIC_KIND_COUNTER, "nereid_keys_total",
       "Sticky keys of an arm under one load of its router, by how the first of their requests "
       "ended that says anything of the arm");
+  Family confidence = NewFamily(
+      TRITONSERVER_METRIC_KIND_HISTOGRAM, "nereid_output_confidence",
+      "How sure an arm's answers are: the probability of the likeliest class, in the mean of a "
+      "request's rows");
   Family breaker = NewFamily(
       TRITONSERVER_METRIC_KIND_GAUGE, "nereid_breaker_state",
       "An arm's circuit breaker: 0 closed, 1 half-open, 2 open");
@@ -154,6 +162,13 @@ struct Metrics::Families {
 
 void MetricDeleter::operator()(TRITONSERVER_Metric* metric) const {
   LogIfError(TRITONSERVER_MetricDelete(metric), "delete a metric");
+}
+
+void Late::Observe(double value) noexcept {
+  std::call_once(made_, [this] {
+    if (make_) metric_ = make_();
+  });
+  nereid::Observe(metric_, value);
 }
 
 void ArmMetrics::Began() noexcept { Increment(inflight_); }
@@ -181,10 +196,7 @@ void ArmMetrics::Shadowed(ShadowOutcome outcome) noexcept {
 }
 
 void ArmMetrics::ShadowLasted(std::uint64_t elapsed_ns) noexcept {
-  std::call_once(shadow_duration_made_, [this] {
-    if (make_shadow_duration_) shadow_duration_ = make_shadow_duration_();
-  });
-  ObserveTime(shadow_duration_, elapsed_ns);
+  shadow_duration_.Observe(Microseconds(elapsed_ns));
 }
 
 void ArmMetrics::Compared(const Difference& difference) noexcept {
@@ -197,6 +209,8 @@ void ArmMetrics::Compared(const Difference& difference) noexcept {
 void ArmMetrics::PinnedSequences(int change) noexcept { Increment(pinned_sequences_, change); }
 
 void ArmMetrics::KeyEnded(bool well) noexcept { Increment(well ? keys_good_ : keys_bad_); }
+
+void ArmMetrics::Confident(double confidence) noexcept { confidence_.Observe(confidence); }
 
 void ArmMetrics::ShowBreaker(Breaker::State state) noexcept {
   Set(breaker_, state == Breaker::State::kOpen ? 2.0 : state == Breaker::State::kHalfOpen ? 1.0 : 0.0);
@@ -234,9 +248,12 @@ std::unique_ptr<ArmMetrics> Metrics::New(const std::string& endpoint, const std:
     made->shadows_[i] = NewMetric(families.shadows, labels, "outcome", kShadowOutcomeNames[i]);
   }
   // The families outlive every arm's series.
-  made->make_shadow_duration_ = [&families, labels] {
+  made->shadow_duration_.make_ = [&families, labels] {
     return NewHistogram(
         families.shadow_duration, labels, Buckets(kFirstBucketUs, kLastBucketUs, kDurationRatio));
+  };
+  made->confidence_.make_ = [&families, labels] {
+    return NewHistogram(families.confidence, labels, ConfidenceEdges());
   };
   made->duration_ = NewHistogram(
       families.duration, labels, Buckets(kFirstBucketUs, kLastBucketUs, kDurationRatio));

@@ -31,6 +31,19 @@ struct MetricDeleter {
 };
 using Metric = std::unique_ptr<TRITONSERVER_Metric, MetricDeleter>;
 
+// A histogram that is made with its first value: most arms never have one, and each of its buckets
+// is a series.
+class Late {
+ public:
+  void Observe(double value) noexcept;
+
+ private:
+  friend class Metrics;
+  std::function<Metric()> make_;
+  std::once_flag made_;
+  Metric metric_;
+};
+
 // The series of one arm of one endpoint. Every call is safe from any thread; a series that could
 // not be made is left out, and the request goes on without it.
 class ArmMetrics {
@@ -47,6 +60,7 @@ class ArmMetrics {
   void Compared(const Difference& difference) noexcept;
   void PinnedSequences(int change) noexcept;
   void KeyEnded(bool well) noexcept;
+  void Confident(double confidence) noexcept;
 
   // Gauges that are looked at now and then. -1 in an allowance: no bound.
   void ShowBreaker(Breaker::State state) noexcept;
@@ -62,10 +76,8 @@ class ArmMetrics {
   Metric ejections_;
   Metric diverted_[kDiversions];
   Metric shadows_[kShadowOutcomes];
-  // Made with the first copy: most arms never get one, and it is as many series as the duration's.
-  std::function<Metric()> make_shadow_duration_;
-  std::once_flag shadow_duration_made_;
-  Metric shadow_duration_;
+  Late shadow_duration_;
+  Late confidence_;
   Metric shadow_rows_agreed_;
   Metric shadow_rows_differed_;
   Metric shadow_difference_;

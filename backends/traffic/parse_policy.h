@@ -46,6 +46,7 @@ class PolicyParser {
   void ReadRule(LineWords* words);
   void ReadAnd(LineWords* words);
   void ReadShadow(LineWords* words);
+  void ReadConfidence(LineWords* words);
   // parse_protection.cc
   void ReadBreaker(LineWords* words);
   void ReadSlowStart(LineWords* words);

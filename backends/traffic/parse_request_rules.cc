@@ -1,4 +1,5 @@
-// The lines of policy.txt that look at a request: sticky, rule, and, shadow.
+// The lines of policy.txt that look at a request or its answer: sticky, rule, and, shadow,
+// confidence.
 
 #include <algorithm>
 
@@ -97,6 +98,19 @@ void PolicyParser::ReadShadow(LineWords* words) {
     if (other.arm == shadow.arm) return words->Fail("a second shadow of one arm");
   }
   policy_->shadows.push_back(std::move(shadow));
+}
+
+void PolicyParser::ReadConfidence(LineWords* words) {
+  ConfidenceRule rule;
+  rule.output = words->Text("output name");
+  MustNotBeEmpty(words, rule.output);
+  words->Expect("scores");
+  if (words->Take("logits")) {
+    rule.scores = ConfidenceRule::Scores::kLogits;
+  } else {
+    words->Expect("probabilities");
+  }
+  policy_->confidence = std::move(rule);
 }
 
 }  // namespace nereid

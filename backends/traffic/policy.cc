@@ -22,11 +22,12 @@ const PolicyParser::Keyword PolicyParser::kKeywords[] = {
     {"rule", 7, true, &PolicyParser::ReadRule},
     {"and", 7, true, &PolicyParser::ReadAnd},
     {"shadow", 8, true, &PolicyParser::ReadShadow},
-    {"breaker", 9, false, &PolicyParser::ReadBreaker},
-    {"slow_start", 10, false, &PolicyParser::ReadSlowStart},
-    {"rescue", 11, false, &PolicyParser::ReadRescue},
-    {"objective", 12, false, &PolicyParser::ReadObjective},
-    {"sequences", 13, false, &PolicyParser::ReadSequences},
+    {"confidence", 9, false, &PolicyParser::ReadConfidence},
+    {"breaker", 10, false, &PolicyParser::ReadBreaker},
+    {"slow_start", 11, false, &PolicyParser::ReadSlowStart},
+    {"rescue", 12, false, &PolicyParser::ReadRescue},
+    {"objective", 13, false, &PolicyParser::ReadObjective},
+    {"sequences", 14, false, &PolicyParser::ReadSequences},
 };
 
 bool PolicyParser::Parse(std::string_view text) {

@@ -70,6 +70,13 @@ struct ShadowRule {
   std::string compare;  // the output to compare; empty: none
 };
 
+// Of which output it is counted how sure answers are. Its last dimension are the classes.
+struct ConfidenceRule {
+  enum class Scores { kProbabilities, kLogits };
+  std::string output;
+  Scores scores = Scores::kProbabilities;
+};
+
 struct BreakerRule {
   std::uint32_t consecutive = 0;  // 0: this test is off
   std::uint32_t rate_parts = 0;   // of 10,000; 0: this test is off
@@ -113,6 +120,7 @@ struct Policy {
   Sticky sticky;
   std::vector<Rule> rules;
   std::vector<ShadowRule> shadows;
+  std::optional<ConfidenceRule> confidence;
   std::optional<BreakerRule> breaker;
   std::optional<SlowStartRule> slow_start;
   std::optional<RescueRule> rescue;

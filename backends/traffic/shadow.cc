@@ -7,6 +7,7 @@
 #include "copy_request.h"
 #include "device_copy.h"
 #include "reply.h"
+#include "response_output.h"
 #include "sampled.h"
 
 namespace nereid {
@@ -34,28 +35,14 @@ void Comparison::Give(std::size_t side, TRITONSERVER_InferenceResponse* response
 }
 
 bool Comparison::Keep(TRITONSERVER_InferenceResponse* response, Tensor* tensor) const {
-  std::uint32_t outputs = 0;
-  if (Error error{TRITONSERVER_InferenceResponseOutputCount(response, &outputs)}) return false;
-  for (std::uint32_t i = 0; i < outputs; ++i) {
-    const char* name = nullptr;
-    const std::int64_t* shape = nullptr;
-    std::uint64_t dims = 0;
-    const void* base = nullptr;
-    std::size_t bytes = 0;
-    TRITONSERVER_MemoryType memory = TRITONSERVER_MEMORY_CPU;
-    std::int64_t memory_id = 0;
-    void* userp = nullptr;
-    const Error error{TRITONSERVER_InferenceResponseOutput(
-        response, i, &name, &tensor->datatype, &shape, &dims, &base, &bytes, &memory, &memory_id,
-        &userp)};
-    if (error || output_ != name) continue;
-    if (bytes > kMostComparedBytes) return false;
-    tensor->shape.assign(shape, shape + dims);
-    tensor->data.resize(bytes);
-    tensor->there = !CopyBytes(tensor->data.data(), TRITONSERVER_MEMORY_CPU, base, memory, bytes);
-    return tensor->there;
-  }
-  return false;
+  ResponseOutput output;
+  if (!FindOutput(response, output_, &output) || output.bytes > kMostComparedBytes) return false;
+  tensor->datatype = output.datatype;
+  tensor->shape.assign(output.shape, output.shape + output.dims);
+  tensor->data.resize(output.bytes);
+  tensor->there = !CopyBytes(
+      tensor->data.data(), TRITONSERVER_MEMORY_CPU, output.base, output.memory, output.bytes);
+  return tensor->there;
 }
 
 void Comparison::Compare() {

@@ -222,4 +222,5 @@ def arm_evidence(grown: ArmGrowth, told: Mapping[str, tuple[int, int]]) -> ArmEv
         shadow_rows=(more["shadow_same"] + more["shadow_other"], more["shadow_other"]),
         queue=(more["queue_us"], more["queued"]),
         keys=(more["keys_good"] + more["keys_bad"], more["keys_bad"]),
+        confidence=dict(grown.confidence),
     )

@@ -219,6 +219,24 @@ POLICY = _object(
             "description": "In order: the first that holds decides.",
         },
         "shadow": {"type": "array", "items": SHADOW},
+        "confidence": _object(
+            {
+                "output": {
+                    "type": "string",
+                    "description": "an output of the arms in floating point; its last dimension "
+                    "are the classes",
+                },
+                "scores": {
+                    "type": "string",
+                    "enum": ["probabilities", "logits"],
+                    "default": "probabilities",
+                },
+            },
+            required=("output",),
+            nullable=True,
+            description="Counts how sure the arms' answers are, for analyses of the kind "
+            "`confidence`; off by default.",
+        ),
         "breaker": BREAKER,
         "slow_start": _object(
             {
@@ -277,6 +295,7 @@ EXAMPLES = {
         "sticky": {"key": "header:x-user-id"},
         "rules": [{"when": {"header:x-tenant-id": {"in": ["acme"]}}, "arm": "candidate"}],
         "shadow": [{"arm": "candidate", "percent": 20, "max_in_flight": 8, "compare": "logits"}],
+        "confidence": {"output": "logits", "scores": "logits"},
         "breaker": {
             "consecutive_failures": 5,
             "failure_rate": 0.5,

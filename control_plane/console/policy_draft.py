@@ -28,6 +28,7 @@ from control_plane.console.policy_text import quoted, unquoted
 from control_plane.domain.routing.document import parse_policy, to_document
 from control_plane.domain.routing.policy import (
     Breaker,
+    Confidence,
     Objective,
     RoutingPolicy,
     SlowStart,
@@ -41,6 +42,7 @@ _WHERE_OFF = to_document(
     RoutingPolicy(
         arms=(),
         breaker=Breaker(),
+        confidence=Confidence(""),
         slow_start=SlowStart(),
         objective=Objective(alpha=1, gamma=1, explore_parts=200),
     )
@@ -115,6 +117,7 @@ class PolicyDraft:
             "sticky": self._sticky(),
             "rules": [rule.document(names) for rule in self.rules],
             "shadow": [shadow.document(names) for shadow in self.shadows],
+            "confidence": self._switched("confidence"),
             "breaker": self._switched("breaker"),
             "slow_start": self._switched("slow_start"),
             # Off, it keeps its numbers for the day it is switched on again.

@@ -38,6 +38,7 @@ PARTS: Mapping[str, Mapping[str, Kind]] = {
     },
     "slow_start": {"window": TEXT, "aggression": NUMBER},
     "rescue": {"budget_percent": TEXT, "floor": WHOLE},
+    "confidence": {"output": TEXT, "scores": TEXT},
     "sequences": {"on_change": TEXT, "idle": TEXT},
 }
 """Parts of the document that are one object each."""

@@ -16,6 +16,7 @@ LABELS = {
     "sticky": "Sticky",
     "rules": "Rules",
     "shadow": "Shadow",
+    "confidence": "Confidence",
     "rescue": "Rescue",
     "breaker": "Breaker",
     "slow_start": "Slow start",

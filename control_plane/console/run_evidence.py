@@ -34,6 +34,7 @@ _COUNTED = {
     "perf_regression": "slower levels",
     "promql": "bad",
     "queue_time": "bad blocks",
+    "confidence": "surer",
 }
 _AGAINST = {
     "baseline": "the baseline beside it",

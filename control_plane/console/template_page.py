@@ -100,6 +100,9 @@ def _what(metric: Metric) -> str:
         about = f"share slower than {duration_text(metric.latency)}"
     if metric.kind is Kind.FEEDBACK:
         about = f"feedback “{metric.outcome}”, {metric.better.value} is better"
+    if metric.kind is Kind.CONFIDENCE:
+        than = f"the p{100 * metric.q:g}" if metric.level is None else _percent(metric.level)
+        about = f"share of answers surer than {than}, {metric.better.value} is better"
     if metric.kind is Kind.PROMQL:
         about = f"{metric.count} of {metric.of}" if metric.of else metric.query
     if metric.compare is Compare.NONE:

@@ -12,8 +12,9 @@ from control_plane.telemetry.outcomes import FAILED, HANDED_ON, SEEN
 class ArmCounters:
     """One arm of one endpoint on one server, as a scrape found it.
 
-    `outcomes`, `duration_us`, `buckets`, `first` (of the time to the first response) and `shadow`
-    (of how long copies took) count since Triton started; `more`, by the names of `tables.MORE`,
+    `outcomes`, `duration_us`, `buckets`, `first` (of the time to the first response), `shadow`
+    (of how long copies took) and `confidence` (of how sure answers were, in buckets of
+    `domain.confidence`) count since Triton started; `more`, by the names of `tables.MORE`,
     since then or since its model was loaded. `breaker` is 0 closed, 1 half-open, 2 open; what is
     left of an allowance is None where it has no bound.
     """
@@ -25,6 +26,7 @@ class ArmCounters:
     buckets: Mapping[int, int] = field(default_factory=dict)
     first: Mapping[int, int] = field(default_factory=dict)
     shadow: Mapping[int, int] = field(default_factory=dict)
+    confidence: Mapping[int, int] = field(default_factory=dict)
     more: Mapping[str, int] = field(default_factory=dict)
     breaker: int | None = None
     attempts_left: int | None = None
@@ -45,6 +47,7 @@ class ArmStep:
     buckets: Mapping[int, int]
     first: Mapping[int, int] = field(default_factory=dict)
     shadow: Mapping[int, int] = field(default_factory=dict)
+    confidence: Mapping[int, int] = field(default_factory=dict)
     more: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -75,6 +78,7 @@ def step(before: ArmCounters | None, now: ArmCounters) -> ArmStep:
         buckets=_grown(before.buckets, now.buckets),
         first=_grown(before.first, now.first),
         shadow=_grown(before.shadow, now.shadow),
+        confidence=_grown(before.confidence, now.confidence),
         more={name: _since(before.more.get(name, 0), count) for name, count in now.more.items()},
     )
 
@@ -96,4 +100,5 @@ def _was_reset(before: ArmCounters, now: ArmCounters) -> bool:
         or any(now.buckets.get(b, 0) < count for b, count in before.buckets.items())
         or any(now.first.get(b, 0) < count for b, count in before.first.items())
         or any(now.shadow.get(b, 0) < count for b, count in before.shadow.items())
+        or any(now.confidence.get(b, 0) < count for b, count in before.confidence.items())
     )

@@ -27,8 +27,8 @@ class ArmGrowth:
     """What one arm did: `answered` attempts had a result, `failures` of them were its own fault.
 
     `buckets` are of how long it took, `first` of the time to its first response, `shadow` of how
-    long copies took. `more` has the counters of `tables.MORE`: what became of copies of requests,
-    and its model's queue.
+    long copies took, `confidence` of how sure answers were. `more` has the counters of
+    `tables.MORE`: what became of copies of requests, and its model's queue.
     """
 
     answered: int = 0
@@ -36,6 +36,7 @@ class ArmGrowth:
     buckets: Counter[int] = field(default_factory=Counter)
     first: Counter[int] = field(default_factory=Counter)
     shadow: Counter[int] = field(default_factory=Counter)
+    confidence: Counter[int] = field(default_factory=Counter)
     more: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -46,6 +47,8 @@ class ArmGrowth:
         self.buckets.update(dict(zip(row["buckets"], row["counts"], strict=True)))
         self.first.update(dict(zip(row["first_buckets"], row["first_counts"], strict=True)))
         self.shadow.update(dict(zip(row["shadow_buckets"], row["shadow_counts"], strict=True)))
+        sure = zip(row["confidence_buckets"], row["confidence_counts"], strict=True)
+        self.confidence.update(dict(sure))
         self.more.update({name: row[name] for name in MORE})
 
 

@@ -96,6 +96,7 @@ def _known(connection: sa.Connection, server_id: UUID) -> dict[tuple[str, str], 
             buckets=dict(zip(row.buckets, row.counts, strict=True)),
             first=dict(zip(row.first_buckets, row.first_counts, strict=True)),
             shadow=dict(zip(row.shadow_buckets, row.shadow_counts, strict=True)),
+            confidence=dict(zip(row.confidence_buckets, row.confidence_counts, strict=True)),
             more=row.more,
             breaker=row.breaker,
             attempts_left=row.attempts_left,
@@ -128,6 +129,8 @@ def _remember(
             "first_counts": list(now.first.values()),
             "shadow_buckets": list(now.shadow),
             "shadow_counts": list(now.shadow.values()),
+            "confidence_buckets": list(now.confidence),
+            "confidence_counts": list(now.confidence.values()),
             "more": dict(now.more),
             "breaker": now.breaker,
             "attempts_left": now.attempts_left,
@@ -165,7 +168,7 @@ def _joined(row: dict[str, Any], other: Mapping[str, Any] | None) -> dict[str, A
     if other is None:
         return row
     sums: dict[str, Any] = {name: row[name] + other[name] for name in _SUMS}
-    for of in ("", "first_", "shadow_"):
+    for of in ("", "first_", "shadow_", "confidence_"):
         buckets, counts = f"{of}buckets", f"{of}counts"
         sketch = Counter(dict(zip(row[buckets], row[counts], strict=True)))
         sketch.update(dict(zip(other[buckets], other[counts], strict=True)))
@@ -191,5 +194,7 @@ def _row(scrape: Scrape, at: datetime, grown: ArmStep, covers: timedelta) -> dic
         "first_counts": list(grown.first.values()),
         "shadow_buckets": list(grown.shadow),
         "shadow_counts": list(grown.shadow.values()),
+        "confidence_buckets": list(grown.confidence),
+        "confidence_counts": list(grown.confidence.values()),
         **{name: grown.more.get(name, 0) for name in MORE},
     }

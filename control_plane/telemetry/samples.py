@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from control_plane.domain.confidence import OVERFLOW, edge_near
 from control_plane.ports.triton import Sample
 from control_plane.telemetry.counters import ArmCounters
 from control_plane.telemetry.latency import bucket_of, own_counts
@@ -42,6 +43,9 @@ FIRST = "nereid_first_response_us"
 COPIES = "nereid_shadow_duration_us"
 """The same of copies of requests."""
 
+CONFIDENCE = "nereid_output_confidence"
+"""How sure answers are; `control_plane.domain.confidence` says how it is kept."""
+
 KEYS = "nereid_keys_total"
 """Sticky keys, each once, by how the first of their requests ended."""
 
@@ -57,6 +61,29 @@ COUNTERS = {
 
 BREAKER = "nereid_breaker_state"
 ALLOWANCE = "nereid_allowance_left"
+
+
+def _confidence_of(edge: str) -> int:
+    """The bucket whose upper edge is a Prometheus `le` label, a probability."""
+    value = float(edge)
+    return OVERFLOW if value > 1 else edge_near(value)
+
+
+_HISTOGRAMS: Mapping[str, Callable[[str], int]] = {
+    DURATIONS: bucket_of,
+    FIRST: bucket_of,
+    COPIES: bucket_of,
+    CONFIDENCE: _confidence_of,
+}
+"""What has buckets -> the number of the one with an upper edge."""
+
+_SUMS = {
+    f"{CONFIDENCE}_count": ("confidence_of", 1),
+    f"{CONFIDENCE}_sum": ("confidence_sum", 1_000_000),
+}
+"""Sample -> column, and how many of its units are one."""
+
+_OF_ARMS = (DURATIONS, FIRST, SHADOW, CONFIDENCE, KEYS[:-6], BREAKER, ALLOWANCE)
 
 HOST = {
     "nv_cpu_memory_used_bytes": "memory_used",
@@ -128,48 +155,47 @@ def _counters(
     outcomes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for (endpoint, arm, outcome), count in requests.items():
         outcomes[endpoint, arm][outcome] = count
-    below: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    first: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    copies: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    below: dict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
     others: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     more: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for sample in page:
-        if not sample.name.startswith((DURATIONS, FIRST, SHADOW, KEYS[:-6], BREAKER, ALLOWANCE)):
+        if not sample.name.startswith(_OF_ARMS):
             continue
         of = sample.labels["endpoint"], sample.labels["arm"]
-        if sample.name == f"{DURATIONS}_bucket":
-            below[of].append((bucket_of(sample.labels["le"]), int(sample.value)))
-        elif sample.name == f"{FIRST}_bucket":
-            first[of].append((bucket_of(sample.labels["le"]), int(sample.value)))
-        elif sample.name == f"{COPIES}_bucket":
-            copies[of].append((bucket_of(sample.labels["le"]), int(sample.value)))
+        if (family := sample.name.removesuffix("_bucket")) in _HISTOGRAMS:
+            bucket = _HISTOGRAMS[family](sample.labels["le"])
+            below[family, *of].append((bucket, int(sample.value)))
         elif (name := _counted_as(sample)) is not None:
-            more[of][name] = int(sample.value)
+            more[of][name] = round(_SUMS.get(sample.name, ("", 1))[1] * sample.value)
         elif sample.name == f"{DURATIONS}_sum":
             others[of]["duration_us"] = int(sample.value)
         elif sample.name == BREAKER:
             others[of]["breaker"] = int(sample.value)
         elif sample.name == ALLOWANCE and math.isfinite(sample.value):  # +Inf is no bound
             others[of][f"{sample.labels['of']}_left"] = int(sample.value)
+    found = {(endpoint, arm) for family, endpoint, arm in below if family == DURATIONS}
     return [
         ArmCounters(
             endpoint=endpoint,
             arm=arm,
             outcomes=outcomes[endpoint, arm],
             duration_us=others[endpoint, arm].get("duration_us", 0),
-            buckets=own_counts(below[endpoint, arm]),
-            first=own_counts(first[endpoint, arm]),
-            shadow=own_counts(copies[endpoint, arm]),
+            buckets=own_counts(below[DURATIONS, endpoint, arm]),
+            first=own_counts(below[FIRST, endpoint, arm]),
+            shadow=own_counts(below[COPIES, endpoint, arm]),
+            confidence=own_counts(below[CONFIDENCE, endpoint, arm]),
             more={**more[endpoint, arm], **_queue(models, arm)},
             breaker=others[endpoint, arm].get("breaker"),
             attempts_left=others[endpoint, arm].get("attempts_left"),
             failures_left=others[endpoint, arm].get("failures_left"),
         )
-        for endpoint, arm in sorted({*outcomes, *below, *others})
+        for endpoint, arm in sorted({*outcomes, *found, *others})
     ]
 
 
 def _counted_as(sample: Sample) -> str | None:
+    if sample.name in _SUMS:
+        return _SUMS[sample.name][0]
     name = counter_name(sample.name)
     found = (COUNTERS.get((name, label, value)) for label, value in sample.labels.items())
     return next((column for column in found if column), None)

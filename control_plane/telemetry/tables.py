@@ -54,6 +54,8 @@ MORE = {
     "queued": "requests that waited so long",
     "keys_good": "sticky keys of which the first request to end was answered",
     "keys_bad": "sticky keys of which the arm failed the first request to end",
+    "confidence_of": "requests of which it was read how sure their answers were",
+    "confidence_sum": "how sure those were, in millionths, summed up",
 }
 """What is counted of an arm beside its attempts."""
 
@@ -95,6 +97,16 @@ def _growth(name: str, sampled_at: str) -> sa.Table:
         sa.Column(
             "shadow_counts", postgresql.ARRAY(sa.Integer), nullable=False, server_default="{}"
         ),
+        sa.Column(
+            "confidence_buckets",
+            postgresql.ARRAY(sa.SmallInteger),
+            nullable=False,
+            server_default="{}",
+            comment="of how sure answers were",
+        ),
+        sa.Column(
+            "confidence_counts", postgresql.ARRAY(sa.Integer), nullable=False, server_default="{}"
+        ),
         *(
             sa.Column(name, sa.BigInteger, nullable=False, server_default="0", comment=comment)
             for name, comment in MORE.items()
@@ -127,6 +139,12 @@ arm_latest = sa.Table(
     ),
     sa.Column(
         "shadow_counts", postgresql.ARRAY(sa.BigInteger), nullable=False, server_default="{}"
+    ),
+    sa.Column(
+        "confidence_buckets", postgresql.ARRAY(sa.SmallInteger), nullable=False, server_default="{}"
+    ),
+    sa.Column(
+        "confidence_counts", postgresql.ARRAY(sa.BigInteger), nullable=False, server_default="{}"
     ),
     sa.Column(
         "more",

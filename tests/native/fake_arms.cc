@@ -73,7 +73,9 @@ InnerResponse* NewResponse(const Answering& answering, const Behaviour& behaviou
       behaviour.output_bytes == 0 ? answering.input.size() : behaviour.output_bytes;
   InnerOutput output;
   output.name = "y";
-  output.shape = {1, static_cast<std::int64_t>(size)};
+  output.datatype = behaviour.datatype;
+  const std::size_t element = behaviour.datatype == 2 ? 1 : sizeof(float);
+  output.shape = {1, static_cast<std::int64_t>(size / element)};
   output.size = size;
   TRITONSERVER_MemoryType memory = TRITONSERVER_MEMORY_CPU;
   std::int64_t memory_id = 0;

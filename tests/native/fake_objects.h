@@ -136,6 +136,7 @@ struct Allocator : Object {
 
 struct InnerOutput {
   std::string name;
+  int datatype = 2;
   std::vector<std::int64_t> shape;
   void* buffer = nullptr;
   void* buffer_userp = nullptr;

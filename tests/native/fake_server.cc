@@ -415,7 +415,7 @@ TRITONSERVER_Error* TRITONSERVER_InferenceResponseOutput(
   const InnerResponse* response = Of<InnerResponse>(handle, Kind::kInnerResponse, __func__);
   const InnerOutput& output = response->outputs.at(index);
   *name = output.name.c_str();
-  *type = 2;   // UINT8
+  *type = output.datatype;
   *shape = output.shape.data();
   *dim_count = output.shape.size();
   *base = output.buffer;

@@ -57,6 +57,7 @@ struct Behaviour {
   bool final_apart = false;       // the end comes in a call of its own, without a response
   Release release = Release::kAfter;
   std::size_t output_bytes = 0;   // 0: gives the first input back
+  int datatype = 2;               // of the output: UINT8 with one element a byte, else FP32
   bool at_once = false;           // answers inside of TRITONSERVER_ServerInferAsync
   bool submit_fails = false;
 };

@@ -80,6 +80,7 @@ void CheckRest(const Policy& policy) {
     Expect(shadow.parts <= kSlots, "a shadow's parts");
     shadowed[shadow.arm] = true;
   }
+  if (policy.confidence) Expect(!policy.confidence->output.empty(), "an output without a name");
   if (policy.breaker) Expect(policy.breaker->rate_parts <= kSlots, "the breaker's rate");
   if (policy.slow_start) Expect(policy.slow_start->aggression > 0, "aggression");
   if (policy.rescue) Expect(policy.rescue->budget_parts <= kSlots, "the rescue's budget");

@@ -360,6 +360,44 @@ Scenario OnceAKey() {
   return s;
 }
 
+// Each answer's confidence counts once, on the arm that gave it; a rescue's on none.
+Scenario Confident() {
+  Scenario s{"confidence", Pair(),
+             "slots 0:5000 1:5000\nconfidence y scores logits\n"
+             "rescue budget 10000 floor 1000000\n",
+             nullptr, Plain};
+  const auto answered = std::make_shared<std::atomic<std::uint64_t>>(0);
+  s.decoupled = true;
+  s.reloads = true;
+  s.set_arms = [answered] {
+    answered->store(0);
+    const auto says = [answered](std::uint64_t n) {
+      Behaviour behaviour = Well(n);
+      behaviour.datatype = 11;
+      behaviour.output_bytes = 40;
+      behaviour.responses = static_cast<int>(1 + n % 3);
+      answered->fetch_add(1);
+      return behaviour;
+    };
+    fake::SetArm(kPrimary, says);
+    fake::SetArm(kCanary, [says](std::uint64_t n) { return n % 3 == 0 ? Badly(n) : says(n); });
+  };
+  s.check = [answered](const Tally& tally) {
+    NoErrors(tally);
+    const auto sure = [](const char* arm) {
+      return fake::MetricSum("nereid_output_confidence", {{"arm", arm}});
+    };
+    const auto rescued =
+        fake::MetricSum("nereid_requests_total", {{"arm", kCanary}, {"outcome", "rescued"}});
+    Expect(sure(kCanary) > 0 && rescued > 0, "the canary's answers were not read");
+    const double own = static_cast<double>(answered->load()) - rescued;
+    Expect(sure(kPrimary) + sure(kCanary) == own,
+           std::to_string(sure(kPrimary) + sure(kCanary)) + " of " + std::to_string(own) +
+               " answers were read");
+  };
+  return s;
+}
+
 Scenario Sequences() {
   Scenario s{"sequences", Pair(), "slots 0:5000 1:5000\nsequences finish idle_us 60000000\n",
              GoodPair, nullptr};
@@ -488,7 +526,7 @@ const std::vector<Scenario>& Scenarios() {
   static const std::vector<Scenario> all{
       Weighted(),  Large(),         OnDevice(), Errors(),   AbsentArm(),          Decoupled(), Cancelled(),
       CancelledAtRandom(), Rescued(), RescuedAbsent(), BothFail(), Broken(), TimedOut(),
-      RescuedFromTimeout(), Limited(), Shadowed(), ByRulesAndKeys(), OnceAKey(), Sequences(), Allowed(), Harmed(),
+      RescuedFromTimeout(), Limited(), Shadowed(), ByRulesAndKeys(), OnceAKey(), Confident(), Sequences(), Allowed(), Harmed(),
       Adaptive(), Everything()};
   return all;
 }

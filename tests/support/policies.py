@@ -101,6 +101,10 @@ def documents(draw: st.DrawFn, arms: int = len(NAMES), *, grants: bool = False) 
         shadow=st.tuples(*(shadow.map(lambda s, a=arm: {**s, "arm": a}) for arm in shadowed)).map(
             list
         ),
+        confidence=st.none()
+        | _object(
+            {"output": st.just("logits")}, scores=st.sampled_from(["probabilities", "logits"])
+        ),
         breaker=_breakers,
         rescue=_rescues,
         slow_start=st.none()

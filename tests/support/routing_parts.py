@@ -70,6 +70,8 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
         *(_BOOL, *_TENSOR, *_TENSOR),
         *(ctypes.POINTER(_DOUBLE), ctypes.POINTER(_U64), ctypes.POINTER(_U64)),
     ),
+    "confidence": (_DOUBLE, *_TENSOR, _BOOL),
+    "confidence_edges": (_SIZE, ctypes.POINTER(_DOUBLE), _SIZE),
     "stress_allowance": (_I64, _I64, _SIZE, _SIZE),
     "stress_failures": (
         *(_I64, _I64, _SIZE, _SIZE, _SIZE),
@@ -313,15 +315,27 @@ def compare(
     answer: np.ndarray, shadow: np.ndarray, answer_type: int, shadow_type: int | None = None
 ) -> Difference | None:
     """Compares as the shadow does; the types are Triton's numbers."""
-
-    def tensor(values: np.ndarray, datatype: int) -> tuple[object, ...]:
-        shape = (_I64 * values.ndim)(*values.shape)
-        return datatype, shape, values.ndim, Text.of(values.tobytes())
-
     max_abs, rows, agreed = _DOUBLE(), _U64(), _U64()
     comparable = parts().nereid_compare(
-        *tensor(answer, answer_type),
-        *tensor(shadow, answer_type if shadow_type is None else shadow_type),
+        *_tensor(answer, answer_type),
+        *_tensor(shadow, answer_type if shadow_type is None else shadow_type),
         *(ctypes.byref(max_abs), ctypes.byref(rows), ctypes.byref(agreed)),
     )
     return Difference(max_abs.value, rows.value, agreed.value) if comparable else None
+
+
+def confidence(output: np.ndarray, datatype: int, *, logits: bool = False) -> float | None:
+    """How sure an output is, as the router reads it; None where it has no classes."""
+    found: float = parts().nereid_confidence(*_tensor(output, datatype), logits)
+    return None if found < 0 else found
+
+
+def confidence_edges() -> list[float]:
+    """The upper edges of the router's buckets."""
+    edges = (_DOUBLE * 1000)()
+    return list(edges[: parts().nereid_confidence_edges(edges, 1000)])
+
+
+def _tensor(values: np.ndarray, datatype: int) -> tuple[object, ...]:
+    shape = (_I64 * values.ndim)(*values.shape)
+    return datatype, shape, values.ndim, Text.of(values.tobytes())

@@ -12,6 +12,7 @@ from control_plane.domain.analysis.evidence import ArmEvidence, Evidence
 from control_plane.domain.analysis.metric import FAILURES, Better, Compare, Kind, Metric, Unit
 from control_plane.domain.analysis.rows import edges, fail_shift, shifts
 from control_plane.domain.analysis.two_rates import Array, Counts
+from control_plane.domain.confidence import edge_at_quantile, edge_near, surer
 from control_plane.domain.latency import OVERFLOW, edge_from, merged
 
 FIRST_RATES = np.array([0.0005, 0.002, 0.01, 0.05, 0.2])
@@ -119,6 +120,8 @@ def counted(
         new = Seen(*_told(metric, told.candidate), *_told(metric, told.baseline))
         return new, _counts(new.of_c, [new.bad_c], new.of_b, new.bad_b), _rates(recent)
     candidate, baseline = evidence.candidate, reference(metric, evidence)
+    if metric.kind is Kind.CONFIDENCE:
+        return _confident(metric, recent, candidate.confidence, baseline.confidence)
     if not metric.is_quantile:
         new = Seen(*_bad(metric, candidate), *_compared_bad(metric, baseline))
         return new, _counts(new.of_c, [new.bad_c], new.of_b, new.bad_b), _rates(recent)
@@ -171,6 +174,31 @@ def _compared(metric: Metric, recent: Recent, new: Seen) -> tuple[Seen, Counts |
     shown = replace(new, bad_c=int(beyond), bad_b=int(over_b))
     rate = np.array([expected / (total + _GUESS_OF)])
     return shown, _counts(new.of_c, over_c, new.of_b, over_b), rate
+
+
+def _confident(
+    metric: Metric, recent: Recent, sketch_c: Mapping[int, int], sketch_b: Mapping[int, int]
+) -> tuple[Seen, Counts | None, Array]:
+    """Answers on the wrong side of an edge: of a level, or of the baseline's latest quantile."""
+    new = Seen(sketch_c=dict(sketch_c), sketch_b=dict(sketch_b))
+    if metric.level is None:
+        at = edge_at_quantile(recent.sketch, metric.q)
+    else:
+        at = edge_near(metric.level)
+    if at is None:
+        # It is on neither side of what is not known: it only says where the edge will be.
+        return new, None, np.zeros(1)
+    (of_c, c), (of_b, b), (of, bad) = (
+        _wrong(metric, sketch, at) for sketch in (sketch_c, sketch_b, recent.sketch)
+    )
+    shown = replace(new, of_c=int(of_c), bad_c=int(c), of_b=int(of_b), bad_b=int(b))
+    rates = _rates(replace(recent, of=of, bad=bad))
+    return shown, _counts(shown.of_c, [c], shown.of_b, b), rates
+
+
+def _wrong(metric: Metric, sketch: Sketch, at: int) -> tuple[float, float]:
+    total, over = sum(sketch.values()), surer(sketch, at)
+    return total, total - over if metric.better is Better.HIGHER else over
 
 
 def _latencies(metric: Metric, arm: ArmEvidence) -> dict[int, int]:

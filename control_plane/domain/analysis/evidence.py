@@ -17,7 +17,8 @@ class ArmEvidence:
     it). Of copies of requests, `shadow` counts how long they took, `shadow_errors` is (how many,
     failed), and `shadow_rows` (compared rows, those that differ). `queue` is (microseconds that
     requests waited for the arm's model, how many they were). `keys` is (sticky keys,
-    those of which it failed the first request).
+    those of which it failed the first request). `confidence` counts answers by how sure they were
+    (`domain.confidence`).
     """
 
     attempts: int = 0
@@ -30,6 +31,7 @@ class ArmEvidence:
     shadow_rows: tuple[int, int] = (0, 0)
     queue: tuple[int, int] = (0, 0)
     keys: tuple[int, int] = (0, 0)
+    confidence: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
     buckets: Counter[int] = Counter()
     first: Counter[int] = Counter()
     shadow: Counter[int] = Counter()
+    confidence: Counter[int] = Counter()
     shadows, queue, keys = [0, 0, 0, 0], [0, 0], [0, 0]
     known: Counter[str] = Counter()
     had: Counter[str] = Counter()
@@ -100,6 +103,7 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
         buckets.update(part.buckets)
         first.update(part.first)
         shadow.update(part.shadow)
+        confidence.update(part.confidence)
         for place, count in enumerate((*part.shadow_errors, *part.shadow_rows)):
             shadows[place] += count
         for place, count in enumerate(part.queue):
@@ -121,4 +125,5 @@ def merged(parts: Iterable[ArmEvidence]) -> ArmEvidence:
         shadow_rows=(shadows[2], shadows[3]),
         queue=(queue[0], queue[1]),
         keys=(keys[0], keys[1]),
+        confidence=dict(confidence),
     )

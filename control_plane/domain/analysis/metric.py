@@ -25,6 +25,7 @@ class Kind(StrEnum):
     SHADOW_DISAGREEMENT = "shadow_disagreement"
     SHADOW_ERRORS = "shadow_errors"
     SHADOW_LATENCY_QUANTILE = "shadow_latency_quantile"
+    CONFIDENCE = "confidence"
     QUEUE_TIME = "queue_time"
     BURN_RATE = "burn_rate"
     PERF_REGRESSION = "perf_regression"
@@ -97,7 +98,8 @@ class Metric:
     fixed alternative is made for. `weight` is its part of alpha. `query`, or `of` and `count`, are
     PromQL (`queries`). Readings below `floor` count as the floor, where they are compared. A
     burn rate is bad above `rate` times the budget that `objective` (in percent) leaves; None: that
-    of the model, which is known when a run begins.
+    of the model, which is known when a run begins. Of a confidence, what is counted are
+    answers surer than the baseline's quantile `q`, or than `level` where one is given.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Metric:
     floor: float = 0.0
     rate: float = 0.0
     objective: float | None = None
+    level: float | None = None
 
     def with_objective(self, objective: float) -> Metric:
         """The same with the objective that its model has, where it says none itself."""

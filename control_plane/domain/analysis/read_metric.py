@@ -34,6 +34,7 @@ DEFAULT_MARGINS = {
     (Kind.SLA_VIOLATIONS, Goal.NON_INFERIOR): 0.005,
     (Kind.SHADOW_ERRORS, Goal.NON_INFERIOR): 0.005,
     (Kind.FEEDBACK, Goal.NON_INFERIOR): 0.01,
+    (Kind.CONFIDENCE, Goal.NON_INFERIOR): 0.02,
     (Kind.PROMQL, Goal.NON_INFERIOR): 0.005,
 }
 """Where a document gives none; everything else has 0."""
@@ -48,6 +49,12 @@ QUEUE_FLOOR = 1000
 
 ALONE = frozenset({Kind.BURN_RATE, Kind.SHADOW_DISAGREEMENT})
 """They are compared with nothing, unless a document says otherwise."""
+
+MORE_IS_BETTER = frozenset({Kind.FEEDBACK, Kind.CONFIDENCE})
+"""Of these a document says, if it says nothing, that more is better."""
+
+LEAST_SURE = 0.1
+"""A version that knows less shows it first where the other was least sure."""
 
 DEFAULT_TOLERANCE = 0.1
 """Two perf runs of one model on a quiet machine lie some percent apart."""
@@ -82,13 +89,15 @@ _FIELDS = {
     *PROMQL_FIELDS,
     "rate",
     "objective",
+    "level",
 }
 _OF_KINDS = {
-    "q": QUANTILES | {Kind.PROMQL, Kind.QUEUE_TIME},
+    "q": QUANTILES | {Kind.PROMQL, Kind.QUEUE_TIME, Kind.CONFIDENCE},
     "marginRelative": QUANTILES | {Kind.PROMQL, Kind.QUEUE_TIME, Kind.PERF_REGRESSION},
     "latency": {Kind.SLA_VIOLATIONS},
     "outcome": {Kind.FEEDBACK},
-    "better": {Kind.FEEDBACK, Kind.PROMQL},
+    "better": {Kind.FEEDBACK, Kind.PROMQL, Kind.CONFIDENCE},
+    "level": {Kind.CONFIDENCE},
     **{field: {Kind.PROMQL} for field in PROMQL_FIELDS},
     "floor": {Kind.PROMQL, Kind.QUEUE_TIME},
     "rate": {Kind.BURN_RATE},
@@ -107,6 +116,7 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
     margin, relative = fields.number("margin", 0, 1), fields.number("marginRelative", 0, 100)
     waits = kind is Kind.QUEUE_TIME
     reads = waits or (kind is Kind.PROMQL and fields.get("of") is None)
+    better = fields.choice("better", Better.HIGHER if kind in MORE_IS_BETTER else Better.LOWER)
     metric = Metric(
         name=_name(fields),
         kind=kind,
@@ -115,11 +125,11 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
         margin=_margin(margin, kind, goal, reads),
         margin_relative=_relative(relative, goal, asked=kind in QUANTILES or reads),
         limit=_limit(fields, kind, reads),
-        q=fields.number("q", 0.01, MAX_Q) or (MIDDLE if reads else Metric.q),
+        q=fields.number("q", 0.01, MAX_Q) or _quantile(kind, better, reads),
         latency=fields.duration("latency", round(FIRST_US), round(LAST_US)) or 0,
         alternative=fields.number("alternative", -1, 1),
         outcome=fields.text("outcome") or "",
-        better=fields.choice("better", Better.HIGHER if kind is Kind.FEEDBACK else Better.LOWER),
+        better=better,
         required=fields.flag("required", True),
         unit=unit,
         block=fields.duration("block", SECOND, 3600 * SECOND)
@@ -131,19 +141,9 @@ def read_metric(raw: object, where: str, found: list[Violation]) -> Metric:
         floor=_floor(fields, kind),
         rate=fields.number("rate", 0.1, 1000) or (PAGING_RATE if kind is Kind.BURN_RATE else 0.0),
         objective=fields.number("objective", 1, 99.9999),
+        level=fields.number("level", 0.001, 0.9999),
     )
-    if fields.get("block") is not None and unit is not Unit.BLOCK:
-        fields.note("block", "conflict", 'block is for "unit": "block"')
-    if unit is Unit.KEY and kind not in FAILURES:
-        detail = (
-            "the router counts failures by sticky key, and nothing else: choose "
-            '"unit": "block", longer than what makes the requests of one key hang together'
-        )
-        fields.note("unit", "conflict", detail)
-    for field, its in _OF_KINDS.items():
-        if fields.get(field) is not None and kind not in its:
-            kinds = " or ".join(f"'{one}'" for one in sorted(its))
-            fields.note(field, "conflict", f"{field} is for the kind {kinds}")
+    _check_fields(fields, kind, unit)
     if kind is Kind.PERF_REGRESSION:
         return _regressed(fields, metric)
     if kind is Kind.BURN_RATE:
@@ -177,6 +177,9 @@ def metric_document(metric: Metric) -> dict[str, Any]:
         document["q"] = metric.q
     if metric.kind is Kind.SLA_VIOLATIONS:
         document["latency"] = duration_text(metric.latency)
+    if metric.kind is Kind.CONFIDENCE:
+        document |= {"q": metric.q} if metric.level is None else {"level": metric.level}
+        document["better"] = metric.better.value
     if metric.kind is Kind.FEEDBACK:
         document |= {"outcome": metric.outcome, "better": metric.better.value}
     if metric.kind is Kind.PROMQL:
@@ -255,6 +258,13 @@ def _relative(given: float | None, goal: Goal, *, asked: bool) -> float:
     return DEFAULT_MARGIN_RELATIVE if asked and goal is Goal.NON_INFERIOR else 0.0
 
 
+def _quantile(kind: Kind, better: Better, reads: bool) -> float:
+    """Where a document gives none: of answers, the end at which they get worse."""
+    if kind is Kind.CONFIDENCE:
+        return LEAST_SURE if better is Better.HIGHER else 1 - LEAST_SURE
+    return MIDDLE if reads else Metric.q
+
+
 def _floor(fields: Fields, kind: Kind) -> float:
     if kind is not Kind.QUEUE_TIME:
         return fields.number("floor") or 0.0
@@ -270,6 +280,22 @@ def _limit(fields: Fields, kind: Kind, reads: bool) -> float | None:
         return fields.number("limit", 0, 1)
     limit = fields.duration("limit", round(FIRST_US), round(LAST_US))
     return None if limit is None else float(limit)
+
+
+def _check_fields(fields: Fields, kind: Kind, unit: Unit) -> None:
+    """What is said of this kind and this unit is said of others."""
+    if fields.get("block") is not None and unit is not Unit.BLOCK:
+        fields.note("block", "conflict", 'block is for "unit": "block"')
+    if unit is Unit.KEY and kind not in FAILURES:
+        detail = (
+            "the router counts failures by sticky key, and nothing else: choose "
+            '"unit": "block", longer than what makes the requests of one key hang together'
+        )
+        fields.note("unit", "conflict", detail)
+    for field, its in _OF_KINDS.items():
+        if fields.get(field) is not None and kind not in its:
+            kinds = " or ".join(f"'{one}'" for one in sorted(its))
+            fields.note(field, "conflict", f"{field} is for the kind {kinds}")
 
 
 def _check_reference(fields: Fields, metric: Metric) -> None:
@@ -297,6 +323,8 @@ def _check_reference(fields: Fields, metric: Metric) -> None:
 def _check_kind(fields: Fields, metric: Metric) -> None:
     if metric.kind is Kind.FEEDBACK and not metric.outcome:
         fields.note("outcome", "required", 'feedback is about an outcome, such as "correct"')
+    if metric.kind is Kind.CONFIDENCE:
+        _check_confidence(fields, metric)
     if metric.kind is Kind.SHADOW_DISAGREEMENT and metric.compare is not Compare.NONE:
         detail = "it is the comparison with the answers already: give it a limit, such as 0.1"
         fields.note("compare", "conflict", detail)
@@ -320,6 +348,15 @@ def _check_kind(fields: Fields, metric: Metric) -> None:
             fields.note("alternative", "conflict", "a fixed alternative is for rates")
         if metric.limit is None and metric.goal is Goal.NON_INFERIOR:
             _check_resolved(fields, metric)
+
+
+def _check_confidence(fields: Fields, metric: Metric) -> None:
+    if metric.level is not None and fields.get("q") is not None:
+        detail = "answers are counted from a level on, or from a quantile of the baseline's"
+        fields.note("level", "conflict", f"{detail}: leave q out, or level")
+    if metric.compare is Compare.NONE and metric.level is None:
+        detail = "compared with nothing there is no baseline's quantile: say a level, such as 0.8"
+        fields.note("level", "required", detail)
 
 
 def _check_resolved(fields: Fields, metric: Metric) -> None:

@@ -125,4 +125,6 @@ def _rows(metric: Metric, labels: Array, against: Array, fail_row: int, pass_row
         aims_below=np.full(len(labels), np.nan),
         # A reading is a block, and counts once.
         block=0.0 if metric.is_reading else metric.block_seconds,
+        # One caller's questions may all be as hard: that moves every answer of a block at once.
+        tens=metric.kind is not Kind.CONFIDENCE,
     )

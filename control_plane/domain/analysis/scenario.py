@@ -1,8 +1,8 @@
 """What might happen to a candidate: traffic, failures, latencies, labels, and bursts.
 
-Latencies are lognormal. A burst is a share that lasts: every arm's shares are multiplied by
-e^(s z - s^2 / 2), z a normal process that forgets itself within so many seconds (AR(1)), once for
-each arm alone and once for both together.
+Latencies are lognormal, and so are the odds of what answers take for likeliest. A burst is a share
+that lasts: every arm's shares are multiplied by e^(s z - s^2 / 2), z a normal process that forgets
+itself within so many seconds (AR(1)), once for each arm alone and once for both together.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 from control_plane.domain.analysis.metric import (
@@ -22,6 +23,7 @@ from control_plane.domain.analysis.metric import (
     Metric,
 )
 from control_plane.domain.analysis.rows import fail_shift, pass_shift
+from control_plane.domain.confidence import edge, edge_near
 from control_plane.domain.latency import OVERFLOW, edge_from, edge_until, edge_us
 from control_plane.domain.routing.fields import Fields, duration_text
 from control_plane.domain.violations import InvalidInputError, Violation
@@ -39,6 +41,9 @@ _FIELDS = {
     "candidateOutcome",
     "baselineOutcome",
     "labelled",
+    "confidence",
+    "confidenceSpread",
+    "surer",
     "burst",
     "sharedBurst",
     "burstLasts",
@@ -52,7 +57,9 @@ class Scenario:
     `rate` is requests in a second over both arms, `weight` the candidate's part of them, errors
     are shares, `latency` the baseline's median in microseconds and `spread` the standard deviation
     of its logarithm; the candidate takes `slower` times as long. Of `labelled` of the requests
-    the outcome becomes known. `burst` and `shared_burst` are the s above, `burst_lasts` seconds.
+    the outcome becomes known. `confidence` is the median of how sure the baseline's answers are,
+    `confidence_spread` the standard deviation of the logarithm of their odds; the candidate's odds
+    are `surer` times as high. `burst` and `shared_burst` are the s above, `burst_lasts` seconds.
     """
 
     rate: float = 100.0
@@ -65,6 +72,9 @@ class Scenario:
     candidate_outcome: float = 0.9
     baseline_outcome: float = 0.9
     labelled: float = 0.1
+    confidence: float = 0.9
+    confidence_spread: float = 1.5
+    surer: float = 1.0
     burst: float = 0.0
     shared_burst: float = 0.0
     burst_lasts: float = 5.0
@@ -111,6 +121,9 @@ def read_scenario(document: object) -> Scenario:
         candidate_outcome=number("candidateOutcome", given.candidate_outcome),
         baseline_outcome=number("baselineOutcome", given.baseline_outcome),
         labelled=number("labelled", given.labelled, 0.0001, 1),
+        confidence=number("confidence", given.confidence, 0.01, 0.999),
+        confidence_spread=number("confidenceSpread", given.confidence_spread, 0.01, 10),
+        surer=number("surer", given.surer, 0.001, 1000),
         burst=number("burst", given.burst, 0, 3),
         shared_burst=number("sharedBurst", given.shared_burst, 0, 3),
         burst_lasts=(fields.duration("burstLasts", 100_000, 3_600_000_000) or 5e6) / 1e6,
@@ -133,6 +146,9 @@ def scenario_document(scenario: Scenario) -> Mapping[str, Any]:
         "candidateOutcome": scenario.candidate_outcome,
         "baselineOutcome": scenario.baseline_outcome,
         "labelled": scenario.labelled,
+        "confidence": scenario.confidence,
+        "confidenceSpread": scenario.confidence_spread,
+        "surer": scenario.surer,
         "burst": scenario.burst,
         "sharedBurst": scenario.shared_burst,
         "burstLasts": duration_text(round(scenario.burst_lasts * 1e6)),
@@ -150,6 +166,8 @@ def truth(metric: Metric, scenario: Scenario) -> Truth:
         had = scenario.candidate_outcome, scenario.baseline_outcome
         c, b = (1 - x if metric.better is Better.HIGHER else x for x in had)
         return Truth(c, c, b, scenario.labelled)
+    if metric.kind is Kind.CONFIDENCE:
+        return _confident(metric, scenario)
     if metric.is_reading:
         return _read(metric, scenario)
     if metric.kind is Kind.PROMQL:
@@ -169,6 +187,19 @@ def truth(metric: Metric, scenario: Scenario) -> Truth:
         for shift in (fail_shift(metric), pass_shift(metric))
     )
     return Truth(failing, passing, share_over(edge_us(at), scenario.latency, scenario.spread))
+
+
+def _confident(metric: Metric, scenario: Scenario) -> Truth:
+    """Shares on the wrong side of the edge nearest to the level, or to the baseline's quantile."""
+    odds, spread = scenario.confidence / (1 - scenario.confidence), scenario.confidence_spread
+    if metric.level is not None:
+        at = edge(edge_near(metric.level))
+    else:
+        wanted = odds * math.exp(spread * NormalDist().inv_cdf(metric.q))
+        at = edge(edge_near(wanted / (1 + wanted)))
+    over = (share_over(at / (1 - at), each, spread) for each in (odds * scenario.surer, odds))
+    c, b = (1 - share if metric.better is Better.HIGHER else share for share in over)
+    return Truth(c, c, b)
 
 
 def _read(metric: Metric, scenario: Scenario) -> Truth:

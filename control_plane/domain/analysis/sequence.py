@@ -12,6 +12,8 @@ smaller of the stakes as above and of the mean of
 - the stakes with every request taken for a tenth of one: exact where what fails together are up to
   ten requests, and quick where nearly everything fails;
 - the paired blocks' own test (`blocks`), whatever happens within a block.
+
+Where more than ten requests may well say the same together, the blocks' test stands alone.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class Rows:
     `labels` are what bounds are told in, `against` the difference of shares (or the share, where
     the candidate is `alone`) that a row is about. The candidate is bad when it is above the row
     `fail_row` and good when it is below `pass_row`. All doubters of a row with an aim expect that
-    difference; it is NaN elsewhere.
+    difference; it is NaN elsewhere. Without `tens` blocks alone are evidence, where they are.
     """
 
     labels: Array
@@ -62,6 +64,7 @@ class Rows:
     aims_above: Array
     aims_below: Array
     block: float = 0.0
+    tens: bool = True
 
 
 @dataclass(frozen=True)
@@ -153,8 +156,10 @@ class Sequence:
         plain = log_mean(stakes)
         if not self.rows.block:
             return plain
-        clustered = log_mean(stakes / CLUSTER)
         paired = of_blocks(self.rows.against)
+        if not self.rows.tens:
+            return np.minimum(plain, paired)
+        clustered = log_mean(stakes / CLUSTER)
         return np.minimum(plain, np.logaddexp(clustered, paired) - np.log(2))
 
     def _won(self, counts: Counts, p_b: Array) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ from control_plane.domain.analysis.counting import FIRST_RATES, REMEMBERED
 from control_plane.domain.analysis.metric import Kind, Metric
 from control_plane.domain.analysis.rows import rows_of
 from control_plane.domain.analysis.scenario import Scenario, Truth, truth
-from control_plane.domain.analysis.sequence import Rows, Sequence, start
+from control_plane.domain.analysis.sequence import Sequence, start
 from control_plane.domain.analysis.template import Template
 from control_plane.domain.analysis.two_rates import Array, Counts, Mask
 from control_plane.domain.routing.policy import SECOND
@@ -64,7 +64,8 @@ class ManyRuns:
             for values in (grid.against, grid.aims_above, grid.aims_below)
         )
         self.metric = metric
-        self.sequence = start(Rows(against, against, 0, 0, grid.alone, above, below, grid.block))
+        rows = replace(grid, labels=against, against=against, fail_row=0, pass_row=0)
+        self.sequence = start(replace(rows, aims_above=above, aims_below=below))
         self._times = len(ends)
         self._meets = meets
         self._recent = np.zeros((2, runs))

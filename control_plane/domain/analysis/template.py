@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from control_plane.domain.analysis.any_shift import read_metrics
 from control_plane.domain.analysis.metric import Kind, Metric
-from control_plane.domain.analysis.read_metric import metric_document, read_metric
+from control_plane.domain.analysis.read_metric import metric_document
 from control_plane.domain.routing.fields import Fields, duration_text
 from control_plane.domain.routing.policy import SECOND
 from control_plane.domain.stored_json import check_storable
@@ -129,8 +130,13 @@ def read_template(document: object) -> Template:
     if not isinstance(document, dict):
         raise InvalidInputError(found)
     metrics = tuple(
-        read_metric(raw, where, found) for where, raw in fields.list("metrics", MAX_METRICS)
+        metric
+        for where, raw in fields.list("metrics", MAX_METRICS)
+        for metric in read_metrics(raw, where, found)
     )
+    if len(metrics) > MAX_METRICS:
+        detail = f"{len(metrics)} metrics with those that others stand for; {MAX_METRICS} at most"
+        fields.note("metrics", "too_many", detail)
     if not metrics and not found:
         fields.note("metrics", "required", "a template has at least one metric")
     for name, times in Counter(metric.name for metric in metrics).items():

@@ -71,7 +71,8 @@ def told(metric: Metric, seen: Seen) -> str:
         return _read(metric, seen)
     if not seen.of_c:
         return f"the candidate has had no {_noun(metric)} yet"
-    candidate = f"candidate {_figure(metric, seen, candidate=True)} of {seen.of_c:,}"
+    than = _than(metric)
+    candidate = f"candidate {_figure(metric, seen, candidate=True)} of {seen.of_c:,}{than}"
     if metric.compare is Compare.NONE:
         return candidate
     if not seen.of_b:
@@ -126,6 +127,14 @@ def _figure(metric: Metric, seen: Seen, *, candidate: bool) -> str:
     return percent((of - bad if metric.better is Better.HIGHER else bad) / of)
 
 
+def _than(metric: Metric) -> str:
+    """What the answers that are counted are surer than."""
+    if metric.kind is not Kind.CONFIDENCE:
+        return ""
+    level = f"the baseline's p{100 * metric.q:g}" if metric.level is None else percent(metric.level)
+    return f" surer than {level}"
+
+
 def _side(more: bool) -> str:
     return "above" if more else "below"
 
@@ -135,4 +144,6 @@ def _noun(metric: Metric) -> str:
         return "sticky key"
     if metric.kind in SHADOWS:
         return "copy of a request"
+    if metric.kind is Kind.CONFIDENCE:
+        return "answer of which it could be read how sure it is"
     return f"feedback on {metric.outcome!r}" if metric.kind is Kind.FEEDBACK else "request"

@@ -128,6 +128,13 @@ ROUTER = (
         "Largest absolute difference between a shadow's output and the answer's",
         "the output's own",
     ),
+    _router(
+        "nereid_output_confidence",
+        Kind.HISTOGRAM,
+        "How sure an arm's answers are: the probability of the likeliest class, in the mean of a "
+        "request's rows",
+        "probability",
+    ),
     _router("nereid_pinned_sequences", Kind.GAUGE, "Live sequences held to an arm", "sequences"),
     _router(
         "nereid_breaker_state",

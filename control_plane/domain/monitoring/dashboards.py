@@ -157,6 +157,20 @@ ENDPOINTS = (
         "short",
         "Of the compared output, the largest absolute difference to the answer.",
     ),
+    Panel(
+        "Confidence of answers",
+        tuple(
+            (
+                f"histogram_quantile({q}, sum by (arm, le) "
+                f"(rate(nereid_output_confidence_bucket{OF}[5m])))",
+                f"{{{{arm}}}} p{100 * q:g}",
+            )
+            for q in (0.1, 0.5)
+        ),
+        "percentunit",
+        "Where a policy asks for it: the probability of the likeliest class, in the least sure "
+        "tenth and in the middle.",
+    ),
 )
 
 SERVERS = (

@@ -104,6 +104,31 @@ def check_shadows(policy: RoutingPolicy, signature: Signature) -> None:
         raise InvalidInputError(found)
 
 
+_FLOATS = frozenset({"FP16", "BF16", "FP32", "FP64"})
+
+
+def check_confidence(policy: RoutingPolicy, signature: Signature) -> None:
+    """What is read for how sure answers are is an output that callers get, with classes in it.
+
+    Raises:
+        InvalidInputError: there is none of that name, or it has none.
+    """
+    if policy.confidence is None:
+        return
+    name = policy.confidence.output
+    outputs = {tensor.name: tensor for tensor in signature.outputs}
+    found = outputs.get(name)
+    if found is None:
+        detail = f"there is no output {name!r}; there are: {', '.join(outputs)}"
+    elif found.datatype not in _FLOATS:
+        detail = f"the output {found} is not in floating point: it has no probabilities or logits"
+    elif len(found.shape) <= signature.batched:
+        detail = f"the output {found} has no dimension for classes: the last one has to be theirs"
+    else:
+        return
+    raise InvalidInputError([Violation("/confidence/output", "output", detail)])
+
+
 def check_configs(policy: RoutingPolicy, configs: Sequence[Config]) -> None:
     """The arms' configurations agree where the router can have only one for all of them.
 

@@ -159,6 +159,7 @@ def _parts(old: RoutingPolicy, new: RoutingPolicy) -> list[tuple[str, object, ob
         ("sticky", old.sticky, new.sticky),
         ("rules", old.rules, new.rules),
         ("shadow", old.shadows, new.shadows),
+        ("confidence", old.confidence, new.confidence),
         ("breaker", old.breaker, new.breaker),
         ("slow_start", old.slow_start, new.slow_start),
         ("rescue", old.rescue, new.rescue),

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from control_plane.domain.pipelines.members import Key
 from control_plane.domain.planning.arm_checks import (
     Versions,
+    check_confidence,
     check_configs,
     check_shadows,
     check_versions,
@@ -137,6 +138,7 @@ def _answering(
     callers = check_versions(policy, own, loaded, signatures, told)
     signature = callers[policy.primary.key]
     check_shadows(policy, signature)
+    check_confidence(policy, signature)
     given = Parts(own, parts.pipelines)
     return [target_of(arm, given, {**loaded, **ready}) for arm in policy.arms], signature
 

@@ -164,6 +164,8 @@ def _for_requests(policy: RoutingPolicy, endpoint: str) -> Iterator[str]:
             f"shadow {policy.index(shadow.arm)} parts {shadow.parts} "
             f"max_in_flight {shadow.max_in_flight}{compare}"
         )
+    if confidence := policy.confidence:
+        yield f"confidence {text_word(confidence.output)} scores {confidence.scores}"
 
 
 def _for_trouble(policy: RoutingPolicy) -> Iterator[str]:

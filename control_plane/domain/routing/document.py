@@ -18,6 +18,7 @@ from control_plane.domain.routing.policy import (
     Arm,
     Breaker,
     Condition,
+    Confidence,
     Match,
     Objective,
     RoutingPolicy,
@@ -36,7 +37,12 @@ from control_plane.domain.routing.read_protection import (
     read_sequences,
     read_slow_start,
 )
-from control_plane.domain.routing.read_requests import read_rules, read_shadows, read_sticky
+from control_plane.domain.routing.read_requests import (
+    read_confidence,
+    read_rules,
+    read_shadows,
+    read_sticky,
+)
 from control_plane.domain.violations import InvalidInputError, Violation
 
 _FIELDS = {
@@ -46,6 +52,7 @@ _FIELDS = {
     "sticky",
     "rules",
     "shadow",
+    "confidence",
     "breaker",
     "slow_start",
     "rescue",
@@ -74,6 +81,7 @@ def parse_policy(document: object, headers: ForwardedHeaders | None = None) -> R
         sticky=read_sticky(fields, headers),
         rules=read_rules(fields, arms, headers),
         shadows=read_shadows(fields, arms),
+        confidence=read_confidence(fields),
         breaker=read_breaker(fields),
         slow_start=read_slow_start(fields),
         rescue=read_rescue(fields),
@@ -100,6 +108,7 @@ def to_document(policy: RoutingPolicy) -> dict[str, Any]:
         "sticky": _sticky(policy.sticky),
         "rules": [rule_document(rule) for rule in policy.rules],
         "shadow": [_shadow(shadow) for shadow in policy.shadows],
+        "confidence": _confidence(policy.confidence),
         "breaker": _breaker(policy.breaker),
         "slow_start": policy.slow_start
         and {
@@ -193,6 +202,12 @@ def _shadow(shadow: Shadow) -> dict[str, Any]:
         "max_in_flight": shadow.max_in_flight,
         **_given([("compare", shadow.compare)]),
     }
+
+
+def _confidence(confidence: Confidence | None) -> dict[str, Any] | None:
+    if confidence is None:
+        return None
+    return {"output": confidence.output, "scores": confidence.scores.value}
 
 
 def _breaker(breaker: Breaker | None) -> dict[str, Any] | None:

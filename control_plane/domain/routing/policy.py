@@ -164,6 +164,21 @@ class Shadow:
     compare: str | None = None
 
 
+class Scores(StrEnum):
+    """What an output says of its classes: probabilities, or what a softmax makes them of."""
+
+    PROBABILITIES = "probabilities"
+    LOGITS = "logits"
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """The output of which it is counted how sure answers are; its last dimension are classes."""
+
+    output: str
+    scores: Scores = Scores.PROBABILITIES
+
+
 @dataclass(frozen=True)
 class Breaker:
     """When an arm gets no more requests for a while; 0 switches one of the two tests off."""
@@ -224,6 +239,7 @@ class RoutingPolicy:
     sticky: Sticky | None = None
     rules: tuple[Rule, ...] = ()
     shadows: tuple[Shadow, ...] = ()
+    confidence: Confidence | None = None
     breaker: Breaker | None = Breaker()
     slow_start: SlowStart | None = None
     rescue: Rescue = Rescue()

@@ -9,8 +9,10 @@ from control_plane.domain.routing.headers import ForwardedHeaders
 from control_plane.domain.routing.policy import (
     Arm,
     Condition,
+    Confidence,
     Match,
     Rule,
+    Scores,
     Shadow,
     Source,
     Sticky,
@@ -91,6 +93,20 @@ def read_shadows(document: Fields, arms: Sequence[Arm]) -> tuple[Shadow, ...]:
             fields.note("arm", "duplicate", "this arm has a shadow already: say it all in one")
         shadows.append(shadow)
     return tuple(shadows)
+
+
+def read_confidence(document: Fields) -> Confidence | None:
+    """The output whose confidence is counted, or None."""
+    raw = document.get("confidence")
+    if raw is None:
+        return None
+    where = f"{document.where}/confidence"
+    fields = Fields(raw, where, document.found, "confidence", {"output", "scores"})
+    output = fields.text("output")
+    if fields.get("output") in (None, ""):
+        detail = "confidence names the output that has the probabilities of the classes"
+        fields.note("output", "required", detail)
+    return Confidence(output or "", fields.choice("scores", Scores.PROBABILITIES))
 
 
 def _arm_named(fields: Fields, arms: Sequence[Arm]) -> str:

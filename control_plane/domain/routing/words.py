@@ -7,6 +7,7 @@ from control_plane.domain.routing.policy import (
     SLOTS,
     Breaker,
     Condition,
+    Confidence,
     Objective,
     RoutingPolicy,
     Rule,
@@ -27,6 +28,7 @@ def parts_in_words(policy: RoutingPolicy) -> dict[str, str]:
         "sticky": _sticky(policy.sticky),
         "rules": _listed([_rule(rule) for rule in policy.rules]),
         "shadow": _listed([_shadow(shadow) for shadow in policy.shadows]),
+        "confidence": _confidence(policy.confidence),
         "breaker": _breaker(policy.breaker),
         "slow_start": f"over {duration_text(start.window)}, aggression {start.aggression:g}"
         if start
@@ -87,6 +89,10 @@ def _shadow(shadow: Shadow) -> str:
         f"{percent(shadow.parts)} % copied to {shadow.arm}, {shadow.max_in_flight} at most at "
         f"a time{compared}"
     )
+
+
+def _confidence(confidence: Confidence | None) -> str:
+    return f"of {confidence.output}, {confidence.scores}" if confidence else "off"
 
 
 def _breaker(breaker: Breaker | None) -> str:

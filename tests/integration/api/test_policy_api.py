@@ -60,6 +60,7 @@ def test_a_policy_with_everything_reaches_the_routers_file(digits: Api) -> None:
         "sticky",
         "rule",
         "shadow",
+        "confidence",
         "breaker",
         "slow_start",
         "rescue",
@@ -206,6 +207,7 @@ def test_a_dry_run_says_every_part_that_would_change(digits: Api, weights: Weigh
         ("policy", "", "sticky"),
         ("policy", "", "rules"),
         ("policy", "", "shadow"),
+        ("policy", "", "confidence"),
         ("policy", "", "slow_start"),
     ]
     assert "+sticky header x-user-id salt digits" in plan["diff"]

@@ -60,7 +60,7 @@ def rendered(draft: PolicyDraft, document: dict[str, Any], monkeypatch: Any) -> 
     monkeypatch.setattr("control_plane.console.policy_page.version_choices", lambda used: choices)
     endpoint = Endpoint(name="digits", policy=document)
     context = form_context(endpoint, draft) | {"original": endpoint}
-    names = ("sticky", "rules", "shadow", "protection", "mode", "sequences")
+    names = ("sticky", "rules", "shadow", "confidence", "protection", "mode", "sequences")
     parts = [render_to_string(f"console/parts/policy_{name}.html", context) for name in names]
     arms = [
         render_to_string("console/parts/arm_row.html", {**context, "row": row, "limits": limits})

@@ -219,6 +219,10 @@ def more_of(
         Sample("nereid_shadow_requests_total", {**of, "outcome": "dropped"}, 1_000 * second),
         Sample("nereid_shadow_rows_total", {**of, "top1": "same"}, same),
         Sample("nereid_shadow_rows_total", {**of, "top1": "other"}, other),
+        Sample("nereid_output_confidence_bucket", {**of, "le": "0.5"}, same),
+        Sample("nereid_output_confidence_bucket", {**of, "le": "+Inf"}, same + other),
+        Sample("nereid_output_confidence_sum", of, 0.5 * same + other),
+        Sample("nereid_output_confidence_count", of, same + other),
         Sample("nv_inference_queue_duration_us", {"model": ARM, "version": "1"}, queue_us),
         Sample("nv_inference_request_success", {"model": ARM, "version": "1"}, ok),
     ]
@@ -235,6 +239,7 @@ def test_first_responses_shadows_and_queue_grow_beside_the_attempts(
     grown = store.growth("digits", [ARM], NOON, {}).arms[ARM]
     assert dict(grown.first) == {bucket_of("98.9966"): 4}
     assert dict(grown.shadow) == {bucket_of("98.9966"): 4, OVERFLOW: 1}
+    assert dict(grown.confidence) == {38: 4, 89: 1}
     assert dict(grown.more) == {
         "shadow_ok": 3 + 4,
         "shadow_failed": 3,
@@ -244,10 +249,13 @@ def test_first_responses_shadows_and_queue_grow_beside_the_attempts(
         "queued": 3 + 4,
         "keys_good": 0,
         "keys_bad": 0,
+        "confidence_of": 5,
+        "confidence_sum": 3_000_000,
     }
     engine = sa.create_engine(engine_url(address), poolclass=sa.NullPool)
     with engine.connect() as link:
         minute = link.execute(sa.text("SELECT * FROM telemetry.arm_minutes")).mappings().one()
     assert {name: minute[name] for name in grown.more} == dict(grown.more)
     assert (minute["first_counts"], minute["requests"]) == ([4], 4)
+    assert (minute["confidence_buckets"], minute["confidence_counts"]) == ([38, 89], [4, 1])
     assert minute["shadow_counts"] == [4, 1]

@@ -103,6 +103,7 @@ and parameter Region prefix eu-
 rule 2 parameter tester equals true
 shadow 1 parts 2000 max_in_flight 8 compare log%2Fits
 shadow 2 parts 1 max_in_flight 1
+confidence prob%20s scores logits
 breaker consecutive 5 rate 5000 min_requests 20 window_us 10000000 open_us 30000000 \
 max_open_us 300000000 latency_us 250000
 slow_start window_us 30000000 aggression 1.5
@@ -158,6 +159,7 @@ def test_every_keyword_is_read() -> None:
         {"arm": 1, "parts": 2000, "max_in_flight": 8, "compare": "log/its"},
         {"arm": 2, "parts": 1, "max_in_flight": 1, "compare": ""},
     ]
+    assert policy["confidence"] == {"output": "prob s", "scores": 1}
 
 
 def test_every_guard_is_read() -> None:
@@ -180,7 +182,7 @@ def test_every_guard_is_read() -> None:
 
 def test_what_is_absent_is_off() -> None:
     policy = NativeRouter(GOOD).policy
-    assert {"breaker", "slow_start", "rescue", "objective"}.isdisjoint(policy)
+    assert {"breaker", "slow_start", "rescue", "objective", "confidence"}.isdisjoint(policy)
     assert (policy["rules"], policy["shadows"], policy["sticky"]["key"]) == ([], [], 0)
     assert policy["sequences"] == {"cut": 0, "idle_ns": 60_000_000_000}
     assert [arm["overflow"] for arm in policy["arms"]] == [-1, 0]
@@ -238,6 +240,9 @@ def line_of(start: str) -> str:
         ("shadow 1", "shadow 1 parts 1 max_in_flight 0", "no limit"),
         ("shadow 1", 'shadow 1 parts 1 max_in_flight 1 compare ""', "empty"),
         ("shadow 2", "shadow 1 parts 1 max_in_flight 1", "a second shadow"),
+        ("confidence", 'confidence "" scores logits', "empty"),
+        ("confidence", "confidence probs scores softmax", "where 'probabilities' belongs"),
+        ("confidence", "confidence probs", "lacks 'scores'"),
         ("breaker", "breaker consecutive 5", "lacks 'rate'"),
         ("slow_start", "slow_start window_us 0 aggression 1", "no number of microseconds"),
         ("slow_start", "slow_start window_us 1 aggression 0", "above 0"),
@@ -263,7 +268,10 @@ def test_a_wrong_line_is_refused_by_its_number(start: str, wrong: str, reason: s
 
 @pytest.mark.parametrize(
     "keyword",
-    ["slots", "sticky", "breaker", "slow_start", "rescue", "objective", "sequences"],
+    [
+        *("slots", "sticky", "confidence", "breaker", "slow_start", "rescue", "objective"),
+        "sequences",
+    ],
 )
 def test_a_line_that_stands_twice_is_refused(keyword: str) -> None:
     line = line_of(keyword)

@@ -239,3 +239,60 @@ def test_a_key_is_evidence_once_whatever_its_requests_do() -> None:
     nothing = ArmEvidence(attempts=500, failures=500)
     _, found = looked(keyed, Evidence(1, nothing, nothing))
     assert "no sticky key yet" in found.reason
+
+
+SURE = {"name": "sure", "kind": "confidence"}
+TENTHS = {20: 10, 40: 30, 50: 30, 70: 30}
+"""Of 100 answers how many there are in each bucket."""
+
+
+def confident(candidate: dict[int, int], baseline: dict[int, int], times: int = 1) -> Evidence:
+    """Answers of each arm within a second, by how sure they were."""
+    arms = (
+        ArmEvidence(confidence={bucket: times * n for bucket, n in answers.items()})
+        for answers in (candidate, baseline)
+    )
+    return Evidence(1, *arms)
+
+
+def test_a_version_that_knows_less_is_failed_and_one_that_knows_as_much_passes() -> None:
+    unsure = {20: 30, 40: 30, 50: 30, 70: 10}
+    _, found = looked(template(SURE), *[confident(unsure, TENTHS)] * 40)
+    assert found.phase is Phase.FAILED
+    assert (
+        "candidate 70 % of 100 surer than the baseline's p10, baseline 90 % of 100" in found.reason
+    ), "the look before only said where the tenth is"
+    assert "less than -2 points" in found.reason
+    _, found = looked(template(SURE), *[confident(TENTHS, TENTHS)] * 200)
+    assert found.phase is Phase.SUCCESSFUL, found.reason
+    assert "more than -2 points" in found.reason
+
+
+def test_what_is_surer_is_only_noticed_where_that_is_asked() -> None:
+    surer = {20: 10, 40: 10, 50: 10, 70: 70}
+    evidence = [confident(surer, TENTHS)] * 200
+    _, found = looked(template(SURE), *evidence)
+    assert found.phase is Phase.SUCCESSFUL, found.reason
+    _, found = looked(template({**SURE, "better": "lower", "q": 0.7}), *evidence)
+    assert found.phase is Phase.FAILED
+    _, found = looked(template({**SURE, "better": "same"}), *evidence)
+    assert found.phase is Phase.FAILED
+    assert found.reason.startswith("sure higher at p90: candidate 70 % of 100 surer")
+    _, found = looked(template({**SURE, "better": "same"}), *[confident(TENTHS, TENTHS)] * 200)
+    assert found.phase is Phase.SUCCESSFUL, found.reason
+
+
+def test_a_level_needs_no_baseline() -> None:
+    alone = template({**SURE, "level": 0.9, "compare": "none", "limit": 0.5})
+    _, found = looked(alone, *[confident(TENTHS, {})] * 40)
+    assert found.phase is Phase.FAILED
+    assert "candidate 30 % of" in found.reason
+    assert "surer than 90 %; shown to be below 50 %" in found.reason
+
+
+def test_answers_that_are_no_probabilities_decide_nothing() -> None:
+    nothing = [confident({0: 100}, {0: 100})] * 30
+    _, found = looked(template(SURE), *nothing)
+    assert found.phase is Phase.RUNNING
+    _, found = looked(template(SURE), Evidence(1, ArmEvidence(), ArmEvidence()))
+    assert "no answer of which it could be read how sure it is yet" in found.reason

@@ -53,6 +53,7 @@ def test_every_kind_of_metric_can_be_simulated_and_the_one_that_failed_is_named(
         {"name": "p95", "kind": "latency_quantile", "q": 0.95, "compare": "none", "limit": "90ms"},
         {"name": "sla", "kind": "sla_violations", "latency": "50ms"},
         {"name": "ok", "kind": "feedback", "outcome": "ok", "unit": "block"},
+        {"name": "sure", "kind": "confidence"},
     ]
     found = simulated({"rate": 400, "weight": 50, "slower": 2}, *kinds, runs=10)
     assert found.failed == 1
@@ -86,3 +87,15 @@ def test_a_scenario_is_read_again_and_refused_where_it_cannot_be() -> None:
         read_scenario({"rate": 0, "weight": 100, "colour": 1, "candidateError": 2})
     pointers = {violation.pointer for violation in caught.value.violations}
     assert pointers == {"/rate", "/weight", "/colour", "/candidateError"}
+
+
+def test_answers_that_are_less_sure_are_caught_and_what_counts_is_told_beforehand() -> None:
+    sure = {"name": "sure", "kind": "confidence", "better": "same"}
+    [lower, higher] = read_template({"metrics": [sure]}).metrics[:2]
+    half = truth(lower, Scenario(surer=0.5))
+    assert half.baseline == pytest.approx(0.1, abs=0.02)
+    assert half.candidate_failing == pytest.approx(0.21, abs=0.02)
+    assert truth(higher, Scenario(surer=0.5)).candidate_failing == pytest.approx(0.79, abs=0.02)
+    found = simulated({"rate": 400, "weight": 50, "surer": 0.3}, sure, runs=20)
+    assert found.failed == 1
+    assert simulated({"rate": 400, "weight": 50}, sure, runs=20).failed <= 0.05

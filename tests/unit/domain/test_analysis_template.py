@@ -10,6 +10,8 @@ from control_plane.domain.analysis.template import DEFAULT_DOCUMENT, read_templa
 from control_plane.domain.violations import InvalidInputError
 
 ERRORS = {"name": "errors", "kind": "error_rate"}
+SURE = {"name": "sure", "kind": "confidence"}
+LABELS = {"name": "ok", "kind": "feedback", "outcome": "ok"}
 
 
 def broken(document: object) -> dict[str, str]:
@@ -25,6 +27,9 @@ def broken(document: object) -> dict[str, str]:
         dict(DEFAULT_DOCUMENT),
         {"metrics": [{**ERRORS, "compare": "none", "limit": 0.02}], "alpha": 0.01},
         {"metrics": [{**ERRORS, "unit": "key"}]},
+        {"metrics": [SURE, {**SURE, "name": "b", "better": "lower", "compare": "twin"}]},
+        {"metrics": [{**SURE, "better": "same", "unit": "block", "weight": 3}, ERRORS]},
+        {"metrics": [{**SURE, "compare": "none", "level": 0.8, "limit": 0.9}]},
         {"metrics": [{**ERRORS, "margin": 0, "alternative": 0.01, "unit": "request"}]},
         {"metrics": [ERRORS, {"name": "y", "kind": "feedback", "outcome": "ok", "weight": 2}]},
         {"metrics": [{"name": "z", "kind": "promql", "query": "x{a='{{arm}}'}", "floor": 2}]},
@@ -74,6 +79,13 @@ def test_the_default_asks_for_errors_within_half_a_point() -> None:
         ({"name": "x", "kind": "queue_time", "unit": "key"}, "/metrics/0/unit", "block"),
         ({**ERRORS, "unit": "key", "block": "9s"}, "/metrics/0/block", "unit"),
         ({**ERRORS, "colour": 1}, "/metrics/0/colour", "unknown"),
+        ({**ERRORS, "level": 0.5}, "/metrics/0/level", "confidence"),
+        ({**LABELS, "better": "same"}, "/metrics/0/better", "'higher' or 'lower'"),
+        ({**SURE, "level": 0.5, "q": 0.5}, "/metrics/0/level", "leave q out"),
+        ({**SURE, "compare": "none", "limit": 0.5}, "/metrics/0/level", "no baseline"),
+        ({**SURE, "better": "same", "q": 0.5}, "/metrics/0/q", "several quantiles"),
+        ({**SURE, "better": "same", "goal": "superior"}, "/metrics/0/goal", "better"),
+        ({**SURE, "better": "same", "unit": "key"}, "/metrics/0/unit", "block"),
         ({**ERRORS, "required": False}, "/metrics", "require one"),
     ],
 )
@@ -93,3 +105,19 @@ def test_what_compares_two_measurements_has_no_part_in_alpha() -> None:
     load = {"name": "load", "kind": "perf_regression"}
     template = read_template({"metrics": [ERRORS, load], "alpha": 0.05})
     assert [template.alpha_of(metric) for metric in template.metrics] == [0.05, 0.05]
+
+
+def test_any_shift_is_looked_for_at_three_places_on_both_sides_and_shares_one_part_of_alpha() -> (
+    None
+):
+    template = read_template({"metrics": [ERRORS, {**SURE, "better": "same"}], "alpha": 0.06})
+    errors, *parts = template.metrics
+    assert [(m.name, m.q, m.better.value) for m in parts[:2]] == [
+        ("sure lower at p10", 0.1, "higher"),
+        ("sure higher at p10", 0.1, "lower"),
+    ]
+    assert len(parts) == 6
+    assert template.alpha_of(errors) == pytest.approx(0.03)
+    assert sum(map(template.alpha_of, parts)) == pytest.approx(0.03)
+    many = [{**SURE, "name": f"s{i}", "better": "same"} for i in range(4)]
+    assert "24 metrics" in broken({"metrics": many})["/metrics"]

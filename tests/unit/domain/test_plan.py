@@ -15,7 +15,7 @@ from control_plane.domain.planning.model_config import (
 )
 from control_plane.domain.planning.plan import ModelDirectory, Plan
 from control_plane.domain.routing.document import parse_policy
-from control_plane.domain.routing.policy import Arm, RoutingPolicy, Shadow
+from control_plane.domain.routing.policy import Arm, Confidence, RoutingPolicy, Scores, Shadow
 from control_plane.domain.serving.profile import ServingProfile
 from control_plane.domain.signature import Signature, Tensor, differences
 from control_plane.domain.violations import InvalidInputError
@@ -265,6 +265,35 @@ def test_a_shadow_compares_an_output_of_numbers(output: str, says: str) -> None:
     assert [v.pointer for v in caught.value.violations] == ["/shadow/0/compare"]
 
 
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ("logit", "there is no output 'logit'; there are: logits, label, score"),
+        ("label", "not in floating point"),
+        ("score", "no dimension for classes"),
+    ],
+)
+def test_confidence_is_read_of_an_output_that_has_classes(output: str, says: str) -> None:
+    others = Tensor("label", "INT64", (-1, 10)), Tensor("score", "FP32", (-1,))
+    versions = {
+        ("digits", 1): version(1, signature=Signature(DIGITS.inputs, (*DIGITS.outputs, *others)))
+    }
+
+    def reading(name: str) -> RoutingPolicy:
+        return RoutingPolicy(policy((1, 10_000)).arms, confidence=Confidence(name, Scores.LOGITS))
+
+    plan = compile_plan(
+        endpoint="digits", generation=1, policy=reading("logits"), versions=versions
+    )
+    texts = plan.router.texts.values()
+    assert sum("confidence logits scores logits\n" in text for text in texts) == 1, (
+        "what is asked for by its number is no part of the policy"
+    )
+    with pytest.raises(InvalidInputError, match=says) as caught:
+        compile_plan(endpoint="digits", generation=1, policy=reading(output), versions=versions)
+    assert [v.pointer for v in caught.value.violations] == ["/confidence/output"]
+
+
 def with_policy(generation: int, **more: object) -> Plan:
     arms = [
         {"name": "stable", "model": "digits", "version": 1, "weight": 90, "primary": True},
@@ -292,6 +321,7 @@ def with_policy(generation: int, **more: object) -> Plan:
             "shadow",
             "none -> 20 % copied to candidate, 8 at most at a time, compared by logits",
         ),
+        ({"confidence": {"output": "logits"}}, "confidence", "off -> of logits, probabilities"),
         ({"breaker": None}, "breaker", "within 10s, for 30s to 300s -> off"),
         (
             {"breaker": {"failure_rate": 0, "latency": "250ms"}},
