@@ -23,6 +23,9 @@ _TICKS = 4
 _REACH = 3
 """How many times as far as what decides the plot reaches from the limit, at most."""
 
+_NARROWEST = 0.005
+"""That far, where bad begins at what does not differ."""
+
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200)
 
 
@@ -149,7 +152,8 @@ def _window(bins: Sequence[Reading | None], limit: Limit) -> tuple[float, float]
 
 def _near(last: Reading | None, limit: Limit) -> float:
     """How far from the limit that lies which decides: the estimate, and the nearer bound."""
-    least = max(abs(limit.at - limit.level), 0.005)
+    # Not 0.005 at least: a figure may be a hundredth of that, and nobody knows its unit.
+    least = abs(limit.at - limit.level) or _NARROWEST
     if last is None:
         return least
     bounds = [abs(one - limit.at) for one in (last.lower, last.upper) if one is not None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from control_plane.analysis.models import AnalysisLook, AnalysisRun
+from control_plane.analysis.models import AnalysisLook, AnalysisRun, Phase
 from control_plane.console import words
 from control_plane.console.evidence_chart import (
     BINS,
@@ -18,7 +18,9 @@ from control_plane.console.evidence_chart import (
     bounds_said,
     evidence_chart,
 )
+from control_plane.domain.analysis.wording import reading
 
+UNDECIDED = "Undecided"
 _HIGHER = "higher"
 _ASKED = "promql"
 _ALONE = "none"
@@ -33,7 +35,6 @@ _COUNTED = {
     "burn_rate": "failed",
     "perf_regression": "slower levels",
     "promql": "bad",
-    "queue_time": "bad blocks",
     "confidence": "surer",
 }
 _AGAINST = {
@@ -43,6 +44,9 @@ _AGAINST = {
 }
 _BEYOND = 1_000_000
 """Evidence beyond that is not told apart: it was enough long before."""
+
+_HARDLY = 0.01
+"""Below that a stake is lost, however little of it is left."""
 
 _LEVELS = {"ratio": 1.0}
 """Where nothing differs, on each scale; 0 on the others."""
@@ -58,11 +62,11 @@ _RANGES = {
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm's counts since the run began."""
+    """One arm's counts since the run began; `count` None: of this arm alone there is none."""
 
     name: str
     of: int
-    count: int
+    count: int | None
     estimate: str
 
 
@@ -85,6 +89,7 @@ class MetricView:
     phase: str
     reason: str
     required: bool
+    trials: str
     counted: str
     measured: str
     against: str
@@ -134,9 +139,10 @@ def _metric(
     return MetricView(
         name=last["name"],
         kind=last["kind"].replace("_", " "),
-        phase=last["phase"],
+        phase=_phase(run, last),
         reason=last["reason"],
         required=last["required"],
+        trials="Blocks" if _is_reading(last) else "Of",
         counted=_counted(run, last),
         measured=_measured(last),
         against=_AGAINST.get(last["compare"], last["compare"]),
@@ -147,6 +153,12 @@ def _metric(
         meters=_meters(last),
         chart=evidence_chart(readings, limit, say, run.began_at, until),
     )
+
+
+def _phase(run: AnalysisRun, last: Mapping[str, Any]) -> str:
+    """The metric's own; what ran when the run had ended for another reason runs no more."""
+    phase = str(last["phase"])
+    return UNDECIDED if run.ended_at and phase == Phase.RUNNING else phase
 
 
 def _limit(last: Mapping[str, Any]) -> Limit:
@@ -164,6 +176,8 @@ def _readings(looks: Iterable[AnalysisLook], name: str) -> Iterable[Reading]:
 
 def _counted(run: AnalysisRun, last: Mapping[str, Any]) -> str:
     """What the second column counts: failed, correct, slow."""
+    if _is_reading(last):
+        return "bad"
     if last["kind"] in _COUNTED:
         return _COUNTED[last["kind"]]
     metrics: Sequence[Mapping[str, Any]] = run.template.get("metrics", ())
@@ -178,23 +192,34 @@ def _arms(last: Mapping[str, Any]) -> list[Arm]:
     say = _share
     if last["scale"] in ("ratio", "microseconds", "value"):
         say = _figure if last["kind"] == _ASKED else words.microseconds
+    # A block is bad by what the candidate did in it beside the baseline: it is never the latter's.
+    bad_together = _is_reading(last)
     return [
-        Arm(name, last[name]["of"], last[name]["count"], say(last[name]["estimate"]))
+        Arm(
+            name,
+            last[name]["of"],
+            None if bad_together and name == "baseline" else last[name]["count"],
+            say(last[name]["estimate"]),
+        )
         for name in names
     ]
 
 
 def _measured(last: Mapping[str, Any]) -> str:
     """What the column of the arms' figures is called."""
-    if last["kind"] == "queue_time" or (
-        last["kind"] == _ASKED and last["scale"] in ("ratio", "value")
-    ):
+    if _is_reading(last):
         return "Mean"
     return "Quantile" if last["kind"].endswith("_quantile") else "Share"
 
 
+def _is_reading(last: Mapping[str, Any]) -> bool:
+    """Whether blocks of time have a figure each, and no requests are counted."""
+    asked_figure = last["kind"] == _ASKED and last["scale"] in ("ratio", "value")
+    return last["kind"] == "queue_time" or asked_figure
+
+
 def _figure(value: float | None) -> str:
-    return "–" if value is None else words.number(value)  # noqa: RUF001 - nothing is known yet
+    return "–" if value is None else reading(value)  # noqa: RUF001 - nothing is known yet
 
 
 def _meters(last: Mapping[str, Any]) -> list[Meter]:
@@ -214,6 +239,8 @@ def _meter(label: str, value: float, needed: float, kind: str) -> Meter:
 def _short(value: float) -> str:
     if value >= _BEYOND:
         return f"over {_BEYOND:,}"
+    if 0 < value < _HARDLY:
+        return f"under {_HARDLY}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
@@ -241,6 +268,6 @@ _SAYERS: Mapping[str, Callable[[float], str]] = {
     "share": _share,
     "ratio": _times,
     "microseconds": words.microseconds,
-    "value": words.number,
+    "value": reading,
 }
 """How figures of a scale are said."""

@@ -14,10 +14,11 @@ from control_plane.domain.rollout.states import Event
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.services import create_endpoint
 from control_plane.rollouts.recording import happen
-from tests.support.rollouts import analysing, measured, started
+from tests.support.rollouts import Made, analysing, measured, started
 
 STRICT = "stricter-than-the-default-for-the-night-shift"
 OUTCOME = "answered-as-the-people-of-the-night-shift-did"
+RETURNED, COST = "boxes-that-came-back-in-the-morning", "seconds-of-a-gpu-for-each-box"
 
 
 def add(reason: str) -> None:
@@ -58,9 +59,15 @@ def _rollout(endpoint: str, rate: float, event: Event | None, reason: str) -> No
         rollout = started(endpoint, 2, queue=wiring.queue(), **more)
         analysing(rollout, budget_spent=7)
         began, rates = now - timedelta(minutes=9), (rate, 0.02)
-        run = measured(rollout, began=began, looks=120, rates=rates, requests=(20, 180))
-        outcomes = {OUTCOME: (0.9, 0.91)}
-        measured(rollout, began=began, looks=90, rates=rates, template=STRICT, feedback=outcomes)
+        made = Made(
+            rates=rates,
+            requests=(20, 180),
+            feedback={OUTCOME: (0.9, 0.91)},
+            waits=(2900 if rate > 0.1 else 1900, 1800),
+            told={RETURNED: rates, COST: (0.00041, 0.0004)},
+        )
+        run = measured(rollout, began=began, looks=120, made=made)
+        measured(rollout, began=began, looks=90, made=made, template=STRICT)
         if event is not None:
             happen(rollout, event, reason=f"default: {run.reason}", now=now)
         if event is Event.MEASURED_BAD:
@@ -77,5 +84,22 @@ def _strict() -> dict[str, Any]:
         "metrics": [
             {"name": "errors-of-the-night-shift", "kind": "error_rate", "margin": 0.001},
             {"name": "what-people-said-of-it", **outcome, "required": False},
+            {"name": "waiting", "kind": "queue_time", "block": "5s", "required": False},
+            {
+                "name": RETURNED,
+                "kind": "promql",
+                "of": 'boxes_total{hall="old", arm="{{arm}}"}',
+                "count": 'returned_total{hall="old", arm="{{arm}}"}',
+                "unit": "request",
+                "required": False,
+            },
+            {
+                "name": COST,
+                "kind": "promql",
+                "query": 'sum(rate(gpu_seconds_total{arm="{{arm}}"}[{{window}}]))',
+                "block": "5s",
+                "marginRelative": 0.1,
+                "required": False,
+            },
         ],
     }

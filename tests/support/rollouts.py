@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from control_plane.adapters.clock import SystemClock
 from control_plane.analysis.models import AnalysisLook, AnalysisRun
 from control_plane.analysis.selectors import get_template
-from control_plane.domain.analysis.evidence import ArmEvidence, Evidence
+from control_plane.domain.analysis.evidence import ArmEvidence, Evidence, Told
 from control_plane.domain.analysis.looking import begin, look
 from control_plane.domain.analysis.looks import Phase
-from control_plane.domain.analysis.template import read_template
+from control_plane.domain.analysis.metric import Kind, Metric
+from control_plane.domain.analysis.template import Template, read_template
 from control_plane.domain.rollout.states import Event
 from control_plane.ports.queue import Queue
 from control_plane.rollouts.models import Rollout, RolloutRun
@@ -54,6 +57,51 @@ def analysing(rollout: Rollout, *, step: int = 1, budget_spent: int = 0) -> Roll
     return rollout
 
 
+@dataclass(frozen=True)
+class Made:
+    """Evidence that is made up: one look's requests on either arm (the candidate's first).
+
+    `rates` are shares that fail, `feedback` outcome -> shares of the answers that had it, `waits`
+    how many microseconds a request waits in the mean, and `told` metric of PromQL -> its figures,
+    or of counters the shares of bad ones.
+    """
+
+    rates: tuple[float, float] = (0.01, 0.01)
+    requests: tuple[int, int] = (40, 360)
+    feedback: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    waits: tuple[float, float] | None = None
+    told: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def evidence(self, template: Template, seconds: float, dice: random.Random) -> Evidence:
+        """What a look finds new."""
+        candidate, baseline = (self._arm(which, dice) for which in (0, 1))
+        asked = [metric for metric in template.metrics if metric.kind is Kind.PROMQL]
+        told = {
+            metric.name: Told(seconds, *(self._said(metric, which, dice) for which in (0, 1)))
+            for metric in asked
+        }
+        return Evidence(seconds, candidate, baseline, told=told)
+
+    def _arm(self, which: int, dice: random.Random) -> ArmEvidence:
+        count = self.requests[which]
+        failed = sum(dice.random() < self.rates[which] for _ in range(count))
+        said = {
+            outcome: (count, sum(dice.random() < shares[which] for _ in range(count)))
+            for outcome, shares in self.feedback.items()
+        }
+        queue = (0, 0)
+        if self.waits is not None:
+            queue = (round(count * self.waits[which] * dice.lognormvariate(0, 0.3)), count)
+        return ArmEvidence(count, failed, feedback=said, queue=queue)
+
+    def _said(self, metric: Metric, which: int, dice: random.Random) -> tuple[float, float]:
+        figure = self.told[metric.name][which]
+        if not metric.of:
+            return figure * dice.lognormvariate(0, 0.2), 1
+        count = self.requests[which]
+        return count, sum(dice.random() < figure for _ in range(count))
+
+
 def measured(
     rollout: Rollout,
     *,
@@ -61,17 +109,10 @@ def measured(
     step: int = 1,
     looks: int = 60,
     every: timedelta = timedelta(seconds=1),
-    rates: tuple[float, float] = (0.01, 0.01),
-    requests: tuple[int, int] = (40, 360),
+    made: Made = Made(),
     template: str = "default",
-    feedback: dict[str, tuple[float, float]] | None = None,
 ) -> AnalysisRun:
-    """A run of that rollout with its looks, on requests that fail with these rates.
-
-    Args:
-        rates, requests: of the candidate and of the baseline; requests are those of one look.
-        feedback: outcome -> the share of the candidate's and of the baseline's answers that had it.
-    """
+    """A run of that rollout with its looks, on evidence that is made up."""
     known = get_template(template)
     read, dice = read_template(dict(known.document)), random.Random(rollout.number)
     run = AnalysisRun.objects.create(
@@ -87,18 +128,9 @@ def measured(
     RolloutRun.objects.create(rollout=rollout, run=run, step=step, attempt=rollout.attempt)
     state, rows, at = begin(read, began), [], began
 
-    def arm(which: int) -> ArmEvidence:
-        count = requests[which]
-        failed = sum(dice.random() < rates[which] for _ in range(count))
-        said = {
-            outcome: (count, sum(dice.random() < shares[which] for _ in range(count)))
-            for outcome, shares in (feedback or {}).items()
-        }
-        return ArmEvidence(attempts=count, failures=failed, feedback=said)
-
     for _ in range(looks):
         at += every
-        state, found = look(read, state, Evidence(every.total_seconds(), arm(0), arm(1)), at)
+        state, found = look(read, state, made.evidence(read, every.total_seconds(), dice), at)
         document: dict[str, Any] = found.to_document()
         rows.append(AnalysisLook(run=run, number=found.number, at=at, document=document))
         if found.phase is not Phase.RUNNING:

@@ -15,7 +15,9 @@ from django.urls import reverse
 
 from control_plane import wiring
 from control_plane.access.models import Grant
+from control_plane.analysis.measuring import stop_run
 from control_plane.analysis.models import AnalysisRun, AnalysisTemplate
+from control_plane.analysis.templates import put_template
 from control_plane.audit.models import AuditEvent
 from control_plane.domain.rollout.states import Event
 from control_plane.endpoints.models import Endpoint
@@ -24,7 +26,7 @@ from control_plane.rollouts.models import Rollout
 from control_plane.rollouts.recording import happen
 from tests.integration.console.conftest import logged_in, ready_version
 from tests.support.fakes import FakeQueue
-from tests.support.rollouts import analysing, measured, started
+from tests.support.rollouts import Made, analysing, measured, started
 
 
 def page(rollout: Rollout, name: str = "change") -> str:
@@ -85,6 +87,22 @@ def test_it_says_where_it_stands_what_it_spends_and_what_is_known(
     assert f'hx-get="{reverse("admin:live_rollout", args=[rollout.pk])}"' in text
 
 
+def test_small_figures_of_blocks_are_told_as_they_are(rollout: Rollout, admin: Client) -> None:
+    cost = {"name": "cost", "kind": "promql", "query": 'cost{arm="{{arm}}"}', "block": "5s"}
+    put_template(name="cost", document={"metrics": [cost]}, actor="ada")
+    began, made = rollout.created_at - timedelta(minutes=2), Made(told={"cost": (0.0004, 0.0002)})
+    run = measured(rollout, began=began, looks=30, template="cost", made=made)
+    [metric] = admin.get(page(rollout)).context["runs"][0].metrics
+    assert (metric.trials, metric.measured) == ("Blocks", "Mean")
+    candidate, baseline = metric.arms
+    assert (candidate.of, candidate.count, baseline.count) == (6, 6, None)
+    assert [arm.estimate[:6] for arm in metric.arms] == ["0.0004", "0.0002"]
+    assert metric.phase == "Running"
+    stop_run(run, reason="ada skipped a step", now=run.began_at + timedelta(minutes=1))
+    [metric] = admin.get(page(rollout)).context["runs"][0].metrics
+    assert metric.phase == "Undecided", "it runs no more"
+
+
 def test_the_evidence_is_read_in_one_query_however_many_looks(
     rollout: Rollout, admin: Client
 ) -> None:
@@ -98,7 +116,7 @@ def test_the_evidence_is_read_in_one_query_however_many_looks(
     read()
     few = read()[0]
     AnalysisRun.objects.all().delete()
-    run = measured(rollout, began=began, looks=900, requests=(1, 1))
+    run = measured(rollout, began=began, looks=900, made=Made(requests=(1, 1)))
     assert run.looks_taken == 900
     many, drawn = read()
     assert many == few

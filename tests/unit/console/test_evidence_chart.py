@@ -95,3 +95,9 @@ def test_times_are_few_and_round() -> None:
         "45 s",
         "1 min",
     ]
+
+
+def test_small_figures_fill_the_plot_as_large_ones_do() -> None:
+    small = chart(reading(100, 0.0003, 0.00045, 0.0004), limit=Limit(0.0005))
+    large = chart(reading(100, 3000, 4500, 4000), limit=Limit(5000))
+    assert (small.limit_y, small.upper) == (large.limit_y, large.upper)
