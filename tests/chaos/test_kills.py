@@ -1,5 +1,6 @@
 """`kill -9` of each part and of everything: the stack converges with no manual step."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.chaos.convergence import arms_that_answer, converge, endpoint, put_we
 from tests.support.callers import Callers
 from tests.support.processes import eventually, is_gone
 from tests.support.serving import ServingStack
+from tests.support.trapped import trapped
 
 
 @pytest.fixture(scope="module")
@@ -110,15 +112,24 @@ def push_again(stack: ServingStack, version: int) -> int:
 
 
 QUICK = {
-    "metrics": [{"name": "errors", "kind": "error_rate", "margin": 0.3}],
+    "metrics": [{"name": "errors", "kind": "error_rate", "margin": 0.1}],
     "inconclusiveAfter": "10m",
 }
-STEPS = [{"setWeight": 40}, {"pause": {"duration": "3s"}}, {"analysis": {"template": "quick"}}]
+STEPS: list[dict[str, Any]] = [
+    {"setWeight": 40},
+    {"pause": {"duration": "1s"}},
+    {"analysis": {"template": "quick"}},
+    {"approval": {}},
+]
+ON_THE_WAY = ("pending", "preparing", "progressing", "paused", "analysing", "awaitingApproval")
+AT_THE_END = ("promoting", "promoted")
+PAUSE_S = 0.01
+PATIENCE_S = 240.0
+"""A worker is five processes, and comes back in five seconds, or on a busy machine in ninety."""
 
 
-def begin(stack: ServingStack, steps: list[dict[str, Any]]) -> tuple[str, int]:
-    """A rollout of a version that is as good; returns its id and the version's number."""
-    number = push_again(stack, 2)
+def begin(stack: ServingStack, steps: list[dict[str, Any]], number: int) -> str:
+    """A rollout of that version, from version 1 with everything; returns its id."""
     put_until_accepted(stack, 100)
     converge(stack, endpoint(stack)["generation"])
     with stack.client() as client:
@@ -128,11 +139,12 @@ def begin(stack: ServingStack, steps: list[dict[str, Any]]) -> tuple[str, int]:
             "endpoint": "digits",
             "to": {"model": "digits", "version": number},
             "strategy": {"canary": {"steps": steps, "analysis": {"template": "quick"}}},
+            "harmBudget": {"failedRequests": 1000},
             "watch": "4s",
         }
         answer = client.post("/rollouts/", json=document)
         assert answer.status_code == 201, answer.text
-        return answer.json()["id"], number
+        return str(answer.json()["id"])
 
 
 def seen(stack: ServingStack, rollout: str) -> dict[str, Any]:
@@ -149,7 +161,7 @@ def do(stack: ServingStack, rollout: str, control: str) -> None:
 
 def ends(stack: ServingStack, rollout: str) -> str:
     """The state in which it ends."""
-    assert eventually(lambda: bool(seen(stack, rollout)["finished_at"]), 300), stack.tail()
+    assert eventually(lambda: bool(seen(stack, rollout)["finished_at"]), PATIENCE_S), stack.tail()
     return str(seen(stack, rollout)["state"])
 
 
@@ -158,57 +170,96 @@ def primary(stack: ServingStack) -> tuple[int, float]:
     return arm["version"], arm["weight"]
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        "analysing",
-        *(
-            pytest.param(state, marks=pytest.mark.long)
-            for state in ("pending", "preparing", "progressing", "paused", "promoting", "promoted")
-        ),
-    ],
-)
-def test_the_worker_is_killed_during_a_rollout(stack: ServingStack, state: str) -> None:
-    rollout, number = begin(stack, STEPS)
-    with Callers(stack.stack["triton"]["grpc"]).calling() as callers:
-        # One that has gone past the state is killed where it is: it has to end all the same.
-        in_time = (state, "promoted")
-        assert eventually(lambda: seen(stack, rollout)["state"] in in_time, 60), stack.tail()
-        kill(stack, "worker")
+def kill_whole(stack: ServingStack, name: str) -> int:
+    """Kill -9 of a part and of all that it started, at once: nothing is brought to an end."""
+    part = psutil.Process(stack.pids[name])
+    for process in (part, *part.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    return part.pid
+
+
+def kill_in(stack: ServingStack, rollout: str, state: str) -> None:
+    """Kills whoever takes rollouts further while it stands in that state, and sees that it did."""
+    assert eventually(lambda: seen(stack, rollout)["state"] == state, PATIENCE_S), stack.tail()
+    pid = kill_whole(stack, "worker")
+    assert seen(stack, rollout)["state"] == state
+    assert eventually(lambda: stack.pids.get("worker") not in (None, pid), 60), stack.tail()
+
+
+@contextlib.contextmanager
+def clock_stopped(stack: ServingStack) -> Iterator[None]:
+    """Nobody asks for a look meanwhile: what waits for one stays as it is."""
+    beat = psutil.Process(stack.pids["beat"])
+    beat.suspend()
+    try:
+        yield
+    finally:
+        beat.resume()
+
+
+def test_the_worker_is_killed_while_a_rollout_measures(stack: ServingStack) -> None:
+    number = push_again(stack, 2)
+    with Callers(stack.stack["triton"]["grpc"], pause_s=PAUSE_S).calling() as callers:
+        rollout = begin(stack, [STEPS[0], STEPS[2]], number)
+        kill_in(stack, rollout, "analysing")
         assert ends(stack, rollout) == "promoted"
     assert callers.errors == []
     assert primary(stack) == (number, 100)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
-def test_the_worker_is_killed_while_a_rollout_waits_for_a_person(stack: ServingStack) -> None:
-    rollout, number = begin(stack, [{"setWeight": 40}, {"approval": {}}])
-    with Callers(stack.stack["triton"]["grpc"]).calling() as callers:
-        waits = "awaitingApproval"
-        assert eventually(lambda: seen(stack, rollout)["state"] == waits, 60), stack.tail()
-        kill(stack, "worker")
-        assert seen(stack, rollout)["state"] == waits
+@pytest.mark.timeout(1500)
+def test_the_worker_is_killed_in_every_state_on_the_way(stack: ServingStack) -> None:
+    number = push_again(stack, 2)
+    with Callers(stack.stack["triton"]["grpc"], pause_s=PAUSE_S).calling() as callers:
+        with clock_stopped(stack):
+            rollout = begin(stack, STEPS, number)
+            kill_in(stack, rollout, ON_THE_WAY[0])
+        for state in ON_THE_WAY[1:]:
+            kill_in(stack, rollout, state)
         do(stack, rollout, "approve")
-        kill(stack, "worker")
+        for state in AT_THE_END:
+            kill_in(stack, rollout, state)
         assert ends(stack, rollout) == "promoted"
     assert callers.errors == []
     assert primary(stack) == (number, 100)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["worker", "node"])
-def test_a_part_is_killed_on_the_way_back(stack: ServingStack, name: str) -> None:
-    rollout, _ = begin(stack, [{"setWeight": 40}, {"pause": {}}])
-    before = primary(stack)[0]
-    with Callers(stack.stack["triton"]["grpc"]).calling() as callers:
-        assert eventually(lambda: seen(stack, rollout)["state"] == "paused", 60), stack.tail()
-        do(stack, rollout, "abort")
-        kill(stack, name)
-        assert ends(stack, rollout) == "aborted"
+@pytest.mark.timeout(1500)
+def test_the_worker_is_killed_while_a_bad_version_is_found_and_taken_back(
+    stack: ServingStack, tmp_path: Path
+) -> None:
+    source = CHECKOUT / "model_repository/samples/digits/v2/model.onnx"
+    with Client(stack.api, stack.token) as client:
+        number = client.push("digits", trapped(source, tmp_path / "model.onnx"), wait=True).number
+    calling = Callers(stack.stack["triton"]["grpc"], marked=25, pause_s=PAUSE_S).calling()
+    with calling as callers:
+        rollout = begin(stack, STEPS[::2], number)
+        for state in ("analysing", "rollingBack"):
+            kill_in(stack, rollout, state)
+        assert ends(stack, rollout) == "rolledBack"
     assert callers.errors == []
-    assert primary(stack) == (before, 100)
+    assert primary(stack) == (1, 100)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("name", ["worker", "node"])
+def test_a_part_is_killed_on_the_way_back_by_hand(stack: ServingStack, name: str) -> None:
+    number = push_again(stack, 2)
+    with Callers(stack.stack["triton"]["grpc"], pause_s=PAUSE_S).calling() as callers:
+        rollout = begin(stack, [{"setWeight": 40}, {"pause": {}}], number)
+        assert eventually(lambda: seen(stack, rollout)["state"] == "paused", PATIENCE_S)
+        with clock_stopped(stack):
+            do(stack, rollout, "abort")
+            pid = kill_whole(stack, name)
+            assert seen(stack, rollout)["state"] == "rollingBack"
+        assert ends(stack, rollout) == "aborted"
+    assert stack.pids[name] != pid
+    assert callers.errors == []
+    assert primary(stack) == (1, 100)
 
 
 def test_everything_is_killed_and_served_again(stack: ServingStack) -> None:

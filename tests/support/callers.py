@@ -18,12 +18,15 @@ SAMPLE = load_sample("digits", CHECKOUT)
 
 
 class Callers:
-    """Who calls all the while; so many of a hundred requests are marked for the trap."""
+    """Who calls all the while; so many of a hundred requests are marked for the trap.
 
-    def __init__(self, address: str, marked: int = 0) -> None:
+    Each rests for `pause_s` between two requests: what is started meanwhile needs the processor.
+    """
+
+    def __init__(self, address: str, marked: int = 0, pause_s: float = 0.0) -> None:
         self.errors: list[str] = []
         self.answered: Counter[str] = Counter()
-        self._address, self._marked = address, marked
+        self._address, self._marked, self._pause_s = address, marked, pause_s
         self._end = threading.Event()
         self._threads = [threading.Thread(target=self._call, args=(i,)) for i in range(2)]
 
@@ -31,15 +34,17 @@ class Callers:
     def calling(self) -> Iterator[Callers]:
         for thread in self._threads:
             thread.start()
-        yield self
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
+        try:
+            yield self
+        finally:
+            self._end.set()
+            for thread in self._threads:
+                thread.join()
 
     def _call(self, seed: int) -> None:
         drawn = np.random.default_rng(seed)
         with triton.InferenceServerClient(self._address) as client:
-            while not self._end.is_set():
+            while not self._end.wait(self._pause_s):
                 image = SAMPLE.image(int(drawn.integers(len(SAMPLE.images))))
                 pixels = image.pixels[None, None].copy()
                 if drawn.integers(100) < self._marked:
