@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -57,16 +57,22 @@ class FakePrometheus:
 
 
 class RealPrometheus:
-    """`prometheus`, scraping a page of metrics of ours every second."""
+    """`prometheus`, scraping a page of metrics of ours every second: `page`, or what was shown."""
 
-    def __init__(self, url: str, page: dict[str, str]) -> None:
+    def __init__(self, url: str, page: Callable[[], Mapping[str, float]] | None = None) -> None:
         self.url = url
-        self._page = page
+        self._shown: Mapping[str, float] = {}
+        self._page = page or (lambda: self._shown)
         self._client = HttpPrometheus(url)
+
+    @property
+    def text(self) -> str:
+        """The page as it is scraped now."""
+        return "".join(f"{name} {value}\n" for name, value in self._page().items())
 
     def shows(self, metrics: Mapping[str, float]) -> None:
         """Puts these on the page, and waits until they were scraped."""
-        self._page["text"] = "".join(f"{name} {value}\n" for name, value in metrics.items())
+        self._shown = metrics
         assert eventually(lambda: self._scraped(metrics), PATIENCE_S)
 
     def _scraped(self, metrics: Mapping[str, float]) -> bool:
@@ -81,13 +87,16 @@ class RealPrometheus:
 
 
 @contextmanager
-def prometheus_running(home: Path) -> Iterator[RealPrometheus]:
-    """A real Prometheus with its data in a folder, at a free port of 127.0.0.1."""
-    page = {"text": ""}
+def prometheus_running(
+    home: Path, *, port: int = 0, page: Callable[[], Mapping[str, float]] | None = None
+) -> Iterator[RealPrometheus]:
+    """A real Prometheus with its data in a folder, at a port of 127.0.0.1; 0: one that is free."""
+    port = port or free_port()
+    real = RealPrometheus(f"http://127.0.0.1:{port}", page)
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = page["text"].encode()
+            body = real.text.encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(body)))
@@ -100,7 +109,6 @@ def prometheus_running(home: Path) -> Iterator[RealPrometheus]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    port = free_port()
     config = home / "prometheus.yml"
     config.write_text(
         "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: shop\n  static_configs:\n"
@@ -116,7 +124,7 @@ def prometheus_running(home: Path) -> Iterator[RealPrometheus]:
             stderr=log,
         )
     try:
-        yield RealPrometheus(f"http://127.0.0.1:{port}", page)
+        yield real
     finally:
         process.kill()
         process.wait(30)

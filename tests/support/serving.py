@@ -39,6 +39,8 @@ class ServingStack:
         self._sample = sample
         self._servers = servers
         self._ports = {name: str(free_port()) for name in PORTS}
+        # Whoever tests metrics of PromQL starts a Prometheus there; for all others it is away.
+        self.prometheus_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -49,8 +51,12 @@ class ServingStack:
             for k, v in os.environ.items()
             if not k.startswith("NEREID_") and k not in ("DATABASE_URL", "CELERY_BROKER_URL")
         }
-        own = {"NEREID_HOME": str(self.home), "NEREID_WEBHOOK_ALLOW": "127.0.0.1"}
-        own["NEREID_SERVERS"] = str(self._servers)
+        own = {
+            "NEREID_HOME": str(self.home),
+            "NEREID_WEBHOOK_ALLOW": "127.0.0.1",
+            "NEREID_SERVERS": str(self._servers),
+            "NEREID_PROMETHEUS_URL": f"http://127.0.0.1:{self.prometheus_port}",
+        }
         return {**kept, **self._ports, **own, "NO_COLOR": "1"}
 
     @property
