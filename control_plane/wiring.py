@@ -42,6 +42,7 @@ from control_plane.domain.planning.backends import Backend
 from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.endpoints.serving import PlacedDuties, RevisionPlaces, RoutedEndpoints
 from control_plane.fleet.agent import NodeAgent
+from control_plane.fleet.drift import DriftWatch
 from control_plane.fleet.gate import Gate
 from control_plane.fleet.node_state import NodeState
 from control_plane.ports.clock import Clock
@@ -299,6 +300,24 @@ def node_state() -> NodeState:
 
 
 @cache
+def model_repository() -> DiskRepository:
+    """What the Triton beside this process loads its models from."""
+    return DiskRepository(settings.NEREID_MODEL_REPOSITORY, artifact_store())
+
+
+@cache
+def drift_watch() -> DriftWatch:
+    """Who sees what is changed by hand on this node."""
+    return DriftWatch(
+        agent=node_agent(),
+        triton=triton_control(),
+        repository=model_repository(),
+        state=node_state(),
+        unloads_foreign=settings.NEREID_FOREIGN_MODELS == "unload",
+    )
+
+
+@cache
 def gate() -> Gate:
     """The gate of this node; it asks Triton with little patience."""
     address, key = settings.NEREID_TRITON_URL, settings.NEREID_TRITON_CONTROL_KEY
@@ -325,7 +344,7 @@ def node_agent() -> NodeAgent:
         inference=HttpTritonInference(
             settings.NEREID_TRITON_URL, timeout_s=GOLDEN_TIMEOUT_S, max_bytes=GOLDEN_ANSWER_BYTES
         ),
-        repository=DiskRepository(settings.NEREID_MODEL_REPOSITORY, artifact_store()),
+        repository=model_repository(),
         state=node_state(),
         accelerator=settings.NEREID_ACCELERATOR,
         hardware=settings.NEREID_HARDWARE,

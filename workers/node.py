@@ -40,6 +40,7 @@ from control_plane.fleet.joining import register_own_server  # noqa: E402
 from control_plane.fleet.selectors import get_server  # noqa: E402
 from control_plane.fleet.services import heartbeat  # noqa: E402
 from control_plane.ports.triton import HeldModel, TritonControl, TritonError  # noqa: E402
+from workers.drifting import Drifting  # noqa: E402
 from workers.gate import keep_open  # noqa: E402
 from workers.lane import QueueWorker, stop_all  # noqa: E402
 
@@ -48,6 +49,7 @@ logger = logging.getLogger("node")
 LOOK_S = 0.5
 HEARTBEAT_S = 2.0
 ASK_S = 5.0
+DRIFT_S = 10.0
 FEEDBACK_S = 1.0
 FEEDBACK_OF_LATE = 30
 RESTORE_REST_S = 30.0
@@ -70,6 +72,7 @@ class Keeper:
         self._restore_after = 0.0
         self._is_known = False
         self._ask_after = 0.0
+        self.drifting = Drifting(wiring.drift_watch(), lambda: not self._problem)
 
     def look(self) -> None:
         """One look; what is missing is loaded, arms before routers."""
@@ -93,6 +96,7 @@ class Keeper:
             return
         doing = "bringing back " + ", ".join(missing)
         self._unready(doing, doing)
+        self.drifting.missing(missing)
         failures = self._agent.restore(lambda name: logger.info("loading %s", name))
         self._problem = "; ".join(failures)
         if failures:
@@ -123,6 +127,7 @@ class Keeper:
                 backends=wiring.backends(),
             )
             self._hear(name, now)
+            self.drifting.tell(name, now)
             self._gate.verdict()  # also where nobody asks: it notes that all was caught up with
         except DatabaseError as error:
             self._gate.heard_nothing()
@@ -190,7 +195,11 @@ def main() -> int:
         target=keep_open, args=(*door, settings.NEREID_NODE_NAME, stopping), daemon=True
     ).start()
     # On a thread of its own: bringing back a large model must not look like a dead node.
-    for interval_s, duty in ((HEARTBEAT_S, keeper.heartbeat), (FEEDBACK_S, Labeller().answer)):
+    for interval_s, duty in (
+        (HEARTBEAT_S, keeper.heartbeat),
+        (FEEDBACK_S, Labeller().answer),
+        (DRIFT_S, keeper.drifting.look),
+    ):
         threading.Thread(target=_every, args=(interval_s, duty, stopping), daemon=True).start()
     # As many as leave Triton's load threads free for a router.
     flags = load_server(settings.NEREID_SERVER_CONFIG or DEFAULT_SERVER)

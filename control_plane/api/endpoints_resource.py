@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from control_plane import wiring
 from control_plane.api.conditions import IF_MATCH, EditableView
+from control_plane.api.drift_fields import DriftSerializer
 from control_plane.api.fields import TextField, TruthField
 from control_plane.api.policy_schema import (
     PolicyField,
@@ -30,6 +31,7 @@ from control_plane.endpoints.selectors import (
     shown,
 )
 from control_plane.endpoints.services import create_endpoint, delete_endpoint, update_endpoint
+from control_plane.fleet.drift_records import drift_by_endpoint
 
 
 class ArmSerializer(serializers.Serializer[Any]):
@@ -60,6 +62,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
     revision = serializers.SerializerMethodField()
     arms = serializers.SerializerMethodField()
     servers = serializers.SerializerMethodField()
+    drift = serializers.SerializerMethodField()
 
     class Meta:
         model = Endpoint
@@ -76,6 +79,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
             "revision",
             "arms",
             "servers",
+            "drift",
             "created_at",
             "created_by",
             "updated_at",
@@ -105,6 +109,14 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
                 {"server": name, "status": status, "reason": reason, "generation": generation}
             )
         return parts
+
+    @extend_schema_field(DriftSerializer(many=True))
+    def get_drift(self, endpoint: Endpoint) -> Any:
+        """What of it was changed by hand on a server: what stands, and of the last day."""
+        # One query for a whole list.
+        if "drift" not in self.context:
+            self.context["drift"] = drift_by_endpoint(wiring.clock().now())
+        return DriftSerializer(self.context["drift"].get(endpoint.name, ()), many=True).data
 
 
 class EndpointRequest(serializers.Serializer[Any]):

@@ -26,6 +26,7 @@ from control_plane.domain.registry.states import VersionState
 from control_plane.domain.rollout.states import State
 from control_plane.endpoints.models import ChangeRequest, Placement
 from control_plane.endpoints.selectors import endpoints
+from control_plane.fleet.drift_records import recent_drift
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
 from control_plane.registry.models import ModelVersion
@@ -103,6 +104,7 @@ def _measured(now: datetime) -> dict[str, Values]:
         },
         "nereid_server_scraped_seconds": dict(_scraped(servers, now)),
         "nereid_preparations_failed": {(): failed.count()},
+        "nereid_drift": _drift(servers, now),
         "nereid_versions": _by(ModelVersion.objects.all(), "state", VersionState),
         "nereid_rollouts": _by(Rollout.objects.all(), "state", State),
         "nereid_perf_runs": _by(PerfRun.objects.all(), "state", PerfState),
@@ -114,6 +116,15 @@ def _measured(now: datetime) -> dict[str, Values]:
 def _by(rows: QuerySet[Any, Any] | QuerySet[Model], field: str, states: Iterable[str]) -> Values:
     counted = rows.order_by().values_list(field).annotate(count=Count("pk"))
     return {**{(str(state),): 0.0 for state in states}, **{(s,): float(n) for s, n in counted}}
+
+
+def _drift(servers: Iterable[Server], now: datetime) -> Values:
+    counts: dict[tuple[str, ...], float] = {
+        (s.name, state): 0.0 for s in servers for state in ("stands", "put right")
+    }
+    for name, put_right_at in recent_drift(now).values_list("server__name", "put_right_at"):
+        counts[name, "put right" if put_right_at else "stands"] += 1
+    return counts
 
 
 def _scraped(servers: Iterable[Server], now: datetime) -> Iterator[tuple[tuple[str, ...], float]]:

@@ -12,10 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from control_plane import wiring
+from control_plane.api.drift_fields import DriftSerializer
 from control_plane.api.fields import TruthField
 from control_plane.api.resource import ResourceView, read_body
 from control_plane.domain.planning.backends import BackendKind
 from control_plane.endpoints.models import Placement
+from control_plane.fleet.drift_records import recent_drift
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import get_server, server_status
 from control_plane.fleet.services import delete_server, update_server
@@ -37,6 +39,11 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
     models = serializers.JSONField(source="held")
     backends = BackendSerializer(many=True, allow_null=True, help_text="Null: not known.")
     endpoints = serializers.SerializerMethodField()
+    drift = DriftSerializer(
+        source="recent_drift",
+        many=True,
+        help_text="What was changed by hand: what stands, and what was put right in the last day.",
+    )
 
     class Meta:
         model = Server
@@ -59,6 +66,7 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
             "last_seen_at",
             "models",
             "endpoints",
+            "drift",
         )
 
     def get_status(self, server: Server) -> str:
@@ -130,5 +138,6 @@ class ServerView(ResourceView):
 
 def _with_relations(rows: QuerySet[Server]) -> QuerySet[Server]:
     return rows.prefetch_related(
-        Prefetch("placements", Placement.objects.select_related("endpoint"))
+        Prefetch("placements", Placement.objects.select_related("endpoint")),
+        Prefetch("drift", recent_drift(wiring.clock().now()), to_attr="recent_drift"),
     )

@@ -15,6 +15,7 @@ from control_plane import wiring
 from control_plane.console.rights import visible
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.selectors import placement_status
+from control_plane.fleet.drift_records import recent_drift
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import backends_of, server_status
 from control_plane.registry.models import ModelVersion, Pipeline
@@ -56,6 +57,7 @@ def server_context(user: Any, server: Server, now: datetime) -> dict[str, Any]:
         "host": host,
         "scraped_at": scraped_at,
         "parts": parts,
+        "drift": recent_drift(now).filter(server=server)[:20],
         "troubles": [part for part in parts if part[0].failure],
     }
 

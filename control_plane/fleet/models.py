@@ -6,6 +6,8 @@ import uuid
 
 from django.db import models
 
+from control_plane.domain.planning.drift import DriftKind
+
 
 class Server(models.Model):
     """A Triton, its addresses, and what its node last said of it."""
@@ -52,3 +54,36 @@ class Server(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DriftFinding(models.Model):
+    """Something that was changed by hand on a server, from its being seen to its end.
+
+    `problem` is why it is not put right; empty where it is only told of.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="drift")
+    kind = models.CharField(max_length=32, choices=[(k.value, k.value) for k in DriftKind])
+    subject = models.CharField(max_length=255, help_text="the model or directory")
+    endpoints = models.JSONField(default=list, blank=True)
+    detail = models.TextField()
+    problem = models.TextField(blank=True)
+    seen_at = models.DateTimeField(db_index=True)
+    put_right_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-seen_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["server", "kind", "subject"],
+                condition=models.Q(put_right_at=None),
+                name="drift_is_open_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=[k.value for k in DriftKind]), name="drift_kind_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.subject} on {self.server.name}"

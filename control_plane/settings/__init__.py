@@ -86,6 +86,8 @@ NEREID_TRITON_CONTROL_KEY = os.environ.get("NEREID_TRITON_CONTROL_KEY", "")
 NEREID_TRITON_SHM_KEY = os.environ.get("NEREID_TRITON_SHM_KEY", "")
 NEREID_TRITON_BACKENDS = os.environ.get("NEREID_TRITON_BACKENDS", "")
 NEREID_HARDWARE = os.environ.get("NEREID_HARDWARE", "")
+# Models on our Triton that Nereid did not load: `report` tells of them, `unload` unloads them.
+NEREID_FOREIGN_MODELS = os.environ.get("NEREID_FOREIGN_MODELS") or "report"
 NEREID_SERVER_CONFIG = os.environ.get("NEREID_SERVER_CONFIG", "")
 NEREID_LAB = os.environ.get("NEREID_LAB") == "1"
 # Where the node beside a Triton says whether it may be sent requests.
@@ -96,6 +98,10 @@ NEREID_GATE_TRUST_S = float(os.environ.get("NEREID_GATE_TRUST_S") or 0) or None
 NEREID_TOOLS = os.environ.get("NEREID_TOOLS", "")
 NEREID_ACCELERATOR = os.environ.get("NEREID_ACCELERATOR", "cpu")
 
+if NEREID_FOREIGN_MODELS not in ("report", "unload"):
+    raise ImproperlyConfigured(
+        f"NEREID_FOREIGN_MODELS={NEREID_FOREIGN_MODELS}: there is report, and unload"
+    )
 try:
     NEREID_ALLOW_PARAMETERS = AllowedParameters.of(os.environ.get("NEREID_ALLOW_PARAMETERS", ""))
     NEREID_REMOTE_ALLOW = AllowedRemotes.of(os.environ.get("NEREID_REMOTE_ALLOW") or LOOPBACK)

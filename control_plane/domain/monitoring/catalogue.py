@@ -220,6 +220,13 @@ CONTROL_PLANE = (
         "Preparations of present generations that failed on a server",
         "preparations",
     ),
+    _own(
+        "nereid_drift",
+        "Changes made by hand on servers: those that stand, and those put right in the last day",
+        "changes",
+        "server",
+        "state",
+    ),
     _own("nereid_versions", "Model versions by state", "versions", "state"),
     _own("nereid_rollouts", "Rollouts by state", "rollouts", "state"),
     _own("nereid_perf_runs", "Perf runs by state", "runs", "state"),

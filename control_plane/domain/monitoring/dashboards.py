@@ -225,6 +225,7 @@ SERVERS = (
             ("nereid_endpoints_behind", "endpoints behind"),
             ("nereid_servers", "servers {{status}}"),
             ("nereid_preparations_failed", "preparations that failed"),
+            ('nereid_drift{state="stands"}', "changed by hand on {{server}}"),
         ),
         "short",
     ),

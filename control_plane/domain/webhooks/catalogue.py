@@ -128,6 +128,11 @@ CATALOGUE = (
     EventType("server.registered", "A server joined, or has other addresses.", "server.register"),
     EventType("server.lost", "Nothing was heard of a server for 15 seconds."),
     EventType("server.back", "A server that was lost is heard of again."),
+    EventType(
+        "server.drifted",
+        "Something was changed by hand on a server: `after` says what, and if it is put right.",
+        "server.drift",
+    ),
     EventType("server.deleted", "A server was removed.", "server.delete"),
     EventType("token.created", "An API token was made.", "token.create"),
     EventType("token.revoked", "An API token was revoked.", "token.revoke"),

@@ -1,0 +1,252 @@
+"""What somebody changed by hand on a server, seen and put right.
+
+Three things drift: the files of the model repository, what Triton was told by its own API to load
+or unload, and with which configuration it did. Each is held against what this node published and
+loaded itself; what is not Nereid's is told of and left. No Django here: a node puts right what it
+can with everything else down.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from control_plane.domain.names import is_physical_name
+from control_plane.domain.planning.drift import Drift, DriftKind
+from control_plane.domain.planning.plan import ModelDirectory
+from control_plane.fleet.agent import NodeAgent
+from control_plane.fleet.loading import SERVING_ERRORS, PrepareFailedError
+from control_plane.fleet.node_state import EndpointState, NodeState
+from control_plane.fleet.retiring import StillBusyError
+from control_plane.ports.repository import ModelRepository
+from control_plane.ports.triton import TritonControl, TritonError
+
+logger = logging.getLogger(__name__)
+
+CONFIGS_AT_ONCE = 20
+"""Of how many models one look asks Triton for the configuration: with many it takes turns."""
+
+REST_S = 10.0
+LONGEST_REST_S = 600.0
+"""Between two times that the same thing is put right: somebody may be at work against us."""
+
+
+@dataclass(frozen=True)
+class _Ours:
+    """Something that a node should hold: a physical model, or (`model` None) a router."""
+
+    name: str
+    endpoints: tuple[str, ...]
+    model: ModelDirectory | None
+    wanted: bool
+
+
+_UNRECORDED = (DriftKind.FILES, "")
+
+
+class DriftWatch:
+    """Looks at one server's repository and Triton. One at a time: only the node's keeper calls it.
+
+    `unloads_foreign`: models that are none of Nereid's are unloaded, not only told of.
+    """
+
+    def __init__(
+        self,
+        *,
+        agent: NodeAgent,
+        triton: TritonControl,
+        repository: ModelRepository,
+        state: NodeState,
+        unloads_foreign: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._agent = agent
+        self._triton = triton
+        self._repository = repository
+        self._loading = agent.loading
+        self._state = state
+        self._unloads_foreign = unloads_foreign
+        self._monotonic = monotonic
+        self._turn = 0
+        self._rests: dict[str, tuple[float, float]] = {}
+        self._suspects: frozenset[str] = frozenset()
+
+    def look(self) -> list[Drift]:
+        """Finds what drifted and puts right what is Nereid's.
+
+        Raises:
+            TritonError: Triton does not answer; nothing can be said.
+        """
+        states = self._state.all()
+        ours = list(_ours(states))
+        ready = frozenset(h.name for h in self._triton.index() if h.state == "READY")
+        found = [*self._unloaded(ours, ready), *self._changed(ours, ready)]
+        found += self._not_ours(states, ready)
+        cleared = self._repository.clear_staging()
+        if cleared:
+            logger.info("cleared what publications left: %s", ", ".join(cleared))
+        return found
+
+    def before_restore(self, missing: Collection[str]) -> list[Drift]:
+        """What of the missing was unloaded by hand, and what of their files was changed.
+
+        The files are put right, so that the restore finds them as they were published. A Triton
+        that was started anew knows of no unload.
+        """
+        ours = [one for one in _ours(self._state.all()) if one.name in missing]
+        let_go = self._triton.let_go()
+        detail = "was unloaded by Triton's API"
+        found = [
+            Drift(DriftKind.UNLOADED, one.name, detail, one.endpoints, put_right=True)
+            for one in ours
+            if one.name in let_go
+        ]
+        for one in ours:
+            # Routers are published anew at each load; of models what lies there is loaded.
+            if one.model and (drift := self._put_right_if_needed(one, frozenset(), asks=False)):
+                found.append(drift)
+        return found
+
+    def _unloaded(self, ours: list[_Ours], ready: frozenset[str]) -> list[Drift]:
+        """Also what is kept for the way back: the node's keeper looks after the rest."""
+        let_go = self._triton.let_go()
+        kept = [one.name for one in ours if one.name in let_go - ready and not one.wanted]
+        if not kept:
+            return []
+        found = self.before_restore(kept)
+        if found:
+            self._agent.restore(lambda name: logger.info("loading %s", name))
+        return found
+
+    def _changed(self, ours: list[_Ours], ready: frozenset[str]) -> list[Drift]:
+        asked = self._in_turn([one.name for one in ours if one.name in ready])
+        found = []
+        for one in ours:
+            if drift := self._put_right_if_needed(one, ready, asks=one.name in asked):
+                found.append(drift)
+        return found
+
+    def _in_turn(self, names: list[str]) -> frozenset[str]:
+        start = self._turn % max(1, len(names))
+        self._turn = start + CONFIGS_AT_ONCE
+        return frozenset((names + names)[start : start + min(CONFIGS_AT_ONCE, len(names))])
+
+    def _put_right_if_needed(
+        self, one: _Ours, ready: frozenset[str], *, asks: bool
+    ) -> Drift | None:
+        lock = one.name if one.model is None else self._loading.lock_of(one.model)
+        difference = self._difference(one, ready, asks=asks)
+        if difference is None:
+            return None
+        if difference is not _UNRECORDED:
+            # Once more under the lock: a command may have been at it.
+            with self._state.locked(lock):
+                difference = self._difference(one, ready, asks=asks)
+        if difference is _UNRECORDED:
+            # Of before there were records, or lost with them: made sure of, and recorded.
+            if one.model is None:
+                self._loading.renew_router(one.name)
+            problem = self._loading.recorded(one.model) if one.model else ""
+            difference = (DriftKind.FILES, problem) if problem else None
+        if difference is None:
+            return None
+        kind, detail = difference
+        drift = Drift(kind, one.name, detail, one.endpoints)
+        return self._put_right(drift, one, loaded=one.name in ready)
+
+    def _difference(
+        self, one: _Ours, ready: frozenset[str], *, asks: bool
+    ) -> tuple[DriftKind, str] | None:
+        files = self._repository.differences(one.name)
+        if files is None:
+            return _UNRECORDED
+        if files:
+            return DriftKind.FILES, _some(files)
+        if asks and one.name in ready and not self._loading.is_as_loaded(one.name):
+            return DriftKind.CONFIGURATION, "was loaded with another configuration"
+        return None
+
+    def _put_right(self, drift: Drift, one: _Ours, *, loaded: bool) -> Drift:
+        now = self._monotonic()
+        due, rest = self._rests.get(one.name, (now, REST_S / 2))
+        if now < due:
+            return _unsettled(drift, "it was put right just now, and rests for a while")
+        # One that was left alone for long begins anew.
+        rest = REST_S if now - due > LONGEST_REST_S else min(LONGEST_REST_S, rest * 2)
+        self._rests[one.name] = (now + rest, rest)
+        try:
+            if one.model is None:
+                self._loading.renew_router(one.name)
+            else:
+                self._loading.renew(one.model, loaded=loaded)
+        except (*SERVING_ERRORS, PrepareFailedError) as error:
+            logger.warning("%s %s, and cannot be put right: %s", one.name, drift.detail, error)
+            return _unsettled(drift, str(error))
+        logger.warning("%s: %s; put right", one.name, drift.detail)
+        return Drift(drift.kind, drift.subject, drift.detail, drift.endpoints, put_right=True)
+
+    def _not_ours(self, states: Mapping[str, EndpointState], ready: frozenset[str]) -> list[Drift]:
+        """What nobody needs: Nereid's own is tidied up, what others put there is told of."""
+        routers = {endpoint for endpoint, state in states.items() if state.desired}
+        needed = routers.union(*(state.needed for state in states.values()))
+        loaded = ready - needed
+        lying = frozenset(self._repository.names()) - needed
+        # What was here at the last look already: a command may be on its way to it.
+        settled = (loaded | lying) & self._suspects
+        self._suspects = loaded | lying
+        if any(is_physical_name(name) for name in settled):
+            try:
+                self._agent.retiring.collect()
+            except StillBusyError as error:
+                logger.info("not tidied up yet: %s", error)
+        found = [self._foreign(n) for n in sorted(loaded & settled) if not is_physical_name(n)]
+        for name in sorted(lying & settled):
+            if is_physical_name(name):
+                continue
+            if self._repository.is_ours(name):
+                self._repository.remove(name)
+                logger.info("removed the directory of %s, which nothing serves", name)
+            elif name not in loaded:
+                detail = "lies in the model repository, and Nereid did not put it there"
+                found.append(Drift(DriftKind.STRAY_DIRECTORY, name, detail))
+        return found
+
+    def _foreign(self, name: str) -> Drift:
+        drift = Drift(DriftKind.FOREIGN_MODEL, name, "is loaded, and Nereid did not load it")
+        if not self._unloads_foreign:
+            return drift
+        try:
+            self._triton.unload(name)
+        except TritonError as error:
+            return _unsettled(drift, str(error))
+        return Drift(drift.kind, name, drift.detail, put_right=True)
+
+
+def _ours(states: Mapping[str, EndpointState]) -> Iterator[_Ours]:
+    """Everything that should be loaded, each once; models before the routers that lead to them."""
+    models: dict[str, ModelDirectory] = {}
+    users: dict[str, set[str]] = {}
+    wanted: set[str] = set()
+    for endpoint, state in states.items():
+        for plan in (state.desired, state.previous):
+            for model in plan.models if plan else ():
+                models[model.name] = model
+                users.setdefault(model.name, set()).add(endpoint)
+        if state.desired:
+            wanted |= state.desired.required
+    for name, model in models.items():
+        yield _Ours(name, tuple(sorted(users[name])), model, name in wanted)
+    for endpoint, state in states.items():
+        if state.desired:
+            yield _Ours(endpoint, (endpoint,), None, wanted=True)
+
+
+def _unsettled(drift: Drift, problem: str) -> Drift:
+    return Drift(drift.kind, drift.subject, drift.detail, drift.endpoints, problem=problem)
+
+
+def _some(said: Sequence[str], most: int = 5) -> str:
+    more = len(said) - most
+    return ", ".join(said[:most]) + (f" and {more} more" if more > 0 else "")

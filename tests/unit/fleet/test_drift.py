@@ -1,0 +1,206 @@
+"""What somebody changes by hand on a server, over a repository on disk and a Triton in memory."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from control_plane.domain.planning.drift import Drift, DriftKind
+from control_plane.fleet.drift import LONGEST_REST_S, REST_S, DriftWatch
+from tests.support.models import router
+from tests.unit.fleet.test_agent import BOTH, ONE, TWO, Node, roll
+
+
+class Watched:
+    """A node that serves version 1, and whoever looks after it."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.now = 0.0
+        self.watch = self.watching()
+        self.model = ONE.models[0].name
+
+    def watching(self, *, unloads_foreign: bool = False) -> DriftWatch:
+        self.watch = DriftWatch(
+            agent=self.node.agent,
+            triton=self.node.triton,
+            repository=self.node.repository,
+            state=self.node.state,
+            unloads_foreign=unloads_foreign,
+            monotonic=lambda: self.now,
+        )
+        return self.watch
+
+    def file(self, name: str, path: str) -> Path:
+        return self.node.root / "repository" / name / path
+
+    def looks(self) -> list[Drift]:
+        self.now += REST_S + 1
+        return self.watch.look()
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    node = Node(tmp_path)
+    roll(node, ONE)
+    return Watched(node)
+
+
+def test_what_nobody_touched_is_left_alone(watched: Watched) -> None:
+    loads = list(watched.node.triton.loads)
+    assert watched.looks() == []
+    watched.file(watched.model, "config.pbtxt").touch()
+    assert watched.looks() == [], "another time is no other content"
+    assert watched.node.triton.loads == loads
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folder: edit(folder / "config.pbtxt"), "config.pbtxt was edited"),
+        (lambda folder: (folder / "config.pbtxt").unlink(), "config.pbtxt is gone"),
+        (lambda folder: (folder / "2").mkdir(), "2/ was added"),
+        (lambda folder: (folder / "note.txt").write_text("hello"), "note.txt was added"),
+        (lambda folder: shutil.rmtree(folder), "the directory is gone"),
+    ],
+)
+def test_files_are_put_right_and_loaded_anew(watched: Watched, change: object, said: str) -> None:
+    folder = watched.node.root / "repository" / watched.model
+    before = (folder / "config.pbtxt").read_text()
+    change(folder)  # type: ignore[operator]
+    assert watched.looks() == [
+        Drift(DriftKind.FILES, watched.model, said, ("digits",), put_right=True)
+    ]
+    assert (folder / "config.pbtxt").read_text() == before
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "config.pbtxt", "digests.json"]
+    assert watched.node.triton.loads[-1] == watched.model
+    assert watched.looks() == []
+
+
+def test_a_models_own_files_beside_its_weights_are_no_drift(watched: Watched) -> None:
+    watched.file(watched.model, "1/__pycache__").mkdir()
+    watched.file(watched.model, "1/__pycache__/model.pyc").write_bytes(b"code")
+    assert watched.looks() == []
+
+
+def test_a_router_that_was_edited_routes_again_as_it_should(watched: Watched) -> None:
+    edit(watched.file("digits", "config.pbtxt"))
+    [drift] = watched.looks()
+    assert (drift.subject, drift.put_right) == ("digits", True)
+    assert watched.node.triton.loads[-1] == "digits"
+    assert watched.node.generation() == "1"
+
+
+def test_one_that_cannot_be_put_right_is_told_of_and_tried_more_and_more_rarely(
+    watched: Watched,
+) -> None:
+    artifact = watched.node.store.path(next(iter(ONE.models[0].links.values())))
+    artifact.chmod(0o644)
+    artifact.write_bytes(b"cut")
+    edit(watched.file(watched.model, "config.pbtxt"))
+    [drift] = watched.looks()
+    assert not drift.put_right
+    assert "is damaged here" in drift.problem
+    watched.now += 1
+    [drift] = watched.watch.look()
+    assert "rests for a while" in drift.problem
+    assert list((watched.node.root / "repository" / ".staging").iterdir()) == []
+    artifact.write_bytes(b"artifact 1")
+    watched.now += LONGEST_REST_S
+    [drift] = watched.watch.look()
+    assert drift.put_right
+
+
+def test_what_was_unloaded_by_hand_is_told_from_a_server_that_was_started_anew(
+    watched: Watched,
+) -> None:
+    watched.node.triton.unload(watched.model)
+    missing = watched.node.agent.missing()
+    [drift] = watched.watch.before_restore(missing)
+    assert (drift.kind, drift.subject) == (DriftKind.UNLOADED, watched.model)
+    watched.node.triton.crash()
+    assert watched.watch.before_restore(watched.node.agent.missing()) == []
+
+
+def test_what_was_edited_and_unloaded_is_brought_back_as_it_was(watched: Watched) -> None:
+    edit(watched.file(watched.model, "config.pbtxt"))
+    watched.node.triton.unload(watched.model)
+    assert watched.node.agent.restore() != [], "nothing loads what was edited"
+    kinds = [drift.kind for drift in watched.watch.before_restore(watched.node.agent.missing())]
+    assert kinds == [DriftKind.UNLOADED, DriftKind.FILES]
+    assert watched.node.agent.restore() == []
+
+
+def test_the_way_back_is_kept_loaded_too(watched: Watched) -> None:
+    roll(watched.node, TWO)
+    watched.node.triton.unload(watched.model)
+    [drift] = watched.looks()
+    assert (drift.kind, drift.subject) == (DriftKind.UNLOADED, watched.model)
+    assert watched.node.triton.is_ready(watched.model)
+
+
+def test_another_configuration_by_the_load_api_is_seen_and_undone(watched: Watched) -> None:
+    assert watched.looks() == []
+    config = watched.file(watched.model, "config.pbtxt")
+    before = config.read_text()
+    config.write_text(before + "instance_group { count: 7 kind: KIND_CPU }\n")
+    watched.node.triton.load(watched.model)
+    config.write_text(before)
+    [drift] = watched.looks()
+    assert (drift.kind, drift.put_right) == (DriftKind.CONFIGURATION, True)
+    assert watched.looks() == []
+
+
+def test_what_is_not_nereids_is_told_of_and_left(watched: Watched) -> None:
+    root = watched.node.root / "repository"
+    router(root, "somebodys", {"an-arm": 10_000})
+    watched.node.triton.load("somebodys")
+    (root / "notes").mkdir()
+    assert watched.looks() == [], "it may be on its way"
+    assert [(d.kind, d.subject) for d in watched.looks()] == [
+        (DriftKind.FOREIGN_MODEL, "somebodys"),
+        (DriftKind.STRAY_DIRECTORY, "notes"),
+    ]
+    assert (root / "notes").is_dir()
+    assert watched.node.triton.is_ready("somebodys")
+
+
+def test_foreign_models_can_be_unloaded(watched: Watched) -> None:
+    router(watched.node.root / "repository", "somebodys", {"an-arm": 10_000})
+    watched.node.triton.load("somebodys")
+    watched.watching(unloads_foreign=True)
+    watched.looks()
+    [drift] = watched.looks()
+    assert drift.put_right
+    assert not watched.node.triton.is_ready("somebodys")
+
+
+def test_what_nobody_needs_any_more_is_tidied_up(watched: Watched) -> None:
+    node = watched.node
+    left = BOTH.models[1]
+    node.repository.publish(left, "cpu")
+    node.triton.load(left.name)
+    (node.root / "repository" / ".staging" / "x-1999999999-abc").mkdir(parents=True)
+    assert watched.looks() == []
+    assert watched.looks() == []
+    assert left.name not in node.held()
+    assert left.name not in node.repository.names()
+    assert list((node.root / "repository" / ".staging").iterdir()) == []
+
+
+def test_what_was_published_before_there_were_records_is_recorded(watched: Watched) -> None:
+    shutil.rmtree(watched.node.root / "repository" / ".published")
+    assert watched.looks() == []
+    edit(watched.file(watched.model, "config.pbtxt"))
+    assert [drift.subject for drift in watched.looks()] == [watched.model]
+    shutil.rmtree(watched.node.root / "repository" / ".published")
+    edit(watched.file(watched.model, "config.pbtxt"))
+    [drift] = [d for d in watched.looks() if d.subject == watched.model]
+    assert (drift.detail, drift.put_right) == ("is not as it was planned", True)
+
+
+def edit(path: Path) -> None:
+    path.chmod(0o644)
+    path.write_text(path.read_text() + "# by hand\n")
