@@ -129,32 +129,9 @@ def searched(lab: Lab, mode: str, limit_us: float, console: Console) -> Choice:
     home = lab.folder / mode
     home.mkdir()
     programs = environment("model-analyzer", console)
-    analyzer, options = find(), lab.server.options
-    document = {
-        "triton_launch_mode": "remote",
-        "client_protocol": "grpc",
-        "triton_http_endpoint": options.http,
-        "triton_grpc_endpoint": f"127.0.0.1:{options.grpc_port}",
-        "triton_metrics_url": f"http://127.0.0.1:{options.metrics_port}/metrics",
-        "model_repository": str(options.repository),
-        "output_model_repository_path": str(home / "repository"),
-        "checkpoint_directory": str(home / "checkpoints"),
-        "export_path": str(home / "export"),
-        "perf_analyzer_path": str(analyzer.binary),
-        "run_config_search_mode": mode,
-        "run_config_search_max_concurrency": MOST_CALLERS,
-        "run_config_search_max_instance_count": MOST_INSTANCES,
-        "run_config_search_max_model_batch_size": MOST_ROWS,
-        "gpus": [],
-        "profile_models": {
-            lab.network.name: {
-                "cpu_only": True,
-                "objectives": ["perf_throughput"],
-                "constraints": {"perf_latency_p99": {"max": max(1, round(limit_us / 1000))}},
-            }
-        },
-    }
-    (home / "config.yaml").write_text(yaml.safe_dump(document))
+    analyzer = find()
+    asked = _asked(lab, mode, limit_us, home) | {"perf_analyzer_path": str(analyzer.binary)}
+    (home / "config.yaml").write_text(yaml.safe_dump(asked))
     began = time.monotonic()
     done = subprocess.run(
         [str(programs / "model-analyzer"), "profile", "-f", str(home / "config.yaml")],
@@ -165,11 +142,45 @@ def searched(lab: Lab, mode: str, limit_us: float, console: Console) -> Choice:
         timeout=WITHIN_S,
         check=False,
     )
+    said = done.stdout + done.stderr
     if done.returncode:
-        raise SystemExit(f"Model Analyzer ({mode}) failed:\n{(done.stdout + done.stderr)[-3000:]}")
+        raise SystemExit(f"Model Analyzer ({mode}) failed:\n{said[-3000:]}")
     minutes = (time.monotonic() - began) / 60
-    # The table keeps what is best of each configuration; the log has every measurement.
-    measurements = (done.stdout + done.stderr).count("] Profiling ")
+    configuration, callers = _best(home, mode, limit_us)
+    # Its table keeps what is best of each configuration; what it says has every measurement.
+    measurements = said.count("] Profiling ")
+    return Choice(f"Model Analyzer, {mode}", configuration, callers, measurements, minutes)
+
+
+def _asked(lab: Lab, mode: str, limit_us: float, home: Path) -> dict[str, object]:
+    options = lab.server.options
+    return {
+        "triton_launch_mode": "remote",
+        "client_protocol": "grpc",
+        "triton_http_endpoint": options.http,
+        "triton_grpc_endpoint": f"127.0.0.1:{options.grpc_port}",
+        "triton_metrics_url": f"http://127.0.0.1:{options.metrics_port}/metrics",
+        "model_repository": str(options.repository),
+        "output_model_repository_path": str(home / "repository"),
+        "checkpoint_directory": str(home / "checkpoints"),
+        "export_path": str(home / "export"),
+        "run_config_search_mode": mode,
+        "run_config_search_max_concurrency": MOST_CALLERS,
+        "run_config_search_max_instance_count": MOST_INSTANCES,
+        "run_config_search_max_model_batch_size": MOST_ROWS,
+        "gpus": [],
+        "profile_models": {
+            lab.network.name: {
+                "cpu_only": True,
+                "objectives": ["perf_throughput"],
+                "constraints": {"perf_latency_p99": {"max": round(limit_us / 1000)}},
+            }
+        },
+    }
+
+
+def _best(home: Path, mode: str, limit_us: float) -> tuple[Configuration, int]:
+    """What it found best within the limit, and with how many callers."""
     rows = list(csv.DictReader(next(home.rglob("metrics-model-inference.csv")).open()))
     kept = [row for row in rows if row["Satisfies Constraints"] == "Yes"]
     if not kept:
@@ -178,13 +189,7 @@ def searched(lab: Lab, mode: str, limit_us: float, console: Console) -> Choice:
     config = model_config_pb2.ModelConfig()
     written = home / "repository" / best["Model Config Path"] / "config.pbtxt"
     text_format.Parse(written.read_text(), config)
-    return Choice(
-        f"Model Analyzer, {mode}",
-        _read(config),
-        int(best["Concurrency"]),
-        measurements,
-        minutes,
-    )
+    return _read(config), int(best["Concurrency"])
 
 
 def _read(config: model_config_pb2.ModelConfig) -> Configuration:

@@ -224,6 +224,24 @@ def test_a_shadow_reads_a_copy_of_what_lies_on_the_gpu(served, client, x, region
     assert total / served.metric("nereid_shadow_difference_count", **compared) < 1.1
 
 
+@pytest.mark.parametrize("in_place", [False, True])
+def test_how_sure_an_answer_is_is_read_from_the_gpu(
+    served, client, x, regions, in_place: bool
+) -> None:
+    routed(served, "confidence y scores logits", arms={"gpu.v1.aaaaaa": 10_000})
+    of_arm = {"endpoint": "gpu", "arm": "gpu.v1.aaaaaa"}
+    name = "nereid_output_confidence"
+    count, total = (served.metric(f"{name}_{part}", **of_arm) for part in ("count", "sum"))
+    if in_place:
+        infer_in_place(client, "gpu", x, regions)
+    else:
+        client.infer("gpu", [tensor("x", x)])
+    eventually(lambda: served.metric(f"{name}_count", **of_arm) == count + 1, within_s=10)
+    sure = torch.softmax(torch.from_numpy(expected(x, 0)), dim=-1).amax(dim=-1).mean()
+    found = served.metric(f"{name}_sum", **of_arm) - total
+    assert found == pytest.approx(float(sure), rel=0.05)
+
+
 def test_a_rescued_request_is_sent_again_from_the_gpu(served, client, x, regions) -> None:
     """The candidate is not loaded: what it cannot answer, the primary answers."""
     routed(
