@@ -1,7 +1,8 @@
-"""Writes what Prometheus and Grafana read, from Nereid's one list of metrics.
+"""Writes what Prometheus, its adapter and Grafana read, from Nereid's one list of metrics.
 
-`python deploy/render_monitoring.py` writes deploy/prometheus/nereid.rules.yml and
-deploy/grafana/*.json; with `--check` it writes nothing, and fails where a file says otherwise.
+`python deploy/render_monitoring.py` writes deploy/prometheus/nereid.rules.yml,
+deploy/grafana/*.json and deploy/kubernetes/components/autoscaling/adapter-rules.yml; with
+`--check` it writes nothing, and fails where a file says otherwise.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -17,14 +19,17 @@ sys.path.insert(0, str(DEPLOY.parent))
 
 from control_plane.domain.monitoring.dashboards import dashboards  # noqa: E402 - found only now
 from control_plane.domain.monitoring.rules import rules  # noqa: E402 - found only now
+from control_plane.domain.monitoring.scaling import adapter_rules  # noqa: E402 - found only now
 
 WRITTEN = "# Written by deploy/render_monitoring.py from control_plane/domain/monitoring.\n"
 
 
 def files() -> dict[Path, str]:
     """Path -> text of everything that is written."""
-    text = yaml.safe_dump(rules(), sort_keys=False, width=100, allow_unicode=True)
-    found = {DEPLOY / "prometheus" / "nereid.rules.yml": WRITTEN + text}
+    found = {
+        DEPLOY / "prometheus" / "nereid.rules.yml": _yaml(rules()),
+        DEPLOY / "kubernetes/components/autoscaling/adapter-rules.yml": _yaml(adapter_rules()),
+    }
     for name, board in dashboards().items():
         document = json.dumps(board, indent=2, ensure_ascii=False)
         found[DEPLOY / "grafana" / name] = f"{document}\n"
@@ -42,6 +47,10 @@ def main(arguments: list[str]) -> int:
         path.write_text(files()[path])
         print(path.relative_to(DEPLOY.parent))
     return 0
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    return WRITTEN + yaml.safe_dump(document, sort_keys=False, width=100, allow_unicode=True)
 
 
 def _says(path: Path, text: str) -> bool:

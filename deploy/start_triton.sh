@@ -16,6 +16,9 @@ sh /opt/nereid/list_backends.sh /opt/tritonserver/backends > /run/triton/backend
 
 mkdir -p /run/triton/recordings
 
+# A server that was killed leaves regions behind, and where shared memory outlives the container they add up.
+rm -f "/dev/shm/nereid_${NEREID_NODE_NAME}_"*
+
 # NVIDIA's backends hand the paths of operators' libraries to the system's loader as they are.
 cd /var/lib/nereid/model_repository/live
 

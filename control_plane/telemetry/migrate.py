@@ -1,4 +1,7 @@
-"""Brings the schema `telemetry` up to date: `python -m control_plane.telemetry.migrate`."""
+"""Brings the schema `telemetry` up to date: `python -m control_plane.telemetry.migrate`.
+
+`--is-current` asks only whether it is, for whoever waits for somebody else to do it.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ import os
 import sys
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from control_plane.telemetry.store import engine_url
+from control_plane.telemetry.tables import SCHEMA
 
 
 def alembic_config(address: str) -> Config:
@@ -27,12 +34,23 @@ def migrate(address: str) -> None:
     command.upgrade(alembic_config(address), "head")
 
 
+def is_current(address: str) -> bool:
+    """Whether every migration was applied; changes nothing."""
+    script = ScriptDirectory.from_config(alembic_config(address))
+    engine = sa.create_engine(engine_url(address), poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
+        return set(context.get_current_heads()) == set(script.get_heads())
+
+
 def main(arguments: list[str]) -> int:
-    """`--check` says whether the tables and the migrations agree, and changes nothing."""
+    """`--check` says whether tables and migrations agree; `--is-current` migrates nothing."""
     address = os.environ.get("DATABASE_URL")
     if not address:
         print("DATABASE_URL is not set", file=sys.stderr)
         return 2
+    if "--is-current" in arguments:
+        return 0 if is_current(address) else 1
     migrate(address)
     if "--check" in arguments:
         try:

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from control_plane.ports.triton import Sample
-from control_plane.telemetry.migrate import alembic_config, migrate
+from control_plane.telemetry.migrate import alembic_config, is_current, migrate
 from control_plane.telemetry.samples import rows
 from control_plane.telemetry.store import RETENTION, TelemetryStore, engine_url
 
@@ -22,7 +22,9 @@ def address(postgres: str) -> str:
     with engine.connect() as link:
         link.execute(sa.text("CREATE DATABASE telemetry_tests"))
     url = base.set(database="telemetry_tests").render_as_string(hide_password=False)
+    assert not is_current(url)
     migrate(url)
+    assert is_current(url)
     return url
 
 

@@ -10,10 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from control_plane.domain.monitoring.catalogue import CONTROL_PLANE, METRICS, NAMES, ROUTER
 from control_plane.domain.monitoring.dashboards import dashboards
 from control_plane.domain.monitoring.rules import rules, window_text
+from control_plane.domain.monitoring.scaling import PENDING, QUEUE_US, adapter_rules
 from stack.settings import CHECKOUT
 
 RULES = [rule for group in rules()["groups"] for rule in group["rules"]]
@@ -94,3 +96,52 @@ def test_prometheus_takes_the_rules() -> None:
 def test_windows_in_promql() -> None:
     windows = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=6), timedelta(days=3))
     assert [window_text(window) for window in windows] == ["5m", "30m", "6h", "3d"]
+
+
+def series(name: str, pod: str, model: str, values: str) -> dict[str, str]:
+    labels = f'namespace="n",pod="{pod}",model="{model}",version="1"'
+    return {"series": f"{name}{{{labels}}}", "values": values}
+
+
+def test_what_a_fleet_is_scaled_by_is_what_requests_waited(tmp_path: Path) -> None:
+    """One model of four serves, four requests a second that wait 20 ms each; and a pod is idle."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("there is no promtool here: tests/support/install_prometheus.sh")
+    waited, answered = "nv_inference_queue_duration_us", "nv_inference_request_success"
+    pending = "nv_inference_pending_request_count"
+    told = [
+        series(waited, "busy", "digits.v1.aaaaaa", "0+1200000x20"),
+        series(answered, "busy", "digits.v1.aaaaaa", "0+60x20"),
+        series(pending, "busy", "digits.v1.aaaaaa", "3x20"),
+        series(answered, "busy", "digits", "0+60x20"),  # the router, whose requests do not wait
+        series(waited, "busy", "digits", "0x20"),
+        *(series(waited, "busy", f"idle.v{n}.aaaaaa", "0x20") for n in (1, 2)),
+        *(series(answered, "busy", f"idle.v{n}.aaaaaa", "0x20") for n in (1, 2)),
+        *(series(name, "calm", "digits.v1.aaaaaa", "0x20") for name in (waited, answered, pending)),
+    ]
+    rules = {rule["name"]["as"]: rule["metricsQuery"] for rule in adapter_rules()["rules"]}
+    answers = {
+        rules[QUEUE_US]: {"busy": 20_000, "calm": 0},
+        rules[PENDING]: {"busy": 3, "calm": 0},
+    }
+    queries = [
+        {
+            "expr": query.replace("<<.LabelMatchers>>", 'namespace="n"').replace(
+                "<<.GroupBy>>", "pod"
+            ),
+            "eval_time": "5m",
+            "exp_samples": [{"labels": f'{{pod="{p}"}}', "value": v} for p, v in pods.items()],
+        }
+        for query, pods in answers.items()
+    ]
+    file = tmp_path / "scaling.yml"
+    file.write_text(
+        yaml.safe_dump(
+            {"tests": [{"interval": "15s", "input_series": told, "promql_expr_test": queries}]}
+        )
+    )
+    said = subprocess.run(
+        [promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stdout + said.stderr

@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
@@ -27,6 +27,13 @@ class Command(BaseCommand):
         "registers the server beside this control plane. Prints one line of JSON."
     )
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--no-server",
+            action="store_true",
+            help="there is none beside it: the servers of a fleet register themselves",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         wiring.telemetry().keep_partitions(timezone.now().date())
         with transaction.atomic():
@@ -36,12 +43,12 @@ class Command(BaseCommand):
             _, token = issue_token(
                 user=user, name=LOCAL_TOKEN, actor="bootstrap", now=timezone.now()
             )
-        server = register_own_server(actor="bootstrap")
+        server = None if options["no_server"] else register_own_server(actor="bootstrap")
         line = {
             "username": user.get_username(),
             "password": password,
             "token": token,
-            "server": server.name,
+            "server": server.name if server else None,
         }
         self.stdout.write(json.dumps(line))
 
