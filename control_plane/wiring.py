@@ -32,6 +32,8 @@ from control_plane.adapters.sources import FsspecSources
 from control_plane.adapters.triton.backends import observed_backends
 from control_plane.adapters.triton.control import HttpTritonControl
 from control_plane.adapters.triton.inference import HttpTritonInference
+from control_plane.adapters.triton.measured_loads import MeasuredLoads
+from control_plane.adapters.triton.memory import ProcessMemoryMeter
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.adapters.workers import CeleryWorkers
@@ -50,6 +52,7 @@ from control_plane.ports.identity import IdentityProvider
 from control_plane.ports.inference import TritonInference
 from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.load import LoadGenerator
+from control_plane.ports.memory import MemoryMeter
 from control_plane.ports.prometheus import Prometheus
 from control_plane.ports.proposals import Searcher
 from control_plane.ports.queue import Queue
@@ -336,10 +339,26 @@ def request_recorder() -> RequestRecorder:
 
 
 @cache
+def memory_meter() -> MemoryMeter:
+    """What measures the memory of the Triton beside this node."""
+    return ProcessMemoryMeter(
+        settings.NEREID_TRITON_URL,
+        settings.NEREID_SERVER_MEMORY,
+        gpus=settings.NEREID_ACCELERATOR == "gpu",
+    )
+
+
+@cache
+def measured_loads() -> MeasuredLoads:
+    """The control of the Triton beside this node, with what its loads took in this process."""
+    return MeasuredLoads(triton_control(), memory_meter())
+
+
+@cache
 def node_agent() -> NodeAgent:
     """The agent of the node that this process runs beside; it needs no database."""
     return NodeAgent(
-        triton=triton_control(),
+        triton=measured_loads(),
         metrics=HttpTritonMetrics(settings.NEREID_TRITON_METRICS),
         inference=HttpTritonInference(
             settings.NEREID_TRITON_URL, timeout_s=GOLDEN_TIMEOUT_S, max_bytes=GOLDEN_ANSWER_BYTES

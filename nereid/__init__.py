@@ -31,6 +31,7 @@ from nereid.errors import (
 from nereid.feedback import FeedbackCount, FeedbackSummary, FeedbackTaken
 from nereid.kpi_resources import ArmKpis, EndpointKpis, Opportunity, StepKpis
 from nereid.perf_resources import PerfLevel, PerfRun
+from nereid.placing import Placing
 from nereid.policy import PolicySyntaxError, policy_document
 from nereid.resources import (
     Accepted,
@@ -97,6 +98,7 @@ __all__ = [
     "PerfLevel",
     "PerfRun",
     "Place",
+    "Placing",
     "Plan",
     "Policy",
     "PolicySyntaxError",

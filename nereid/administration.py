@@ -83,6 +83,9 @@ class Server:
     last_seen_at: str
     models: tuple[HeldModel, ...]
     backends: tuple[Backend, ...] | None  # None: its node does not know
+    labels: Mapping[str, str]
+    scheduling: str  # Open, Cordoned, Draining or Drained
+    left: tuple[Document, ...]  # what a drain waits for: endpoint and reason
     raw: Document = field(repr=False, compare=False)
 
     @classmethod
@@ -108,6 +111,9 @@ class Server:
                 for held in raw.get("models") or ()
             ),
             backends=_backends(raw.get("backends")),
+            labels=dict(raw.get("labels") or {}),
+            scheduling=str((raw.get("scheduling") or {}).get("state") or "Open"),
+            left=tuple((raw.get("scheduling") or {}).get("left") or ()),
             raw=raw,
         )
 

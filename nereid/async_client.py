@@ -174,6 +174,15 @@ class AsyncClient:
     diagnosis = awaited(fleet.diagnosis)
     mark_server = awaited(fleet.mark_server)
     delete_server = awaited(fleet.delete_server)
+    cordon_server = awaited(fleet.cordon_server)
+    uncordon_server = awaited(fleet.uncordon_server)
+    drain_server = awaited(fleet.drain_server)
+    wait_drained = awaited(fleet.wait_drained)
+    label_server = awaited(fleet.label_server)
+    placement = awaited(fleet.placement)
+    put_placement = awaited(fleet.put_placement)
+    delete_placement = awaited(fleet.delete_placement)
+    plan_placement = awaited(fleet.plan_placement)
     audit = awaited(fleet.audit)
 
     # Pipelines

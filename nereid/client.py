@@ -184,6 +184,15 @@ class Client:
     diagnosis = blocking(fleet.diagnosis)
     mark_server = blocking(fleet.mark_server)
     delete_server = blocking(fleet.delete_server)
+    cordon_server = blocking(fleet.cordon_server)
+    uncordon_server = blocking(fleet.uncordon_server)
+    drain_server = blocking(fleet.drain_server)
+    wait_drained = blocking(fleet.wait_drained)
+    label_server = blocking(fleet.label_server)
+    placement = blocking(fleet.placement)
+    put_placement = blocking(fleet.put_placement)
+    delete_placement = blocking(fleet.delete_placement)
+    plan_placement = blocking(fleet.plan_placement)
     audit = blocking(fleet.audit)
 
     # Pipelines

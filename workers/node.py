@@ -125,6 +125,8 @@ class Keeper:
                 held=held,
                 cores=len(os.sched_getaffinity(0)),
                 backends=wiring.backends(),
+                labels=settings.NEREID_SERVER_LABELS,
+                memory=wiring.memory_meter().read(),
             )
             self._hear(name, now)
             self.drifting.tell(name, now)

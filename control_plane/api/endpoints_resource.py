@@ -23,6 +23,7 @@ from control_plane.domain.access import Kind, Target
 from control_plane.domain.four_eyes import LIFT
 from control_plane.endpoints.intent import locked
 from control_plane.endpoints.models import Endpoint
+from control_plane.endpoints.placing import placing_of
 from control_plane.endpoints.selectors import (
     endpoints,
     get_endpoint,
@@ -63,6 +64,10 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
     arms = serializers.SerializerMethodField()
     servers = serializers.SerializerMethodField()
     drift = serializers.SerializerMethodField()
+    placement = serializers.JSONField(
+        allow_null=True, help_text="which servers it shall be on; null: every one"
+    )
+    placement_problem = serializers.SerializerMethodField()
 
     class Meta:
         model = Endpoint
@@ -80,6 +85,8 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
             "arms",
             "servers",
             "drift",
+            "placement",
+            "placement_problem",
             "created_at",
             "created_by",
             "updated_at",
@@ -99,6 +106,11 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         physical = physical_of(endpoint)
         arms = (endpoint.policy or {}).get("arms", [])
         return [{**arm, "physical": physical.get(arm["name"])} for arm in arms]
+
+    def get_placement_problem(self, endpoint: Endpoint) -> str:
+        """What of the placement is not as it was wanted; empty: nothing."""
+        placing = placing_of(endpoint)
+        return placing.problem if placing else ""
 
     def get_servers(self, endpoint: Endpoint) -> list[dict[str, Any]]:
         parts = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from control_plane.api.kpis_examples import KPIS, TRY
+from control_plane.api.placing_examples import PLACING
 from control_plane.api.recording_examples import RECORDING
 
 AT = "2026-11-26T10:00:00Z"
@@ -224,6 +225,7 @@ _CONTROLS = {
 }
 
 EXAMPLES: dict[str, Any] = {
+    **PLACING,
     "Look": _LOOK,
     "AnalysisRunDetail": _RUN | {"template_document": _TEMPLATE, "look": _LOOK},
     "AnalysisTemplate": {

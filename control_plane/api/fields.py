@@ -76,6 +76,17 @@ class MomentField(serializers.DateTimeField):
         return moment
 
 
+def read_flag(text: str, pointer: str) -> bool:
+    """A truth value from a query; empty is false.
+
+    Raises:
+        InvalidInputError: it is neither.
+    """
+    if text not in ("", "true", "false"):
+        raise InvalidInputError([Violation(pointer, "invalid", "not true or false")])
+    return text == "true"
+
+
 def read_moment(text: str, pointer: str) -> datetime:
     """A time of RFC 3339 from a query.
 

@@ -13,6 +13,7 @@ from control_plane import wiring
 from control_plane.api.conditions import check_match, unless_known
 from control_plane.api.errors import PreconditionRequiredError
 from control_plane.api.fields import TextField, WholeNumberField
+from control_plane.api.placing_schema import PlacingSerializer
 from control_plane.api.policy_schema import (
     POLICY_BODY,
     POLICY_EXAMPLES,
@@ -101,6 +102,11 @@ class PlanSerializer(serializers.Serializer[Any]):
     loads = serializers.ListField(child=serializers.CharField())
     unloads = serializers.ListField(child=serializers.CharField())
     serving = ServingSerializer(many=True, required=False)
+    placing = PlacingSerializer(
+        required=False,
+        allow_null=True,
+        help_text="which servers it would be on, and why not the others",
+    )
 
 
 class RollbackRequest(serializers.Serializer[Any]):

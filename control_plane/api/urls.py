@@ -53,6 +53,7 @@ from control_plane.api.pipelines_resource import (
     PipelinesView,
     PipelineView,
 )
+from control_plane.api.placements_resource import PlacementPlanView, PlacementView
 from control_plane.api.policy_resource import KillView, PlanView, PolicyView, RollbackView
 from control_plane.api.profiles_resource import ProfilesView, ProfileView
 from control_plane.api.recordings_resource import (
@@ -72,6 +73,7 @@ from control_plane.api.rollout_controls_resource import (
     RolloutSkipView,
 )
 from control_plane.api.rollouts_resource import RolloutEventsView, RolloutsView, RolloutView
+from control_plane.api.scheduling_resource import CordonView, DrainView, UncordonView
 from control_plane.api.servers_resource import ServersView, ServerView
 from control_plane.api.tokens_resource import CurrentTokenView, TokensView, TokenView
 from control_plane.api.tunes_resource import TuneApplyView, TuneCancelView, TunesView, TuneView
@@ -138,6 +140,8 @@ urlpatterns = [
     at(rf"endpoints/{NAME}", EndpointView, "endpoint"),
     at(rf"endpoints/{NAME}/policy", PolicyView, "policy"),
     at(rf"endpoints/{NAME}/plan", PlanView, "plan"),
+    at(rf"endpoints/{NAME}/placement", PlacementView, "placement"),
+    at(rf"endpoints/{NAME}/placement/plan", PlacementPlanView, "placement-plan"),
     at(rf"endpoints/{NAME}/rollback", RollbackView, "rollback"),
     at(rf"endpoints/{NAME}/kill", KillView, "kill"),
     at(rf"endpoints/{NAME}/feedback", FeedbackView, "feedback"),
@@ -173,6 +177,9 @@ urlpatterns = [
     at(r"uploads/(?P<upload>[0-9a-f-]{36})", UploadView, "upload"),
     at(r"servers", ServersView, "servers"),
     at(rf"servers/{NAME}", ServerView, "server"),
+    at(rf"servers/{NAME}/cordon", CordonView, "server-cordon"),
+    at(rf"servers/{NAME}/uncordon", UncordonView, "server-uncordon"),
+    at(rf"servers/{NAME}/drain", DrainView, "server-drain"),
     at(r"perf-runs", PerfRunsView, "perf-runs"),
     at(rf"perf-runs/{NUMBER}", PerfRunView, "perf-run"),
     at(rf"perf-runs/{NUMBER}/cancel", PerfRunCancelView, "perf-run-cancel"),

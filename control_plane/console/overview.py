@@ -16,7 +16,9 @@ from control_plane import wiring
 from control_plane.console import words
 from control_plane.console.policy_words import Said, policy_in_words
 from control_plane.domain.latency import merged, quantile
+from control_plane.domain.placement.placing import Placing
 from control_plane.endpoints.models import Endpoint
+from control_plane.endpoints.placing import placement_of, placing_of
 from control_plane.endpoints.selectors import physical_of, placement_status, shown
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
@@ -100,6 +102,18 @@ class EndpointCard:
     def policy_words(self) -> list[Said]:
         """Everything of the policy but the split."""
         return policy_in_words(self.endpoint.policy)
+
+    @property
+    def placing(self) -> Placing | None:
+        """Where it is placed, where that is more than everywhere."""
+        found = placing_of(self.endpoint)
+        told = found and (found.problem or len(found.servers) < len(found.said))
+        return found if told or self.endpoint.placement else None
+
+    @property
+    def placement_words(self) -> str:
+        """Which servers it shall be on."""
+        return placement_of(self.endpoint).in_words()
 
     @property
     def has_others(self) -> bool:

@@ -26,8 +26,8 @@ from control_plane.domain.routing.document import parse_policy, to_document
 from control_plane.domain.routing.policy import Allowance
 from control_plane.domain.violations import ConflictError, InvalidInputError, NotFoundError
 from control_plane.endpoints.models import Endpoint
+from control_plane.endpoints.placing import grantees
 from control_plane.endpoints.preview import Preview, preview
-from control_plane.fleet.models import Server
 from control_plane.rollouts.models import Rollout
 from control_plane.rollouts.selectors import active_rollout
 from control_plane.rollouts.services import start_rollout
@@ -93,7 +93,7 @@ def foresee(endpoint: Endpoint, document: Mapping[str, Any], actor: str) -> Fore
 def _foreseen(
     endpoint: Endpoint, rollout: Rollout, begins_at: Mapping[str, Any], present: Rollout | None
 ) -> Foreseen:
-    grant = share_out("", rollout.harm_budget, Server.objects.count())
+    grant = share_out("", rollout.harm_budget, len(grantees(endpoint)))
     allowance = Allowance(failures=grant.each, grant=f"rollout {rollout.number}")
     split = split_at(rollout.steps, 0)
     first = with_candidate(parse_policy(begins_at), rollout.to, split, allowance)

@@ -14,10 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from control_plane import wiring
 from control_plane.console.rights import visible
 from control_plane.endpoints.models import Endpoint
+from control_plane.endpoints.placements import left_on
 from control_plane.endpoints.selectors import placement_status
 from control_plane.fleet.drift_records import recent_drift
 from control_plane.fleet.models import Server
-from control_plane.fleet.selectors import backends_of, server_status
+from control_plane.fleet.selectors import backends_of, scheduling_of, server_status
 from control_plane.registry.models import ModelVersion, Pipeline
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ def server_context(user: Any, server: Server, now: datetime) -> dict[str, Any]:
     counts, host, scraped_at = _measured(server, now)
     held = _held(user, server.held, counts)
     placements = visible(user, server.placements.select_related("endpoint"))
+    allowed = {row.pk for row in placements}
+    left = [(row, why) for row, why in left_on(server) if row.pk in allowed]
     parts = [(row, *placement_status(row, row.endpoint.generation)) for row in placements]
     return {
         "server": server,
@@ -58,6 +61,8 @@ def server_context(user: Any, server: Server, now: datetime) -> dict[str, Any]:
         "scraped_at": scraped_at,
         "parts": parts,
         "drift": recent_drift(now).filter(server=server)[:20],
+        "scheduling": scheduling_of(server, left),
+        "left": left,
         "troubles": [part for part in parts if part[0].failure],
     }
 

@@ -15,10 +15,10 @@ from control_plane.domain.planning.plan import Plan
 from control_plane.domain.routing.policy import RoutingPolicy
 from control_plane.domain.violations import ConflictError, StaleEditError
 from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.endpoints.placing import equipped_for
 from control_plane.endpoints.policies import read_policy
 from control_plane.endpoints.revisions import register
 from control_plane.endpoints.selectors import endpoints, get_endpoint, latest_plan
-from control_plane.fleet.selectors import equipped_servers
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
 from control_plane.registry.pipelines import parts_for
@@ -216,7 +216,7 @@ def compile_for(
         keep=keep,
     )
     if not urgent:  # which serves with what is loaded
-        check_backends(plan, equipped_servers())
+        check_backends(plan, equipped_for(endpoint))
     return plan
 
 

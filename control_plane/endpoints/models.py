@@ -25,7 +25,8 @@ class Endpoint(models.Model):
     """A public name and the traffic people want behind it.
 
     `policy` and `generation` are intent; `observed_generation`, `status` and `reason` are
-    what reconcile found. `lease_*` is held by the reconcile that is at work.
+    what reconcile found. `lease_*` is held by the reconcile that is at work. `placement` says where
+    it shall be (None: everywhere), `placing` where it was placed, and why not elsewhere.
     """
 
     access_path: ClassVar = AccessPath(Kind.ENDPOINT, "name")
@@ -48,6 +49,9 @@ class Endpoint(models.Model):
         max_length=16, choices=[(s, s) for s in Status], default=Status.UNCONFIGURED
     )
     reason = models.TextField(blank=True, default="no routing policy yet")
+    placement = models.JSONField(null=True, blank=True)
+    placing = models.JSONField(null=True, blank=True)
+    placed_at_change = models.BigIntegerField(default=-1)
     deleted_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -105,7 +109,6 @@ class Revision(models.Model):
     """An immutable compiled plan of an endpoint, or why it could not be compiled."""
 
     access_path: ClassVar = AccessPath(Kind.ENDPOINT, "endpoint__name")
-
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="revisions")
     number = models.PositiveIntegerField()
@@ -245,6 +248,8 @@ class Placement(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="placements")
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="placements")
+    assigned = models.BooleanField(default=True)  # otherwise it goes once the others serve,
+    leaving_at = models.DateTimeField(null=True, blank=True)  # which they do since then
     prepared = models.PositiveBigIntegerField(default=0)
     switched = models.PositiveBigIntegerField(default=0)
     retired = models.PositiveBigIntegerField(default=0)
@@ -264,6 +269,10 @@ class Placement(models.Model):
         ordering = ("server__name",)
         constraints = (
             models.UniqueConstraint(fields=["server", "endpoint"], name="placement_once"),
+            models.CheckConstraint(
+                condition=models.Q(assigned=False) | models.Q(leaving_at=None),
+                name="placement_leaving_goes",
+            ),
         )
 
     def __str__(self) -> str:
@@ -364,8 +373,7 @@ class ChangeRequest(models.Model):
 class BudgetAlert(models.Model):
     """An endpoint's error budget burns too fast over a window of `long_s`, and over its short one.
 
-    It is there as long as it fires. Burn rates are in multiples of the pace that spends the budget
-    in its whole period.
+    Burn rates are multiples of the pace that spends it in its whole period.
     """
 
     access_path: ClassVar = AccessPath(Kind.ENDPOINT, "endpoint__name")

@@ -14,9 +14,11 @@ from control_plane.fleet.agent import (
     NodeAgent,
     StaleCommandError,
 )
+from control_plane.fleet.footprints import note_loads
 from control_plane.fleet.loading import PrepareFailedError
 from control_plane.fleet.retiring import StillBusyError
 from control_plane.ports.clock import Clock
+from control_plane.ports.memory import LoadsMeasured
 from control_plane.ports.queue import Queue
 from control_plane.ports.triton import TritonUnreachableError
 
@@ -32,8 +34,11 @@ def carry_out(
     agent: NodeAgent,
     queue: Queue,
     clock: Clock,
+    loads: LoadsMeasured | None = None,
 ) -> None:
     """Carries out prepare, switch, retire or remove, records it, and asks for the next look.
+
+    What `loads` measured meanwhile is noted, also of a command that failed.
 
     Where nothing is recorded (Triton is away, a model is still busy, the same command is
     under way) the reconcile sends the command again after a while.
@@ -65,6 +70,9 @@ def carry_out(
     except TritonUnreachableError as error:
         logger.warning("%s of generation %s: %s", verb, generation, error)
         return
+    finally:
+        if loads:
+            note_loads(server=server, taken=loads.drain(), now=clock.now())
     queue.reconcile(endpoint_id=endpoint_id)
 
 
@@ -85,6 +93,10 @@ def _act(
     plan = revision.compiled if revision else None
     if plan is None:
         raise StaleCommandError(f"there is no revision for generation {generation} any more")
+    if verb in ("prepare", "switch") and not observations.may_come(
+        endpoint_id=endpoint_id, server=server, verb=verb
+    ):
+        raise StaleCommandError(f"{plan.endpoint} is placed on {server} no longer")
     if verb == "prepare":
         ready = agent.prepare(plan)
     elif verb == "switch":

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from control_plane.endpoints.models import Placement, Revision
 from control_plane.fleet.models import Server
@@ -17,10 +18,13 @@ _FIELD = {"prepare": "prepared", "switch": "switched", "retire": "retired"}
 
 def sent(*, endpoint_id: UUID, server: Server, verb: str, generation: int, now: datetime) -> None:
     """Notes that a command is on its way, so that it is not sent at every look."""
+    said = {"sent_verb": verb, "sent_generation": generation, "sent_at": now}
+    # What is removed once more, because its node said meanwhile that it is gone, is placed nowhere.
     Placement.objects.update_or_create(
         endpoint_id=endpoint_id,
         server=server,
-        defaults={"sent_verb": verb, "sent_generation": generation, "sent_at": now},
+        defaults=said,
+        create_defaults={**said, "assigned": verb != "remove"},
     )
 
 
@@ -77,6 +81,19 @@ def unprepared(*, endpoint_id: UUID, server: str, generation: int) -> None:
         placement.ready_models = []
         placement.unready = max(placement.unready, generation)
         placement.save()
+
+
+def may_come(*, endpoint_id: UUID, server: str, verb: str) -> bool:
+    """Whether a command that would bring the endpoint to a server is still meant.
+
+    One that comes late, after the endpoint was taken off there, is not; what serves there as long
+    as the others do not is switched all the same.
+    """
+    rows = Placement.objects.filter(endpoint_id=endpoint_id, server__name=server)
+    meant = Q(assigned=True)
+    if verb == "switch":
+        meant |= Q(switched__gt=0)
+    return rows.filter(meant).exists()
 
 
 def removed(*, endpoint_id: UUID, server: str) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
+from control_plane.domain.placement.placing import Placing
 from control_plane.domain.planning.reconcile import Action, Decision, Verb, decide
 from control_plane.domain.routing.document import parse_policy
 from control_plane.domain.violations import InvalidInputError
@@ -21,8 +22,14 @@ from control_plane.endpoints import observations
 from control_plane.endpoints.generations import retire_name
 from control_plane.endpoints.intent import compile_for
 from control_plane.endpoints.models import Endpoint
+from control_plane.endpoints.placing import leave, place_anew
 from control_plane.endpoints.revisions import register, register_failure
-from control_plane.endpoints.selectors import due_endpoints, latest_plan, snapshot
+from control_plane.endpoints.selectors import (
+    due_endpoints,
+    latest_plan,
+    present_revision,
+    snapshot,
+)
 from control_plane.endpoints.telling import tell_condition
 from control_plane.fleet.models import Server
 from control_plane.ports.clock import Clock
@@ -33,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=10)
 """A reconcile takes milliseconds; a lease older than this belongs to a dead worker."""
+
+PLACED_NOWHERE = Placing((), ())
 
 
 def reconcile(
@@ -68,7 +77,10 @@ def sweep(*, clock: Clock, queue: Queue) -> int:
 
 def _look(endpoint_id: UUID, clock: Clock, queue: Queue, print_config: ConfigPrinter) -> Decision:
     endpoint = Endpoint.objects.get(id=endpoint_id)
-    decision = decide(snapshot(endpoint, clock.now()))
+    revision, now = present_revision(endpoint), clock.now()
+    plan = revision.compiled if revision else None
+    placing = PLACED_NOWHERE if endpoint.deleted_at else place_anew(endpoint, plan, now)
+    decision = decide(snapshot(endpoint, revision, plan, placing, now))
     # Said first: a node may be done, and have asked for the next look, before this returns.
     _persist(endpoint, decision, clock)
     _act(endpoint, decision, clock, queue, print_config)
@@ -109,6 +121,9 @@ def _act(
         elif action.verb == Verb.FORGET:
             retire_name(endpoint, clock.now())
             logger.info("%s: removed", endpoint.name)
+        elif action.verb == Verb.LEAVE:
+            leave(endpoint, action.server, clock.now())
+            logger.info("%s: leaving %s", endpoint.name, action.server)
         else:
             _command(endpoint, action, clock, queue)
 

@@ -7,11 +7,12 @@ from datetime import datetime
 from django.db.models import Exists, F, JSONField, Max, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from control_plane.domain.four_eyes import ChangeState
+from control_plane.domain.placement.placing import Placing
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.planning.reconcile import ServerView, Snapshot, Status
 from control_plane.domain.violations import NotFoundError
 from control_plane.endpoints.models import ChangeRequest, Endpoint, Placement, Revision
-from control_plane.fleet.models import Server
+from control_plane.fleet.models import FleetChange, Server
 from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, is_alive
 
 
@@ -64,36 +65,52 @@ def latest_plan(endpoint: Endpoint) -> Plan | None:
 def due_endpoints(now: datetime) -> QuerySet[Endpoint]:
     """Endpoints that a reconcile should look at and nobody is looking at."""
     free = Q(lease_expires_at=None) | Q(lease_expires_at__lte=now)
-    troubled = Server.objects.filter(Q(ready=False) | Q(last_seen_at__lt=now - HEARTBEAT_EXPIRY))
-    # A server that joined and was ready before any sweep saw that it was not.
-    joined = Server.objects.exclude(placements__endpoint=OuterRef("pk"))
+    troubled = Server.objects.filter(
+        Q(ready=False) | Q(last_seen_at__lt=now - HEARTBEAT_EXPIRY),
+        placements__endpoint=OuterRef("pk"),
+    )
+    # A server that joined, was cordoned, or is another one by its labels.
+    changed = FleetChange.objects.exclude(number=OuterRef("placed_at_change"))
     wanting = (
         ~Q(generation=F("observed_generation"))
         | Q(look_again=True)
         | Q(look_at__lte=now)
         | Q(deleted_at__isnull=False)
-        | (Q(status=Status.HEALTHY) & (Exists(troubled) | Exists(joined)))
+        | (~Q(generation=0) & Exists(changed))
+        | (Q(status=Status.HEALTHY) & Exists(troubled))
     )
     return Endpoint.objects.filter(free & wanting)
 
 
-def snapshot(endpoint: Endpoint, now: datetime) -> Snapshot:
+def present_revision(endpoint: Endpoint) -> Revision | None:
+    """The revision of the present generation; None where it is not compiled yet."""
+    return endpoint.revisions.filter(generation=endpoint.generation).first()
+
+
+def snapshot(
+    endpoint: Endpoint,
+    revision: Revision | None,
+    plan: Plan | None,
+    placing: Placing,
+    now: datetime,
+) -> Snapshot:
     """The frozen state that `domain.planning.reconcile.decide` looks at."""
-    revision = endpoint.revisions.filter(generation=endpoint.generation).first()
-    plan = revision.compiled if revision else None
     placements = {p.server_id: p for p in endpoint.placements.all()}
+    placed = frozenset(placing.servers)
     return Snapshot(
         endpoint=endpoint.name,
         generation=endpoint.generation,
         now=now,
         servers=tuple(
-            _server_view(server, placements.get(server.id), now) for server in Server.objects.all()
+            _server_view(server, placements.get(server.id), server.name in placed, now)
+            for server in Server.objects.all()
         ),
         compiled=plan is not None,
         compile_error=revision.error if revision else "",
         models=plan.required if plan else frozenset(),
         urgent=plan.urgent if plan else False,
         deleted=endpoint.deleted_at is not None,
+        unplaced=placing.problem,
     )
 
 
@@ -125,7 +142,12 @@ def physical_of(endpoint: Endpoint) -> dict[str, str]:
 
 
 def placement_status(placement: Placement, generation: int) -> tuple[str, str]:
-    """(`Serving`, `Progressing` or `Failed`, the reason in words) of one server's part."""
+    """(`Serving`, `Leaving`, `Progressing` or `Failed`, the reason) of one server's part.
+
+    `Leaving`: all the others serve, and who balances should send nothing there any more.
+    """
+    if placement.leaving_at:
+        return "Leaving", "the others serve: it goes from here"
     if placement.failed == generation and generation:
         return "Failed", placement.failure
     if placement.switched >= generation:
@@ -133,15 +155,19 @@ def placement_status(placement: Placement, generation: int) -> tuple[str, str]:
     return "Progressing", f"{placement.sent_verb or 'nothing'} was sent"
 
 
-def _server_view(server: Server, placement: Placement | None, now: datetime) -> ServerView:
+def _server_view(
+    server: Server, placement: Placement | None, placed: bool, now: datetime
+) -> ServerView:
     alive = is_alive(server, now)
     trouble = "" if server.ready else server.not_ready_reason or "not ready"
     if placement is None:
-        return ServerView(name=server.name, alive=alive, trouble=trouble)
+        return ServerView(name=server.name, alive=alive, placed=placed, trouble=trouble)
     return ServerView(
         name=server.name,
         alive=alive,
+        placed=placed,
         trouble=trouble,
+        leaving_at=placement.leaving_at,
         prepared=placement.prepared,
         switched=placement.switched,
         retired=placement.retired,

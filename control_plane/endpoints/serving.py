@@ -54,6 +54,10 @@ class RevisionPlaces:
 class PlacedDuties:
     """`ports.serving.ServerDuties` over the database: what was observed of the placements."""
 
+    def held(self, server_id: UUID) -> list[str]:
+        rows = Placement.objects.filter(server=server_id)
+        return list(rows.order_by("endpoint__name").values_list("endpoint__name", flat=True))
+
     def held_alone(self, server_id: UUID) -> list[str]:
         elsewhere = Placement.objects.filter(endpoint=OuterRef("endpoint"), switched__gt=0)
         rows = Placement.objects.filter(

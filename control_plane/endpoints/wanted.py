@@ -13,8 +13,26 @@ from control_plane.fleet.models import Server
 
 
 def meant_for(server: Server) -> QuerySet[Endpoint]:
-    """The endpoints that this server should serve."""
-    return Endpoint.objects.filter(generation__gt=0)
+    """The endpoints that this server should serve.
+
+    Those that were placed there, and, of a server that just joined, those that are meant for every
+    server; what is being left is no more. Of one that is being deleted nobody is sure.
+    """
+    meant = Q(placing__servers__contains=[server.name]) | Q(deleted_at__isnull=False)
+    if server.cordoned_at is None:
+        seen = Placement.objects.filter(endpoint=OuterRef("pk"), server=server)
+        meant |= Q(~Exists(seen), placement__isnull=True)
+    return Endpoint.objects.filter(meant, generation__gt=0)
+
+
+def why_drained(server: Server) -> str:
+    """Why a server that is drained gets no requests any more; empty as long as it has to.
+
+    While something stays that no other server can take, or that others do not serve yet, it has.
+    """
+    if not server.draining or server.placements.filter(leaving_at=None).exists():
+        return ""
+    return server.cordon_reason or "what it held is served elsewhere"
 
 
 def wanted_of(server: Server, now: datetime) -> Wanted:
@@ -46,6 +64,7 @@ def wanted_of(server: Server, now: datetime) -> Wanted:
             )
             for row in rows.only("name", "generation", "deleted_at")
         },
+        draining=why_drained(server),
     )
 
 

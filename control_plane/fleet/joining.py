@@ -26,4 +26,5 @@ def register_own_server(*, actor: str) -> Server:
         hardware=load_hardware(hardware).name if hardware else "",
         flags=load_server(server_config) if server_config else None,
         lab=settings.NEREID_LAB,
+        labels=settings.NEREID_SERVER_LABELS,
     )

@@ -1,4 +1,4 @@
-"""Servers."""
+"""Servers, and what their models were measured to take of them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,29 @@ class Server(models.Model):
     )
     ready = models.BooleanField(default=False, help_text="serves everything it should")
     not_ready_reason = models.TextField(blank=True)
+    node_labels = models.JSONField(default=dict, blank=True, help_text="what its node says of it")
+    set_labels = models.JSONField(default=dict, blank=True, help_text="what people say of it")
+    devices = models.JSONField(
+        null=True, blank=True, help_text="its GPUs, each with name and memory; empty: not known"
+    )
+    memory_limit = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="bytes that its Triton may take; empty: not known"
+    )
+    memory_used = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="bytes that its Triton takes; empty: not known"
+    )
+    gpu_memory_limit = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="bytes of all of its GPUs; empty: not known"
+    )
+    gpu_memory_used = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="bytes in use on its GPUs; empty: not known"
+    )
+    cordoned_at = models.DateTimeField(
+        null=True, blank=True, help_text="since when nothing new is placed there"
+    )
+    cordoned_by = models.CharField(max_length=150, blank=True)
+    cordon_reason = models.TextField(blank=True)
+    draining = models.BooleanField(default=False, help_text="what it holds moves elsewhere")
     held = models.JSONField(default=list, blank=True, help_text="Triton's repository index")
     last_seen_at = models.DateTimeField(null=True, blank=True)
     lost_at = models.DateTimeField(
@@ -49,6 +72,15 @@ class Server(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(accelerator__in=["cpu", "gpu"]), name="server_accelerator_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(draining=False) | models.Q(cordoned_at__isnull=False),
+                name="server_draining_is_cordoned",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cordoned_at=None, cordoned_by="")
+                | (models.Q(cordoned_at__isnull=False) & ~models.Q(cordoned_by="")),
+                name="server_cordoned_by_somebody",
             ),
         )
 
@@ -87,3 +119,38 @@ class DriftFinding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} on {self.server.name}"
+
+
+class ModelMemory(models.Model):
+    """What loading a physical model took on one server, in bytes, when it was measured last."""
+
+    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="measured")
+    model = models.CharField(max_length=100, db_index=True)
+    host = models.PositiveBigIntegerField()
+    gpu = models.PositiveBigIntegerField(default=0)
+    measured_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["server", "model"], name="model_memory_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model} on {self.server.name}"
+
+
+class FleetChange(models.Model):
+    """One row: counts what changed of any server that placements look at (migration 0008).
+
+    Who places something where others are placed holds it.
+    """
+
+    number = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=models.Q(id=1), name="fleet_change_is_one"),
+        )
+
+    def __str__(self) -> str:
+        return str(self.number)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from control_plane.adapters.machines import hardware_names, load_hardware
 from control_plane.domain.planning.backends import Backend, Equipped
@@ -39,6 +41,37 @@ def server_status(server: Server, now: datetime) -> tuple[str, str]:
     if not server.ready:
         return "NotReady", server.not_ready_reason or "bringing its models back"
     return "Ready", "serves everything it should"
+
+
+class Scheduling(StrEnum):
+    """Whether endpoints are placed on a server, in the words people see."""
+
+    OPEN = "Open"
+    CORDONED = "Cordoned"
+    DRAINING = "Draining"
+    DRAINED = "Drained"
+
+
+def scheduling_of(server: Server, left: Sequence[object]) -> Scheduling:
+    """Where a server stands; `left` is what it holds still."""
+    if server.draining:
+        return Scheduling.DRAINING if left else Scheduling.DRAINED
+    return Scheduling.CORDONED if server.cordoned_at else Scheduling.OPEN
+
+
+def labels_of(server: Server) -> dict[str, str]:
+    """What placements choose by: what people say of it before what its node says.
+
+    Names of `placement.labels.BUILT_IN` are the server's own.
+    """
+    return {
+        **server.node_labels,
+        **server.set_labels,
+        "server": server.name,
+        "accelerator": server.accelerator,
+        "hardware": server.hardware,
+        "lab": "true" if server.lab else "false",
+    }
 
 
 def backends_of(server: Server) -> tuple[Backend, ...] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
 from control_plane.domain.planning.backends import Backend
 from control_plane.domain.serving.server_flags import ServerFlags
+from control_plane.domain.stored_json import check_text
 from control_plane.domain.violations import (
     ConflictError,
     InvalidInputError,
@@ -19,7 +20,8 @@ from control_plane.domain.violations import (
     Violation,
 )
 from control_plane.fleet.models import Server
-from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, is_alive, server_status
+from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, is_alive, labels_of, server_status
+from control_plane.ports.memory import NOT_MEASURED, ServerMemory
 from control_plane.ports.serving import ServerDuties
 from control_plane.ports.triton import HeldModel
 from control_plane.webhooks.outbox import tell
@@ -36,10 +38,12 @@ def register_server(
     hardware: str = "",
     flags: ServerFlags | None = None,
     lab: bool = False,
+    labels: Mapping[str, str] | None = None,
 ) -> Server:
     """Adds a server, or gives a known one its present addresses.
 
     Args:
+        labels: what its node says of it; None: as its heartbeats said.
         lab: of a new one, whether perf runs may put it under load; people change it later.
         hardware: the name of its hardware profile.
         flags: what it was started with; None: not known.
@@ -56,11 +60,10 @@ def register_server(
         "grpc": grpc,
         "metrics": metrics,
         "accelerator": accelerator,
-    }
-    addresses |= {
         "hardware": hardware,
         "response_cache": None if flags is None else flags.response_cache_bytes > 0,
         "rate_limiter": None if flags is None else flags.rate_limit,
+        **_said_labels(labels),
     }
     with transaction.atomic():
         server, created = Server.objects.select_for_update().get_or_create(
@@ -82,6 +85,11 @@ def register_server(
             after={**addresses, "lab": server.lab} if created else addresses,
         )
     return server
+
+
+def _said_labels(labels: Mapping[str, str] | None) -> dict[str, dict[str, str]]:
+    """What a node said of labels; nothing where it said nothing."""
+    return {} if labels is None else {"node_labels": dict(labels)}
 
 
 def update_server(*, name: str, lab: bool, actor: str) -> Server:
@@ -109,24 +117,42 @@ def update_server(*, name: str, lab: bool, actor: str) -> Server:
     return server
 
 
-def delete_server(*, name: str, actor: str, now: datetime, duties: ServerDuties) -> None:
+def delete_server(
+    *,
+    name: str,
+    actor: str,
+    now: datetime,
+    duties: ServerDuties,
+    force: bool = False,
+    reason: str = "",
+) -> None:
     """Forgets a server that is gone, with what was noted of it.
 
     An endpoint that waits for this server to let go is waiting no longer.
+
+    Args:
+        force: whatever it holds: its Triton may go on serving that, and nobody will know. A node
+            that is still there registers again.
 
     Raises:
         NotFoundError: there is no such server.
         ConflictError: its node was heard of lately, and would go on serving unseen; or it is the
             only one that holds an endpoint which serves.
+        InvalidInputError: it is forced without a reason.
     """
+    check_text(reason, "/reason")
+    if force and not reason.strip():
+        detail = "say why it is to be forgotten although it may serve: the audit record keeps it"
+        raise InvalidInputError([Violation("/reason", "required", detail)])
     with transaction.atomic():
         # All of them: of the last two that hold an endpoint only one can go.
         servers = {row.name: row for row in Server.objects.select_for_update().order_by("name")}
         server = servers.get(name)
         if server is None:
             raise NotFoundError(f"there is no server named {name!r}")
-        if reason := why_kept(server, now, duties):
-            raise ConflictError(reason)
+        kept = why_kept(server, now, duties)
+        if kept and not force:
+            raise ConflictError(kept)
         record(
             actor=actor,
             action="server.delete",
@@ -138,7 +164,11 @@ def delete_server(*, name: str, actor: str, now: datetime, duties: ServerDuties)
                 "grpc": server.grpc,
                 "metrics": server.metrics,
                 "accelerator": server.accelerator,
+                "endpoints": list(duties.held(server.id)),
+                "labels": labels_of(server),
             },
+            after={"forced": True, "although": kept} if kept else None,
+            reason=reason,
         )
         server.delete()
 
@@ -146,9 +176,11 @@ def delete_server(*, name: str, actor: str, now: datetime, duties: ServerDuties)
 def why_kept(server: Server, now: datetime, duties: ServerDuties) -> str:
     """Why a server cannot be forgotten, in words; empty where it can."""
     if is_alive(server, now):
+        first = "" if server.draining and not duties.held(server.id) else "drain it, then "
         return (
-            f"the node of {server.name!r} was heard of at {server.last_seen_at:%H:%M:%S} UTC: stop "
-            f"it, and remove the server {HEARTBEAT_EXPIRY.seconds} s later"
+            f"the node of {server.name!r} was heard of at {server.last_seen_at:%H:%M:%S} UTC, and "
+            f"would register it again: {first}stop it, and remove the server "
+            f"{HEARTBEAT_EXPIRY.seconds} s later"
         )
     if alone := duties.held_alone(server.id):
         return (
@@ -173,10 +205,12 @@ def heartbeat(
     held: Sequence[HeldModel],
     cores: int | None = None,
     backends: Sequence[Backend] | None = None,
+    labels: Mapping[str, str] | None = None,
+    memory: ServerMemory = NOT_MEASURED,
 ) -> bool:
     """Notes what a node says of its Triton; False when no such server is registered.
 
-    `backends` None are not known.
+    `backends` None are not known; `labels` None stay as they are.
     """
     found = bool(
         Server.objects.filter(name=name).update(
@@ -186,6 +220,12 @@ def heartbeat(
             triton_version=triton_version,
             cores=cores,
             backends=None if backends is None else [one.to_document() for one in backends],
+            devices=memory.devices_document(),
+            memory_limit=memory.limit,
+            memory_used=memory.used,
+            gpu_memory_limit=memory.gpu_limit,
+            gpu_memory_used=memory.gpu_used,
+            **_said_labels(labels),
             held=[
                 {"name": h.name, "version": h.version, "state": h.state, "reason": h.reason}
                 for h in held

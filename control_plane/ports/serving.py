@@ -14,6 +14,10 @@ from control_plane.domain.signature import Tensor
 class ServerDuties(Protocol):
     """What endpoints need a server for."""
 
+    def held(self, server_id: UUID) -> Sequence[str]:
+        """The endpoints that the server holds something of, or was told to, by name."""
+        ...
+
     def held_alone(self, server_id: UUID) -> Sequence[str]:
         """The endpoints that serve and that no other server holds, by name."""
         ...

@@ -90,8 +90,8 @@ def alias_numbers(wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], in
 def ready_versions(wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], ModelVersion]:
     """Those of the wanted (model, number) that are ready to serve, and their files."""
     pairs = set(wanted)
-    rows = ModelVersion.objects.select_related("model").prefetch_related("files__artifact")
-    found = rows.filter(
+    rows = ModelVersion.objects.select_related("model", "artifact")
+    found = rows.prefetch_related("files__artifact").filter(
         model__name__in={model for model, _ in pairs},
         number__in={number for _, number in pairs},
         state=VersionState.READY,

@@ -23,7 +23,7 @@ from control_plane.domain.rollout.steps import Kind, Ramp, Split, split_at
 from control_plane.domain.routing.policy import SLOTS
 from control_plane.domain.violations import InvalidInputError, NotFoundError
 from control_plane.endpoints.models import Endpoint
-from control_plane.fleet.models import Server
+from control_plane.endpoints.placing import grantees
 from control_plane.ports.clock import Clock
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
@@ -217,7 +217,7 @@ def _do(
     action: Do, endpoint: Endpoint, rollout: Rollout, reason: str, now: datetime, moves: Moves
 ) -> None:
     if action is Do.PREPARE:
-        _grant(rollout)
+        _grant(endpoint, rollout)
         rollout.found = endpoint.policy
         present = endpoint.revisions.filter(generation=endpoint.generation).first()
         rollout.found_revision = present.number if present else None
@@ -260,12 +260,12 @@ def _share(
     rollout.step_written, rollout.step_since = True, now
 
 
-def _grant(rollout: Rollout) -> None:
+def _grant(endpoint: Endpoint, rollout: Rollout) -> None:
     """Gives the routers what is left of the harm budget, under a word of this attempt's own."""
     word = f"rollout {rollout.id} {rollout.attempt}"
     left = max(0, rollout.harm_budget - rollout.harm_before)
     # Named: a server that joins later has none of it, so the sum stays what it is.
-    names = sorted(Server.objects.values_list("name", flat=True))
+    names = grantees(endpoint)
     grant = share_out(word, left, len(names))
     rollout.grant, rollout.granted_each, rollout.granted_servers = word, grant.each, grant.servers
     rollout.granted_to = names

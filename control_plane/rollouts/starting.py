@@ -36,8 +36,8 @@ from control_plane.domain.violations import ConflictError, InvalidInputError, Vi
 from control_plane.endpoints.intent import locked
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.moves import planned_move
+from control_plane.endpoints.placing import grantees
 from control_plane.endpoints.policies import read_policy
-from control_plane.fleet.models import Server
 from control_plane.ports.clock import Clock
 from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
@@ -83,7 +83,7 @@ def start_rollout(
         to = _target(wanted.to)
         # What is under way is taken back first, so this begins where that one did.
         begins_at = (present.found if present else None) or endpoint.policy
-        grant = share_out("", wanted.harm.failed_requests, _servers())
+        grant = share_out("", wanted.harm.failed_requests, len(grantees(endpoint)))
         plan = _check(endpoint, begins_at, to, grant)
         strategy = with_compared(wanted.strategy, _comparable_output(plan))
         wanted = replace(wanted, strategy=strategy)
@@ -112,7 +112,7 @@ def begin_anew(rollout: Rollout, endpoint: Endpoint | None, now: datetime) -> No
         raise ConflictError(f"{other} is under way ({other.state}): abort it first")
     left = rollout.harm_budget - rollout.harm_spent
     try:
-        grant = share_out("", max(left, 0), _servers())
+        grant = share_out("", max(left, 0), len(grantees(endpoint)))
         _check(endpoint, endpoint.policy, rollout.to, grant)
     except InvalidInputError as invalid:
         raise ConflictError(
@@ -131,11 +131,6 @@ def begin_anew(rollout: Rollout, endpoint: Endpoint | None, now: datetime) -> No
     rollout.answered_seen, rollout.share, rollout.rate = 0, 0, 0.0
     rollout.approved_by, rollout.approver = "", None
     rollout.deadline_at = now + timedelta(seconds=rollout.progress_deadline_seconds)
-
-
-def _servers() -> int:
-    """How many servers there are that could get requests: one that is lost may come back."""
-    return Server.objects.count()
 
 
 def _present(endpoint: Endpoint, wanted: Wanted) -> Rollout | None:

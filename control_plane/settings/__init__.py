@@ -8,6 +8,8 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from sqlalchemy.engine import make_url
 
+from control_plane.domain.placement.labels import parse_labels
+from control_plane.domain.placement.memory import parse_bytes
 from control_plane.domain.registry.allowed_parameters import AllowedParameters
 from control_plane.domain.registry.remote import LOOPBACK, AllowedRemotes
 from control_plane.domain.routing.headers import ForwardedHeaders
@@ -103,6 +105,8 @@ if NEREID_FOREIGN_MODELS not in ("report", "unload"):
         f"NEREID_FOREIGN_MODELS={NEREID_FOREIGN_MODELS}: there is report, and unload"
     )
 try:
+    NEREID_SERVER_LABELS = parse_labels(os.environ.get("NEREID_SERVER_LABELS", ""))
+    NEREID_SERVER_MEMORY = parse_bytes(os.environ.get("NEREID_SERVER_MEMORY", ""))
     NEREID_ALLOW_PARAMETERS = AllowedParameters.of(os.environ.get("NEREID_ALLOW_PARAMETERS", ""))
     NEREID_REMOTE_ALLOW = AllowedRemotes.of(os.environ.get("NEREID_REMOTE_ALLOW") or LOOPBACK)
     NEREID_WEBHOOK_ALLOW = Allowed.of(os.environ.get("NEREID_WEBHOOK_ALLOW", ""))

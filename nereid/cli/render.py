@@ -58,6 +58,12 @@ STYLES = {
     "failed": BAD,
     "disabled": BAD,
     "stale": BAD,
+    "Cordoned": SERIES[1],
+    "Draining": SERIES[1],
+    "Leaving": SERIES[1],
+    "placed": GOOD,
+    "leaving": SERIES[1],
+    "held": BAD,
 }
 SHARE_BAR = 20
 STEPS = ("B", "KB", "MB", "GB", "TB")
@@ -216,6 +222,8 @@ def plan_parts(plan: Plan) -> list[RenderableType]:
         parts.extend([moves, Text()])
     parts.extend(_overridden(one) for one in plan.raw.get("serving") or () if _own(one))
     parts.extend(found(finding) for finding in plan.findings)
+    if (where := plan.raw.get("placing")) and _worth_saying(where):
+        parts.extend([placing(where), Text()])
     if not plan.changes:
         return [*parts, Text("Nothing would change.", style="dim")]
     changes = Table.grid(padding=(0, 2))
@@ -229,6 +237,21 @@ def plan_parts(plan: Plan) -> list[RenderableType]:
             change.detail,
         )
     return [*parts, changes]
+
+
+def placing(raw: Mapping[str, Any]) -> Table:
+    """Every server's part in an endpoint, and why."""
+    where = table("SERVER", "IS", "WHY")
+    for one in raw.get("explanation") or ():
+        why = Text(str(one.get("reason") or ""), style="dim")
+        where.add_row(str(one.get("server")), state(str(one.get("standing"))), why)
+    return where
+
+
+def _worth_saying(raw: Mapping[str, Any]) -> bool:
+    """Whether some server is not simply a place: that it is on all of them nobody asks."""
+    parts = raw.get("explanation") or ()
+    return bool(raw.get("problem")) or any(one.get("standing") != "placed" for one in parts)
 
 
 def _own(serving: Mapping[str, Any]) -> dict[str, Any]:

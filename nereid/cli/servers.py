@@ -44,6 +44,7 @@ class NamesAreShown(TyperGroup):
     "servers",
     "nereid servers",
     "nereid servers local --json",
+    "nereid servers drain lab-1 --wait",
     "nereid servers remove lab-1",
     kind=NamesAreShown,
 )
@@ -79,17 +80,23 @@ def remove(
     session: Session,
     name: ServerArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Whatever it serves; with --reason.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit record.")] = "",
 ) -> None:
     """Forget a server that is gone for good.
 
-    Exits 1 when its node still lives, or when it is the only one that holds an endpoint which
-    serves. Its Triton is not stopped; a node that starts again registers again.
+    Exits 1 when its node still lives, or when it is the only one that holds an
+    endpoint which serves. Its Triton is not stopped; a node that starts again registers again.
     """
+    if force and not reason.strip():
+        raise typer.BadParameter("--force needs a --reason: the audit record keeps it")
     with session.client() as client:
         server = client.server(name)
         if not yes:
             _ask(session, server)
-        client.delete_server(server.name)
+        client.delete_server(server.name, force=force, reason=reason)
     if session.as_json:
         session.emit({"name": server.name, "removed": True})
         return
@@ -127,12 +134,20 @@ def _show(session: Session, server: Server) -> None:
     title.append_text(render.state(server.status))
     facts = [f"Triton {server.triton_version}" if server.triton_version else ""]
     facts += [server.accelerator.upper(), "lab" if server.raw.get("lab") else ""]
+    facts += [server.scheduling.lower() if server.scheduling != "Open" else ""]
     facts += [f"seen {render.ago(server.last_seen_at)}" if server.last_seen_at else "never seen"]
     title.append("  " + " · ".join(fact for fact in facts if fact), style="dim")
     session.out.print(title)
     session.out.print(
         Text(f"HTTP {server.http}  gRPC {server.grpc}  metrics {server.metrics}", style="dim")
     )
+    if labels := {k: v for k, v in server.labels.items() if k not in BUILT_IN and v}:
+        listed = ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        session.out.print(Text(f"labels {listed}", style="dim"))
+    if memory := _memory(server):
+        session.out.print(Text(memory, style="dim"))
+    for one in server.left:
+        session.out.print(Text(f"left: {one.get('endpoint')}: {one.get('reason')}"))
     if server.backends is not None:
         listed = ", ".join(str(one) for one in server.backends) or "none"
         session.out.print(Text(f"backends {listed}", style="dim"))
@@ -159,6 +174,22 @@ def _show_drift(session: Session, server: Server) -> None:
         session.out.print(said)
         if drift.get("problem"):
             session.out.print(Text(f"  {drift['problem']}", style="red"))
+
+
+BUILT_IN = ("server", "accelerator", "hardware", "lab")
+"""Labels that say what stands there already."""
+
+
+def _memory(server: Server) -> str:
+    """What its Triton takes of what it may, where that is known."""
+    memory = server.raw.get("memory") or {}
+    parts = []
+    for kind, used, limit in (("memory", "used", "limit"), ("GPU", "gpu_used", "gpu_limit")):
+        if (taken := memory.get(used)) is not None:
+            most = memory.get(limit)
+            of = f" of {render.size(most)}" if most else ""
+            parts.append(f"{kind} {render.size(taken)}{of}")
+    return "  ".join(parts)
 
 
 # A router's reserved version: it carries the policy and receives every unversioned call.

@@ -17,6 +17,7 @@ def _carry_out(verb: str, server: str, endpoint_id: str, generation: int) -> Non
         endpoint_id=UUID(endpoint_id),
         generation=generation,
         agent=wiring.node_agent(),
+        loads=wiring.measured_loads(),
         queue=wiring.queue(),
         clock=wiring.clock(),
     )

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from control_plane import wiring
 from control_plane.console.record_admin import DeletableAdmin, label
 from control_plane.console.server_page import server_context
+from control_plane.console.server_scheduling import cordon_page, drain_page, uncordon_page
 from control_plane.console.templatetags.console import ago
+from control_plane.domain.placement.labels import in_words
 from control_plane.fleet.models import Server
-from control_plane.fleet.selectors import server_status
+from control_plane.fleet.selectors import Scheduling, labels_of, scheduling_of, server_status
 from control_plane.fleet.services import delete_server, why_kept
 
 
@@ -26,13 +28,14 @@ class ServerAdmin(DeletableAdmin):
     list_display = (
         "name",
         "status",
+        "scheduling",
         "reason",
         "held_count",
         "triton_version",
         "http_address",
         "seen",
     )
-    list_filter = ("accelerator", "ready")
+    list_filter = ("accelerator", "ready", "draining")
     search_fields = ("name", "http", "grpc")
     fieldsets = (
         (None, {"fields": ("name", "reason")}),
@@ -46,6 +49,7 @@ class ServerAdmin(DeletableAdmin):
                     "accelerator",
                     "laboratory",
                     "hardware",
+                    "labels",
                     "keeps_answers",
                     "limits_rates",
                     "cores",
@@ -66,6 +70,7 @@ class ServerAdmin(DeletableAdmin):
         "accelerator",
         "laboratory",
         "hardware",
+        "labels",
         "keeps_answers",
         "limits_rates",
         "cores",
@@ -73,6 +78,7 @@ class ServerAdmin(DeletableAdmin):
         "created_at",
     )
     change_form_outer_before_template = "console/parts/server_holds.html"
+    actions_detail = ("cordon", "drain", "uncordon")
     empty_icon = "dns"
     empty_title = "No servers yet"
     empty_text = "A Triton's node worker registers it when it starts. One of your own, right here:"
@@ -83,6 +89,21 @@ class ServerAdmin(DeletableAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @action(description="Cordon", url_path="cordon", icon="block", permissions=["schedule"])
+    def cordon(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return cordon_page(self, request, self.found(request, object_id, "schedule"))
+
+    @action(description="Drain", url_path="drain", icon="output", permissions=["schedule"])
+    def drain(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return drain_page(self, request, self.found(request, object_id, "schedule"))
+
+    @action(description="Uncordon", url_path="uncordon", icon="input", permissions=["schedule"])
+    def uncordon(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return uncordon_page(self, request, self.found(request, object_id, "schedule"))
+
+    def has_schedule_permission(self, request: HttpRequest, server: Any = None) -> bool:
+        return self.may(request, "change", server)
 
     def remove(self, request: HttpRequest, record: Server) -> str:
         actor = request.user.get_username()
@@ -110,6 +131,16 @@ class ServerAdmin(DeletableAdmin):
     @display(description="reason")
     def reason(self, server: Server) -> str:
         return server_status(server, wiring.clock().now())[1]
+
+    @display(description="scheduling")
+    def scheduling(self, server: Server) -> SafeString | str:
+        held = server.draining and server.placements.exists()
+        state = scheduling_of(server, [server] if held else [])
+        return "" if state == Scheduling.OPEN else label(state)
+
+    @display(description="labels")
+    def labels(self, server: Server) -> str:
+        return in_words(labels_of(server))
 
     @display(description="HTTP", ordering="http")
     def http_address(self, server: Server) -> str:

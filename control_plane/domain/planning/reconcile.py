@@ -1,7 +1,8 @@
 """What to do next for an endpoint, decided from a frozen snapshot.
 
 Prepare on every server, then switch every router, then retire what nothing uses: a server
-that fails to prepare stops the switch everywhere, so the old traffic goes on.
+that fails to prepare stops the switch everywhere, so the old traffic goes on. A server that the
+endpoint is placed on no longer keeps its router until all the others serve.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ COMMAND_EXPIRY = timedelta(seconds=20)
 
 RETRY_FAILED = timedelta(seconds=30)
 """How long a failed preparation rests before it is tried again."""
+
+LEAVE_GRACE = timedelta(seconds=15)
+"""How long a router stays on a server that is left, once the others serve and it is told: until
+then its node has heard of it, and whoever balances has looked at its gate."""
 
 LOOK_AT_TROUBLE = timedelta(seconds=2)
 """How often a server is looked at that is bringing its models back."""
@@ -36,6 +41,7 @@ class Verb(StrEnum):
     PREPARE = "prepare"
     SWITCH = "switch"
     RETIRE = "retire"
+    LEAVE = "leave"
     REMOVE = "remove"
     FORGET = "forget"
 
@@ -54,11 +60,13 @@ class ServerView:
 
     Generations are 0 where nothing was observed; `ready_models` are physical names; `unready`
     is the generation whose switch found an arm that was not ready;
-    `trouble` is why its Triton does not serve everything it should, empty when it does.
+    `trouble` is why its Triton does not serve everything it should, empty when it does;
+    `placed`: the endpoint shall be there; `leaving_at` is since when it is told that it is left.
     """
 
     name: str
     alive: bool
+    placed: bool = True
     trouble: str = ""
     prepared: int = 0
     switched: int = 0
@@ -71,6 +79,12 @@ class ServerView:
     sent_verb: str = ""
     sent_generation: int = 0
     sent_at: datetime | None = None
+    leaving_at: datetime | None = None
+
+    @property
+    def holds(self) -> bool:
+        """A command on its way counts: its node may hold something before it says so."""
+        return bool(self.switched or self.prepared or self.sent_generation)
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,8 @@ class Snapshot:
     """Everything the decision looks at.
 
     `models` are the physical names that the switch waits for. What is `urgent` is switched to
-    at once: only a node that then finds nothing to switch to prepares first.
+    at once: only a node that then finds nothing to switch to prepares first. `unplaced` says what
+    of the placement is not as it was wanted.
     """
 
     endpoint: str
@@ -90,6 +105,7 @@ class Snapshot:
     models: frozenset[str] = frozenset()
     urgent: bool = False
     deleted: bool = False
+    unplaced: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,18 +135,21 @@ def decide(snapshot: Snapshot) -> Decision:
         return Decision(Status.PROGRESSING, "compiling", (Action(Verb.COMPILE),))
     if not snapshot.servers:
         return Decision(Status.DEGRADED, "no server is registered", look_again_in=COMMAND_EXPIRY)
-    alive = [server for server in snapshot.servers if server.alive]
+    placed = [server for server in snapshot.servers if server.placed]
+    if not placed:
+        return _nowhere(snapshot)
+    alive = [server for server in placed if server.alive]
     if not alive:
-        names = ", ".join(server.name for server in snapshot.servers)
+        names = ", ".join(server.name for server in placed)
         reason = f"no server is reachable ({names}); what they hold goes on serving"
         return Decision(Status.DEGRADED, reason, look_again_in=COMMAND_EXPIRY)
     if failed := [server for server in alive if server.failed == snapshot.generation]:
         return _failed(snapshot, failed)
     if waiting := [server for server in alive if not _prepared(server, snapshot)]:
         return _send(Verb.PREPARE, "preparing", waiting, snapshot)
-    if waiting := [server for server in alive if server.switched < snapshot.generation]:
+    if waiting := [s for s in _routing(alive, snapshot) if s.switched < snapshot.generation]:
         return _send(Verb.SWITCH, "switching", waiting, snapshot)
-    return _settled(snapshot, alive)
+    return _settled(snapshot, placed)
 
 
 def _prepared(server: ServerView, snapshot: Snapshot) -> bool:
@@ -138,6 +157,19 @@ def _prepared(server: ServerView, snapshot: Snapshot) -> bool:
     if snapshot.urgent and server.unready < snapshot.generation:
         return True
     return server.prepared >= snapshot.generation or snapshot.models <= server.ready_models
+
+
+def _nowhere(snapshot: Snapshot) -> Decision:
+    reason = f"placed nowhere: {snapshot.unplaced}" if snapshot.unplaced else "placed nowhere"
+    return Decision(Status.DEGRADED, reason, look_again_in=COMMAND_EXPIRY)
+
+
+def _routing(alive: list[ServerView], snapshot: Snapshot) -> list[ServerView]:
+    """Those whose routers a switch goes to: what is urgent reaches also those that are left."""
+    if not snapshot.urgent:
+        return alive
+    left = [s for s in snapshot.servers if s.alive and not s.placed and s.switched]
+    return alive + left
 
 
 def _failed(snapshot: Snapshot, failed: list[ServerView]) -> Decision:
@@ -155,10 +187,8 @@ def _rested(server: ServerView, now: datetime) -> bool:
 
 
 def _send(verb: Verb, doing: str, waiting: list[ServerView], snapshot: Snapshot) -> Decision:
-    actions = tuple(
-        Action(verb, server.name) for server in waiting if _lost_or_unsent(server, verb, snapshot)
-    )
     names = ", ".join(server.name for server in waiting)
+    actions = _unsent(verb, waiting, snapshot)
     return Decision(
         Status.PROGRESSING, f"{doing} on {names}", actions, look_again_in=COMMAND_EXPIRY
     )
@@ -169,34 +199,58 @@ def _lost_or_unsent(server: ServerView, verb: Verb, snapshot: Snapshot) -> bool:
     return not same or server.sent_at is None or snapshot.now - server.sent_at >= COMMAND_EXPIRY
 
 
-def _settled(snapshot: Snapshot, alive: list[ServerView]) -> Decision:
-    actions = tuple(
-        Action(Verb.RETIRE, server.name)
-        for server in alive
-        if server.retired < snapshot.generation and _lost_or_unsent(server, Verb.RETIRE, snapshot)
-    )
-    away = [server.name for server in snapshot.servers if not server.alive]
+def _settled(snapshot: Snapshot, placed: list[ServerView]) -> Decision:
+    """Every server that can be reached has switched: tidying up, and what is not as it should."""
+    alive = [server for server in placed if server.alive]
+    away = [server.name for server in placed if not server.alive]
+    troubled = [f"{server.name}: {server.trouble}" for server in alive if server.trouble]
+    left = [server for server in snapshot.servers if server.holds and not server.placed]
+    actions = _unsent(Verb.RETIRE, [s for s in alive if s.retired < snapshot.generation], snapshot)
+    if not away and not troubled:
+        actions += _leave(left, snapshot)
     untidy = any(server.retired < snapshot.generation for server in alive)
-    again = COMMAND_EXPIRY if untidy or away else None
+    again = COMMAND_EXPIRY if untidy or away or snapshot.unplaced else None
+    if left:
+        again = LOOK_AT_TROUBLE
     if away:
         reason = f"serving, but not reachable: {', '.join(away)}"
         return Decision(Status.DEGRADED, reason, actions, again, converged=False)
-    if troubled := [f"{server.name}: {server.trouble}" for server in alive if server.trouble]:
+    if troubled:
         # The intent is there; what serves it is being brought back by its node.
         reason = "; ".join(troubled)
         return Decision(Status.DEGRADED, reason, actions, LOOK_AT_TROUBLE, converged=True)
-    names = ", ".join(server.name for server in alive)
-    # Retiring is tidying up: the intent serves already.
-    return Decision(Status.HEALTHY, f"serving on {names}", actions, again, converged=True)
+    serving = f"serving on {', '.join(server.name for server in alive)}"
+    if snapshot.unplaced:
+        reason = f"{serving}; {snapshot.unplaced}"
+        return Decision(Status.DEGRADED, reason, actions, again, converged=True)
+    if lost := [server.name for server in left if not server.alive]:
+        reason = f"{serving}; still on {', '.join(lost)}, not reachable"
+        return Decision(Status.DEGRADED, reason, actions, again, converged=True)
+    if left:
+        serving += f"; leaving {', '.join(server.name for server in left)}"
+    # Retiring and leaving are tidying up: the intent serves already.
+    return Decision(Status.HEALTHY, serving, actions, again, converged=True)
+
+
+def _leave(left: list[ServerView], snapshot: Snapshot) -> tuple[Action, ...]:
+    """All the others serve: it is told which servers are left, and after a while they are."""
+    told = tuple(Action(Verb.LEAVE, server.name) for server in left if server.leaving_at is None)
+    due = [
+        server
+        for server in left
+        if server.alive and server.leaving_at and snapshot.now - server.leaving_at >= LEAVE_GRACE
+    ]
+    return told + _unsent(Verb.REMOVE, due, snapshot)
+
+
+def _unsent(verb: Verb, servers: list[ServerView], snapshot: Snapshot) -> tuple[Action, ...]:
+    return tuple(
+        Action(verb, server.name) for server in servers if _lost_or_unsent(server, verb, snapshot)
+    )
 
 
 def _removal(snapshot: Snapshot) -> Decision:
-    # A command on its way counts: its node may hold something before it says so.
-    holding = [
-        server
-        for server in snapshot.servers
-        if server.switched or server.prepared or server.sent_generation
-    ]
+    holding = [server for server in snapshot.servers if server.holds]
     reachable = [server for server in holding if server.alive]
     if not holding:
         return Decision(

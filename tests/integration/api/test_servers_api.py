@@ -84,6 +84,64 @@ def test_what_a_server_was_started_with_and_its_hardware_are_known_to_plans(
     assert digits.post("endpoints/digits/plan/", weights(100)).json()["loads"] != plain
 
 
+def test_a_server_is_labelled_cordoned_and_drained(digits: Api, reader: Api) -> None:
+    lab(seconds_ago=1)
+    path = "servers/lab-1/"
+    shown = digits.call("patch", path, {"labels": {"zone": "a", "old": "x"}}).json()
+    assert shown["labels"] == {
+        **{"server": "lab-1", "accelerator": "cpu", "hardware": "", "lab": "false"},
+        **{"zone": "a", "old": "x"},
+    }
+    shown = digits.call("patch", path, {"labels": {"old": None}}).json()
+    assert shown["set_labels"] == {"zone": "a"}
+    for wrong in ({"lab": "x"}, {"Zone": "a"}, {"zone": "a b"}, {"zone": 1}):
+        problem(digits.call("patch", path, {"labels": wrong}), 400)
+    assert digits.get(path).json()["scheduling"]["state"] == "Open"
+    assert digits.post(f"{path}cordon/").json()["scheduling"]["state"] == "Cordoned"
+    drained = digits.post(f"{path}drain/", {"reason": "new disk"}).json()["scheduling"]
+    assert (drained["state"], drained["reason"], drained["by"]) == ("Drained", "new disk", "ada")
+    problem(reader.post(f"{path}uncordon/"), 403)
+    problem(digits.post("servers/lab-2/drain/"), 404)
+    problem(digits.post(f"{path}drain/", {"reasons": "x"}), 400)
+    problem(digits.call("delete", f"{path}?force=1"), 400)
+    problem(digits.call("delete", f"{path}?force=true"), 400)
+    assert digits.post(f"{path}uncordon/").json()["scheduling"]["since"] is None
+    problem(digits.call("delete", path), 409)
+    assert digits.call("delete", f"{path}?force=true&reason=gone").status_code == 204
+
+
+def test_an_endpoint_is_placed(
+    digits: Api, reader: Api, weights: Callable[..., dict[str, Any]]
+) -> None:
+    lab(seconds_ago=1)
+    digits.put_policy("digits", weights(100))
+    path = "endpoints/digits/placement/"
+    shown = digits.get(path).json()
+    assert (shown["placement"], shown["words"], shown["servers"]) == (
+        None,
+        "all servers",
+        ["lab-1"],
+    )
+    wanted = {"servers": {"zone": "a"}, "replicas": 2}
+    planned = digits.post(f"{path}plan/", wanted).json()
+    assert planned["servers"] == []
+    assert planned["problem"].startswith("0 of 2 replicas can be placed: lab-1: has no label zone")
+    assert digits.get(path).json()["placement"] is None
+    shown = digits.call("put", path, wanted).json()
+    assert shown["placement"] == wanted
+    [said] = shown["explanation"]
+    assert (said["server"], said["standing"]) == ("lab-1", "refused")
+    assert digits.get("endpoints/digits/").json()["placement"] == wanted
+    # And a plan of a policy says it, too.
+    plan = digits.post("endpoints/digits/plan/", weights(100)).json()
+    assert plan["placing"]["explanation"] == [said]
+    problem(reader.call("put", path, {}), 403)
+    for wrong in ([], {"replicas": 0}, {"zones": 1}, {"servers": {"zone": {"like": "a"}}}):
+        problem(digits.call("put", path, wrong), 400)
+    problem(digits.get("endpoints/none/placement/"), 404)
+    assert digits.call("delete", path).json()["servers"] == ["lab-1"]
+
+
 def test_an_endpoint_of_a_dead_server_can_be_removed(
     digits: Api, weights: Callable[..., dict[str, Any]]
 ) -> None:

@@ -79,6 +79,9 @@ PAGES = {
         f"rollouts_rollout_{control}": OPERATORS
         for control in ("approve", "resume", "retry", "pause", "skip", "promote", "abort")
     },
+    "fleet_server_cordon": OPERATORS,
+    "fleet_server_drain": OPERATORS,
+    "fleet_server_uncordon": OPERATORS,
     "registry_model_edit": PUBLISHERS,
     "registry_model_upload_version": PUBLISHERS,
     "registry_modelversion_edit": PUBLISHERS,

@@ -23,6 +23,7 @@ from control_plane.endpoints.services import create_endpoint, delete_endpoint
 from control_plane.fleet.agent import NodeAgent
 from control_plane.fleet.node_state import NodeState
 from control_plane.fleet.services import heartbeat, register_server
+from control_plane.ports.memory import NOT_MEASURED, ServerMemory
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
 from control_plane.wiring import print_config
 from tests.support.fakes import FakeClock, FakeTriton
@@ -45,6 +46,7 @@ class World:
         self.messages: list[Message] = []
         self.agents: dict[str, NodeAgent] = {}
         self.tritons: dict[str, FakeTriton] = {}
+        self.memory: dict[str, ServerMemory] = {}
         store = FileArtifactStore(root / "artifacts")
         model = Model.objects.create(name="digits")
         for number in (1, 2, 3):
@@ -105,7 +107,13 @@ class World:
     def beat(self) -> None:
         for name in self.agents:
             heartbeat(
-                name=name, now=self.clock.now(), ready=True, reason="", triton_version="x", held=[]
+                name=name,
+                now=self.clock.now(),
+                ready=True,
+                reason="",
+                triton_version="x",
+                held=[],
+                memory=self.memory.get(name, NOT_MEASURED),
             )
 
     def deliver(self, message: Message) -> None:

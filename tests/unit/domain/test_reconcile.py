@@ -5,6 +5,8 @@ import pytest
 
 from control_plane.domain.planning.reconcile import (
     COMMAND_EXPIRY,
+    LEAVE_GRACE,
+    LOOK_AT_TROUBLE,
     RETRY_FAILED,
     Action,
     ServerView,
@@ -144,3 +146,49 @@ def test_a_node_that_found_nothing_to_switch_to_prepares_first() -> None:
 
 def test_an_old_finding_does_not_hold_up_what_is_urgent() -> None:
     assert decide(snapshot(server(unready=2), urgent=True)).reason == "switching on local"
+
+
+def serving(name: str, **seen: object) -> ServerView:
+    return server(name, prepared=3, switched=3, retired=3, **seen)
+
+
+def left(name: str, **seen: object) -> ServerView:
+    return replace(server(name, prepared=2, switched=2), placed=False, **seen)
+
+
+def test_what_is_placed_elsewhere_is_left_only_when_all_the_others_serve() -> None:
+    comes = decide(snapshot(left("a"), server("b"), serving("c")))
+    assert comes.actions == (Action(Verb.PREPARE, "b"),)
+    told = decide(snapshot(left("a"), serving("b")))
+    assert told.actions == (Action(Verb.LEAVE, "a"),)
+    assert (told.status, told.reason) == (Status.HEALTHY, "serving on b; leaving a")
+    for kept in (replace(serving("b"), alive=False), serving("b", trouble="loading")):
+        assert not decide(snapshot(left("a"), kept, serving("c"))).actions
+
+
+@pytest.mark.parametrize(("age", "removed"), [(timedelta(0), False), (LEAVE_GRACE, True)])
+def test_a_router_stays_until_whoever_balances_has_looked(age: timedelta, removed: bool) -> None:
+    decision = decide(snapshot(left("a", leaving_at=NOW - age), serving("b")))
+    assert decision.actions == ((Action(Verb.REMOVE, "a"),) if removed else ())
+    assert decision.look_again_in == LOOK_AT_TROUBLE
+
+
+def test_the_kill_switch_reaches_what_is_left_too() -> None:
+    decision = decide(snapshot(left("a"), serving("b"), urgent=True))
+    assert decision.actions == (Action(Verb.SWITCH, "a"),)
+
+
+def test_a_server_that_is_left_and_away_is_told() -> None:
+    decision = decide(snapshot(left("a", alive=False, leaving_at=NOW - LEAVE_GRACE), serving("b")))
+    assert (decision.status, decision.actions) == (Status.DEGRADED, ())
+    assert decision.reason == "serving on b; still on a, not reachable"
+
+
+def test_what_cannot_be_placed_as_wanted_goes_on_with_the_reason() -> None:
+    decision = decide(snapshot(serving("a"), unplaced="1 of 2 replicas can be placed"))
+    assert (decision.status, decision.converged) == (Status.DEGRADED, True)
+    assert decision.reason == "serving on a; 1 of 2 replicas can be placed"
+    assert decision.look_again_in == COMMAND_EXPIRY
+    nowhere = decide(snapshot(left("a"), unplaced="no server can take it: a: is cordoned"))
+    assert nowhere.actions == ()
+    assert nowhere.reason.startswith("placed nowhere: no server can take it")

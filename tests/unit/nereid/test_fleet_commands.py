@@ -74,6 +74,60 @@ def test_a_server_that_stays_says_why(tmp_path: Path) -> None:
     assert said in printed(session.err)
 
 
+def scheduled(state: str, *left: str) -> dict[str, Any]:
+    waits = [{"endpoint": name, "reason": "is being drained"} for name in left]
+    return {**server("lab-1"), "scheduling": {"state": state, "left": waits}}
+
+
+def test_a_server_is_cordoned_drained_and_labelled(tmp_path: Path) -> None:
+    lab = fleet(
+        **{
+            "POST /servers/lab-1/cordon/": answer(scheduled("Cordoned")),
+            "POST /servers/lab-1/drain/": answer(scheduled("Draining", "digits")),
+            "GET /servers/lab-1/": answer(scheduled("Drained")),
+            "PATCH /servers/lab-1/": answer({**server("lab-1"), "labels": {"zone": "a"}}),
+        }
+    )
+    for words, said in (
+        (["cordon", "lab-1"], "nothing new is placed there"),
+        (["drain", "lab-1", "--reason", "disk"], "digits: is being drained"),
+        (["drain", "lab-1", "--wait"], "lab-1 is drained"),
+        (["label", "lab-1", "zone=a", "old-"], "zone=a"),
+    ):
+        session = lab.session(tmp_path)
+        assert run(["servers", *words], session) == 0
+        assert said in printed(session.err)
+    assert run(["servers", "label", "lab-1", "zone"], lab.session(tmp_path)) == 2
+    assert run(["servers", "remove", "lab-1", "--force", "--yes"], lab.session(tmp_path)) == 2
+
+
+def test_an_endpoint_is_placed(tmp_path: Path) -> None:
+    part = {"server": "lab-1", "standing": "refused", "reason": "has no label zone"}
+    placing = {"servers": ["a"], "explanation": [part], "problem": "1 of 2 replicas"}
+    path = "/endpoints/digits/placement/"
+    lab = FakeServer(
+        {
+            f"GET {path}": answer({**placing, "placement": None, "words": "all servers"}),
+            f"PUT {path}": answer({**placing, "placement": {}, "words": "2 of all servers"}),
+            f"DELETE {path}": answer({**placing, "placement": None, "words": "all servers"}),
+            f"POST {path}plan/": answer(placing),
+        }
+    )
+    wanted = ["--on", "zone=a,b", "--replicas", "2", "--spread", "rack"]
+    for words, call in (
+        ([], f"GET {path}"),
+        (wanted, f"PUT {path}"),
+        ([*wanted, "--dry-run"], f"POST {path}plan/"),
+        (["--everywhere"], f"DELETE {path}"),
+    ):
+        session = lab.session(tmp_path)
+        assert run(["place", "digits", *words], session) == 0
+        assert lab.calls[-1] == call
+        assert "has no label zone" in printed(session.out)
+    for wrong in (["--dry-run"], ["--everywhere", "--replicas", "2"], ["--on", "zone"]):
+        assert run(["place", "digits", *wrong], lab.session(tmp_path)) == 2
+
+
 def test_versions_of_all_models_are_found(tmp_path: Path) -> None:
     rejected = version(2, "rejected", state_reason="opset 99", tags={"stage": "trial"})
     rows = [rejected, version(1)]

@@ -1,0 +1,1 @@
+"""On which servers an endpoint is, and why not on the others. Pure."""

@@ -1,0 +1,118 @@
+"""Saying which servers an endpoint shall be on, and reading what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from control_plane.audit.services import record
+from control_plane.domain.placement.placing import Placing
+from control_plane.domain.placement.wanted import parse_wanted
+from control_plane.endpoints.intent import announce, locked
+from control_plane.endpoints.models import Endpoint, Placement
+from control_plane.endpoints.placing import foreseen, placement_of, placing_of
+from control_plane.endpoints.selectors import get_endpoint, latest_plan, placement_status
+from control_plane.fleet.models import Server
+from control_plane.ports.queue import Queue
+
+NEVER = -1
+"""No change of the fleet has this number: what was placed after it is placed anew."""
+
+
+def set_placement(
+    *,
+    name: str,
+    document: Mapping[str, Any] | None,
+    actor: str,
+    queue: Queue,
+    reason: str = "",
+) -> Endpoint:
+    """Says which servers an endpoint shall be on; None: on every one.
+
+    It moves without a request that fails: nobody is left before the others serve. Which version
+    answers stays as it is, so the four-eyes rule has no part in it. The same again writes nothing.
+
+    Raises:
+        NotFoundError: there is no such endpoint.
+        InvalidInputError: the placement breaks a rule.
+    """
+    wanted = None if document is None else parse_wanted(document).to_document()
+    with transaction.atomic():
+        endpoint = locked(name)
+        before = endpoint.placement
+        if before == wanted:
+            return endpoint
+        endpoint.placement, endpoint.placed_at_change = wanted, NEVER
+        endpoint.changed_by = actor
+        endpoint.look_again = True
+        fields = ["placement", "placed_at_change", "changed_by", "look_again", "updated_at"]
+        endpoint.save(update_fields=fields)
+        record(
+            actor=actor,
+            action="endpoint.placement",
+            object_type="endpoint",
+            object_id=endpoint.id,
+            object_name=name,
+            before=before,
+            after=wanted,
+            reason=reason,
+        )
+        announce(endpoint, queue)
+    return endpoint
+
+
+def placing_now(endpoint: Endpoint, now: datetime) -> Placing:
+    """Where the endpoint is placed, and why not elsewhere, as a look at it would find now."""
+    return foreseen(endpoint, latest_plan(endpoint), placement_of(endpoint), now)
+
+
+def placing_with(name: str, document: object, now: datetime) -> Placing:
+    """Where it would be placed by another placement: the dry run.
+
+    Raises:
+        NotFoundError: there is no such endpoint.
+        InvalidInputError: the placement breaks a rule.
+    """
+    wanted = parse_wanted(document)
+    endpoint = get_endpoint(name)
+    return foreseen(endpoint, latest_plan(endpoint), wanted, now)
+
+
+def drain_would(server: Server, now: datetime) -> list[tuple[Endpoint, str]]:
+    """What a drain would do to each endpoint that the server holds; nothing is written."""
+    found = []
+    for row in _held(server):
+        endpoint, plan = row.endpoint, latest_plan(row.endpoint)
+        placing = foreseen(endpoint, plan, placement_of(endpoint), now, drained=server.name)
+        if server.name in placing.servers:
+            found.append((endpoint, f"stays: {placing.problem}"))
+            continue
+        present = endpoint.placements.filter(assigned=True).exclude(server=server)
+        new = set(placing.servers) - set(present.values_list("server__name", flat=True))
+        said = f"moves to {', '.join(sorted(new))}" if new else ""
+        found.append((endpoint, said or f"goes on at {', '.join(placing.servers)}"))
+    return found
+
+
+def left_on(server: Server) -> list[tuple[Placement, str]]:
+    """What a server that is drained still holds, and what each waits for, in words."""
+    return [(row, _waits(row, server.name)) for row in _held(server)]
+
+
+def _held(server: Server) -> Iterable[Placement]:
+    rows = server.placements.select_related("endpoint")
+    return rows.order_by("endpoint__name")
+
+
+def _waits(row: Placement, server: str) -> str:
+    if row.leaving_at:
+        return placement_status(row, row.endpoint.generation)[1]
+    placing = placing_of(row.endpoint)
+    parts = placing.said if placing else ()
+    why = next((part.reason for part in parts if part.server == server), "waits for a look")
+    if row.assigned:
+        return why
+    return f"{why} ({row.endpoint.reason})" if row.endpoint.reason else why

@@ -1,0 +1,259 @@
+"""Placements, cordons and drains, carried out by nodes whose Tritons are fakes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from control_plane.audit.models import AuditEvent
+from control_plane.domain.placement.memory import Footprint
+from control_plane.domain.violations import ConflictError, InvalidInputError
+from control_plane.endpoints.intent import set_policy
+from control_plane.endpoints.kill import kill
+from control_plane.endpoints.models import Endpoint, Placement
+from control_plane.endpoints.placements import drain_would, left_on, set_placement
+from control_plane.endpoints.placing import grantees
+from control_plane.endpoints.selectors import due_endpoints
+from control_plane.endpoints.services import create_endpoint
+from control_plane.endpoints.serving import PlacedDuties
+from control_plane.endpoints.wanted import wanted_of
+from control_plane.fleet.cordoning import (
+    cordon_server,
+    drain_server,
+    label_server,
+    uncordon_server,
+)
+from control_plane.fleet.footprints import note_loads
+from control_plane.fleet.models import FleetChange, Server
+from control_plane.fleet.services import delete_server
+from control_plane.ports.memory import ServerMemory
+from control_plane.wiring import print_config
+from tests.integration.control_plane.test_convergence import Message, World
+
+pytestmark = pytest.mark.django_db
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path, "a", "b", "c")
+    for name, zone in (("a", "1"), ("b", "1"), ("c", "2")):
+        label_server(name=name, labels={"zone": zone}, actor="ada")
+    create_endpoint(name="digits", actor="ada", queue=world, print_config=print_config)
+    return world
+
+
+def placed(world: World, document: dict[str, Any] | None) -> None:
+    set_placement(name="digits", document=document, actor="ada", queue=world)
+
+
+def on(world: World) -> set[str]:
+    """The servers whose routers are up."""
+    return {name for name, triton in world.tritons.items() if triton.is_ready("digits")}
+
+
+def drain(world: World, name: str) -> Server:
+    return drain_server(name=name, actor="ada", now=world.clock.now(), reason="new disk")
+
+
+def test_replicas_are_placed_apart_and_nowhere_else(world: World) -> None:
+    placed(world, {"replicas": 2, "spread": "zone"})
+    world.policy(100)
+    world.settle(1)
+
+    assert on(world) == {"a", "c"}
+    endpoint = world.endpoint
+    assert (endpoint.status, endpoint.reason) == ("Healthy", "serving on a, c")
+    assert grantees(endpoint) == ["a", "c"]
+    event = AuditEvent.objects.get(action="endpoint.placement")
+    assert event.after == {"servers": {}, "replicas": 2, "spread": "zone"}
+
+
+def test_a_drain_moves_what_can_be_moved_and_leaves_only_after_the_others_serve(
+    world: World,
+) -> None:
+    placed(world, {"replicas": 1})
+    world.policy(100)
+    world.settle(1)
+    assert on(world) == {"a"}
+    server = Server.objects.get(name="a")
+    [(_, foreseen)] = drain_would(server, world.clock.now())
+    assert foreseen == "moves to b"
+
+    server = drain(world, "a")
+    removals = []
+    for _ in range(4):
+        world.clock.pass_time(seconds=16)
+        world.beat()
+        world.reconcile(endpoint_id=world.endpoint.id)
+        while world.messages:
+            message = world.messages.pop(0)
+            if message.verb == "remove":
+                removals.append(world.tritons["b"].is_ready("digits"))
+            world.deliver(message)
+
+    assert removals == [True], "b serves before a lets go"
+    assert on(world) == {"b"}
+    assert left_on(server) == []
+    assert world.endpoint.status == "Healthy"
+    wanted = wanted_of(Server.objects.get(name="a"), world.clock.now())
+    assert (wanted.draining, wanted.endpoints) == ("new disk", {}), "its gate is closed"
+    with pytest.raises(ConflictError, match="again: stop it, and remove"):
+        delete_server(name="a", actor="ada", now=world.clock.now(), duties=PlacedDuties())
+    later = world.clock.now() + timedelta(minutes=1)
+    delete_server(name="a", actor="ada", now=later, duties=PlacedDuties())
+    assert not Server.objects.filter(name="a").exists()
+
+
+def test_what_cannot_move_stays_and_says_why_and_uncordoning_undoes_a_drain(world: World) -> None:
+    world.policy(100)
+    world.settle(1)
+    now = world.clock.now()
+    for name in ("b", "c"):
+        cordon_server(name=name, actor="ada", now=now)
+        drain(world, name)
+    drain(world, "a")
+    world.settle(2)
+
+    assert on(world) == {"a", "b", "c"}, "the traffic goes on"
+    endpoint = world.endpoint
+    assert endpoint.status == "Degraded"
+    assert "no server can take it" in endpoint.reason
+    [(_, why)] = left_on(Server.objects.get(name="a"))
+    assert why == "is being drained: stays until another can take its place"
+    assert not wanted_of(Server.objects.get(name="a"), now).draining, "callers need it"
+    with pytest.raises(ConflictError, match="drain it, then stop it"):
+        delete_server(name="a", actor="ada", now=world.clock.now(), duties=PlacedDuties())
+
+    uncordon_server(name="c", actor="ada", now=world.clock.now())
+    world.settle(3)
+    assert on(world) == {"c"}
+    for name in ("a", "b"):
+        uncordon_server(name=name, actor="ada", now=world.clock.now())
+    world.settle(2)
+    assert on(world) == {"a", "b", "c"}
+
+
+def test_a_cordoned_server_gets_nothing_new(world: World) -> None:
+    cordon_server(name="b", actor="ada", now=world.clock.now())
+    world.policy(100)
+    assert "digits" in wanted_of(Server.objects.get(name="a"), world.clock.now()).endpoints
+    world.settle(1)
+    assert on(world) == {"a", "c"}
+    assert not wanted_of(Server.objects.get(name="b"), world.clock.now()).endpoints
+    assert world.endpoint.status == "Healthy"
+
+
+def test_labels_move_an_endpoint(world: World) -> None:
+    placed(world, {"servers": {"zone": "2"}})
+    world.policy(100)
+    world.settle(1)
+    assert on(world) == {"c"}
+    label_server(name="a", labels={"zone": "2"}, actor="ada")
+    label_server(name="c", labels={"zone": None}, actor="ada")
+    world.settle(3)
+    assert on(world) == {"a"}
+    placed(world, None)
+    world.settle(2)
+    assert on(world) == {"a", "b", "c"}
+
+
+def test_measured_memory_decides_where_it_fits(world: World) -> None:
+    for name, limit in (("a", 2), ("b", 8), ("c", 4)):
+        world.memory[name] = ServerMemory(limit * GIB, GIB)
+    placed(world, {"replicas": 1})
+    world.policy(100)
+    [physical] = world.endpoint.revisions.get().compiled.physical_names  # type: ignore[union-attr]
+    note_loads(server="b", taken={physical: Footprint(2 * GIB)}, now=world.clock.now())
+    world.settle(1)
+
+    assert on(world) == {"c"}, "the tightest that is large enough"
+    said = {one["server"]: one["reason"] for one in world.endpoint.placing["said"]}
+    assert said["a"] == "needs 2.0 GiB of memory, and 1.0 GiB of 2.0 GiB are free"
+
+    # The next one counts on what the first was placed with, though no node has said so yet.
+    create_endpoint(name="more", actor="ada", queue=world, print_config=print_config)
+    set_placement(name="more", document={"replicas": 1}, actor="ada", queue=world)
+    arms = [{"model": "digits", "version": 2, "weight": 100}]
+    document = {"arms": arms}
+    more = set_policy(
+        name="more", document=document, actor="ada", queue=world, print_config=print_config
+    )
+    [other] = more.revisions.get().compiled.physical_names  # type: ignore[union-attr]
+    note_loads(server="b", taken={other: Footprint(2 * GIB)}, now=world.clock.now())
+    world.settle(1)
+    assert Placement.objects.get(endpoint=more).server.name == "b"
+
+
+def test_a_late_command_does_not_bring_it_back(world: World) -> None:
+    placed(world, {"replicas": 1})
+    world.policy(100)
+    world.settle(1)
+    kwargs = {"server": "a", "endpoint_id": world.endpoint.id, "generation": 1}
+    drain(world, "a")
+    world.settle(3)
+    assert on(world) == {"b"}
+    for verb in ("prepare", "switch"):
+        world.deliver(Message(verb, dict(kwargs)))
+    assert on(world) == {"b"}
+    assert world.tritons["a"].index() == []
+
+
+def test_the_kill_switch_reaches_a_server_that_is_being_left(world: World) -> None:
+    placed(world, {"replicas": 1})
+    world.policy(90, 10)
+    world.settle(1)
+    drain(world, "a")
+    world.reconcile(endpoint_id=world.endpoint.id)
+    while world.messages and world.messages[0].verb != "prepare":
+        world.deliver(world.messages.pop(0))
+    world.messages.clear()  # b does not get to prepare
+    kill(name="digits", actor="ada", queue=world, print_config=print_config)
+    world.reconcile(endpoint_id=world.endpoint.id)
+    while world.messages:
+        world.deliver(world.messages.pop(0))
+    assert world.generation_on("a") == "2"
+
+
+def test_a_change_of_a_server_makes_endpoints_due_and_a_heartbeat_does_not(world: World) -> None:
+    world.policy(100)
+    world.settle(2)
+    assert not due_endpoints(world.clock.now()).exists()
+    before = FleetChange.objects.get().number
+    world.beat()
+    Server.objects.update(memory_used=5)
+    assert FleetChange.objects.get().number == before
+    cordon_server(name="a", actor="ada", now=world.clock.now())
+    assert due_endpoints(world.clock.now()).exists()
+
+
+def test_a_server_that_serves_is_removed_by_force_with_a_reason_alone(world: World) -> None:
+    world.policy(100)
+    world.settle(1)
+    deed: dict[str, Any] = {"name": "a", "actor": "ada", "now": world.clock.now()}
+    with pytest.raises(InvalidInputError):
+        delete_server(**deed, duties=PlacedDuties(), force=True)
+    delete_server(**deed, duties=PlacedDuties(), force=True, reason="the machine burnt down")
+    event = AuditEvent.objects.get(action="server.delete")
+    assert event.before["endpoints"] == ["digits"]
+    assert event.after["forced"] is True
+    assert event.reason == "the machine burnt down"
+    assert not Placement.objects.filter(server__name="a").exists()
+    assert Endpoint.objects.get().status == "Healthy"
+
+
+def test_cordons_are_audited_once(world: World) -> None:
+    for _ in range(2):
+        cordon_server(name="a", actor="ada", now=world.clock.now(), reason="noise")
+    drain(world, "a")
+    uncordon_server(name="a", actor="ada", now=world.clock.now())
+    actions = AuditEvent.objects.filter(object_name="a").values_list("action", flat=True)
+    assert [a for a in actions.order_by("id") if "label" not in a and "register" not in a] == [
+        *("server.cordon", "server.drain", "server.uncordon"),
+    ]
+    with pytest.raises(InvalidInputError):
+        label_server(name="a", labels={"accelerator": "gpu"}, actor="ada")
