@@ -86,6 +86,7 @@ class Keeper:
         except TritonError as error:
             self._version = ""
             self._unready(str(error), "Triton does not answer")
+            self._gate.begins_anew()
         if not self._problem:
             self._ready()
             self._gate.found("")

@@ -54,6 +54,13 @@ class Gate:
             self._problem = problem
             self._judged_at = float("-inf")
 
+    def begins_anew(self) -> None:
+        """Triton is away: when it is back it is held to all that is wanted, as at the start.
+
+        It takes no requests meanwhile, so nothing is lost by asking again.
+        """
+        self._caught_up, self._tried, self._first_heard = False, False, None
+
     def heard(self, wanted: Wanted) -> None:
         """What the control plane wants of this server; kept on disk for when it does not answer."""
         now = self._monotonic()

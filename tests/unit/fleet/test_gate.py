@@ -86,6 +86,18 @@ def test_what_was_wanted_last_outlives_a_restart_without_a_control_plane(guarded
     assert guarded.says() == ""
 
 
+def test_a_triton_that_was_away_is_held_to_what_is_wanted_now(guarded: Guarded) -> None:
+    guarded.gate.found("")
+    guarded.gate.heard(Wanted({"digits": WantedEndpoint(1, 1, 1)}))
+    assert guarded.says() == ""
+    guarded.gate.found("Triton does not answer")
+    guarded.gate.begins_anew()
+    guarded.gate.found("")
+    assert "being asked" in guarded.says()
+    guarded.gate.heard(Wanted({"digits": WantedEndpoint(1, 1, 2)}))
+    assert "2 is wanted" in guarded.says()
+
+
 def test_a_command_under_way_closes_no_gate_that_was_open(guarded: Guarded) -> None:
     guarded.gate.found("")
     guarded.gate.heard_nothing()
