@@ -1,6 +1,6 @@
 """What a thousand endpoints cost the control plane: a change of each, and a look at each.
 
-    python -m perf.control_plane_scale [--endpoints 1000] [--json figures.json]
+    python -m perf.control_plane_scale [--endpoints 1000] [--servers 1] [--json figures.json]
 
 Seeds a throw-away PostgreSQL and works in this process, without workers, without Triton. *Plan and
 compile* reads the versions and profiles of a policy of two arms and compiles it, writing nothing.
@@ -54,6 +54,7 @@ class Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--endpoints", type=int, default=1000)
+    parser.add_argument("--servers", type=int, default=1, help="each endpoint is on all of them")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     console = Console()
@@ -62,15 +63,15 @@ def main() -> None:
         EmbeddedPostgres(Path(folder) / "data", durable=False) as postgres,
     ):
         prepare(postgres.url, folder)
-        names = fill(options.endpoints)
+        names = fill(options.endpoints, options.servers)
         figures = list(measure(names, console))
-    show(figures, options.endpoints, console)
+    show(figures, options.endpoints, options.servers, console)
     if options.json:
         options.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
 
 
-def fill(count: int) -> list[str]:
-    """Models of two versions, a server, and an endpoint without a policy for each."""
+def fill(count: int, servers: int) -> list[str]:
+    """Models of two versions, servers, and an endpoint without a policy for each model."""
     from control_plane import wiring
     from control_plane.endpoints.services import create_endpoint
     from control_plane.fleet.models import Server
@@ -78,14 +79,15 @@ def fill(count: int) -> list[str]:
     from control_plane.registry.seeding import seed
 
     seed(models=count, versions=VERSIONS)
-    register_server(
-        name="perf",
-        http="127.0.0.1:1",
-        grpc="127.0.0.1:2",
-        metrics="http://127.0.0.1:3/metrics",
-        accelerator="cpu",
-        actor="perf",
-    )
+    for number in range(1, servers + 1):
+        register_server(
+            name=f"perf-{number}",
+            http="127.0.0.1:1",
+            grpc="127.0.0.1:2",
+            metrics="http://127.0.0.1:3/metrics",
+            accelerator="cpu",
+            actor="perf",
+        )
     Server.objects.update(ready=True, last_seen_at=wiring.clock().now())
     names = [f"endpoint-{i:05}" for i in range(1, count + 1)]
     for name in names:
@@ -177,7 +179,6 @@ def settle() -> None:
     from control_plane.endpoints.models import Endpoint, Placement
     from control_plane.fleet.models import Server
 
-    server = Server.objects.get()
     Placement.objects.all().delete()
     Placement.objects.bulk_create(
         Placement(
@@ -188,6 +189,7 @@ def settle() -> None:
             retired=endpoint.generation,
         )
         for endpoint in Endpoint.objects.all()
+        for server in Server.objects.all()
     )
 
 
@@ -219,8 +221,8 @@ def timed(
     return Figure(what, len(names), sum(times) / 1000, median(times), p99, median(worked))
 
 
-def show(figures: list[Figure], endpoints: int, console: Console) -> None:
-    title = f"{endpoints:,} endpoints of two arms, one process, one server"
+def show(figures: list[Figure], endpoints: int, servers: int, console: Console) -> None:
+    title = f"{endpoints:,} endpoints of two arms, one process, servers: {servers}"
     table = Table("what", "times", "in all s", "p50 ms", "p99 ms", "cpu ms", title=title)
     for one in figures:
         rest = (f"{ms:.2f}" for ms in (one.p50, one.p99, one.cpu))

@@ -17,6 +17,7 @@ import yaml
 
 from control_plane.domain.monitoring.catalogue import NAMES
 from control_plane.domain.monitoring.scaling import adapter_rules
+from control_plane.domain.placement.memory import parse_bytes
 from stack import triton
 from stack.settings import CHECKOUT
 from tests.support.kustomize import build, documents
@@ -384,6 +385,18 @@ def test_memory_holds_the_uploads_that_are_read_at_once(objects: tuple[Found, ..
     at_once = int(worker["args"][worker["args"].index("--validations") + 1])
     assert at_once * one + GIB <= bytes_of(worker["resources"]["limits"]["memory"])
     assert one + GIB <= bytes_of(api["resources"]["limits"]["memory"])
+
+
+def test_what_models_may_take_leaves_triton_room(objects: tuple[Found, ...]) -> None:
+    said = variables(container(objects, "nereid-triton/node"))["NEREID_SERVER_MEMORY"]["value"]
+    most = container(objects, "nereid-triton/triton")["resources"]["limits"]["memory"]
+    pod = named(objects, "StatefulSet", "nereid-triton")["spec"]["template"]["spec"]
+    (shm,) = [one["emptyDir"] for one in pod["volumes"] if one["name"] == "shm"]
+    models = parse_bytes(said)
+    assert models is not None
+    assert models + bytes_of(shm["sizeLimit"]) < bytes_of(most)
+    # The node's environment has the database's address: code in Triton must not see its process.
+    assert not pod.get("shareProcessNamespace")
 
 
 def test_what_an_api_is_asked_while_its_database_is_away_is_a_file(
