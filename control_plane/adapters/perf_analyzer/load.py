@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gzip
+import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from control_plane.adapters.perf_analyzer.binary import PerfAnalyzer, find
 from control_plane.domain.perf.arguments import Place, arguments, deadline_s
 from control_plane.domain.perf.export import UnreadableExportError, complaint, read_measurement
-from control_plane.domain.perf.request import PerfRequest, Protocol, SharedMemory
+from control_plane.domain.perf.request import Input, PerfRequest, Protocol, SharedMemory
 from control_plane.ports.load import Aim, LoadFailedError, LoadHungError, LoadStoppedError, Measured
 
 LOOK_S = 0.1
@@ -62,16 +63,25 @@ class PerfAnalyzerLoad:
     def measure(
         self, request: PerfRequest, value: float, aim: Aim, *, goes_on: Callable[[], bool]
     ) -> Measured:
-        with tempfile.TemporaryDirectory(prefix="nereid-perf-") as folder:
-            place = self._place(request, aim, Path(folder))
+        private = request.input is Input.RECORDING
+        with (
+            tempfile.TemporaryDirectory(prefix="nereid-perf-") as folder,
+            _in_memory(aim.input_data) as sent,
+        ):
+            place = self._place(request, aim, Path(folder), sent)
             words = self._run(
-                arguments(request, value, place), Path(folder), deadline_s(request), goes_on
+                arguments(request, value, place),
+                Path(folder),
+                deadline_s(request),
+                goes_on,
+                sent=sent,
+                private=private,
             )
             try:
                 report = Path(place.csv).read_text(errors="replace")
                 measurement = read_measurement(report, words)
             except (OSError, UnreadableExportError) as error:
-                raise LoadFailedError(f"{complaint(words)} ({error})") from error
+                raise LoadFailedError(f"{_told(words, private)} ({error})") from error
             files, left_out = _kept({"report.csv": place.csv, "export.json": place.export})
             return Measured(measurement, files, left_out)
 
@@ -80,10 +90,8 @@ class PerfAnalyzerLoad:
             self._found = find(self._tools)
         return self._found
 
-    def _place(self, request: PerfRequest, aim: Aim, folder: Path) -> Place:
-        input_file, intervals_file = folder / "input.json", folder / "intervals.txt"
-        if aim.input_data:
-            input_file.write_text(aim.input_data)
+    def _place(self, request: PerfRequest, aim: Aim, folder: Path, sent: int) -> Place:
+        intervals_file = folder / "intervals.txt"
         if request.load.intervals:
             intervals_file.write_text("".join(f"{one}\n" for one in request.load.intervals))
         headers: Mapping[str, str] = {}
@@ -94,15 +102,26 @@ class PerfAnalyzerLoad:
             address=aim.grpc if request.protocol is Protocol.GRPC else aim.http,
             csv=str(folder / "report.csv"),
             export=str(folder / "export.json"),
-            input_file=str(input_file),
+            input_file=f"/proc/self/fd/{sent}",
             intervals_file=str(intervals_file),
             headers=headers,
         )
 
     def _run(
-        self, words: list[str], folder: Path, within_s: float, goes_on: Callable[[], bool]
+        self,
+        words: list[str],
+        folder: Path,
+        within_s: float,
+        goes_on: Callable[[], bool],
+        *,
+        sent: int,
+        private: bool,
     ) -> str:
         """Runs it to its end, and returns what it printed.
+
+        Args:
+            sent: the descriptor of what it sends.
+            private: whether nobody may read that, nor what comes of it.
 
         Raises:
             LoadFailedError, LoadHungError, LoadStoppedError.
@@ -118,6 +137,7 @@ class PerfAnalyzerLoad:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                pass_fds=(sent,),
                 preexec_fn=_die_with_parent,
             )
             try:
@@ -128,11 +148,33 @@ class PerfAnalyzerLoad:
         if _NO_ANSWER in printed:
             raise LoadHungError("no request was answered within a window: take a longer one")
         if process.returncode != 0:
-            reason = complaint(printed)
+            reason = _told(printed, private)
             if "expecting header" in printed:
                 reason = f"{reason}: {_NEEDS_MEMORY_KEY}"
             raise LoadFailedError(reason)
         return printed
+
+
+@contextlib.contextmanager
+def _in_memory(text: str) -> Iterator[int]:
+    """The descriptor of a file that is on no disk: what callers sent outlives no killed worker."""
+    descriptor = os.memfd_create("nereid-perf-input", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "w", closefd=False) as file:
+            file.write(text)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _told(printed: str, private: bool) -> str:
+    """Why it failed; a model's own words may repeat what it was sent, which everybody would see."""
+    if private:
+        return (
+            "perf_analyzer failed; its words are not kept, for they may have what callers sent: "
+            "the server's log has the model's, and a run with --input random may say more"
+        )
+    return complaint(printed)
 
 
 def _watch(process: subprocess.Popen[bytes], within_s: float, goes_on: Callable[[], bool]) -> None:
