@@ -51,7 +51,7 @@ class Endpoint(models.Model):
     reason = models.TextField(blank=True, default="no routing policy yet")
     placement = models.JSONField(null=True, blank=True)
     placing = models.JSONField(null=True, blank=True)
-    placed_at_change = models.BigIntegerField(default=-1)
+    placed_at_change = models.BigIntegerField(default=-1, db_default=-1)
     deleted_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -248,7 +248,9 @@ class Placement(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="placements")
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="placements")
-    assigned = models.BooleanField(default=True)  # otherwise it goes once the others serve,
+    assigned = models.BooleanField(
+        default=True, db_default=True
+    )  # otherwise it goes once the others serve,
     leaving_at = models.DateTimeField(null=True, blank=True)  # which they do since then
     prepared = models.PositiveBigIntegerField(default=0)
     switched = models.PositiveBigIntegerField(default=0)

@@ -82,6 +82,8 @@ def _act(
     if verb == "remove":
         endpoint = Endpoint.objects.filter(id=endpoint_id).first()
         if endpoint is not None:
+            if not observations.may_go(endpoint=endpoint, server=server):
+                raise StaleCommandError(f"{endpoint.name} is placed on {server} again")
             agent.remove(endpoint.name, generation)
             observations.removed(endpoint_id=endpoint_id, server=server)
         return
@@ -94,7 +96,7 @@ def _act(
     if plan is None:
         raise StaleCommandError(f"there is no revision for generation {generation} any more")
     if verb in ("prepare", "switch") and not observations.may_come(
-        endpoint_id=endpoint_id, server=server, verb=verb
+        endpoint_id=endpoint_id, server=server
     ):
         raise StaleCommandError(f"{plan.endpoint} is placed on {server} no longer")
     if verb == "prepare":

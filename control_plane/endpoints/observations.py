@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from control_plane.endpoints.models import Placement, Revision
+from control_plane.endpoints.models import Endpoint, Placement, Revision
 from control_plane.fleet.models import Server
 
 _FIELD = {"prepare": "prepared", "switch": "switched", "retire": "retired"}
@@ -19,6 +19,11 @@ _FIELD = {"prepare": "prepared", "switch": "switched", "retire": "retired"}
 def sent(*, endpoint_id: UUID, server: Server, verb: str, generation: int, now: datetime) -> None:
     """Notes that a command is on its way, so that it is not sent at every look."""
     said = {"sent_verb": verb, "sent_generation": generation, "sent_at": now}
+    if verb == "remove":
+        # From here on nobody counts on what it holds: placed there again, it is brought anew.
+        Placement.objects.filter(endpoint_id=endpoint_id, server=server, assigned=False).update(
+            prepared=0, switched=0, retired=0, ready_models=[]
+        )
     # What is removed once more, because its node said meanwhile that it is gone, is placed nowhere.
     Placement.objects.update_or_create(
         endpoint_id=endpoint_id,
@@ -83,22 +88,29 @@ def unprepared(*, endpoint_id: UUID, server: str, generation: int) -> None:
         placement.save()
 
 
-def may_come(*, endpoint_id: UUID, server: str, verb: str) -> bool:
+def may_come(*, endpoint_id: UUID, server: str) -> bool:
     """Whether a command that would bring the endpoint to a server is still meant.
 
     One that comes late, after the endpoint was taken off there, is not; what serves there as long
-    as the others do not is switched all the same.
+    as the others do not is changed all the same.
     """
     rows = Placement.objects.filter(endpoint_id=endpoint_id, server__name=server)
-    meant = Q(assigned=True)
-    if verb == "switch":
-        meant |= Q(switched__gt=0)
-    return rows.filter(meant).exists()
+    return rows.filter(Q(assigned=True) | Q(switched__gt=0)).exists()
 
 
 def removed(*, endpoint_id: UUID, server: str) -> None:
     """Notes that a node holds nothing of the endpoint any more."""
-    Placement.objects.filter(endpoint_id=endpoint_id, server__name=server).delete()
+    rows = Placement.objects.filter(endpoint_id=endpoint_id, server__name=server)
+    # One that was placed there again meanwhile is on its way back.
+    rows.filter(Q(assigned=False) | Q(endpoint__deleted_at__isnull=False)).delete()
+
+
+def may_go(*, endpoint: Endpoint, server: str) -> bool:
+    """Whether a removal is still meant: not where the endpoint was placed there again meanwhile."""
+    if endpoint.deleted_at:
+        return True
+    rows = Placement.objects.filter(endpoint=endpoint, server__name=server, assigned=True)
+    return not rows.exists()
 
 
 def _locked(endpoint_id: UUID, server: str) -> Any:

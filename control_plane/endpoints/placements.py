@@ -14,7 +14,12 @@ from control_plane.domain.placement.wanted import parse_wanted
 from control_plane.endpoints.intent import announce, locked
 from control_plane.endpoints.models import Endpoint, Placement
 from control_plane.endpoints.placing import foreseen, placement_of, placing_of
-from control_plane.endpoints.selectors import get_endpoint, latest_plan, placement_status
+from control_plane.endpoints.selectors import (
+    get_endpoint,
+    holding,
+    latest_plan,
+    placement_status,
+)
 from control_plane.fleet.models import Server
 from control_plane.ports.queue import Queue
 
@@ -103,7 +108,7 @@ def left_on(server: Server) -> list[tuple[Placement, str]]:
 
 
 def _held(server: Server) -> Iterable[Placement]:
-    rows = server.placements.select_related("endpoint")
+    rows = holding(server.placements.select_related("endpoint"))
     return rows.order_by("endpoint__name")
 
 

@@ -19,6 +19,7 @@ from control_plane.domain.placement.placing import Candidate, Placing, Said, Sta
 from control_plane.domain.placement.wanted import EVERYWHERE, Wanted, parse_wanted
 from control_plane.domain.planning.backends import Equipped, lacks
 from control_plane.domain.planning.plan import Plan
+from control_plane.domain.planning.reconcile import Verb
 from control_plane.endpoints.models import Endpoint, Placement, RevisionPipeline, RevisionVersion
 from control_plane.fleet.footprints import Footprints
 from control_plane.fleet.models import FleetChange, Server
@@ -125,6 +126,12 @@ def leave(endpoint: Endpoint, server: str, now: datetime) -> None:
     """Notes that the others serve, so that this server is left in a while."""
     rows = Placement.objects.filter(endpoint=endpoint, server__name=server, assigned=False)
     rows.filter(leaving_at=None).update(leaving_at=now)
+
+
+def stay(endpoint: Endpoint, server: str) -> None:
+    """Takes that back: the others serve no longer, so that this server has to go on."""
+    rows = Placement.objects.filter(endpoint=endpoint, server__name=server, assigned=False)
+    rows.exclude(sent_verb=Verb.REMOVE).update(leaving_at=None)
 
 
 def _hold_fleet() -> int:

@@ -22,7 +22,7 @@ from control_plane.endpoints import observations
 from control_plane.endpoints.generations import retire_name
 from control_plane.endpoints.intent import compile_for
 from control_plane.endpoints.models import Endpoint
-from control_plane.endpoints.placing import leave, place_anew
+from control_plane.endpoints.placing import leave, place_anew, stay
 from control_plane.endpoints.revisions import register, register_failure
 from control_plane.endpoints.selectors import (
     due_endpoints,
@@ -124,6 +124,9 @@ def _act(
         elif action.verb == Verb.LEAVE:
             leave(endpoint, action.server, clock.now())
             logger.info("%s: leaving %s", endpoint.name, action.server)
+        elif action.verb == Verb.STAY:
+            stay(endpoint, action.server)
+            logger.info("%s: staying on %s: the others do not serve", endpoint.name, action.server)
         else:
             _command(endpoint, action, clock, queue)
 

@@ -135,6 +135,11 @@ def shown(rows: QuerySet[Endpoint]) -> QuerySet[Endpoint]:
     ).prefetch_related(Prefetch("placements", Placement.objects.select_related("server")))
 
 
+def holding(rows: QuerySet[Placement]) -> QuerySet[Placement]:
+    """Those whose servers hold something of the endpoint, or may: a command is on its way."""
+    return rows.filter(Q(prepared__gt=0) | Q(switched__gt=0) | Q(sent_generation__gt=0))
+
+
 def physical_of(endpoint: Endpoint) -> dict[str, str]:
     """Arm name -> physical model, where it is known; for an endpoint of `shown`."""
     arms = getattr(endpoint, "planned_arms", None) or []

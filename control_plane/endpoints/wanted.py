@@ -9,7 +9,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from control_plane.domain.planning.readiness import SWITCHED_FOR, Wanted, WantedEndpoint
 from control_plane.endpoints.models import Endpoint, Placement, Revision
+from control_plane.endpoints.selectors import holding
 from control_plane.fleet.models import Server
+from control_plane.fleet.selectors import HEARTBEAT_EXPIRY
 
 
 def meant_for(server: Server) -> QuerySet[Endpoint]:
@@ -20,17 +22,28 @@ def meant_for(server: Server) -> QuerySet[Endpoint]:
     """
     meant = Q(placing__servers__contains=[server.name]) | Q(deleted_at__isnull=False)
     if server.cordoned_at is None:
-        seen = Placement.objects.filter(endpoint=OuterRef("pk"), server=server)
+        seen = Placement.objects.filter(endpoint=OuterRef("pk"), server=server, assigned=True)
         meant |= Q(~Exists(seen), placement__isnull=True)
     return Endpoint.objects.filter(meant, generation__gt=0)
 
 
-def why_drained(server: Server) -> str:
+def why_drained(server: Server, now: datetime) -> str:
     """Why a server that is drained gets no requests any more; empty as long as it has to.
 
-    While something stays that no other server can take, or that others do not serve yet, it has.
+    While something stays that no other server can take, or that others do not serve yet, or no
+    longer, it has.
     """
-    if not server.draining or server.placements.filter(leaving_at=None).exists():
+    if not server.draining:
+        return ""
+    elsewhere = Placement.objects.filter(
+        endpoint=OuterRef("endpoint"),
+        assigned=True,
+        switched__gt=0,
+        server__ready=True,
+        server__last_seen_at__gt=now - HEARTBEAT_EXPIRY,
+    )
+    needed = Q(leaving_at=None) | Q(~Exists(elsewhere), switched__gt=0)
+    if holding(server.placements.all()).filter(needed).exists():
         return ""
     return server.cordon_reason or "what it held is served elsewhere"
 
@@ -64,7 +77,7 @@ def wanted_of(server: Server, now: datetime) -> Wanted:
             )
             for row in rows.only("name", "generation", "deleted_at")
         },
-        draining=why_drained(server),
+        draining=why_drained(server, now),
     )
 
 

@@ -33,8 +33,13 @@ class Server(models.Model):
     )
     ready = models.BooleanField(default=False, help_text="serves everything it should")
     not_ready_reason = models.TextField(blank=True)
-    node_labels = models.JSONField(default=dict, blank=True, help_text="what its node says of it")
-    set_labels = models.JSONField(default=dict, blank=True, help_text="what people say of it")
+    # What came later has a default in the database, too: a release before goes on writing rows.
+    node_labels = models.JSONField(
+        default=dict, db_default={}, blank=True, help_text="what its node says of it"
+    )
+    set_labels = models.JSONField(
+        default=dict, db_default={}, blank=True, help_text="what people say of it"
+    )
     devices = models.JSONField(
         null=True, blank=True, help_text="its GPUs, each with name and memory; empty: not known"
     )
@@ -53,9 +58,11 @@ class Server(models.Model):
     cordoned_at = models.DateTimeField(
         null=True, blank=True, help_text="since when nothing new is placed there"
     )
-    cordoned_by = models.CharField(max_length=150, blank=True)
-    cordon_reason = models.TextField(blank=True)
-    draining = models.BooleanField(default=False, help_text="what it holds moves elsewhere")
+    cordoned_by = models.CharField(max_length=150, blank=True, default="", db_default="")
+    cordon_reason = models.TextField(blank=True, default="", db_default="")
+    draining = models.BooleanField(
+        default=False, db_default=False, help_text="what it holds moves elsewhere"
+    )
     held = models.JSONField(default=list, blank=True, help_text="Triton's repository index")
     last_seen_at = models.DateTimeField(null=True, blank=True)
     lost_at = models.DateTimeField(

@@ -111,7 +111,7 @@ def _why_not(one: Candidate, wanted: Wanted) -> str:
 
 def _kept(stayers: Sequence[Candidate], wanted: Wanted) -> list[Candidate]:
     """Of those that may stay, as many as are wanted: those that lie apart best."""
-    return list(stayers) if wanted.replicas is None else _taken([], stayers, wanted, _by_name)
+    return list(stayers) if wanted.replicas is None else _taken([], stayers, wanted, _stays)
 
 
 def _filled(chosen: list[Candidate], free: Sequence[Candidate], wanted: Wanted) -> list[Candidate]:
@@ -145,8 +145,9 @@ def _group(one: Candidate, wanted: Wanted) -> str:
     return one.labels.get(wanted.spread.label, "") if wanted.spread else ""
 
 
-def _by_name(one: Candidate) -> tuple[float | str, ...]:
-    return (one.name,)
+def _stays(one: Candidate) -> tuple[float | str, ...]:
+    """Who stays where fewer are wanted: what answers, and what is not about to be emptied."""
+    return (not one.alive, one.cordoned, one.name)
 
 
 def _fit(one: Candidate) -> tuple[float | str, ...]:
@@ -156,12 +157,13 @@ def _fit(one: Candidate) -> tuple[float | str, ...]:
 
 
 def _held(going: Sequence[Candidate], placed: int, wanted: Wanted) -> frozenset[str]:
-    """Those that should go and whose place nobody takes yet, the drained ones last."""
+    """Those that should go and whose place nobody takes yet: the drained ones last, and after them
+    those that are away."""
     if wanted.replicas is None:
         missing = 0 if placed else len(going)
     else:
         missing = max(0, wanted.replicas - placed)
-    order = sorted(going, key=lambda one: (one.draining, one.name))
+    order = sorted(going, key=lambda one: (not one.alive, one.draining, one.name))
     return frozenset(one.name for one in order[:missing])
 
 

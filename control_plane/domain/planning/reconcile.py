@@ -7,7 +7,7 @@ endpoint is placed on no longer keeps its router until all the others serve.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -42,6 +42,7 @@ class Verb(StrEnum):
     SWITCH = "switch"
     RETIRE = "retire"
     LEAVE = "leave"
+    STAY = "stay"
     REMOVE = "remove"
     FORGET = "forget"
 
@@ -125,6 +126,12 @@ class Decision:
 
 def decide(snapshot: Snapshot) -> Decision:
     """The next steps for one endpoint."""
+    decision = _decide(snapshot)
+    back = () if snapshot.deleted else _taken_back(snapshot)
+    return replace(decision, actions=back + decision.actions) if back else decision
+
+
+def _decide(snapshot: Snapshot) -> Decision:
     if snapshot.deleted:
         return _removal(snapshot)
     if snapshot.generation == 0:
@@ -136,9 +143,9 @@ def decide(snapshot: Snapshot) -> Decision:
     if not snapshot.servers:
         return Decision(Status.DEGRADED, "no server is registered", look_again_in=COMMAND_EXPIRY)
     placed = [server for server in snapshot.servers if server.placed]
-    if not placed:
+    alive = [server for server in placed if server.alive] or _stand_ins(snapshot)
+    if not alive and not placed:
         return _nowhere(snapshot)
-    alive = [server for server in placed if server.alive]
     if not alive:
         names = ", ".join(server.name for server in placed)
         reason = f"no server is reachable ({names}); what they hold goes on serving"
@@ -149,7 +156,28 @@ def decide(snapshot: Snapshot) -> Decision:
         return _send(Verb.PREPARE, "preparing", waiting, snapshot)
     if waiting := [s for s in _routing(alive, snapshot) if s.switched < snapshot.generation]:
         return _send(Verb.SWITCH, "switching", waiting, snapshot)
-    return _settled(snapshot, placed)
+    return _settled(snapshot, placed, alive)
+
+
+def _stand_ins(snapshot: Snapshot) -> list[ServerView]:
+    """Those that serve although they are left: where nobody else does, they are changed, too."""
+    return [s for s in snapshot.servers if s.alive and not s.placed and s.switched]
+
+
+def _taken_back(snapshot: Snapshot) -> tuple[Action, ...]:
+    """Where the others serve no longer, who was told that it is left is told that it stays.
+
+    Not where its removal is on its way already: that one serves no more.
+    """
+    placed = [server for server in snapshot.servers if server.placed]
+    away = any(not server.alive or server.trouble for server in placed)
+    if not away and any(server.switched for server in placed):
+        return ()
+    return tuple(
+        Action(Verb.STAY, server.name)
+        for server in snapshot.servers
+        if not server.placed and server.leaving_at and server.sent_verb != Verb.REMOVE
+    )
 
 
 def _prepared(server: ServerView, snapshot: Snapshot) -> bool:
@@ -168,8 +196,7 @@ def _routing(alive: list[ServerView], snapshot: Snapshot) -> list[ServerView]:
     """Those whose routers a switch goes to: what is urgent reaches also those that are left."""
     if not snapshot.urgent:
         return alive
-    left = [s for s in snapshot.servers if s.alive and not s.placed and s.switched]
-    return alive + left
+    return alive + [server for server in _stand_ins(snapshot) if server not in alive]
 
 
 def _failed(snapshot: Snapshot, failed: list[ServerView]) -> Decision:
@@ -199,14 +226,13 @@ def _lost_or_unsent(server: ServerView, verb: Verb, snapshot: Snapshot) -> bool:
     return not same or server.sent_at is None or snapshot.now - server.sent_at >= COMMAND_EXPIRY
 
 
-def _settled(snapshot: Snapshot, placed: list[ServerView]) -> Decision:
+def _settled(snapshot: Snapshot, placed: list[ServerView], alive: list[ServerView]) -> Decision:
     """Every server that can be reached has switched: tidying up, and what is not as it should."""
-    alive = [server for server in placed if server.alive]
     away = [server.name for server in placed if not server.alive]
     troubled = [f"{server.name}: {server.trouble}" for server in alive if server.trouble]
-    left = [server for server in snapshot.servers if server.holds and not server.placed]
+    left = [s for s in snapshot.servers if s.holds and not s.placed and s not in alive]
     actions = _unsent(Verb.RETIRE, [s for s in alive if s.retired < snapshot.generation], snapshot)
-    if not away and not troubled:
+    if placed and not away and not troubled:
         actions += _leave(left, snapshot)
     untidy = any(server.retired < snapshot.generation for server in alive)
     again = COMMAND_EXPIRY if untidy or away or snapshot.unplaced else None

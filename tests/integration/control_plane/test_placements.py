@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from control_plane.audit.models import AuditEvent
 from control_plane.domain.placement.memory import Footprint
@@ -257,3 +258,69 @@ def test_cordons_are_audited_once(world: World) -> None:
     ]
     with pytest.raises(InvalidInputError):
         label_server(name="a", labels={"accelerator": "gpu"}, actor="ada")
+
+
+def test_a_removal_on_its_way_takes_nothing_that_came_back(world: World) -> None:
+    placed(world, {"servers": {"server": "a"}})
+    world.policy(100)
+    world.settle(1)
+    placed(world, {"servers": {"server": "b"}})
+    late: list[Message] = []
+    for _ in range(3):
+        world.clock.pass_time(seconds=16)
+        world.beat()
+        world.reconcile(endpoint_id=world.endpoint.id)
+        while world.messages:
+            message = world.messages.pop(0)
+            if message.verb == "remove":
+                late.append(message)
+            else:
+                world.deliver(message)
+    row = Placement.objects.get(server__name="a")
+    assert late
+    assert (row.sent_verb, row.switched, row.prepared) == ("remove", 0, 0), "nobody counts on it"
+
+    placed(world, {"servers": {"server": {"in": ["a", "b"]}}})
+    world.reconcile(endpoint_id=world.endpoint.id)
+    while world.messages:
+        world.deliver(world.messages.pop(0))
+    world.deliver(late[0])
+    assert on(world) == {"a", "b"}
+    assert Placement.objects.get(server__name="a").assigned
+
+
+def test_one_that_is_left_stays_when_those_that_took_over_are_away(world: World) -> None:
+    world.policy(100)
+    world.settle(1)
+    drain(world, "a")
+    world.reconcile(endpoint_id=world.endpoint.id)
+    while world.messages:
+        world.deliver(world.messages.pop(0))
+    a = Server.objects.get(name="a")
+    assert wanted_of(a, world.clock.now()).draining == "new disk"
+    world.clock.pass_time(seconds=15)
+    Server.objects.filter(name="a").update(last_seen_at=world.clock.now())
+    assert not wanted_of(a, world.clock.now()).draining, "the others fell silent"
+    world.reconcile(endpoint_id=world.endpoint.id)
+    while world.messages:
+        world.deliver(world.messages.pop(0))
+    assert Placement.objects.get(server=a).leaving_at is None
+    assert on(world) == {"a", "b", "c"}
+
+
+def test_a_release_before_goes_on_writing_rows(world: World) -> None:
+    """It knows no columns that came later, and runs while the database has them already."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO fleet_server (id, name, http, grpc, metrics, accelerator, hardware, lab,"
+            " triton_version, ready, not_ready_reason, held, created_at) VALUES"
+            " (gen_random_uuid(), 'old', 'h:1', 'h:2', 'http://h:3/metrics', 'cpu', '', false,"
+            " '', false, '', '[]', now())"
+        )
+        cursor.execute(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE column_name IN ('assigned', 'placed_at_change') AND column_default IS NULL"
+        )
+        assert not cursor.fetchall()
+    old = Server.objects.get(name="old")
+    assert (old.set_labels, old.draining, old.cordoned_by) == ({}, False, "")

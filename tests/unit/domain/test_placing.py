@@ -109,6 +109,15 @@ def test_fewer_replicas_let_go_and_more_take_nothing_away() -> None:
     assert place(fleet, Wanted(replicas=3), ["c", "d"]).servers == ("a", "c", "d")
 
 
+def test_of_those_that_are_too_many_what_answers_stays() -> None:
+    one = Wanted(replicas=1)
+    away, cordoned = server("a", alive=False), server("b", cordoned=True)
+    assert place([away, cordoned], one, ["a", "b"]).servers == ("b",)
+    assert place([cordoned, server("c")], one, ["b", "c"]).servers == ("c",)
+    drained = [server("a", draining=True, alive=False), server("b", draining=True)]
+    assert place(drained, one, ["a", "b"]).servers == ("b",)
+
+
 def test_labels_that_no_longer_fit_are_left_when_others_do() -> None:
     gpu = Wanted((Requirement("tier", Look.IN, ("gpu",)),))
     fleet = [server("a", tier="cpu"), server("b", tier="gpu"), server("c")]

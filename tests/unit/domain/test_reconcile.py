@@ -189,6 +189,40 @@ def test_what_cannot_be_placed_as_wanted_goes_on_with_the_reason() -> None:
     assert (decision.status, decision.converged) == (Status.DEGRADED, True)
     assert decision.reason == "serving on a; 1 of 2 replicas can be placed"
     assert decision.look_again_in == COMMAND_EXPIRY
-    nowhere = decide(snapshot(left("a"), unplaced="no server can take it: a: is cordoned"))
+    nowhere = decide(
+        snapshot(server("a", placed=False), unplaced="no server can take it: a: is cordoned")
+    )
     assert nowhere.actions == ()
     assert nowhere.reason.startswith("placed nowhere: no server can take it")
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [serving("b"), replace(serving("c"), alive=False)],
+        [serving("b", trouble="Triton does not answer")],
+        [server("b")],
+        [],
+    ],
+)
+def test_who_was_told_that_it_is_left_stays_when_the_others_serve_no_longer(
+    others: list[ServerView],
+) -> None:
+    told = left("a", leaving_at=NOW)
+    assert Action(Verb.STAY, "a") in decide(snapshot(told, *others)).actions
+    # What is being removed there serves no more: its gate stays closed.
+    going = replace(told, switched=0, sent_verb="remove", sent_generation=3, sent_at=NOW)
+    assert Action(Verb.STAY, "a") not in decide(snapshot(going, *others)).actions
+
+
+def test_who_is_left_stands_in_for_those_that_are_away() -> None:
+    away = replace(serving("b"), alive=False)
+    kill = decide(snapshot(left("a"), replace(away, switched=2), urgent=True))
+    assert kill.actions == (Action(Verb.SWITCH, "a"),)
+    assert decide(snapshot(left("a"), away)).actions == (Action(Verb.PREPARE, "a"),)
+    there = replace(serving("a"), placed=False)
+    done = decide(snapshot(there, away))
+    assert (done.status, done.actions) == (Status.DEGRADED, ())
+    assert done.reason == "serving, but not reachable: b"
+    nowhere = decide(snapshot(there, unplaced="no server can take it"))
+    assert (nowhere.reason, nowhere.actions) == ("serving on a; no server can take it", ())
