@@ -14,6 +14,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
+from control_plane.domain.names import printable
+
 _Mark = tuple[int, int, int, int]
 
 
@@ -49,7 +51,10 @@ class PublishedFiles:
 
     def is_known(self, name: str) -> bool:
         """Whether the directory was published here."""
-        return self._path(name).exists()
+        try:
+            return self._path(name).exists()
+        except OSError:  # somebody's own, of a name that is too long for a record
+            return False
 
     def differences(self, name: str) -> list[str] | None:
         """What of a directory is not as it was published, in words; None where that is unknown."""
@@ -84,7 +89,7 @@ class PublishedFiles:
                 touched = True
         if touched:
             self._write(name, kept)
-        return found
+        return [printable(said) for said in found]
 
     def _path(self, name: str) -> Path:
         return self._records / f"{name}.json"

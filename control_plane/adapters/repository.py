@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from control_plane.adapters.published import PublishedFiles, digest_of, files_of
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.adapters.warmup_files import warmup_files, warmup_paths
-from control_plane.domain.names import is_physical_name
+from control_plane.domain.names import is_physical_name, printable
 from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.domain.registry.frameworks import GOLDEN_FILE
 from control_plane.ports.repository import (
@@ -112,15 +113,10 @@ class DiskRepository:
 
         Each process stages under its own id: what another one is staging stays.
         """
-        found = []
-        for entry in (self._root / _STAGING).glob("*"):
-            pid = entry.name.rpartition("-")[0].rpartition("-")[2]
-            young = time.time() - entry.stat().st_mtime < _STAGED_FOR_S
-            if pid.isdecimal() and Path("/proc", pid).exists() and young:
-                continue
-            shutil.rmtree(entry, ignore_errors=True)
-            found.append(entry.name)
-        return found
+        staging = self._root / _STAGING
+        if staging.is_symlink() or not staging.exists():  # where a link leads is none of ours
+            return ()
+        return [printable(entry.name) for entry in staging.iterdir() if _swept(entry)]
 
     def _staging(self, name: str) -> Path:
         staging = self._root / _STAGING
@@ -255,6 +251,23 @@ def _is_router(target: Path) -> bool:
     """True when the directory is one of our routers, and so ours to replace."""
     config = target / "config.pbtxt"
     return config.is_file() and "nereid_endpoint" in config.read_text(errors="replace")
+
+
+def _swept(entry: Path) -> bool:
+    """Drops what was staged and given up; whether it did. No link is followed."""
+    try:
+        status = entry.lstat()
+        pid = entry.name.rpartition("-")[0].rpartition("-")[2]
+        young = time.time() - status.st_mtime < _STAGED_FOR_S
+        if pid.isdecimal() and Path("/proc", pid).exists() and young:
+            return False
+        if not stat.S_ISDIR(status.st_mode):
+            entry.unlink()
+            return True
+    except FileNotFoundError:  # published meanwhile
+        return False
+    shutil.rmtree(entry, ignore_errors=True)
+    return True
 
 
 def _sync(directory: Path) -> None:

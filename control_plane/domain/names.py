@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 _PUBLIC = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
@@ -47,3 +48,20 @@ def is_physical_name(name: str) -> bool:
     people's models too.
     """
     return _PHYSICAL.fullmatch(name) is not None
+
+
+def printable(name: str, most: int = 255) -> str:
+    r"""A file's name as it can be stored and shown, where people may have named it anyhow.
+
+    A disk takes names that are no UTF-8, which Python keeps as half surrogates; no database does.
+    What is longer than `most` characters is cut, and marked so that it is no other's name.
+
+    >>> printable("caf\udce9")
+    'caf\\xe9'
+    """
+    raw = name.encode(errors="surrogateescape")
+    text = raw.decode(errors="backslashreplace")
+    if len(text) <= most:
+        return text
+    mark = "…" + hashlib.sha256(raw).hexdigest()[:8]
+    return text[: most - len(mark)] + mark

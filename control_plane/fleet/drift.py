@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from control_plane.domain.names import is_physical_name
+from control_plane.domain.names import is_physical_name, printable
 from control_plane.domain.planning.drift import Drift, DriftKind
 from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.fleet.agent import NodeAgent
@@ -84,9 +84,7 @@ class DriftWatch:
         ready = frozenset(h.name for h in self._triton.index() if h.state == "READY")
         found = [*self._unloaded(ours, ready), *self._changed(ours, ready)]
         found += self._not_ours(states, ready)
-        cleared = self._repository.clear_staging()
-        if cleared:
-            logger.info("cleared what publications left: %s", ", ".join(cleared))
+        self._sweep()
         return found
 
     def before_restore(self, missing: Collection[str]) -> list[Drift]:
@@ -210,18 +208,29 @@ class DriftWatch:
                 logger.info("removed the directory of %s, which nothing serves", name)
             elif name not in loaded:
                 detail = "lies in the model repository, and Nereid did not put it there"
-                found.append(Drift(DriftKind.STRAY_DIRECTORY, name, detail))
+                found.append(Drift(DriftKind.STRAY_DIRECTORY, printable(name), detail))
         return found
 
+    def _sweep(self) -> None:
+        """That something cannot be swept must not keep from people what was found."""
+        try:
+            cleared = self._repository.clear_staging()
+        except OSError as error:
+            logger.warning("what publications left cannot be cleared: %s", error)
+            return
+        if cleared:
+            logger.info("cleared what publications left: %s", ", ".join(cleared))
+
     def _foreign(self, name: str) -> Drift:
-        drift = Drift(DriftKind.FOREIGN_MODEL, name, "is loaded, and Nereid did not load it")
+        detail = "is loaded, and Nereid did not load it"
+        drift = Drift(DriftKind.FOREIGN_MODEL, printable(name), detail)
         if not self._unloads_foreign:
             return drift
         try:
             self._triton.unload(name)
         except TritonError as error:
             return _unsettled(drift, str(error))
-        return Drift(drift.kind, name, drift.detail, put_right=True)
+        return Drift(drift.kind, drift.subject, drift.detail, put_right=True)
 
 
 def _ours(states: Mapping[str, EndpointState]) -> Iterator[_Ours]:

@@ -5,6 +5,7 @@ The models are routers: they load in milliseconds, whatever their arms are.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -119,6 +120,13 @@ def test_what_was_let_go_is_held_no_more(subject: Subject) -> None:
 def test_what_was_never_loaded_was_not_let_go(subject: Subject) -> None:
     subject.model("never")
     assert "never" not in subject.control.let_go()
+
+
+def test_a_directory_whose_name_is_no_text_hides_nothing(subject: Subject) -> None:
+    subject.model("one")
+    (subject.repository / os.fsdecode(b"caf\xe9")).mkdir()
+    subject.control.load("one")
+    assert subject.held() == {"one"}
 
 
 def test_a_version_that_a_reload_left_out_is_held_no_more(real: RunningTriton) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,7 +74,9 @@ class HttpTritonControl:
         return str(self._call("GET", "/v2").json()["version"])
 
     def _entries(self) -> list[dict[str, Any]]:
-        entries = self._call("POST", "/v2/repository/index", {}).json()
+        answer = self._call("POST", "/v2/repository/index", {}).content
+        # Directories are listed by the bytes of their names, and need be no UTF-8.
+        entries = json.loads(answer.decode(errors="surrogateescape"))
         return [entry for entry in entries if not entry["name"].startswith(".")]
 
     def _call(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -199,6 +200,30 @@ def test_what_was_published_before_there_were_records_is_recorded(watched: Watch
     edit(watched.file(watched.model, "config.pbtxt"))
     [drift] = [d for d in watched.looks() if d.subject == watched.model]
     assert (drift.detail, drift.put_right) == ("is not as it was planned", True)
+
+
+def test_names_that_are_no_text_are_told_in_text(watched: Watched) -> None:
+    """No database takes half of a character: every heartbeat would fail of it."""
+    (watched.node.root / "repository" / os.fsdecode(b"caf\xe9")).mkdir()
+    (watched.node.root / "repository" / os.fsdecode(b"\xe9" * 255)).mkdir()
+    watched.file(watched.model, os.fsdecode(b"\xff.txt")).write_text("hello")
+    watched.looks()
+    watched.file(watched.model, os.fsdecode(b"\xff.txt")).write_text("hello")
+    found = watched.looks()
+    assert {"\\xff.txt was added"} == {d.detail for d in found if d.kind == DriftKind.FILES}
+    assert "caf\\xe9" in {drift.subject for drift in found}
+    assert max(len(drift.subject) for drift in found) == 255
+    for drift in found:
+        (drift.subject + drift.detail).encode()
+
+
+def test_what_cannot_be_swept_keeps_nothing_from_people(watched: Watched) -> None:
+    staging = watched.node.root / "repository" / ".staging"
+    staging.rmdir()
+    staging.write_text("no directory")
+    (watched.node.root / "repository" / "notes").mkdir()
+    watched.looks()
+    assert [drift.subject for drift in watched.looks()] == ["notes"]
 
 
 def edit(path: Path) -> None:

@@ -92,3 +92,18 @@ def test_what_a_process_that_died_had_staged_is_swept_and_what_another_stages_st
         (tmp_path / ".staging" / name).mkdir(parents=True)
     assert sorted(repository.clear_staging()) == [dead, "big.v1.aaaaaa-ef"]
     assert [path.name for path in (tmp_path / ".staging").iterdir()] == [ours]
+
+
+def test_the_sweep_follows_no_link(tmp_path: Path) -> None:
+    repository = DiskRepository(tmp_path / "models", FileArtifactStore(tmp_path / "artifacts"))
+    elsewhere, staging = tmp_path / "elsewhere", tmp_path / "models" / ".staging"
+    (elsewhere / "somebodys-1999999999-ab").mkdir(parents=True)
+    staging.mkdir(parents=True)
+    (staging / "a-link").symlink_to(elsewhere)
+    (staging / "leads-nowhere").symlink_to(tmp_path / "gone")
+    assert sorted(repository.clear_staging()) == ["a-link", "leads-nowhere"]
+    assert list(staging.iterdir()) == []
+    staging.rmdir()
+    staging.symlink_to(elsewhere)
+    assert repository.clear_staging() == ()
+    assert [path.name for path in elsewhere.iterdir()] == ["somebodys-1999999999-ab"]
