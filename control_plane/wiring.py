@@ -316,6 +316,7 @@ def drift_watch() -> DriftWatch:
         triton=triton_control(),
         repository=model_repository(),
         state=node_state(),
+        assured=gate().assured,
         unloads_foreign=settings.NEREID_FOREIGN_MODELS == "unload",
     )
 

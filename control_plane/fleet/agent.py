@@ -166,6 +166,7 @@ class NodeAgent:
             self._repository.remove(endpoint)
             # The fence stays: a late switch must not bring the endpoint back.
             self._state.write(endpoint, EndpointState(highest=generation))
+            self._state.found_again(endpoint)
         self.retiring.collect()
 
     def missing(self) -> list[str]:

@@ -49,7 +49,9 @@ _UNRECORDED = (DriftKind.FILES, "")
 class DriftWatch:
     """Looks at one server's repository and Triton. One at a time: only the node's keeper calls it.
 
-    `unloads_foreign`: models that are none of Nereid's are unloaded, not only told of.
+    `assured` says which endpoints are wanted here, where this node surely knows what they need;
+    while it says None nothing is taken off. `unloads_foreign`: models that are none of Nereid's
+    are unloaded, not only told of.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class DriftWatch:
         triton: TritonControl,
         repository: ModelRepository,
         state: NodeState,
+        assured: Callable[[], Collection[str] | None],
         unloads_foreign: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,6 +70,7 @@ class DriftWatch:
         self._repository = repository
         self._loading = agent.loading
         self._state = state
+        self._assured = assured
         self._unloads_foreign = unloads_foreign
         self._monotonic = monotonic
         self._turn = 0
@@ -187,29 +191,45 @@ class DriftWatch:
 
     def _not_ours(self, states: Mapping[str, EndpointState], ready: frozenset[str]) -> list[Drift]:
         """What nobody needs: Nereid's own is tidied up, what others put there is told of."""
+        wanted = self._assured()
+        # An empty memory, or one with a hole, says of what serves that nobody needs it.
+        may_go = wanted is not None and not self._state.lost()
         routers = {endpoint for endpoint, state in states.items() if state.desired}
-        needed = routers.union(*(state.needed for state in states.values()))
+        needed = routers.union(wanted or (), *(state.needed for state in states.values()))
         loaded = ready - needed
         lying = frozenset(self._repository.names()) - needed
         # What was here at the last look already: a command may be on its way to it.
         settled = (loaded | lying) & self._suspects
         self._suspects = loaded | lying
+        found = []
+        for name in sorted(settled, key=lambda name: (name not in loaded, name)):
+            if is_physical_name(name) or self._repository.is_ours(name):
+                continue
+            if name in loaded:
+                found.append(self._foreign(name, may_go=may_go))
+            else:
+                detail = "lies in the model repository, and Nereid did not put it there"
+                found.append(Drift(DriftKind.STRAY_DIRECTORY, printable(name), detail))
+        if may_go:
+            self._tidy_up(settled)
+        return found
+
+    def _tidy_up(self, settled: frozenset[str]) -> None:
+        """Takes off what is Nereid's and nobody needs."""
         if any(is_physical_name(name) for name in settled):
             try:
                 self._agent.retiring.collect()
             except StillBusyError as error:
                 logger.info("not tidied up yet: %s", error)
-        found = [self._foreign(n) for n in sorted(loaded & settled) if not is_physical_name(n)]
-        for name in sorted(lying & settled):
-            if is_physical_name(name):
+        for name in sorted(settled):
+            if is_physical_name(name) or not self._repository.is_ours(name):
                 continue
-            if self._repository.is_ours(name):
+            with self._state.locked(name):
+                if self._state.read(name).desired:  # a switch came meanwhile
+                    continue
+                self._triton.unload(name)
                 self._repository.remove(name)
-                logger.info("removed the directory of %s, which nothing serves", name)
-            elif name not in loaded:
-                detail = "lies in the model repository, and Nereid did not put it there"
-                found.append(Drift(DriftKind.STRAY_DIRECTORY, printable(name), detail))
-        return found
+            logger.info("removed the router %s, which nothing leads to", name)
 
     def _sweep(self) -> None:
         """That something cannot be swept must not keep from people what was found."""
@@ -221,10 +241,10 @@ class DriftWatch:
         if cleared:
             logger.info("cleared what publications left: %s", ", ".join(cleared))
 
-    def _foreign(self, name: str) -> Drift:
+    def _foreign(self, name: str, *, may_go: bool) -> Drift:
         detail = "is loaded, and Nereid did not load it"
         drift = Drift(DriftKind.FOREIGN_MODEL, printable(name), detail)
-        if not self._unloads_foreign:
+        if not self._unloads_foreign or not may_go:
             return drift
         try:
             self._triton.unload(name)

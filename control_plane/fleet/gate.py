@@ -81,6 +81,16 @@ class Gate:
         """Whether it has not been ready yet since the node's start."""
         return not self._caught_up
 
+    def assured(self) -> frozenset[str] | None:
+        """The endpoints that are wanted here, where this node surely holds them all; or None.
+
+        Surely is: it is ready by what the control plane said since the start. A node whose disk
+        is new, or older than what serves, is not: what its Triton holds may be needed.
+        """
+        if not self.verdict().ready or self._first_heard is None or self._wanted is None:
+            return None
+        return frozenset(self._wanted.endpoints)
+
     def verdict(self) -> Verdict:
         """Whether requests may be sent now."""
         with self._asking:

@@ -75,7 +75,7 @@ class NodeState:
 
         A file that cannot be read (a disk that failed, a format of long ago) is put aside and
         counts as nothing known: one endpoint's trouble must not stop the others, and the next
-        command for it writes the file anew.
+        command for it writes the file anew. Until it is switched again it is among the `lost`.
         """
         path = self._path(endpoint)
         try:
@@ -89,7 +89,7 @@ class NodeState:
         except FileNotFoundError:
             return EndpointState()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            aside = path.with_suffix(".unreadable")
+            aside = self._aside(endpoint)
             path.replace(aside)
             logger.error("the state of %s cannot be read (%s); kept as %s", endpoint, error, aside)
             return EndpointState()
@@ -103,6 +103,16 @@ class NodeState:
             "preparing": _document(state.preparing),
         }
         _replace(self._path(endpoint), document)
+        if state.desired:
+            self.found_again(endpoint)
+
+    def lost(self) -> list[str]:
+        """The endpoints whose state could not be read: nobody knows here what they need."""
+        return sorted(path.stem for path in self._endpoints.glob("*.unreadable"))
+
+    def found_again(self, endpoint: str) -> None:
+        """What the endpoint needs is known again, or it needs nothing any more."""
+        self._aside(endpoint).unlink(missing_ok=True)
 
     def all(self) -> dict[str, EndpointState]:
         """Every endpoint this node knows, by name."""
@@ -155,6 +165,9 @@ class NodeState:
 
     def forget_loaded(self, name: str) -> None:
         (self._loaded / name).unlink(missing_ok=True)
+
+    def _aside(self, endpoint: str) -> Path:
+        return self._path(endpoint).with_suffix(".unreadable")
 
     def _path(self, endpoint: str) -> Path:
         return self._endpoints / f"{endpoint}.json"

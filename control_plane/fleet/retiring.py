@@ -47,18 +47,28 @@ class Retiring:
     def collect(self) -> None:
         """Unloads and removes the physical models that no endpoint needs.
 
+        None are, while the state of one cannot be read: what it serves with looks the same.
+
         Raises:
             StillBusyError: some have requests in flight; they stay for the next time.
         """
+        needed = self._needed()
+        if lost := self._state.lost():
+            logger.warning(
+                "nothing is retired: the state of %s cannot be read, and what it needs is not "
+                "known until it is switched again",
+                ", ".join(lost),
+            )
+            return
         ready = {held.name for held in self._triton.index() if held.state == "READY"}
         held = ready | set(self._repository.names())
-        unneeded = {name for name in held if is_physical_name(name)} - self._needed()
+        unneeded = {name for name in held if is_physical_name(name)} - needed
         members = self._members(unneeded & ready)
         # A request in the first step of a pipeline has nothing in flight on the second yet.
         busy = _with_members(self._busy(unneeded), members) & unneeded
         for name in _pipelines_first(unneeded - busy, members):
             with self._state.locked(RETIRE_LOCK):
-                if name in self._needed():  # a prepare began meanwhile
+                if name in self._needed() or self._state.lost():  # a prepare began meanwhile
                     continue
                 self._triton.unload(name)
             self._repository.remove(name)

@@ -350,6 +350,7 @@ def test_a_spoilt_state_file_stops_nobody_else(node: Node) -> None:
     assert (node.root / "state/endpoints/digits.unreadable").exists()
     roll(node, BOTH)
     assert node.generation() == "2"
+    assert node.state.lost() == []
 
 
 def test_a_full_disk_is_a_failure_in_words(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from control_plane.domain.planning.drift import Drift, DriftKind
 from control_plane.fleet.drift import LONGEST_REST_S, REST_S, DriftWatch
+from control_plane.fleet.node_state import EndpointState
 from tests.support.models import router
+from tests.support.plans import plan
 from tests.unit.fleet.test_agent import BOTH, ONE, TWO, Node, roll
 
 
@@ -20,6 +22,7 @@ class Watched:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.now = 0.0
+        self.assured: frozenset[str] | None = frozenset({"digits"})
         self.watch = self.watching()
         self.model = ONE.models[0].name
 
@@ -29,6 +32,7 @@ class Watched:
             triton=self.node.triton,
             repository=self.node.repository,
             state=self.node.state,
+            assured=lambda: self.assured,
             unloads_foreign=unloads_foreign,
             monotonic=lambda: self.now,
         )
@@ -189,6 +193,35 @@ def test_what_nobody_needs_any_more_is_tidied_up(watched: Watched) -> None:
     assert left.name not in node.held()
     assert left.name not in node.repository.names()
     assert list((node.root / "repository" / ".staging").iterdir()) == []
+
+
+def test_a_router_that_nothing_leads_to_is_taken_off(watched: Watched) -> None:
+    roll(watched.node, plan(1, (3, 10_000), endpoint="numbers"))
+    watched.node.state.write("numbers", EndpointState(highest=2))
+    watched.looks()
+    assert watched.looks() == []
+    assert watched.node.held() == {watched.model, "digits"}
+    assert set(watched.node.repository.names()) == watched.node.held()
+
+
+def test_a_memory_that_was_lost_takes_nothing_off_that_serves(watched: Watched) -> None:
+    held, lying = watched.node.held(), watched.node.repository.names()
+    watched.file(watched.model, "../../state/endpoints/digits.json").unlink()
+    watched.assured = None
+    watched.watching(unloads_foreign=True)
+    assert [*watched.looks(), *watched.looks()] == [], "and none of it is called somebody else's"
+    assert (watched.node.held(), watched.node.repository.names()) == (held, lying)
+
+
+def test_a_state_that_cannot_be_read_keeps_everything_where_it_is(watched: Watched) -> None:
+    held = watched.node.held()
+    watched.file(watched.model, "../../state/endpoints/digits.json").write_text("{")
+    assert [*watched.looks(), *watched.looks()] == []
+    watched.node.agent.retire("numbers", 1)
+    assert watched.node.held() == held
+    roll(watched.node, TWO)
+    watched.node.agent.retire("digits", TWO.generation)
+    assert watched.node.held() == {*TWO.physical_names, "digits"}, "it is known again"
 
 
 def test_what_was_published_before_there_were_records_is_recorded(watched: Watched) -> None:

@@ -98,6 +98,20 @@ def test_a_triton_that_was_away_is_held_to_what_is_wanted_now(guarded: Guarded) 
     assert "2 is wanted" in guarded.says()
 
 
+def test_what_is_wanted_is_sure_once_the_node_is_ready_by_an_answer(guarded: Guarded) -> None:
+    guarded.gate.heard(Wanted({"digits": WantedEndpoint(1, 1, 1)}))
+    guarded.after_a_restart()
+    guarded.gate.found("")
+    guarded.gate.heard_nothing()
+    assert guarded.says() == ""
+    assert guarded.gate.assured() is None, "it is what was wanted before"
+    guarded.gate.heard(AT_THREE)
+    assert guarded.gate.assured() is None, "what is missing here may serve"
+    roll(guarded.node, TWO)
+    guarded.now += FRESH_S
+    assert guarded.gate.assured() == {"digits"}
+
+
 def test_a_command_under_way_closes_no_gate_that_was_open(guarded: Guarded) -> None:
     guarded.gate.found("")
     guarded.gate.heard_nothing()
