@@ -233,4 +233,5 @@ def test_an_attempt_given_up_takes_its_place_until_it_ends(stage: Stage) -> None
     assert version_of(stage.ask("still-there")) == 1
     assert diverted(stage, "still-there") == 1
     eventually(lambda: stage.in_flight("still-there") == 0)
-    assert version_of(stage.ask("still-there")) == 2
+    # Again: a busy machine may take longer than the 50 ms by itself.
+    eventually(lambda: version_of(stage.ask("still-there")) == 2)

@@ -161,6 +161,7 @@ def test_who_looks_and_who_writes(
 
 
 @pytest.mark.parametrize("role", list(Role))
+@pytest.mark.usefixtures("telemetry_there")  # one of them measures what figures say
 def test_who_opens_the_pages_of_their_own(
     role: Role,
     everything: Callable[[str], Any],  # noqa: F811

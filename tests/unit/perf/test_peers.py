@@ -8,9 +8,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from perf.peers.__main__ import Bench, Series
+from perf.peers.__main__ import Alone, Bench, Series
 from perf.peers.contenders import PEERS
 from perf.peers.environments import REQUIREMENTS, version
+from perf.peers.limit import Limit, Way
 from perf.peers.load import Measured
 from perf.peers.networks import CNN, NETWORKS, TINY, Network
 
@@ -32,6 +33,17 @@ def test_the_networks_cost_what_is_said_of_them(tmp_path: Path) -> None:
     assert CNN.write(tmp_path / "cnn.onnx") == pytest.approx(234e6, rel=0.01)
 
 
+def test_callers_who_wait_have_no_more_rows_under_way_than_they_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whole batches are quickest here, and one caller never makes one."""
+    monkeypatch.setattr(Limit, "rate", lambda _, way, seconds: way.together * seconds)
+    limit = Limit(tmp_path / "model.onnx", TINY.sample())
+    assert limit.best() == Way(sessions=2, threads=1, rows=32)
+    assert limit.best(8).together == 8
+    assert limit.best(1) == Way(sessions=1, threads=2, rows=1)
+
+
 def test_every_peer_is_pinned_with_all_that_it_needs() -> None:
     for peer in PEERS:
         lines = (REQUIREMENTS / f"{peer.package}.txt").read_text().splitlines()
@@ -44,7 +56,8 @@ def test_a_ratio_is_of_what_was_measured_side_by_side() -> None:
     """The machine halves its speed after the first round: the ratio does not see it."""
     ours = Series("ours", [Measured(rate, 1, 1, 0) for rate in (1000, 500, 500)])
     theirs = Series("theirs", [Measured(rate, 1, 1, 2) for rate in (250, 125, 125)])
-    found = Bench(TINY, 9472, 8, "", [ours, theirs], limit=[2000, 1000, 1000])
+    alone = Alone(Way(sessions=1, threads=2, rows=8), [2000, 1000, 1000])
+    found = Bench(TINY, 9472, 8, [ours, theirs], [alone])
     assert (found.ratio(theirs).low, found.ratio(theirs).high) == (4.0, 4.0)
-    assert found.of_limit.median == 0.5
+    assert found.share(alone).median == 0.5
     assert theirs.failed == 6
