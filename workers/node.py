@@ -32,6 +32,7 @@ from control_plane import wiring  # noqa: E402
 from control_plane.adapters.machines import DEFAULT_SERVER, load_server  # noqa: E402
 from control_plane.adapters.queue import node_queue  # noqa: E402
 from control_plane.adapters.request_log import RequestLogError  # noqa: E402
+from control_plane.endpoints.returning import make_known  # noqa: E402
 from control_plane.endpoints.wanted import fell_back, wanted_of  # noqa: E402
 from control_plane.fleet.agent import NodeAgent  # noqa: E402
 from control_plane.fleet.answered import put_feedback_to_arms  # noqa: E402
@@ -40,7 +41,6 @@ from control_plane.fleet.joining import register_own_server  # noqa: E402
 from control_plane.fleet.selectors import get_server  # noqa: E402
 from control_plane.fleet.services import heartbeat  # noqa: E402
 from control_plane.ports.triton import HeldModel, TritonControl, TritonError  # noqa: E402
-from control_plane.tuning.recording_node import forget_what_is_over  # noqa: E402
 from workers.drifting import Drifting  # noqa: E402
 from workers.gate import keep_open  # noqa: E402
 from workers.lane import QueueWorker, stop_all  # noqa: E402
@@ -52,7 +52,6 @@ HEARTBEAT_S = 2.0
 ASK_S = 5.0
 DRIFT_S = 10.0
 FEEDBACK_S = 1.0
-RECORDINGS_S = 30.0
 FEEDBACK_OF_LATE = 30
 RESTORE_REST_S = 30.0
 STOP_PATIENCE_S = 10.0
@@ -147,6 +146,7 @@ class Keeper:
         # Its own memory is read after the control plane's: it can only be ahead.
         if lost := fell_back(server=name, serves=self._agent.serves(), now=now):
             logger.warning("the control plane is told to send again: %s", ", ".join(lost))
+        make_known(server=name, agent=self._agent, now=now)
         self._ask_after = time.monotonic() + ASK_S
 
     def _ready(self) -> None:
@@ -185,15 +185,6 @@ class Labeller:
                 logger.warning("feedback waits for its arm: %s", said)
 
 
-def tidy_recordings() -> None:
-    """Has the router delete what was recorded and is wanted by nobody any more."""
-    try:
-        close_old_connections()
-        forget_what_is_over(wiring.request_recorder())
-    except DatabaseError as error:
-        logger.warning("recordings: %s", str(error).strip().partition("\n")[0])
-
-
 def main() -> int:
     """Runs until it is told to stop."""
     stopping = threading.Event()
@@ -213,7 +204,6 @@ def main() -> int:
         (HEARTBEAT_S, keeper.heartbeat),
         (FEEDBACK_S, Labeller().answer),
         (DRIFT_S, keeper.drifting.look),
-        (RECORDINGS_S, tidy_recordings),
     ):
         threading.Thread(target=_every, args=(interval_s, duty, stopping), daemon=True).start()
     # As many as leave Triton's load threads free for a router.

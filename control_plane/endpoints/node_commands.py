@@ -84,7 +84,8 @@ def _act(
         if endpoint is not None:
             if not observations.may_go(endpoint=endpoint, server=server):
                 raise StaleCommandError(f"{endpoint.name} is placed on {server} again")
-            agent.remove(endpoint.name, generation)
+            patient = observations.may_wait(endpoint=endpoint, server=server, now=clock.now())
+            agent.remove(endpoint.name, generation, patient=patient)
             observations.removed(endpoint_id=endpoint_id, server=server)
         return
     revision = (

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
+from control_plane.domain.planning.reconcile import SEQUENCES_MAY_TAKE
 from control_plane.endpoints.models import Endpoint, Placement, Revision
 from control_plane.fleet.models import Server
 
@@ -111,6 +112,16 @@ def may_go(*, endpoint: Endpoint, server: str) -> bool:
         return True
     rows = Placement.objects.filter(endpoint=endpoint, server__name=server, assigned=True)
     return not rows.exists()
+
+
+def may_wait(*, endpoint: Endpoint, server: str, now: datetime) -> bool:
+    """Whether a removal waits for live sequences: not for ever, and not where traffic is killed."""
+    since = now - SEQUENCES_MAY_TAKE
+    rows = Placement.objects.filter(endpoint=endpoint, server__name=server, leaving_at__gt=since)
+    present = Revision.objects.filter(endpoint=endpoint, generation=endpoint.generation).first()
+    plan = present.compiled if present else None
+    urgent = plan is not None and plan.urgent
+    return endpoint.deleted_at is None and not urgent and rows.exists()
 
 
 def _locked(endpoint_id: UUID, server: str) -> Any:

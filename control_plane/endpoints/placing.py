@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, Q
 
 from control_plane.domain.placement.memory import Footprint, Room, estimated, rooms
 from control_plane.domain.placement.placing import Candidate, Placing, Said, Standing, place
@@ -68,7 +68,8 @@ def place_anew(endpoint: Endpoint, plan: Plan | None, now: datetime) -> Placing:
         _write(endpoint, placing, change)
         return placing
     known = placing_of(endpoint)
-    if known and not known.problem and endpoint.placed_at_change == change:
+    same = (endpoint.placing or {}).get("wanted") == endpoint.placement
+    if known and same and not known.problem and endpoint.placed_at_change == change:
         return known
     with transaction.atomic():
         change = _hold_fleet()
@@ -141,18 +142,31 @@ def _hold_fleet() -> int:
 
 
 def _write(endpoint: Endpoint, placing: Placing, change: int) -> None:
-    rows = endpoint.placements.all()
-    for name, assigned in list(rows.values_list("server__name", "assigned")):
-        if assigned != (name in placing.servers):
-            one = rows.filter(server__name=name)
-            one.update(assigned=not assigned, leaving_at=None)
+    """Keeps it, unless the endpoint's placement was changed meanwhile: then the next look does."""
     document = asdict(placing)
     # As it comes back from the database.
     said = [{**one, "standing": str(one["standing"])} for one in document["said"]]
-    document |= {"servers": list(placing.servers), "said": said}
+    document |= {"servers": list(placing.servers), "said": said, "wanted": endpoint.placement}
     if (endpoint.placing, endpoint.placed_at_change) != (document, change):
+        same = Q(placement=endpoint.placement) if endpoint.placement else Q(placement__isnull=True)
+        rows = Endpoint.objects.filter(same, id=endpoint.id)
+        if not rows.update(placing=document, placed_at_change=change):
+            return
         endpoint.placing, endpoint.placed_at_change = document, change
-        Endpoint.objects.filter(id=endpoint.id).update(placing=document, placed_at_change=change)
+    _assign(endpoint, placing)
+
+
+def _assign(endpoint: Endpoint, placing: Placing) -> None:
+    rows = endpoint.placements.all()
+    known = list(rows.values_list("server__name", "assigned"))
+    for name, assigned in known:
+        if assigned != (name in placing.servers):
+            one = rows.filter(server__name=name)
+            one.update(assigned=not assigned, leaving_at=None)
+    if {name for name, _ in known} - set(placing.servers):
+        # Nothing is there to be left: no drain waits for it.
+        nothing = {"prepared": 0, "switched": 0, "sent_generation": 0}
+        rows.filter(assigned=False, **nothing).delete()
 
 
 def _candidate(server: Server, now: datetime) -> Candidate:

@@ -79,7 +79,8 @@ def _look(endpoint_id: UUID, clock: Clock, queue: Queue, print_config: ConfigPri
     endpoint = Endpoint.objects.get(id=endpoint_id)
     revision, now = present_revision(endpoint), clock.now()
     plan = revision.compiled if revision else None
-    placing = PLACED_NOWHERE if endpoint.deleted_at else place_anew(endpoint, plan, now)
+    goes = endpoint.deleted_at is not None or not endpoint.generation
+    placing = PLACED_NOWHERE if goes else place_anew(endpoint, plan, now)
     decision = decide(snapshot(endpoint, revision, plan, placing, now))
     # Said first: a node may be done, and have asked for the next look, before this returns.
     _persist(endpoint, decision, clock)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
-from django.db.models import Exists, F, JSONField, Max, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import (
+    Count,
+    Exists,
+    F,
+    JSONField,
+    Max,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+)
 
 from control_plane.domain.four_eyes import ChangeState
 from control_plane.domain.placement.placing import Placing
@@ -97,12 +110,18 @@ def snapshot(
     """The frozen state that `domain.planning.reconcile.decide` looks at."""
     placements = {p.server_id: p for p in endpoint.placements.all()}
     placed = frozenset(placing.servers)
+    left = any(placement.leaving_at for placement in placements.values())
+    # Who has a placement is found by the endpoint's own parts.
+    gates = _gates_shut() if left and not endpoint.placement else {}
     return Snapshot(
         endpoint=endpoint.name,
         generation=endpoint.generation,
         now=now,
         servers=tuple(
-            _server_view(server, placements.get(server.id), server.name in placed, now)
+            _by_gate(
+                _server_view(server, placements.get(server.id), server.name in placed, now),
+                gates,
+            )
             for server in Server.objects.all()
         ),
         compiled=plan is not None,
@@ -112,6 +131,19 @@ def snapshot(
         deleted=endpoint.deleted_at is not None,
         unplaced=placing.problem,
     )
+
+
+def _gates_shut() -> dict[str, datetime | None]:
+    """Servers that are drained, and since when everything there is left; None: not yet."""
+    rows = holding(Placement.objects.filter(server__draining=True)).values("server__name")
+    found = rows.annotate(stay=Count("pk", filter=Q(leaving_at=None)), last=Max("leaving_at"))
+    return {row["server__name"]: None if row["stay"] else row["last"] for row in found}
+
+
+def _by_gate(view: ServerView, gates: Mapping[str, datetime | None]) -> ServerView:
+    if view.name not in gates:
+        return view
+    return replace(view, by_gate=True, gate_shut_at=gates[view.name])
 
 
 def shown(rows: QuerySet[Endpoint]) -> QuerySet[Endpoint]:

@@ -19,7 +19,7 @@ from control_plane.endpoints.models import (
     RevisionPipeline,
     RevisionVersion,
 )
-from control_plane.endpoints.selectors import get_endpoint, serving_plan
+from control_plane.endpoints.selectors import get_endpoint, holding, serving_plan
 from control_plane.ports.serving import ServedEndpoint
 
 _Arm = Mapping[str, Any]
@@ -55,7 +55,7 @@ class PlacedDuties:
     """`ports.serving.ServerDuties` over the database: what was observed of the placements."""
 
     def held(self, server_id: UUID) -> list[str]:
-        rows = Placement.objects.filter(server=server_id)
+        rows = holding(Placement.objects.filter(server=server_id))
         return list(rows.order_by("endpoint__name").values_list("endpoint__name", flat=True))
 
     def held_alone(self, server_id: UUID) -> list[str]:

@@ -66,6 +66,11 @@ def wanted_of(server: Server, now: datetime) -> Wanted:
         newest=Subquery(switched.values("generation")[:1]),
         settled=Subquery(settled.values("generation")[:1]),
         refused=refused | uncompiled,
+        served_here=Exists(
+            Placement.objects.filter(
+                Q(switched__gt=0) | Q(retired__gt=0), endpoint=OuterRef("pk"), server=server
+            )
+        ),
     )
     return Wanted(
         endpoints={
@@ -74,6 +79,7 @@ def wanted_of(server: Server, now: datetime) -> Wanted:
                 newest=row.newest or 0,
                 intent=0 if row.refused else row.generation,
                 gone=row.deleted_at is not None,
+                arriving=not row.served_here,
             )
             for row in rows.only("name", "generation", "deleted_at")
         },

@@ -153,13 +153,19 @@ class NodeAgent:
         self.retiring.collect()
         return self._state.read(endpoint).needed
 
-    def remove(self, endpoint: str, generation: int) -> None:
+    def remove(self, endpoint: str, generation: int, *, patient: bool = False) -> None:
         """Takes the endpoint's router and everything only it used off this node.
+
+        Args:
+            patient: not while its router holds live sequences to an arm.
 
         Raises:
             StaleCommandError: a newer generation was seen.
-            StillBusyError: something has requests in flight; the router is gone already.
+            StillBusyError: something has requests in flight; the router is gone already. Or, where
+                it is patient, sequences live; nothing is taken off.
         """
+        if patient and (live := self.retiring.pinned(endpoint)):
+            raise StillBusyError(f"{live} sequences live on {endpoint}")
         with self._state.locked(endpoint):
             self._fenced(endpoint, generation)
             self._triton.unload(endpoint)

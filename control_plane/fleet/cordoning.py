@@ -99,7 +99,8 @@ def _set(
 
 
 def _locked(name: str) -> Server:
-    server = Server.objects.select_for_update().filter(name=name).first()
+    # No key changes: who places something there meanwhile does not wait for this.
+    server = Server.objects.select_for_update(no_key=True).filter(name=name).first()
     if server is None:
         raise NotFoundError(f"there is no server named {name!r}")
     return server

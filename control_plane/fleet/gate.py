@@ -69,6 +69,9 @@ class Gate:
         if wanted != self._wanted:
             self._state.keep_wanted(wanted)
             self._wanted = wanted
+        if wanted.draining:
+            # It takes nothing: when it shall again, all that is meant for it has to be there.
+            self._caught_up = False
         self._tried = True
         self._judged_at = float("-inf")
 

@@ -79,6 +79,15 @@ class Retiring:
                 f"requests are in flight, or sequences live, on {', '.join(sorted(busy))}"
             )
 
+    def pinned(self, endpoint: str) -> int:
+        """Live sequences that the endpoint's router holds to an arm.
+
+        Raises:
+            TritonUnreachableError: no answer.
+        """
+        found = (s for s in self._metrics.scrape() if s.name == "nereid_pinned_sequences")
+        return sum(int(s.value) for s in found if s.labels.get("endpoint") == endpoint)
+
     def _needed(self) -> frozenset[str]:
         return frozenset().union(*(state.needed for state in self._state.all().values()))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,14 +48,6 @@ class RequestRecorder(Protocol):
 
         Raises:
             OSError: it is not there.
-        """
-        ...
-
-    def asked(self) -> Sequence[str]:
-        """The keys of what is asked of the router now.
-
-        Raises:
-            OSError: it cannot be told.
         """
         ...
 

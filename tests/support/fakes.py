@@ -187,7 +187,7 @@ class FakeTriton:
         self._loaded: dict[str, Mapping[str, Any]] = {}
         self._refused: set[str] = set()
         self._let_go: set[str] = set()
-        self._busy: dict[str, str] = {}
+        self._busy: dict[str, tuple[str, str]] = {}
         self.running = True
         self.loads: list[str] = []
         self.asked: list[tuple[str, tuple[TensorData, ...]]] = []
@@ -200,8 +200,10 @@ class FakeTriton:
     def accept(self, name: str) -> None:
         self._refused.discard(name)
 
-    def occupy(self, name: str, gauge: str = "nereid_inflight_requests") -> None:
-        self._busy[name] = gauge
+    def occupy(
+        self, name: str, gauge: str = "nereid_inflight_requests", endpoint: str = "e"
+    ) -> None:
+        self._busy[name] = (gauge, endpoint)
 
     def release(self, name: str) -> None:
         self._busy.pop(name, None)
@@ -262,8 +264,8 @@ class FakeTriton:
     def scrape(self) -> Sequence[Sample]:
         self._answer()
         return [
-            Sample(gauge, {"endpoint": "e", "arm": name}, 1.0)
-            for name, gauge in sorted(self._busy.items())
+            Sample(gauge, {"endpoint": endpoint, "arm": name}, 1.0)
+            for name, (gauge, endpoint) in sorted(self._busy.items())
         ]
 
     def _answer(self) -> None:
@@ -314,27 +316,21 @@ class FakeRecorder:
     """`ports.recorder.RequestRecorder` in memory; `record` is what its router does."""
 
     def __init__(self) -> None:
-        self.asks: dict[str, RecordingAsk] = {}
-        self.found: dict[str, Recorded | OSError] = {}
+        self.asked: dict[str, RecordingAsk] = {}
+        self.found: dict[str, Recorded] = {}
         self.contents: dict[str, bytes] = {}
 
     def ask(self, key: str, ask: RecordingAsk) -> None:
-        self.asks[key] = ask
-
-    def asked(self) -> Sequence[str]:
-        return sorted(self.asks)
+        self.asked[key] = ask
 
     def look(self, key: str) -> Recorded:
-        found = self.found.get(key, Recorded())
-        if isinstance(found, OSError):
-            raise found
-        return found
+        return self.found.get(key, Recorded())
 
     def content(self, key: str) -> bytes:
         return self.contents[key]
 
     def forget(self, key: str) -> None:
-        for kept in (self.asks, self.found, self.contents):
+        for kept in (self.asked, self.found, self.contents):
             kept.pop(key, None)
 
     def record(self, key: str, content: bytes, *, done: bool = True) -> None:

@@ -28,12 +28,14 @@ class WantedEndpoint:
 
     `settled` some server has switched to for longer than `SWITCHED_FOR`, `newest` some server has
     switched to, `intent` people want, where it can be carried out. `gone`: it is being deleted.
+    `arriving`: it was never served here since it is meant for this server.
     """
 
     settled: int = 0
     newest: int = 0
     intent: int = 0
     gone: bool = False
+    arriving: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Wanted:
         return {
             "draining": self.draining,
             "endpoints": {
-                name: [one.settled, one.newest, one.intent, one.gone]
+                name: [one.settled, one.newest, one.intent, one.gone, one.arriving]
                 for name, one in self.endpoints.items()
             },
         }
@@ -58,8 +60,8 @@ class Wanted:
         """The inverse; raises KeyError, TypeError or ValueError on anything else."""
         return cls(
             endpoints={
-                name: WantedEndpoint(int(settled), int(newest), int(intent), bool(gone))
-                for name, (settled, newest, intent, gone) in document["endpoints"].items()
+                name: WantedEndpoint(int(settled), int(newest), int(intent), *map(bool, more))
+                for name, (settled, newest, intent, *more) in document["endpoints"].items()
             },
             draining=str(document["draining"]),
         )
@@ -131,6 +133,9 @@ def _behind(
         if one.gone:
             if there and not caught_up and since_start_s is not None:
                 found.append(f"{name} was deleted, and is still there")
+            continue
+        if one.arriving and caught_up and not there:
+            # It moves here, or is new: what is here already goes on being served meanwhile.
             continue
         least = max(one.settled, 0 if caught_up else one.newest)
         # What is only intended counts at the start, and not for ever.

@@ -21,6 +21,9 @@ LEAVE_GRACE = timedelta(seconds=15)
 """How long a router stays on a server that is left, once the others serve and it is told: until
 then its node has heard of it, and whoever balances has looked at its gate."""
 
+SEQUENCES_MAY_TAKE = timedelta(minutes=5)
+"""How long the removal of a router waits for the live sequences that it holds to an arm."""
+
 LOOK_AT_TROUBLE = timedelta(seconds=2)
 """How often a server is looked at that is bringing its models back."""
 
@@ -63,6 +66,8 @@ class ServerView:
     is the generation whose switch found an arm that was not ready;
     `trouble` is why its Triton does not serve everything it should, empty when it does;
     `placed`: the endpoint shall be there; `leaving_at` is since when it is told that it is left.
+    `by_gate`: callers find the endpoint by the gate of this server, which is being drained;
+    `gate_shut_at` is since when that is to be closed: when all that is there is left.
     """
 
     name: str
@@ -81,6 +86,13 @@ class ServerView:
     sent_generation: int = 0
     sent_at: datetime | None = None
     leaving_at: datetime | None = None
+    by_gate: bool = False
+    gate_shut_at: datetime | None = None
+
+    @property
+    def shut_since(self) -> datetime | None:
+        """Since when whoever balances is told to send nothing there; None: it may still."""
+        return self.gate_shut_at if self.leaving_at and self.by_gate else self.leaving_at
 
     @property
     def holds(self) -> bool:
@@ -150,11 +162,12 @@ def _decide(snapshot: Snapshot) -> Decision:
         names = ", ".join(server.name for server in placed)
         reason = f"no server is reachable ({names}); what they hold goes on serving"
         return Decision(Status.DEGRADED, reason, look_again_in=COMMAND_EXPIRY)
-    if failed := [server for server in alive if server.failed == snapshot.generation]:
+    asked = alive + [server for server in _still_asked(snapshot) if server not in alive]
+    if failed := [server for server in asked if server.failed == snapshot.generation]:
         return _failed(snapshot, failed)
-    if waiting := [server for server in alive if not _prepared(server, snapshot)]:
+    if waiting := [server for server in asked if not _prepared(server, snapshot)]:
         return _send(Verb.PREPARE, "preparing", waiting, snapshot)
-    if waiting := [s for s in _routing(alive, snapshot) if s.switched < snapshot.generation]:
+    if waiting := [s for s in _routing(asked, snapshot) if s.switched < snapshot.generation]:
         return _send(Verb.SWITCH, "switching", waiting, snapshot)
     return _settled(snapshot, placed, alive)
 
@@ -162,6 +175,16 @@ def _decide(snapshot: Snapshot) -> Decision:
 def _stand_ins(snapshot: Snapshot) -> list[ServerView]:
     """Those that serve although they are left: where nobody else does, they are changed, too."""
     return [s for s in snapshot.servers if s.alive and not s.placed and s.switched]
+
+
+def _still_asked(snapshot: Snapshot) -> list[ServerView]:
+    """Those that are left, and for longer than a move takes asked all the same.
+
+    Because some of the others are away, or because the gate stays open for what else is there.
+    """
+    away = any(s.placed and (not s.alive or s.trouble) for s in snapshot.servers)
+    open_still = [server for server in _stand_ins(snapshot) if server.shut_since is None]
+    return [server for server in open_still if away or server.leaving_at]
 
 
 def _taken_back(snapshot: Snapshot) -> tuple[Action, ...]:
@@ -259,12 +282,16 @@ def _settled(snapshot: Snapshot, placed: list[ServerView], alive: list[ServerVie
 
 
 def _leave(left: list[ServerView], snapshot: Snapshot) -> tuple[Action, ...]:
-    """All the others serve: it is told which servers are left, and after a while they are."""
+    """All the others serve: it is told which servers are left, and after a while they are.
+
+    A router that callers find by its server's gate stays until that has been closed for a while:
+    what else is there may take longer to be served elsewhere.
+    """
     told = tuple(Action(Verb.LEAVE, server.name) for server in left if server.leaving_at is None)
     due = [
         server
         for server in left
-        if server.alive and server.leaving_at and snapshot.now - server.leaving_at >= LEAVE_GRACE
+        if server.alive and (since := server.shut_since) and snapshot.now - since >= LEAVE_GRACE
     ]
     return told + _unsent(Verb.REMOVE, due, snapshot)
 

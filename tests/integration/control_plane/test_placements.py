@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from control_plane.audit.models import AuditEvent
 from control_plane.domain.placement.memory import Footprint
@@ -15,12 +16,12 @@ from control_plane.domain.violations import ConflictError, InvalidInputError
 from control_plane.endpoints.intent import set_policy
 from control_plane.endpoints.kill import kill
 from control_plane.endpoints.models import Endpoint, Placement
-from control_plane.endpoints.placements import drain_would, left_on, set_placement
-from control_plane.endpoints.placing import grantees
+from control_plane.endpoints.placements import NEVER, drain_would, left_on, set_placement
+from control_plane.endpoints.placing import grantees, place_anew
 from control_plane.endpoints.selectors import due_endpoints
 from control_plane.endpoints.services import create_endpoint
 from control_plane.endpoints.serving import PlacedDuties
-from control_plane.endpoints.wanted import wanted_of
+from control_plane.endpoints.wanted import wanted_of, why_drained
 from control_plane.fleet.cordoning import (
     cordon_server,
     drain_server,
@@ -306,6 +307,74 @@ def test_one_that_is_left_stays_when_those_that_took_over_are_away(world: World)
         world.deliver(world.messages.pop(0))
     assert Placement.objects.get(server=a).leaving_at is None
     assert on(world) == {"a", "b", "c"}
+
+
+def test_a_drain_keeps_every_router_until_the_gate_is_closed(world: World) -> None:
+    world.policy(100)
+    world.settle(1)
+    create_endpoint(name="slow", actor="ada", queue=world, print_config=print_config)
+    slow = Endpoint.objects.get(name="slow")
+    Endpoint.objects.filter(name="slow").update(policy={}, generation=1)
+    other = Placement.objects.create(
+        endpoint=slow, server=Server.objects.get(name="a"), assigned=False, switched=1
+    )
+    drain(world, "a")
+
+    def look() -> set[str]:
+        world.clock.pass_time(seconds=16)
+        world.beat()
+        world.reconcile(endpoint_id=world.endpoint.id)
+        while world.messages:
+            world.deliver(world.messages.pop(0))
+        return on(world)
+
+    assert [look(), look()] == [{"a", "b", "c"}] * 2, (
+        "slow is served nowhere else: a's gate is open"
+    )
+    Placement.objects.filter(pk=other.pk).update(leaving_at=world.clock.now())
+    assert look() == {"b", "c"}
+
+
+def test_a_drain_does_not_wait_for_what_was_never_there(world: World) -> None:
+    placed(world, {"servers": {"server": "a"}})
+    world.reconcile(endpoint_id=world.endpoint.id)
+    world.deliver(world.messages.pop(0))
+    assert not Placement.objects.exists(), "without a policy there is nothing to place"
+    world.policy(100)
+    endpoint = world.endpoint
+    Placement.objects.create(endpoint=endpoint, server=Server.objects.get(name="b"))
+    server = drain(world, "b")
+    assert left_on(server) == []
+    assert why_drained(server, world.clock.now()) == "new disk"
+    place_anew(endpoint, None, world.clock.now())
+    assert not Placement.objects.filter(server=server).exists()
+
+
+def test_a_placement_set_during_a_look_is_not_lost(world: World) -> None:
+    placed(world, {"servers": {"server": "a"}})
+    world.policy(100)
+    world.settle(1)
+    seen = world.endpoint  # as a look under way read it
+    placed(world, {"servers": {"server": "b"}})
+    seen.placed_at_change = NEVER
+    place_anew(seen, None, world.clock.now())
+    assert place_anew(world.endpoint, None, world.clock.now()).servers == ("b",)
+
+
+def test_who_says_something_of_a_server_does_not_stop_who_places_there(world: World) -> None:
+    """Placing holds the count of changes and then wants servers' keys; a cordon the other way."""
+    now = world.clock.now()
+    with CaptureQueriesContext(connection) as queries:
+        cordon_server(name="a", actor="ada", now=now)
+        label_server(name="a", labels={"rack": "1"}, actor="ada")
+        delete_server(
+            name="a", actor="ada", now=now, duties=PlacedDuties(), force=True, reason="gone"
+        )
+    locks = [one["sql"] for one in queries if "FOR " in one["sql"] and "UPDATE" in one["sql"][-60:]]
+    of_servers = [sql for sql in locks if 'FROM "fleet_server"' in sql]
+    assert len(of_servers) == 3
+    assert all("FOR NO KEY UPDATE" in sql for sql in of_servers)
+    assert 'FROM "fleet_fleetchange"' in locks[-1], "before the row goes"
 
 
 def test_a_release_before_goes_on_writing_rows(world: World) -> None:

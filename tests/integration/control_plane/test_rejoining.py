@@ -8,13 +8,19 @@ from pathlib import Path
 import pytest
 
 from control_plane.domain.planning.readiness import Verdict
-from control_plane.endpoints.models import Revision
+from control_plane.endpoints.intent import set_policy
+from control_plane.endpoints.models import Endpoint, Placement, RetiredName, Revision
+from control_plane.endpoints.placements import set_placement
+from control_plane.endpoints.returning import came_back, take_off_forgotten
 from control_plane.endpoints.services import create_endpoint, delete_endpoint
+from control_plane.endpoints.serving import PlacedDuties
 from control_plane.endpoints.wanted import fell_back, wanted_of
 from control_plane.fleet.agent import StaleCommandError
+from control_plane.fleet.cordoning import cordon_server, drain_server
 from control_plane.fleet.gate import Gate
 from control_plane.fleet.node_state import NodeState
 from control_plane.fleet.selectors import get_server
+from control_plane.fleet.services import delete_server, register_server
 from control_plane.ports.triton import TritonError
 from control_plane.wiring import print_config
 from tests.integration.control_plane.test_convergence import World
@@ -132,6 +138,59 @@ def test_what_was_deleted_meanwhile_goes_before_it_is_ready(fleet: Fleet) -> Non
     fleet.away = set()
     fleet.settle()
     assert fleet.ask(gate, "two").ready
+
+
+def test_a_removed_server_that_comes_back_is_brought_to_what_is_wanted(fleet: Fleet) -> None:
+    deed = {"name": "two", "actor": "ada", "now": fleet.clock.now()}
+    delete_server(**deed, duties=PlacedDuties(), force=True, reason="burnt")
+    server = register_server(
+        name="two", http="h:1", grpc="h:2", metrics="http://h:3/", accelerator="cpu", actor="node"
+    )
+    cordon_server(name="two", actor="ada", now=fleet.clock.now())  # nothing new comes there
+    fleet.policy(90, 10)
+    agent, now = fleet.agents["two"], fleet.clock.now()
+    assert came_back(server="two", serves=agent.serves, now=now) == ["digits"]
+    assert came_back(server="two", serves=agent.serves, now=now) == []
+    assert Placement.objects.get(server=server).switched == 1
+    fleet.settle(3)
+    assert agent.serves() == {}, "it is known, so it is taken off"
+
+
+def test_what_was_deleted_and_forgotten_is_taken_off_where_it_comes_back(fleet: Fleet) -> None:
+    deed = {"name": "two", "actor": "ada", "now": fleet.clock.now()}
+    delete_server(**deed, duties=PlacedDuties(), force=True, reason="burnt")
+    delete_endpoint(name="digits", actor="ada", queue=fleet, clock=fleet.clock)
+    fleet.agents, agent = {"one": fleet.agents["one"]}, fleet.agents["two"]
+    fleet.settle(2)
+    assert not Endpoint.objects.exists()
+    assert agent.serves() == {"digits": 1}
+    names = RetiredName.objects.filter(name="digits")
+    last = names.get().generation
+    names.update(generation=0)  # as in records put back from an older copy
+    assert take_off_forgotten(agent) == []
+    names.update(generation=last)
+    assert take_off_forgotten(agent) == ["digits"]
+    assert fleet.tritons["two"].index() == []
+
+
+def test_what_moves_to_a_server_closes_no_gate_there(fleet: Fleet) -> None:
+    gate = fleet.gate("two")
+    create_endpoint(name="more", actor="ada", queue=fleet, print_config=print_config)
+    set_placement(name="more", document={"replicas": 1}, actor="ada", queue=fleet)
+    set_policy(
+        name="more",
+        document={"arms": [{"model": "digits", "version": 2, "weight": 100}]},
+        actor="ada",
+        queue=fleet,
+        print_config=print_config,
+    )
+    fleet.settle(2)
+    drain_server(name="one", actor="ada", now=fleet.clock.now())
+    fleet.reconcile(endpoint_id=Endpoint.objects.get(name="more").id)
+    fleet.deliver(fleet.messages.pop(0))
+    wanted = wanted_of(get_server("two"), fleet.clock.now()).endpoints["more"]
+    assert (wanted.settled, wanted.arriving) == (1, True)
+    assert fleet.ask(gate, "two").ready, "what is there goes on being served"
 
 
 def refuse(name: str) -> None:

@@ -82,5 +82,17 @@ def test_what_was_deleted_while_it_was_away_goes_first() -> None:
 
 
 def test_what_is_wanted_is_kept_as_a_document() -> None:
-    wanted = Wanted({"digits": WantedEndpoint(5, 6, 7, True)}, "by ada")
+    wanted = Wanted({"digits": WantedEndpoint(5, 6, 7, True, True)}, "by ada")
     assert Wanted.from_document(wanted.to_document()) == wanted
+    # As a node kept it before it said what arrives.
+    kept = {"draining": "", "endpoints": {"digits": [5, 6, 7, False]}}
+    assert Wanted.from_document(kept) == Wanted({"digits": WantedEndpoint(5, 6, 7)})
+
+
+def test_what_arrives_closes_no_gate_that_is_open() -> None:
+    arriving = heard(WantedEndpoint(settled=5, newest=5, intent=5, arriving=True))
+    nothing = replace(ALL, serves={})
+    assert judge(nothing, arriving, caught_up=True).ready
+    assert not judge(nothing, arriving, caught_up=False).ready, "at a start all has to be there"
+    older = replace(ALL, serves={"digits": 4})
+    assert not judge(older, arriving, caught_up=True).ready

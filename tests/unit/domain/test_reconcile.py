@@ -163,7 +163,11 @@ def test_what_is_placed_elsewhere_is_left_only_when_all_the_others_serve() -> No
     assert told.actions == (Action(Verb.LEAVE, "a"),)
     assert (told.status, told.reason) == (Status.HEALTHY, "serving on b; leaving a")
     for kept in (replace(serving("b"), alive=False), serving("b", trouble="loading")):
-        assert not decide(snapshot(left("a"), kept, serving("c"))).actions
+        there = replace(serving("a"), placed=False)
+        assert not decide(snapshot(there, kept, serving("c"))).actions
+        # It goes on being asked meanwhile, so what is changed reaches it.
+        changed = decide(snapshot(left("a"), kept, serving("c")))
+        assert changed.actions == (Action(Verb.PREPARE, "a"),)
 
 
 @pytest.mark.parametrize(("age", "removed"), [(timedelta(0), False), (LEAVE_GRACE, True)])
@@ -171,6 +175,17 @@ def test_a_router_stays_until_whoever_balances_has_looked(age: timedelta, remove
     decision = decide(snapshot(left("a", leaving_at=NOW - age), serving("b")))
     assert decision.actions == ((Action(Verb.REMOVE, "a"),) if removed else ())
     assert decision.look_again_in == LOOK_AT_TROUBLE
+
+
+def test_a_router_found_by_its_servers_gate_stays_until_that_is_closed_for_a_while() -> None:
+    told = left("a", leaving_at=NOW - timedelta(minutes=5), by_gate=True)
+    there = replace(told, prepared=3, switched=3)
+    for shut_at in (None, NOW):
+        assert not decide(snapshot(replace(there, gate_shut_at=shut_at), serving("b"))).actions
+    # As long as it is open callers come, so what is changed reaches it.
+    assert decide(snapshot(told, serving("b"))).actions == (Action(Verb.PREPARE, "a"),)
+    shut = replace(told, gate_shut_at=NOW - LEAVE_GRACE)
+    assert decide(snapshot(shut, serving("b"))).actions == (Action(Verb.REMOVE, "a"),)
 
 
 def test_the_kill_switch_reaches_what_is_left_too() -> None:

@@ -194,6 +194,18 @@ def test_remove_takes_everything_and_keeps_the_fence(node: Node) -> None:
         node.agent.switch(ONE)
 
 
+def test_a_patient_removal_waits_for_the_sequences_of_its_router(node: Node) -> None:
+    roll(node, ONE)
+    [arm] = ONE.physical_names
+    node.triton.occupy(arm, "nereid_pinned_sequences", endpoint="digits")
+    with pytest.raises(StillBusyError, match="sequences live on digits"):
+        node.agent.remove("digits", 2, patient=True)
+    assert "digits" in node.held()
+    node.triton.release(arm)
+    node.agent.remove("digits", 2, patient=True)
+    assert node.held() == set()
+
+
 def test_a_restarted_triton_is_refilled_arms_first(node: Node) -> None:
     roll(node, ONE, BOTH)
     node.triton.crash()

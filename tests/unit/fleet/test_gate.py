@@ -130,3 +130,16 @@ def test_what_cannot_be_read_of_what_was_wanted_counts_as_nothing_known(guarded:
     guarded.gate.found("")
     guarded.gate.heard_nothing()
     assert guarded.says() == ""
+
+
+def test_after_a_drain_all_has_to_be_there_again(guarded: Guarded) -> None:
+    guarded.gate.found("")
+    guarded.gate.heard(Wanted({"digits": WantedEndpoint(1, 1, 1)}))
+    assert guarded.says() == ""
+    arriving = {"numbers": WantedEndpoint(1, 1, 1, arriving=True)}
+    guarded.gate.heard(Wanted(arriving))
+    assert guarded.says() == ""
+    guarded.gate.heard(Wanted(draining="new disk"))
+    assert guarded.says() == "draining: new disk"
+    guarded.gate.heard(Wanted(arriving))
+    assert guarded.says() == "numbers is at generation 0, and 1 is wanted"
