@@ -28,7 +28,7 @@ class Drifting:
         self._present: list[Drift] | None = None
         self._done: list[Drift] = []
         self._told = False
-        self._missing: frozenset[str] = frozenset()
+        self._unloaded: list[Drift] = []
 
     def look(self) -> None:
         """One look, unless the node is bringing its Triton back."""
@@ -42,7 +42,6 @@ class Drifting:
         with self._lock:
             self._present = [drift for drift in found if not drift.put_right]
             self._keep(drift for drift in found if drift.put_right)
-            self._missing = frozenset()
             self._told = False
 
     def missing(self, names: list[str]) -> None:
@@ -51,12 +50,26 @@ class Drifting:
             found = self._watch.before_restore(names)
         except TritonError:
             return
+        self._unloaded = [drift for drift in found if drift.kind == DriftKind.UNLOADED]
+        self._note([drift for drift in found if drift not in self._unloaded])
+
+    def brought_back(self, failures: list[str]) -> None:
+        """What came of it; what is not back stands, with the reason, until it is."""
+        unloaded, self._unloaded = self._unloaded, []
+        try:
+            self._note(self._watch.after_restore(unloaded, failures))
+        except TritonError:
+            return
+
+    def _note(self, found: list[Drift]) -> None:
+        """Beside what the last look found of others."""
+        if not found:
+            return
         with self._lock:
-            # What is missing for longer was told of when it began to.
-            told = {d for d in found if d.kind == DriftKind.UNLOADED and d.subject in self._missing}
-            self._keep(d for d in found if d.put_right and d not in told)
-            self._present = [drift for drift in found if not drift.put_right]
-            self._missing = frozenset(names)
+            about = {(drift.kind, drift.subject) for drift in found}
+            others = [d for d in self._present or () if (d.kind, d.subject) not in about]
+            self._present = [*others, *(drift for drift in found if not drift.put_right)]
+            self._keep(drift for drift in found if drift.put_right)
             self._told = False
 
     def tell(self, server: str, now: datetime) -> None:

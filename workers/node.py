@@ -100,6 +100,7 @@ class Keeper:
         self._unready(doing, doing)
         self.drifting.missing(missing)
         failures = self._agent.restore(lambda name: logger.info("loading %s", name))
+        self.drifting.brought_back(failures)
         self._problem = "; ".join(failures)
         if failures:
             self._failed_restores += 1

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from control_plane.domain.names import is_physical_name, printable
 from control_plane.domain.planning.drift import Drift, DriftKind
@@ -74,7 +75,7 @@ class DriftWatch:
         self._unloads_foreign = unloads_foreign
         self._monotonic = monotonic
         self._turn = 0
-        self._rests: dict[str, tuple[float, float]] = {}
+        self._rests: dict[tuple[bool, str], tuple[float, float]] = {}
         self._suspects: frozenset[str] = frozenset()
 
     def look(self) -> list[Drift]:
@@ -83,10 +84,11 @@ class DriftWatch:
         Raises:
             TritonError: Triton does not answer; nothing can be said.
         """
+        let_go = self._triton.let_go()  # before the states: what was retired is in neither
         states = self._state.all()
         ours = list(_ours(states))
         ready = frozenset(h.name for h in self._triton.index() if h.state == "READY")
-        found = [*self._unloaded(ours, ready), *self._changed(ours, ready)]
+        found = [*self._kept_again(ours, let_go - ready), *self._changed(ours, ready)]
         found += self._not_ours(states, ready)
         self._sweep()
         return found
@@ -94,32 +96,42 @@ class DriftWatch:
     def before_restore(self, missing: Collection[str]) -> list[Drift]:
         """What of the missing was unloaded by hand, and what of their files was changed.
 
-        The files are put right, so that the restore finds them as they were published. A Triton
-        that was started anew knows of no unload.
+        The files are put right, so that the restore finds them as they were published; what is
+        unloaded `after_restore` says more of. A Triton that was started anew knows of no unload.
         """
-        ours = [one for one in _ours(self._state.all()) if one.name in missing]
         let_go = self._triton.let_go()
-        detail = "was unloaded by Triton's API"
-        found = [
-            Drift(DriftKind.UNLOADED, one.name, detail, one.endpoints, put_right=True)
-            for one in ours
-            if one.name in let_go
-        ]
+        ours = [one for one in _ours(self._state.all()) if one.name in missing]
+        found = [_unloaded(one) for one in ours if one.name in let_go]
         for one in ours:
             # Routers are published anew at each load; of models what lies there is loaded.
             if one.model and (drift := self._put_right_if_needed(one, frozenset(), asks=False)):
                 found.append(drift)
         return found
 
-    def _unloaded(self, ours: list[_Ours], ready: frozenset[str]) -> list[Drift]:
-        """Also what is kept for the way back: the node's keeper looks after the rest."""
-        let_go = self._triton.let_go()
-        kept = [one.name for one in ours if one.name in let_go - ready and not one.wanted]
-        if not kept:
-            return []
-        found = self.before_restore(kept)
-        if found:
-            self._agent.restore(lambda name: logger.info("loading %s", name))
+    def after_restore(self, unloaded: Iterable[Drift], failures: Sequence[str]) -> list[Drift]:
+        """The same of what was unloaded, now that it was to be loaded again; `failures` in words.
+
+        Raises:
+            TritonError: Triton does not answer; nothing can be said.
+        """
+        found = []
+        for drift in unloaded:
+            if self._triton.is_ready(drift.subject):
+                found.append(replace(drift, put_right=True))
+                continue
+            about = [said for said in failures if drift.subject in said] or failures
+            found.append(_unsettled(drift, "; ".join(about) or "it is not loaded again yet"))
+        return found
+
+    def _kept_again(self, ours: list[_Ours], let_go: frozenset[str]) -> list[Drift]:
+        """What is kept for the way back is loaded again: the node's keeper sees to the rest."""
+        found = []
+        for one in ours:
+            if one.model is None or one.wanted or one.name not in let_go:
+                continue
+            if drift := self._put_right_if_needed(one, frozenset(), asks=False):
+                found.append(drift)
+            found.append(self._put_right(_unloaded(one), partial(self._loading.serve, one.model)))
         return found
 
     def _changed(self, ours: list[_Ours], ready: frozenset[str]) -> list[Drift]:
@@ -156,7 +168,10 @@ class DriftWatch:
             return None
         kind, detail = difference
         drift = Drift(kind, one.name, detail, one.endpoints)
-        return self._put_right(drift, one, loaded=one.name in ready)
+        if one.model is None:
+            return self._put_right(drift, partial(self._loading.renew_router, one.name))
+        renew = partial(self._loading.renew, one.model, loaded=one.name in ready)
+        return self._put_right(drift, renew)
 
     def _difference(
         self, one: _Ours, ready: frozenset[str], *, asks: bool
@@ -170,24 +185,23 @@ class DriftWatch:
             return DriftKind.CONFIGURATION, "was loaded with another configuration"
         return None
 
-    def _put_right(self, drift: Drift, one: _Ours, *, loaded: bool) -> Drift:
-        now = self._monotonic()
-        due, rest = self._rests.get(one.name, (now, REST_S / 2))
+    def _put_right(self, drift: Drift, mend: Callable[[], None]) -> Drift:
+        now, what = self._monotonic(), (drift.kind == DriftKind.UNLOADED, drift.subject)
+        due, rest = self._rests.get(what, (now, REST_S / 2))
         if now < due:
             return _unsettled(drift, "it was put right just now, and rests for a while")
         # One that was left alone for long begins anew.
         rest = REST_S if now - due > LONGEST_REST_S else min(LONGEST_REST_S, rest * 2)
-        self._rests[one.name] = (now + rest, rest)
+        self._rests[what] = (now + rest, rest)
         try:
-            if one.model is None:
-                self._loading.renew_router(one.name)
-            else:
-                self._loading.renew(one.model, loaded=loaded)
+            mend()
         except (*SERVING_ERRORS, PrepareFailedError) as error:
-            logger.warning("%s %s, and cannot be put right: %s", one.name, drift.detail, error)
+            logger.warning(
+                "%s %s, and cannot be put right: %s", drift.subject, drift.detail, error
+            )
             return _unsettled(drift, str(error))
-        logger.warning("%s: %s; put right", one.name, drift.detail)
-        return Drift(drift.kind, drift.subject, drift.detail, drift.endpoints, put_right=True)
+        logger.warning("%s: %s; put right", drift.subject, drift.detail)
+        return replace(drift, put_right=True)
 
     def _not_ours(self, states: Mapping[str, EndpointState], ready: frozenset[str]) -> list[Drift]:
         """What nobody needs: Nereid's own is tidied up, what others put there is told of."""
@@ -250,7 +264,7 @@ class DriftWatch:
             self._triton.unload(name)
         except TritonError as error:
             return _unsettled(drift, str(error))
-        return Drift(drift.kind, drift.subject, drift.detail, put_right=True)
+        return replace(drift, put_right=True)
 
 
 def _ours(states: Mapping[str, EndpointState]) -> Iterator[_Ours]:
@@ -272,8 +286,12 @@ def _ours(states: Mapping[str, EndpointState]) -> Iterator[_Ours]:
             yield _Ours(endpoint, (endpoint,), None, wanted=True)
 
 
+def _unloaded(one: _Ours) -> Drift:
+    return Drift(DriftKind.UNLOADED, one.name, "was unloaded by Triton's API", one.endpoints)
+
+
 def _unsettled(drift: Drift, problem: str) -> Drift:
-    return Drift(drift.kind, drift.subject, drift.detail, drift.endpoints, problem=problem)
+    return replace(drift, problem=problem)
 
 
 def _some(said: Sequence[str], most: int = 5) -> str:

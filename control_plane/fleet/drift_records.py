@@ -19,6 +19,9 @@ RECENT = timedelta(hours=24)
 
 KEPT = timedelta(days=30)
 
+SAME_AGAIN = timedelta(minutes=20)
+"""What was put right no longer ago, and is seen again, is one story: somebody keeps doing it."""
+
 
 def recent_drift(now: datetime) -> QuerySet[DriftFinding]:
     """What is not put right, and what was lately; the newest first."""
@@ -48,21 +51,27 @@ def note_drift(
         row = Server.objects.select_for_update().filter(name=server).first()
         if row is None:
             return
-        known = {(one.kind, one.subject): one for one in row.drift.filter(put_right_at=None)}
+        stands = {(one.kind, one.subject): one for one in row.drift.filter(put_right_at=None)}
+        over = dict(stands)
         for drift in (*done, *(present or ())):
-            finding = known.pop((str(drift.kind), drift.subject), None)
-            if finding is None:
-                _begin(row, drift, now)
-            else:
-                _go_on(finding, drift, now)
+            key = (str(drift.kind), drift.subject)
+            over.pop(key, None)
+            finding = stands.get(key) or _lately(row, drift, now)
+            stands[key] = _go_on(finding, drift, now) if finding else _begin(row, drift, now)
         # Somebody took back what they did, or it went with what it was about.
-        for finding in known.values() if present is not None else ():
+        for finding in over.values() if present is not None else ():
             finding.put_right_at, finding.problem = now, ""
             finding.save(update_fields=["put_right_at", "problem"])
         row.drift.filter(put_right_at__lt=now - KEPT).delete()
 
 
-def _begin(server: Server, drift: Drift, now: datetime) -> None:
+def _lately(server: Server, drift: Drift, now: datetime) -> DriftFinding | None:
+    """The same, put right a short while ago: the newest."""
+    same = server.drift.filter(kind=drift.kind, subject=drift.subject, detail=drift.detail)
+    return same.filter(put_right_at__gte=now - SAME_AGAIN).order_by("-put_right_at").first()
+
+
+def _begin(server: Server, drift: Drift, now: datetime) -> DriftFinding:
     finding = DriftFinding.objects.create(
         server=server,
         kind=str(drift.kind),
@@ -82,14 +91,16 @@ def _begin(server: Server, drift: Drift, now: datetime) -> None:
         after=drift_document(finding),
         reason=f"{drift.subject}: {drift.detail}",
     )
+    return finding
 
 
-def _go_on(finding: DriftFinding, drift: Drift, now: datetime) -> None:
+def _go_on(finding: DriftFinding, drift: Drift, now: datetime) -> DriftFinding:
     before = (finding.detail, finding.problem, finding.put_right_at)
     finding.detail, finding.problem = drift.detail, "" if drift.put_right else drift.problem
     finding.put_right_at = now if drift.put_right else None
     if (finding.detail, finding.problem, finding.put_right_at) != before:
         finding.save(update_fields=["detail", "problem", "put_right_at"])
+    return finding
 
 
 def drift_document(finding: DriftFinding) -> dict[str, Any]:

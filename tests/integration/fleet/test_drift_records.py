@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from control_plane.audit.models import AuditEvent
 from control_plane.domain.planning.drift import Drift, DriftKind
-from control_plane.fleet.drift_records import RECENT, drift_by_endpoint, note_drift, recent_drift
+from control_plane.fleet.drift_records import (
+    RECENT,
+    SAME_AGAIN,
+    drift_by_endpoint,
+    note_drift,
+    recent_drift,
+)
 from control_plane.fleet.models import DriftFinding
 from control_plane.fleet.services import register_server
 from tests.support.fakes import FakeClock
@@ -49,7 +56,22 @@ def test_what_stands_is_one_record_until_it_is_put_right(clock: FakeClock) -> No
     event = AuditEvent.objects.get(action="server.drift")
     assert (event.actor, event.object_name) == ("node lab", "lab")
     assert event.after["detail"] == "config.pbtxt was edited"
+    clock.pass_time(seconds=(SAME_AGAIN + timedelta(seconds=1)).total_seconds())
     assert len(told(clock, stuck)) == 2, "the next time is another"
+
+
+def test_what_is_done_again_and_again_is_one_story(clock: FakeClock) -> None:
+    """Each would be an audit event and a message to every webhook, twice a second."""
+    right = replace(EDITED, put_right=True)
+    told(clock, done=(right, right))
+    clock.pass_time(seconds=1)
+    [finding] = told(clock, EDITED, done=(right,))
+    assert finding.put_right_at is None
+    clock.pass_time(seconds=1)
+    [finding] = told(clock, done=(right,))
+    assert finding.put_right_at == clock.now()
+    assert AuditEvent.objects.filter(action="server.drift").count() == 1
+    assert len(told(clock, done=(replace(right, detail="note.txt was added"),))) == 2
 
 
 def test_what_somebody_took_back_is_over(clock: FakeClock) -> None:

@@ -125,6 +125,14 @@ def test_what_was_unloaded_by_hand_is_told_from_a_server_that_was_started_anew(
     missing = watched.node.agent.missing()
     [drift] = watched.watch.before_restore(missing)
     assert (drift.kind, drift.subject) == (DriftKind.UNLOADED, watched.model)
+    assert not drift.put_right, "nothing was loaded yet"
+    watched.node.triton.refuse(watched.model)
+    failures = watched.node.agent.restore()
+    [still] = watched.watch.after_restore([drift], failures)
+    assert (still.put_right, still.problem) == (False, "; ".join(failures))
+    watched.node.triton.accept(watched.model)
+    [back] = watched.watch.after_restore([drift], watched.node.agent.restore())
+    assert (back.put_right, back.problem) == (True, "")
     watched.node.triton.crash()
     assert watched.watch.before_restore(watched.node.agent.missing()) == []
 
@@ -141,8 +149,17 @@ def test_what_was_edited_and_unloaded_is_brought_back_as_it_was(watched: Watched
 def test_the_way_back_is_kept_loaded_too(watched: Watched) -> None:
     roll(watched.node, TWO)
     watched.node.triton.unload(watched.model)
+    watched.node.triton.refuse(watched.model)
     [drift] = watched.looks()
     assert (drift.kind, drift.subject) == (DriftKind.UNLOADED, watched.model)
+    assert (drift.put_right, drift.problem) == (False, f"failed to load '{watched.model}'")
+    watched.node.triton.accept(watched.model)
+    watched.now += 1
+    [drift] = watched.watch.look()
+    assert "rests for a while" in drift.problem
+    assert not watched.node.triton.is_ready(watched.model)
+    [drift] = watched.looks()
+    assert drift.put_right
     assert watched.node.triton.is_ready(watched.model)
 
 
