@@ -5,10 +5,12 @@ It tells nothing that a caller of Triton does not know, and opens nothing.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +21,7 @@ from control_plane.domain.planning.readiness import Verdict
 logger = logging.getLogger(__name__)
 
 PATIENCE_S = 5.0
-"""A caller that says nothing for so long is hung up on."""
+"""A caller whose request is not whole so long after it called is hung up on."""
 
 AT_ONCE = 32
 RETRY_S = 2.0
@@ -54,12 +56,37 @@ class GateServer(ThreadingHTTPServer):
         logger.debug("the gate's caller went away", exc_info=True)
 
 
+class _Timely(io.RawIOBase):
+    """What a caller sends, until a moment of `time.monotonic`: a byte now and then buys no more."""
+
+    def __init__(self, connection: socket.socket, until: float) -> None:
+        self._connection = connection
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
 class _Answer(BaseHTTPRequestHandler):
+    """One answer to a connection: there are few places, and balancers come back by themselves."""
+
     server: GateServer
     protocol_version = "HTTP/1.1"
-    timeout = PATIENCE_S
     server_version = "nereid"
     sys_version = ""
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        until = time.monotonic() + PATIENCE_S
+        self.rfile = io.BufferedReader(_Timely(self.connection, until))
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0].rstrip("/")
@@ -77,11 +104,13 @@ class _Answer(BaseHTTPRequestHandler):
         self.do_GET()
 
     def _say(self, status: HTTPStatus, said: dict[str, Any]) -> None:
+        self.connection.settimeout(PATIENCE_S)
         body = json.dumps(said).encode() + b"\n"
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
+        self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

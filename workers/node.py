@@ -36,6 +36,7 @@ from control_plane.endpoints.returning import make_known  # noqa: E402
 from control_plane.endpoints.wanted import fell_back, wanted_of  # noqa: E402
 from control_plane.fleet.agent import NodeAgent  # noqa: E402
 from control_plane.fleet.answered import put_feedback_to_arms  # noqa: E402
+from control_plane.fleet.drift import DriftWatch  # noqa: E402
 from control_plane.fleet.gate import Gate  # noqa: E402
 from control_plane.fleet.joining import register_own_server  # noqa: E402
 from control_plane.fleet.selectors import get_server  # noqa: E402
@@ -48,6 +49,9 @@ from workers.lane import QueueWorker, stop_all  # noqa: E402
 logger = logging.getLogger("node")
 
 LOOK_S = 0.5
+AWAY_LOOKS = 3
+"""A Triton that does not answer so many looks was away; one is a hiccup of a busy one."""
+
 HEARTBEAT_S = 2.0
 ASK_S = 5.0
 DRIFT_S = 10.0
@@ -61,7 +65,12 @@ class Keeper:
     """Looks at Triton twice a second and brings back what is missing."""
 
     def __init__(
-        self, agent: NodeAgent, triton: TritonControl, gate: Gate, ready_file: Path
+        self,
+        agent: NodeAgent,
+        triton: TritonControl,
+        gate: Gate,
+        watch: DriftWatch,
+        ready_file: Path,
     ) -> None:
         self._agent = agent
         self._gate = gate
@@ -73,24 +82,34 @@ class Keeper:
         self._restore_after = 0.0
         self._is_known = False
         self._ask_after = 0.0
-        self.drifting = Drifting(wiring.drift_watch(), lambda: not self._problem)
+        self._unanswered = 0
+        self.drifting = Drifting(watch, lambda: not self._problem)
 
     def look(self) -> None:
         """One look; what is missing is loaded, arms before routers."""
         try:
             missing = self._agent.missing()
             if missing:
+                self._may_have_been_away()
                 self._bring_back(missing)
             else:
                 self._problem, self._failed_restores = "", 0
             self._version = self._version or self._triton.server_version()
+            self._unanswered = 0
         except TritonError as error:
             self._version = ""
             self._unready(str(error), "Triton does not answer")
-            self._gate.begins_anew()
+            self._unanswered += 1
+            if self._unanswered >= AWAY_LOOKS:
+                self._gate.begins_anew()
         if not self._problem:
-            self._ready()
             self._gate.found("")
+            self._ready()
+
+    def _may_have_been_away(self) -> None:
+        """One that lost what it held was started anew, however short it was away."""
+        if self._unanswered or not any(held.state == "READY" for held in self._triton.index()):
+            self._gate.begins_anew()
 
     def _bring_back(self, missing: list[str]) -> None:
         """Restores, at growing intervals while something cannot be restored."""
@@ -195,7 +214,8 @@ def main() -> int:
     ready_file = settings.NEREID_NODE_STATE / "ready.json"
     ready_file.unlink(missing_ok=True)
     gate = wiring.gate()
-    keeper = Keeper(wiring.node_agent(), wiring.triton_control(), gate, ready_file)
+    watch = wiring.drift_watch()
+    keeper = Keeper(wiring.node_agent(), wiring.triton_control(), gate, watch, ready_file)
     door = (settings.NEREID_BIND, settings.NEREID_NODE_PORT, gate.verdict)
     threading.Thread(
         target=keep_open, args=(*door, settings.NEREID_NODE_NAME, stopping), daemon=True

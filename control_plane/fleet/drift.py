@@ -196,9 +196,7 @@ class DriftWatch:
         try:
             mend()
         except (*SERVING_ERRORS, PrepareFailedError) as error:
-            logger.warning(
-                "%s %s, and cannot be put right: %s", drift.subject, drift.detail, error
-            )
+            logger.warning("%s %s, and cannot be put right: %s", drift.subject, drift.detail, error)
             return _unsettled(drift, str(error))
         logger.warning("%s: %s; put right", drift.subject, drift.detail)
         return replace(drift, put_right=True)

@@ -5,6 +5,7 @@ No Django here: it has to answer with the database and the broker down.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from control_plane.domain.planning.readiness import Heard, Held, Verdict, Wanted
 from control_plane.fleet.agent import NodeAgent
 from control_plane.fleet.node_state import NodeState
 from control_plane.ports.triton import TritonControl, TritonError
+
+logger = logging.getLogger(__name__)
 
 FRESH_S = 0.2
 """An answer is good for so long: many balancers ask Triton no more often than one."""
@@ -38,7 +41,7 @@ class Gate:
         self._state = state
         self._trust_s = trust_s
         self._monotonic = monotonic
-        self._wanted = state.wanted()
+        self._wanted = self._kept = state.wanted()
         self._tried = False
         self._first_heard: float | None = None
         self._last_heard: float | None = None
@@ -55,7 +58,7 @@ class Gate:
             self._judged_at = float("-inf")
 
     def begins_anew(self) -> None:
-        """Triton is away: when it is back it is held to all that is wanted, as at the start.
+        """Triton was away: it is held to all that is wanted, as at the start.
 
         It takes no requests meanwhile, so nothing is lost by asking again.
         """
@@ -66,14 +69,17 @@ class Gate:
         now = self._monotonic()
         self._first_heard = now if self._first_heard is None else self._first_heard
         self._last_heard = now
-        if wanted != self._wanted:
-            self._state.keep_wanted(wanted)
-            self._wanted = wanted
+        self._wanted, self._tried = wanted, True
         if wanted.draining:
             # It takes nothing: when it shall again, all that is meant for it has to be there.
             self._caught_up = False
-        self._tried = True
         self._judged_at = float("-inf")
+        if wanted != self._kept:
+            try:
+                self._state.keep_wanted(wanted)
+                self._kept = wanted
+            except OSError as error:  # a full disk must not keep a server out that serves
+                logger.warning("what is wanted is not kept for a restart: %s", error)
 
     def heard_nothing(self) -> None:
         """The control plane was asked, and did not answer."""

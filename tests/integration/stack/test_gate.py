@@ -95,6 +95,31 @@ def test_callers_that_say_nothing_keep_nobody_out(door: Door) -> None:
         connection.close()
 
 
+def test_each_answer_ends_its_connection(door: Door) -> None:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=5) as caller:
+        caller.sendall(b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n")
+        with caller.makefile("rb") as answer:
+            assert b"\r\nConnection: close\r\n" in answer.read(), "nothing comes after it"
+
+
+def test_a_request_in_drops_takes_no_place_for_long(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "PATIENCE_S", 0.3)
+    with socket.create_connection(("127.0.0.1", door.port), timeout=0.05) as caller:
+
+        def is_hung_up_on() -> bool:
+            try:
+                caller.sendall(b"G")
+                return caller.recv(1) == b""
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+
+        assert eventually(is_hung_up_on, patience_s=5)
+
+
 def test_a_port_that_is_taken_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "RETRY_S", 0.05)
     stopping = threading.Event()

@@ -10,7 +10,9 @@ from control_plane.domain.planning.readiness import Wanted, WantedEndpoint
 from control_plane.fleet.gate import FRESH_S, Gate
 from control_plane.fleet.node_state import NodeState
 from tests.unit.fleet.test_agent import ONE, TWO, Node, roll
+from tests.unit.fleet.test_staging import files_of_at_most
 
+AT_ONE = Wanted({"digits": WantedEndpoint(settled=1, newest=1, intent=1)})
 AT_THREE = Wanted({"digits": WantedEndpoint(settled=3, newest=3, intent=3)})
 
 
@@ -122,6 +124,15 @@ def test_a_command_under_way_closes_no_gate_that_was_open(guarded: Guarded) -> N
     assert guarded.says() == "not loaded: digits"
     with NodeState(guarded.node.root / "state").locked("digits"):
         assert guarded.says() == "not loaded: digits", "and opens none that was closed"
+
+
+def test_a_full_disk_keeps_no_gate_shut(guarded: Guarded) -> None:
+    guarded.gate.found("")
+    with files_of_at_most(0):
+        guarded.gate.heard(AT_ONE)
+    assert guarded.says() == ""
+    guarded.gate.heard(AT_ONE)
+    assert NodeState(guarded.node.root / "state").wanted() == AT_ONE, "as soon as it can be"
 
 
 def test_what_cannot_be_read_of_what_was_wanted_counts_as_nothing_known(guarded: Guarded) -> None:
