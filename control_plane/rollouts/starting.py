@@ -12,11 +12,12 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Max
 
-from control_plane.analysis.selectors import check_templates
+from control_plane.analysis.selectors import check_templates, get_template
 from control_plane.domain.four_eyes import Move, Ruling, course
 from control_plane.domain.planning.model_config import ACCELERATORS
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.rollout.document import Wanted, read_rollout
+from control_plane.domain.rollout.evidence import missing_evidence
 from control_plane.domain.rollout.harm import Grant, share_out
 from control_plane.domain.rollout.policies import check_startable, with_candidate
 from control_plane.domain.rollout.read_steps import strategy_document
@@ -88,6 +89,7 @@ def start_rollout(
         strategy = with_compared(wanted.strategy, _comparable_output(plan))
         wanted = replace(wanted, strategy=strategy)
         _check_copies(wanted.strategy, plan)
+        _check_evidence(_templates(wanted), begins_at)
         now = clock.now()
         if present:
             _supersede(present, endpoint, actor, Moves(queue, print_config), now)
@@ -189,6 +191,22 @@ def _check_copies(strategy: Strategy, plan: Plan) -> None:
         there = f"there are: {', '.join(known)}" if known else "there are none"
         detail = f"{missing[0]!r} is no output that is made of numbers; {there}"
         raise InvalidInputError([Violation("/strategy", "output", detail)])
+
+
+def _check_evidence(templates: Iterable[str], begins_at: Mapping[str, Any]) -> None:
+    """Whether what the templates look at is there: else they would look for ever.
+
+    Raises:
+        InvalidInputError: the policy that the rollout begins with does not give it.
+    """
+    policy = parse_policy(begins_at)
+    found = [
+        Violation("/strategy", "no_evidence", f"template {name}: {why}")
+        for name in templates
+        for why in missing_evidence(get_template(name).template, policy)
+    ]
+    if found:
+        raise InvalidInputError(found)
 
 
 def _comparable_outputs(plan: Plan) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
+from control_plane.analysis.templates import put_template
 from control_plane.audit.models import AuditEvent
 from control_plane.domain.violations import (
     ConflictError,
@@ -70,6 +71,15 @@ def test_what_cannot_be_is_told_where(stage: Stage, more: dict[str, Any], pointe
     with pytest.raises(InvalidInputError) as refused:
         stage.start(**more)
     assert pointer in [violation.pointer for violation in refused.value.violations]
+    assert not Rollout.objects.exists()
+
+
+def test_evidence_that_the_policy_does_not_give_is_asked_for_first(stage: Stage) -> None:
+    metrics = {"metrics": [{"name": "errors", "kind": "error_rate", "unit": "key"}]}
+    put_template(name="by-key", document=metrics, actor="ada")
+    steps = [{"setWeight": 10}, {"analysis": {"template": "by-key"}}]
+    with pytest.raises(InvalidInputError, match="counts sticky keys"):
+        stage.start(strategy={"canary": {"steps": steps}})
     assert not Rollout.objects.exists()
 
 
