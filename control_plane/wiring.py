@@ -123,8 +123,8 @@ def artifact_store() -> ArtifactStore:
 
 
 def recording_store() -> ArtifactStore:
-    """What callers sent, beside the artifacts and apart from them: nobody downloads it."""
-    return FileArtifactStore(settings.NEREID_ARTIFACTS / "recordings")
+    """What callers sent, apart from the artifacts: nobody downloads it, and no Triton has it."""
+    return FileArtifactStore(settings.NEREID_RECORDING_STORE, private=True)
 
 
 def partial_files() -> PartialFiles:

@@ -42,6 +42,7 @@ from control_plane.fleet.joining import register_own_server  # noqa: E402
 from control_plane.fleet.selectors import get_server  # noqa: E402
 from control_plane.fleet.services import heartbeat  # noqa: E402
 from control_plane.ports.triton import HeldModel, TritonControl, TritonError  # noqa: E402
+from control_plane.tuning.recording_node import forget_what_is_over  # noqa: E402
 from workers.drifting import Drifting  # noqa: E402
 from workers.gate import keep_open  # noqa: E402
 from workers.lane import QueueWorker, stop_all  # noqa: E402
@@ -56,6 +57,7 @@ HEARTBEAT_S = 2.0
 ASK_S = 5.0
 DRIFT_S = 10.0
 FEEDBACK_S = 1.0
+RECORDINGS_S = 30.0
 FEEDBACK_OF_LATE = 30
 RESTORE_REST_S = 30.0
 STOP_PATIENCE_S = 10.0
@@ -205,6 +207,15 @@ class Labeller:
                 logger.warning("feedback waits for its arm: %s", said)
 
 
+def tidy_recordings() -> None:
+    """Has the router delete what was recorded and is wanted by nobody any more."""
+    try:
+        close_old_connections()
+        forget_what_is_over(wiring.request_recorder())
+    except DatabaseError as error:
+        logger.warning("recordings: %s", str(error).strip().partition("\n")[0])
+
+
 def main() -> int:
     """Runs until it is told to stop."""
     stopping = threading.Event()
@@ -225,6 +236,7 @@ def main() -> int:
         (HEARTBEAT_S, keeper.heartbeat),
         (FEEDBACK_S, Labeller().answer),
         (DRIFT_S, keeper.drifting.look),
+        (RECORDINGS_S, tidy_recordings),
     ):
         threading.Thread(target=_every, args=(interval_s, duty, stopping), daemon=True).start()
     # As many as leave Triton's load threads free for a router.

@@ -21,14 +21,19 @@ _INCOMING_KEPT_S = 24 * 3600
 
 
 class FileArtifactStore:
-    """`ports.repository.ArtifactStore` under one root: `<root>/sha256/ab/abcd…`."""
+    """`ports.repository.ArtifactStore` under one root: `<root>/sha256/ab/abcd…`.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        private: no other user of the machine may read what is in it.
+    """
+
+    def __init__(self, root: Path, *, private: bool = False) -> None:
         self._root = root / "sha256"
         self._incoming = root / "incoming"
+        self._private = private
 
     def add(self, stream: BinaryIO, expected_sha256: str | None = None) -> tuple[str, int]:
-        self._incoming.mkdir(parents=True, exist_ok=True)
+        self._make_folders()
         self._clear_incoming()
         descriptor, name = tempfile.mkstemp(dir=self._incoming)
         incoming = Path(name)
@@ -65,7 +70,7 @@ class FileArtifactStore:
         target = self._path(sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
         # Read-only: what a digest names never changes.
-        incoming.chmod(0o444)
+        incoming.chmod(0o400 if self._private else 0o444)
         # What is there stays: the content is the same.
         try:
             target.hardlink_to(incoming)
@@ -76,6 +81,12 @@ class FileArtifactStore:
         except OSError:  # a file system without hard links
             if not target.exists():
                 incoming.replace(target)
+
+    def _make_folders(self) -> None:
+        # The root itself may be a volume's, of somebody else: what is in it is closed as well.
+        mode = 0o700 if self._private else 0o777
+        for folder in (self._root.parent, self._root, self._incoming):
+            folder.mkdir(mode, parents=True, exist_ok=True)
 
     def _clear_incoming(self) -> None:
         cut_off = time.time() - _INCOMING_KEPT_S

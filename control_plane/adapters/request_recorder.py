@@ -3,9 +3,12 @@ writes and the router reads, and one the other way."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import struct
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,13 +34,25 @@ class FileRequestRecorder:
 
     def ask(self, key: str, ask: RecordingAsk) -> None:
         self._asked.mkdir(parents=True, exist_ok=True)
-        fresh = self._asked / f".{_checked(key)}.{os.getpid()}.new"
-        fresh.write_text(
+        text = (
             "nereid record 1\n"
             f"endpoint {ask.endpoint}\nrequests {ask.requests}\nbytes {ask.bytes}\n"
             f"parts {ask.parts}\nuntil {ask.until_ms}\n"
         )
-        fresh.replace(self._asked / f"{key}.ask")
+        asked = self._asked / f"{_checked(key)}.ask"
+        with contextlib.suppress(FileNotFoundError):
+            if asked.read_text() == text:
+                return
+        # A file of its own: another thread of the lane may ask at the same moment.
+        descriptor, name = tempfile.mkstemp(prefix=f".{key}.", suffix=".new", dir=self._asked)
+        fresh = Path(name)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
+            fresh.chmod(0o644)  # the router may be another user's
+            fresh.replace(asked)
+        finally:
+            fresh.unlink(missing_ok=True)
 
     def look(self, key: str) -> Recorded:
         for suffix in ("done", "part"):
@@ -55,6 +70,13 @@ class FileRequestRecorder:
 
     def content(self, key: str) -> bytes:
         return self._at(key, "done").read_bytes()
+
+    def asked(self) -> Sequence[str]:
+        try:
+            names = [path.stem for path in self._asked.iterdir() if path.suffix == ".ask"]
+        except FileNotFoundError:  # nothing was asked for yet
+            return []
+        return sorted(name for name in names if _KEY.fullmatch(name))
 
     def forget(self, key: str) -> None:
         (self._asked / f"{_checked(key)}.ask").unlink(missing_ok=True)

@@ -128,9 +128,10 @@ class RecordingsView(ResourceView, ListAPIView[Recording]):
     def post(self, request: Request, name: str) -> Response:
         """Begins to record what callers send: inputs alone, of requests outside of sequences.
 
-        It ends by itself with the first of its bounds, and is deleted after 30 days. A router that
-        has no room or no time for it drops requests from the recording, never a caller's. One at a
-        time is recorded of an endpoint (409).
+        It ends by itself with the first of its bounds, and is deleted after 30 days. A request that
+        does not fit into what is left of its bytes ends it; one that cannot be copied is left out.
+        No caller waits for more than the copy, or loses a request. One at a time is recorded of an
+        endpoint (409).
         """
         document = dict(request.data) if isinstance(request.data, dict) else request.data
         reason = document.pop("reason", "") if isinstance(document, dict) else ""

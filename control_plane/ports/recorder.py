@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,6 +49,14 @@ class RequestRecorder(Protocol):
 
         Raises:
             OSError: it is not there.
+        """
+        ...
+
+    def asked(self) -> Sequence[str]:
+        """The keys of what is asked of the router now.
+
+        Raises:
+            OSError: it cannot be told.
         """
         ...
 

@@ -81,6 +81,10 @@ NEREID_RECORDINGS_ASKED = Path(
 NEREID_RECORDINGS = Path(
     os.environ.get("NEREID_RECORDINGS") or NEREID_NODE_STATE.parent / "recordings"
 )
+# Where what was recorded is kept: the API, the workers and the nodes write it, no Triton reads it.
+NEREID_RECORDING_STORE = Path(
+    os.environ.get("NEREID_RECORDING_STORE") or NEREID_HOME / "recordings"
+)
 NEREID_TRITON_URL = os.environ.get("NEREID_TRITON_URL", "127.0.0.1:8000")
 NEREID_TRITON_GRPC = os.environ.get("NEREID_TRITON_GRPC", "127.0.0.1:8001")
 NEREID_TRITON_METRICS = os.environ.get("NEREID_TRITON_METRICS", "http://127.0.0.1:8002/metrics")

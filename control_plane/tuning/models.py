@@ -35,7 +35,8 @@ class PerfRun(models.Model):
     """One target on one server under a list of loads, and how far that went.
 
     `request` is what was asked for with everything filled in, `plan` what the server holds for it
-    while it runs; an endpoint has none. `generation` fences what its node is told (`holding`).
+    while it runs; an endpoint has none. `recording` is what is sent, where it is one: another may
+    have its name by then. `generation` fences what its node is told (`holding`).
     Whoever measures holds the lease; the figures are in `telemetry`, under `key`.
     """
 
@@ -58,6 +59,9 @@ class PerfRun(models.Model):
     plan = models.JSONField(null=True, blank=True)
     allow_production = models.BooleanField(default=False)
     why = models.TextField(blank=True, help_text="in the words of whoever asked")
+    recording = models.ForeignKey(
+        Recording, null=True, blank=True, on_delete=models.SET_NULL, related_name="perf_runs"
+    )
 
     state = models.CharField(max_length=16, choices=STATES, default=PerfState.QUEUED)
     reason = models.TextField(blank=True, default="waiting for a worker")
@@ -167,6 +171,9 @@ class Tune(models.Model):
     cores = models.PositiveSmallIntegerField(help_text="of the server, that models may use")
     allow_production = models.BooleanField(default=False)
     why = models.TextField(blank=True, help_text="in the words of whoever asked")
+    recording = models.ForeignKey(
+        Recording, null=True, blank=True, on_delete=models.SET_NULL, related_name="tunes"
+    )
 
     state = models.CharField(max_length=16, choices=TUNE_STATES, default=TuneState.QUEUED)
     reason = models.TextField(blank=True, default="waiting for a worker")

@@ -23,7 +23,7 @@ from control_plane.domain.perf.recording import (
     read_records,
 )
 from control_plane.ports.clock import Clock
-from control_plane.ports.recorder import RecordingAsk, RequestRecorder
+from control_plane.ports.recorder import Recorded, RecordingAsk, RequestRecorder
 from control_plane.ports.repository import ArtifactStore
 from control_plane.tuning.recording_record import Recording
 
@@ -36,6 +36,10 @@ ENDED_WITHIN = timedelta(seconds=30)
 """After its time a recording is written to its end and kept."""
 
 
+CARRIED_OUT_WITHIN = timedelta(minutes=5)
+"""A node that is away for longer is not waited for, neither for a beginning nor for the end."""
+
+
 def look_at(
     *, recording_id: int, key: str, recorder: RequestRecorder, store: ArtifactStore, clock: Clock
 ) -> None:
@@ -46,8 +50,50 @@ def look_at(
         return
     if row.state == RecordingState.QUEUED:
         _begin(row, clock)
+    _advance(row, recorder, store, clock)
+    # Another thread's look may have ended it, and forgotten before this one asked.
+    if not _going_on(row).exists():
+        recorder.forget(key)
+
+
+def forget_what_is_over(recorder: RequestRecorder) -> None:
+    """Asks the router for nothing that no record wants: else what it wrote would stay for good.
+
+    A record may be deleted, or ended, while its node hears nothing of it.
+
+    Raises:
+        OSError: what is asked for cannot be told.
+    """
+    asked = recorder.asked()
+    rows = Recording.objects.filter(key__in=asked, state__in=GOING_ON) if asked else ()
+    for key in set(asked) - {row.key.hex for row in rows}:
+        recorder.forget(key)
+
+
+def end_what_nobody_carries_out(clock: Clock) -> None:
+    """Ends recordings whose server is away, or gone: no look will come to their end."""
+    late = clock.now() - CARRIED_OUT_WITHIN
+    for row in Recording.objects.filter(state__in=GOING_ON):
+        if row.server_id is None:
+            reason = f"server {row.server_name} is gone"
+        elif row.state == RecordingState.QUEUED and row.created_at < late:
+            reason = f"the node of {row.server_name} did not take it up"
+        elif row.ends_at is not None and row.ends_at < late:
+            reason = f"the node of {row.server_name} did not come back to keep what was recorded"
+        else:
+            continue
+        _end(row, RecordingState.FAILED, reason, clock)
+
+
+def _advance(row: Recording, recorder: RequestRecorder, store: ArtifactStore, clock: Clock) -> None:
+    key = row.key.hex
     until = 0 if row.stopped_by or row.ends_at is None else int(row.ends_at.timestamp() * 1000)
-    found = recorder.look(key)
+    try:
+        found = recorder.look(key)
+    except OSError as error:
+        # Where something was seen of it, it had begun.
+        found = Recorded(begun=row.size > 0, requests=row.requests, bytes=row.size)
+        logger.warning("recording %s: %s", row.name, error)
     if found.done:
         _take(row, recorder, store, clock)
     elif found.failed:
@@ -96,17 +142,33 @@ def _take(row: Recording, recorder: RequestRecorder, store: ArtifactStore, clock
     row.facts = facts_of(requests, batched=row.batched)
     row.requests, row.size = len(requests), len(content)
     if requests:
-        # Its time makes the file one of its own: deleting it takes nobody else's away.
-        packed = gzip.compress(content, 6, mtime=row.pk)
-        row.digest, _ = store.add(io.BytesIO(packed))
-        said = "stopped" if row.stopped_by else "at its end"
-        _end(row, RecordingState.READY, said, clock)
+        state, said = _keep(row, content, store)
     else:
-        said = (
-            f"no request came that fits into {row.most_bytes:,} bytes; sequences are not recorded"
-        )
-        _end(row, RecordingState.FAILED, said, clock)
+        state, said = RecordingState.FAILED, _why_none(row)
+    _end(row, state, said, clock)
     recorder.forget(key)
+
+
+def _keep(row: Recording, content: bytes, store: ArtifactStore) -> tuple[RecordingState, str]:
+    # Its time makes the file one of its own: deleting it takes nobody else's away.
+    packed = gzip.compress(content, 6, mtime=row.pk)
+    try:
+        row.digest, _ = store.add(io.BytesIO(packed))
+    except OSError as error:
+        logger.warning("recording %s: %s", row.name, error)
+        what = error.strerror or error
+        said = f"{row.server_name} could not keep it (NEREID_RECORDING_STORE): {what}"
+        return RecordingState.FAILED, said
+    return RecordingState.READY, "stopped" if row.stopped_by else "at its end"
+
+
+def _why_none(row: Recording) -> str:
+    if row.stopped_by:
+        return f"{row.stopped_by} stopped it before a request came that could be recorded"
+    return (
+        f"no request came that could be recorded: none of sequences is, and none above "
+        f"{row.most_bytes:,} bytes"
+    )
 
 
 def _end(row: Recording, state: RecordingState, reason: str, clock: Clock) -> None:

@@ -76,6 +76,17 @@ def get_recording(name: str, endpoint: str | None = None) -> Recording:
     return found
 
 
+def still_there(row: Recording | None, name: str) -> Recording:
+    """The recording that was asked for under that name, and never another one that has it now.
+
+    Raises:
+        ConflictError: it is gone.
+    """
+    if row is None:
+        raise ConflictError(f"recording {name} is not there any more")
+    return row
+
+
 def start_recording(
     *,
     endpoint: str,
@@ -241,7 +252,8 @@ def _add(
 ) -> Recording:
     # Locked: of two who ask at once, one finds what the other made.
     Server.objects.select_for_update().get(pk=server.pk)
-    if recordings().filter(endpoint=endpoint).count() >= MAX_KEPT:
+    holding = recordings().filter(endpoint=endpoint).exclude(state=RecordingState.FAILED)
+    if holding.count() >= MAX_KEPT:
         raise ConflictError(f"endpoint {endpoint} has {MAX_KEPT} recordings: delete some")
     return Recording.objects.create(
         name=request.name or _free_name(endpoint),

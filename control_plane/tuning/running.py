@@ -38,7 +38,7 @@ from control_plane.telemetry.perf import PerfLevel
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tuning.ending import finish, keep
 from control_plane.tuning.models import PerfRun
-from control_plane.tuning.recordings import get_recording, recorded_requests
+from control_plane.tuning.recordings import recorded_requests, still_there
 from control_plane.tuning.selectors import next_queued
 from control_plane.tuning.targets import aim, examples_document
 from control_plane.tuning.usage import Usage
@@ -220,7 +220,8 @@ def _aim(run: PerfRun, request: PerfRequest, means: Means) -> Aim:
         sent = golden_input(examples, batched=found.max_batch_size > 0)
     if request.input is Input.RECORDING:
         found = aim(request.target, None, means.endpoints, request.overrides)
-        requests = recorded_requests(get_recording(request.recording), means.recordings)
+        row = still_there(run.recording, request.recording)
+        requests = recorded_requests(row, means.recordings)
         sent = recorded_input(requests, batched=found.max_batch_size > 0)
     return Aim(model=run.physical, http=run.server.http, grpc=run.server.grpc, input_data=sent)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -30,7 +31,7 @@ from control_plane.ports.queue import Queue
 from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import EndpointFacts
 from control_plane.tuning.ending import tell_finished
-from control_plane.tuning.models import PerfRun
+from control_plane.tuning.models import PerfRun, Recording
 from control_plane.tuning.recordings import get_recording
 from control_plane.tuning.selectors import get_perf_run
 from control_plane.tuning.targets import Aimed, aim, examples_document
@@ -62,6 +63,7 @@ def start_perf_run(
     allow_production: bool = False,
     may_load_production: bool = False,
     may_send: MaySend = nothing,
+    found: Recording | None = None,
     reason: str = "",
 ) -> PerfRun:
     """Asks for a run; it begins when its server is free.
@@ -71,6 +73,7 @@ def start_perf_run(
         allow_production: the server may be one that is not marked `lab`.
         may_load_production: the actor may say so (`LOAD_PRODUCTION`).
         may_send: whether the actor may have the recordings of an endpoint sent (`RECORD`).
+        found: the recording that is sent, of a tune that found it when it was asked for.
 
     Raises:
         InvalidInputError: the request breaks a rule, names what is not there, or its target
@@ -85,11 +88,19 @@ def start_perf_run(
     with named_at("/target"):
         target = aim(request.target, equipped(server), endpoints, request.overrides)
     check_batch(request, target)
-    check_recording(request, target, may_send)
+    recording = checked_recording(request, target, may_send, found)
     golden = bool(examples_document(target.version, target.inputs, store))
     request = decided(request, target.inputs, golden=golden, batched=target.max_batch_size > 0)
     with transaction.atomic():
-        run = _add(server, request, target, allow_production, reason, actor)
+        run = _add(
+            server,
+            request,
+            target,
+            recording=recording,
+            allow_production=allow_production,
+            why=reason,
+            asked_by=actor,
+        )
         record(
             actor=actor,
             action="perf_run.start",
@@ -144,9 +155,7 @@ def cancel_perf_run(
     return run
 
 
-def _add(
-    server: Server, request: PerfRequest, target: Aimed, allowed: bool, why: str, actor: str
-) -> PerfRun:
+def _add(server: Server, request: PerfRequest, target: Aimed, **values: Any) -> PerfRun:
     # Locked: of two who ask at once, one is the last that fits.
     Server.objects.select_for_update().get(pk=server.pk)
     waiting = PerfRun.objects.filter(server=server, state=PerfState.QUEUED).count()
@@ -164,9 +173,7 @@ def _add(
         physical=target.physical,
         request=request.to_document(),
         plan=target.plan,
-        allow_production=allowed,
-        why=why,
-        asked_by=actor,
+        **values,
     )
 
 
@@ -233,16 +240,21 @@ def check_batch(request: PerfRequest, target: Aimed) -> None:
         raise InvalidInputError(found)
 
 
-def check_recording(request: PerfRequest, target: Aimed, may_send: MaySend) -> None:
-    """Holds the recording that is to be sent against who asks, and what the target takes.
+def checked_recording(
+    request: PerfRequest, target: Aimed, may_send: MaySend, found: Recording | None = None
+) -> Recording | None:
+    """The recording that is to be sent, held against who asks, and what the target takes.
+
+    Args:
+        found: it, where it was found by its name before: the name may be another one's now.
 
     Raises:
         InvalidInputError, NotAllowedError, ConflictError.
     """
     if request.input is not Input.RECORDING:
-        return
+        return None
     with named_at("/input"):
-        row = get_recording(request.recording)
+        row = found or get_recording(request.recording)
     if not may_send(row.endpoint):
         raise NotAllowedError(
             f"what callers sent to endpoint {row.endpoint} may be private: to have it sent takes "
@@ -253,6 +265,7 @@ def check_recording(request: PerfRequest, target: Aimed, may_send: MaySend) -> N
     if why := unfit(row.facts, target.inputs, batched=target.max_batch_size > 0):
         detail = f"recording {row.name} does not fit {request.target}: {why}"
         raise InvalidInputError([Violation("/input", "invalid", detail)])
+    return row
 
 
 def _announce(run: PerfRun, queue: Queue) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from control_plane.audit.services import record
-from control_plane.domain.perf.request import LoadKind, PerfRequest
+from control_plane.domain.perf.request import Input, LoadKind, PerfRequest
 from control_plane.domain.perf.states import PerfState
 from control_plane.domain.routing.fields import duration_text
 from control_plane.domain.tuning.configuration import overrides_for
@@ -30,7 +30,8 @@ from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import EndpointFacts
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tuning.ending import MAX_REASON
-from control_plane.tuning.models import Tune, TuneTrial
+from control_plane.tuning.models import Recording, Tune, TuneTrial
+from control_plane.tuning.recordings import still_there
 from control_plane.tuning.services import start_perf_run
 from control_plane.tuning.tune_selectors import next_tune, study_of, whole_tunes
 from control_plane.tuning.tunes import announce_tune
@@ -162,6 +163,7 @@ def _begin(tune: Tune, step: Step, done: int, means: TuneMeans) -> None:
                     allow_production=held.allow_production,
                     may_load_production=held.allow_production,
                     may_send=lambda _: True,  # whoever asked for the tune was asked for it
+                    found=_sent(held),
                     reason=f"trial {trial.number} of tune {tune.pk}",
                 )
         except InvalidInputError as error:
@@ -169,6 +171,13 @@ def _begin(tune: Tune, step: Step, done: int, means: TuneMeans) -> None:
             trial.state, trial.reason = TrialState.FAILED, str(error)[:MAX_REASON]
             announce_tune(held, means.queue)
         trial.save(update_fields=["run", "state", "reason"])
+
+
+def _sent(tune: Tune) -> Recording | None:
+    request = tune.asked.measured
+    if request.input is not Input.RECORDING:
+        return None
+    return still_there(tune.recording, request.recording)
 
 
 def _document(request: TuneRequest, step: Step, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from control_plane.ports.clock import Clock
 from control_plane.ports.queue import Queue
 from control_plane.tuning.ending import finish
 from control_plane.tuning.models import PerfRun, Recording
+from control_plane.tuning.recording_node import end_what_nobody_carries_out
 from control_plane.tuning.tune_selectors import tunes_to_look_at
 
 LOST = timedelta(seconds=20)
@@ -39,6 +40,7 @@ def sweep(*, clock: Clock, queue: Queue) -> None:
         queue.perf_run(run_id=number)
     for number in tunes_to_look_at():
         queue.tune(tune_id=number)
+    end_what_nobody_carries_out(clock)
     for row in Recording.objects.filter(state__in=GOING_ON):
         queue.recording(server=row.server_name, recording_id=row.pk, key=row.key.hex)
 

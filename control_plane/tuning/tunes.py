@@ -27,13 +27,13 @@ from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import EndpointFacts
 from control_plane.registry.models import ModelVersion
 from control_plane.registry.pipelines import parts_for
-from control_plane.tuning.models import Tune, TuneTrial
+from control_plane.tuning.models import Recording, Tune, TuneTrial
 from control_plane.tuning.services import (
     MaySend,
     cancel_perf_run,
     check_batch,
-    check_recording,
     check_server,
+    checked_recording,
     equipped,
     named_at,
     nothing,
@@ -75,7 +75,7 @@ def start_tune(
     with named_at("/server"):
         server = get_server(request.server)
     check_server(server, request.measured, clock.now(), allow_production, may_load_production)
-    version = _checked(request, server, endpoints, store, may_send)
+    version, recording = _checked(request, server, endpoints, store, may_send)
     key = (request.target.name, request.target.number or 0)
     spec = parts_for([key], []).versions[key]
     profile = _profile_on(server, spec)
@@ -85,6 +85,7 @@ def start_tune(
             server,
             request,
             version,
+            recording=recording,
             space=space.to_document(),
             profile=profile.to_document(),
             framework=spec.framework,
@@ -112,16 +113,16 @@ def _checked(
     endpoints: EndpointFacts,
     store: ArtifactStore,
     may_send: MaySend,
-) -> ModelVersion | None:
-    """The version, once a perf run could measure it as it is served now."""
+) -> tuple[ModelVersion | None, Recording | None]:
+    """The version and what is sent, once a perf run could measure it as it is served now."""
     with named_at("/target"):
         target = aim(request.target, equipped(server), endpoints)
     check_batch(request.measured, target)
-    check_recording(request.measured, target, may_send)
+    recording = checked_recording(request.measured, target, may_send)
     golden = bool(examples_document(target.version, target.inputs, store))
     batched = target.max_batch_size > 0
     decided(request.measured, target.inputs, golden=golden, batched=batched)
-    return target.version
+    return target.version, recording
 
 
 def cancel_tune(*, number: int, actor: str, clock: Clock, queue: Queue, reason: str = "") -> Tune:

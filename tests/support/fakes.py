@@ -316,21 +316,27 @@ class FakeRecorder:
     """`ports.recorder.RequestRecorder` in memory; `record` is what its router does."""
 
     def __init__(self) -> None:
-        self.asked: dict[str, RecordingAsk] = {}
-        self.found: dict[str, Recorded] = {}
+        self.asks: dict[str, RecordingAsk] = {}
+        self.found: dict[str, Recorded | OSError] = {}
         self.contents: dict[str, bytes] = {}
 
     def ask(self, key: str, ask: RecordingAsk) -> None:
-        self.asked[key] = ask
+        self.asks[key] = ask
+
+    def asked(self) -> Sequence[str]:
+        return sorted(self.asks)
 
     def look(self, key: str) -> Recorded:
-        return self.found.get(key, Recorded())
+        found = self.found.get(key, Recorded())
+        if isinstance(found, OSError):
+            raise found
+        return found
 
     def content(self, key: str) -> bytes:
         return self.contents[key]
 
     def forget(self, key: str) -> None:
-        for kept in (self.asked, self.found, self.contents):
+        for kept in (self.asks, self.found, self.contents):
             kept.pop(key, None)
 
     def record(self, key: str, content: bytes, *, done: bool = True) -> None:

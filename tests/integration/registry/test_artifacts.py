@@ -30,6 +30,15 @@ def test_the_same_content_is_the_same_file(tmp_path: Path) -> None:
     assert files(tmp_path) == [store.path(sha256)]
 
 
+def test_what_is_private_is_its_owners_alone(tmp_path: Path) -> None:
+    root = tmp_path / "recordings"
+    store = FileArtifactStore(root, private=True)
+    sha256, _ = store.add(io.BytesIO(b"what callers sent"))
+    assert store.path(sha256).stat().st_mode & 0o777 == 0o400
+    for folder in (root, root / "sha256", root / "incoming"):
+        assert folder.stat().st_mode & 0o777 == 0o700, folder
+
+
 def test_what_is_not_what_was_announced_is_not_kept(tmp_path: Path) -> None:
     store = FileArtifactStore(tmp_path)
     with pytest.raises(DigestMismatchError):

@@ -185,6 +185,16 @@ def test_ports_are_published_on_the_loopback_unless_told_otherwise(
 def test_triton_reads_the_repository_that_the_node_writes(compose: dict[str, Any]) -> None:
     assert "state:/var/lib/nereid:ro" in compose["services"]["triton"]["volumes"]
     assert "state:/var/lib/nereid" in compose["services"]["node"]["volumes"]
+    # Code that people publish runs beside it: what callers sent is on a volume that it has not.
+    store = compose["services"]["node"]["environment"]["NEREID_RECORDING_STORE"]
+    with_it = {
+        name
+        for name, one in compose["services"].items()
+        if f"recordings:{store}" in one.get("volumes", [])
+    }
+    assert {"api", "worker", "node"} <= with_it
+    assert not with_it & {"triton", "traffic"}
+    assert not store.startswith("/var/lib/nereid/")
 
 
 def test_the_container_is_told_the_same_as_the_embedded_triton(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -20,11 +21,12 @@ from control_plane.domain.violations import (
     NotFoundError,
 )
 from control_plane.endpoints.services import create_endpoint
-from control_plane.ports.recorder import Recorded
+from control_plane.ports.recorder import Recorded, RecordingAsk
 from control_plane.tuning import recording_node, sweeping
 from control_plane.tuning.models import PerfRun, Recording
 from control_plane.tuning.recordings import (
     KEPT,
+    MAX_KEPT,
     delete_recording,
     expire_recordings,
     start_recording,
@@ -105,7 +107,7 @@ def test_it_is_asked_of_the_router_and_kept_when_it_is_done(recorder: Recorder) 
     row = recorder.start(requests=2, percent=5, length="90s")
     assert (row.name, row.state, row.server_name) == ("digits-1", "queued", "lab")
     recorder.lab.work()
-    key, asked = row.key.hex, recorder.router.asked
+    key, asked = row.key.hex, recorder.router.asks
     ends = Recording.objects.get().ends_at
     assert ends is not None
     assert (asked[key].endpoint, asked[key].requests, asked[key].parts) == ("digits", 2, 500)
@@ -121,7 +123,7 @@ def test_it_is_asked_of_the_router_and_kept_when_it_is_done(recorder: Recorder) 
     assert (found.state, found.requests, found.size) == ("ready", 2, len(TWO))
     assert found.facts["rows"] == {"mean": 1.5, "most": 2}
     assert found.facts["inputs"][0]["most"] == [2, 1, 8, 8]
-    assert recorder.router.asked == {}, "what was taken is asked for no more"
+    assert recorder.router.asks == {}, "what was taken is asked for no more"
     actions = AuditEvent.objects.filter(object_type="recording").order_by("id")
     assert [one.action for one in actions] == ["recording.start", "recording.ready"]
     assert {one.object_name for one in actions} == {"digits"}
@@ -160,10 +162,26 @@ def test_what_cannot_be_sent_is_refused_at_once_or_fails_the_run(recorder: Recor
     Recording.objects.update(facts=row.facts)
     run = recorder.lab.start(**asked)
     recorder.delete(row)
+    # By the time when it runs another endpoint's has the name: nobody was asked about that one.
+    Recording.objects.create(**of_another_endpoint(row))
     recorder.lab.work()
-    assert (fresh(run).state, "(any more)" in fresh(run).reason) == ("failed", True)
+    assert (fresh(run).state, "any more" in fresh(run).reason) == ("failed", True)
     with pytest.raises(InvalidInputError, match="sequences"):
         recorder.lab.start(**asked, sequences={"length": 3})
+
+
+def of_another_endpoint(row: Recording) -> dict[str, Any]:
+    values = {field.name: getattr(row, field.name) for field in Recording._meta.fields}
+    return {**values, "id": None, "key": uuid.uuid4(), "endpoint": "faces"}
+
+
+def test_failed_ones_do_not_count(recorder: Recorder) -> None:
+    for number in range(MAX_KEPT):
+        recording("failed", name=f"failed-{number}", digest="")
+    assert recorder.start().state == "queued"
+    Recording.objects.update(state="ready", digest="a" * 64)
+    with pytest.raises(ConflictError, match="delete some"):
+        recorder.start()
 
 
 def test_one_is_stopped_and_one_is_deleted_with_all_that_it_holds(recorder: Recorder) -> None:
@@ -176,7 +194,7 @@ def test_one_is_stopped_and_one_is_deleted_with_all_that_it_holds(recorder: Reco
     for _ in range(2):
         stop_recording(name=row.name, endpoint="digits", actor="bo", queue=recorder.lab)
     recorder.lab.work()
-    assert recorder.router.asked[row.key.hex].until_ms == 0
+    assert recorder.router.asks[row.key.hex].until_ms == 0
     recorder.router.record(row.key.hex, TWO)
     recorder.lab.sweep(5)
     recorder.lab.work()
@@ -188,11 +206,17 @@ def test_one_is_stopped_and_one_is_deleted_with_all_that_it_holds(recorder: Reco
     assert recorder.store.digests() == [kept.digest]
     recorder.delete(kept)
     assert recorder.store.digests() == []
+    empty = recorder.start()
+    recorder.lab.work()
+    stop_recording(name=empty.name, endpoint="digits", actor="bo", queue=recorder.lab)
+    recorder.router.record(empty.key.hex, MAGIC)
+    recorder.lab.work()
+    assert "bo stopped it before a request came" in Recording.objects.get(pk=empty.pk).reason
     going_on = recorder.start()
     recorder.lab.work()
     recorder.delete(going_on)
     recorder.lab.work()
-    assert recorder.router.asked == {}, "the router deletes what nobody asks for"
+    assert recorder.router.asks == {}, "the router deletes what nobody asks for"
     with pytest.raises(NotFoundError):
         recorder.delete(going_on)
 
@@ -202,11 +226,12 @@ def test_one_is_stopped_and_one_is_deleted_with_all_that_it_holds(recorder: Reco
     [
         (Recorded(), 21, "did not take it up"),
         (Recorded(begun=True), 640, "did not come to its end"),
+        (PermissionError(13, "Permission denied"), 21, "did not take it up"),
         (Recorded(begun=True, failed="No space left on device"), 1, "lab: No space left"),
     ],
 )
 def test_a_router_that_cannot_says_so(
-    recorder: Recorder, found: Recorded, seconds: float, reason: str
+    recorder: Recorder, found: Recorded | OSError, seconds: float, reason: str
 ) -> None:
     row = recorder.start()
     recorder.lab.work()
@@ -216,7 +241,69 @@ def test_a_router_that_cannot_says_so(
     failed = Recording.objects.get()
     assert failed.state == "failed"
     assert reason in failed.reason
-    assert recorder.router.asked == {}
+    assert recorder.router.asks == {}
+
+
+def test_what_the_store_does_not_take_ends_it(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> tuple[str, int]:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(recorder.store, "add", full)
+    row = recorder.done()
+    assert (row.state, row.digest) == ("failed", "")
+    assert "lab could not keep it (NEREID_RECORDING_STORE): Read-only" in row.reason
+    assert recorder.router.asks == {}
+
+
+def test_one_that_no_node_carries_out_ends(recorder: Recorder) -> None:
+    """A server that does not come back, or was removed, holds no endpoint for ever."""
+    lost = recorder.start()
+    Recording.objects.update(created_at=recorder.lab.clock.now())
+    recorder.lab.sent.clear()
+    recorder.lab.sweep(301)
+    assert "did not take it up" in Recording.objects.get(pk=lost.pk).reason
+    recorder.lab.sent.clear()
+    Recording.objects.all().delete()
+    known = {"server": lost.server, "server_name": "lab"}
+    away = recording("recording", ends_at=recorder.lab.clock.now(), **known)
+    recorder.lab.sweep(299)
+    assert Recording.objects.get(pk=away.pk).state == "recording"
+    recorder.lab.sent.clear()
+    recorder.lab.sweep(2)
+    assert "did not come back" in Recording.objects.get(pk=away.pk).reason
+    recorder.lab.sent.clear()
+    gone = recording("recording", name="gone")
+    recorder.lab.sweep(1)
+    assert Recording.objects.get(pk=gone.pk).reason == "server local is gone"
+    assert AuditEvent.objects.filter(action="recording.failed").count() == 3
+
+
+def test_a_node_forgets_what_is_wanted_no_more(recorder: Recorder) -> None:
+    """Deleted while the broker was away, and killed between the end and the router's file."""
+    row = recorder.start()
+    recorder.lab.work()
+    recording_node.forget_what_is_over(recorder.router)
+    assert recorder.router.asked() == [row.key.hex], "it goes on"
+    Recording.objects.filter(pk=row.pk).update(state="failed")
+    recording_node.forget_what_is_over(recorder.router)
+    assert recorder.router.asked() == []
+
+
+def test_a_look_that_another_one_overtook_leaves_nothing_asked(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, ask = recorder.start(), recorder.router.ask
+
+    def overtaken(key: str, said: RecordingAsk) -> None:
+        Recording.objects.filter(pk=row.pk).update(state="failed")
+        recorder.router.forget(key)
+        ask(key, said)
+
+    monkeypatch.setattr(recorder.router, "ask", overtaken)
+    recorder.lab.work()
+    assert recorder.router.asked() == []
 
 
 @pytest.mark.parametrize(("content", "reason"), [(MAGIC, "no request came"), (b"x", "begin as")])

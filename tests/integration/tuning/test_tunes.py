@@ -24,6 +24,7 @@ from control_plane.tuning.studying import TuneMeans, advance_tune
 from control_plane.tuning.tunes import cancel_tune, start_tune
 from tests.integration.tuning.test_perf_runs import Lab
 from tests.support.fakes import FakeLoad, FakeSearcher
+from tests.support.perf import recording
 
 pytestmark = pytest.mark.django_db
 
@@ -65,7 +66,8 @@ class TuningLab(Lab):
         self.sent.append(lambda: advance_tune(tune_id=tune_id, means=self.tuning))
 
     def begin(self, **more: Any) -> Tune:
-        options = {k: more.pop(k) for k in ("allow_production", "may_load_production") if k in more}
+        said = ("allow_production", "may_load_production", "may_send")
+        options = {k: more.pop(k) for k in said if k in more}
         return start_tune(
             document={
                 "target": {"model": "digits", "version": 2},
@@ -156,6 +158,19 @@ def test_a_version_that_cannot_be_measured_ends_its_tune(lab: TuningLab) -> None
     assert (done.state, done.result) == ("failed", None)
     assert "how it is served now cannot be measured: out of memory" in done.reason
     assert lab.held == set()
+
+
+def test_a_tune_sends_what_it_was_asked_to_and_no_other(lab: TuningLab) -> None:
+    """Who asked for it was asked about the recording that had the name then."""
+    row = recording()
+    tune = lab.begin(input="recording:mondays", may_send=lambda name: name == "digits")
+    assert tune.recording == row
+    row.delete()
+    recording(endpoint="faces")
+    lab.work()
+    assert fresh(tune).state == "failed"
+    assert "recording mondays is not there any more" in fresh(tune).reason
+    assert not PerfRun.objects.exists()
 
 
 def test_a_tune_is_cancelled_with_the_trial_that_it_is_at(lab: TuningLab) -> None:

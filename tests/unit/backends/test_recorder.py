@@ -6,6 +6,7 @@ import ctypes
 import json
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,25 @@ def test_what_is_copied_while_it_ends_is_in_it(router: Router) -> None:
     assert not router.request(), "its time is up"
     router.look(after_ms=1000)
     assert (router.node.look(KEY).done, router.node.look(KEY).requests) == (True, 1)
+
+
+def test_two_threads_of_a_node_ask_at_once(tmp_path: Path) -> None:
+    node = FileRequestRecorder(tmp_path / "asked", tmp_path)
+
+    def ask(until_ms: int) -> None:
+        for turn in range(200):
+            node.ask(KEY, RecordingAsk("digits", 3, 10_000, 10_000, until_ms + turn))
+
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(ask, until) for until in (0, 1000)]:
+            done.result()
+    assert node.asked() == [KEY]
+    [left] = (tmp_path / "asked").iterdir()
+    assert left.read_text().startswith("nereid record 1\nendpoint digits\n")
+    assert left.stat().st_mode & 0o444 == 0o444, "the router may be another user's"
+    before = left.stat().st_ino
+    node.ask(KEY, RecordingAsk("digits", 3, 10_000, 10_000, int(left.read_text().split()[-1])))
+    assert left.stat().st_ino == before, "what is asked for already is not written again"
 
 
 def test_one_of_so_many_is_recorded(router: Router) -> None:

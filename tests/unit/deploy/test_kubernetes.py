@@ -422,8 +422,8 @@ def test_there_is_one_clock_and_it_is_never_two(objects: tuple[Found, ...]) -> N
 
 
 def test_the_store_is_for_many_and_nodes_only_read_it(objects: tuple[Found, ...]) -> None:
-    (claim,) = of_kind(objects, "PersistentVolumeClaim")
-    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    for claim in of_kind(objects, "PersistentVolumeClaim"):
+        assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
     for place, _, one in containers(objects):
         for mount in one.get("volumeMounts", []):
             if mount["name"] == "artifacts":
@@ -431,6 +431,19 @@ def test_the_store_is_for_many_and_nodes_only_read_it(objects: tuple[Found, ...]
                 assert mount.get("readOnly", False) == (place == "nereid-triton/node")
     triton_sees = {m["name"]: m for m in container(objects, "nereid-triton/triton")["volumeMounts"]}
     assert triton_sees["state"]["readOnly"] is True
+
+
+def test_who_has_recordings_may_write_them_and_triton_has_none(objects: tuple[Found, ...]) -> None:
+    store = named(objects, "ConfigMap", "nereid-settings")["data"]["NEREID_RECORDING_STORE"]
+    mounted = {
+        place: mount.get("readOnly", False)
+        for place, _, one in containers(objects)
+        for mount in one.get("volumeMounts", [])
+        if mount["name"] == "recordings" and mount["mountPath"] == store
+    }
+    assert mounted == dict.fromkeys(
+        ("nereid-api/api", "nereid-worker/worker", "nereid-triton/node"), False
+    )
 
 
 def test_the_autoscaler_scales_what_is_there_by_what_there_is(objects: tuple[Found, ...]) -> None:
