@@ -37,6 +37,7 @@ from control_plane.adapters.triton.memory import ProcessMemoryMeter
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.adapters.workers import CeleryWorkers
+from control_plane.audit.models import AuditEvent
 from control_plane.audit.request import request_id
 from control_plane.domain.kpis.report import Network
 from control_plane.domain.perf.request import Protocol
@@ -67,6 +68,7 @@ from control_plane.ports.workers import Workers
 from control_plane.registry.uploads import Quota
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tuning import network
+from control_plane.tuning.recordings import delete_recordings_of
 from control_plane.tuning.running import Means
 from control_plane.tuning.studying import TuneMeans
 
@@ -179,6 +181,14 @@ def hand_over_deliveries(*, webhook_ids: Sequence[UUID], **_: object) -> None:
     """Receives the outbox's signal: the workers are told which webhooks have something due."""
     for webhook_id in webhook_ids:
         queue().deliver(webhook_id=webhook_id)
+
+
+def forget_what_was_recorded(*, event: AuditEvent, **_: object) -> None:
+    """Receives every audit event in its deed's transaction: an endpoint's recordings go with it."""
+    if event.action == "endpoint.delete":
+        delete_recordings_of(
+            event.object_name, actor=event.actor, queue=queue(), store=recording_store()
+        )
 
 
 @cache

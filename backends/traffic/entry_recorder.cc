@@ -55,3 +55,12 @@ NEREID_EXPORT bool nereid_recorder_slow_request(
   now->Put(std::vector<char>(record.data, record.data + record.size));
   return true;
 }
+
+// A request that could not be copied; whether it was to be recorded.
+NEREID_EXPORT bool nereid_recorder_lost_request(
+    nereid_recorder* recorder, nereid_text endpoint, nereid_text record) {
+  const auto now = recorder->places[std::string(endpoint.view())].Now();
+  if (!now || !now->Wants() || !now->Reserve(record.size)) return false;
+  now->GiveUp(record.size);
+  return true;
+}

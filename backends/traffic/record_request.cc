@@ -107,18 +107,20 @@ Error Copy(const std::vector<Tensor>& tensors, std::size_t size, std::vector<cha
 void Record(Recording* recording, TRITONBACKEND_Request* request) {
   std::vector<Tensor> tensors;
   if (Error error = TensorsOf(request, &tensors)) {
-    return LogIfError(error.release(), "look at a request to record");
+    if (recording->IsFirstToTell()) LogIfError(error.release(), "look at a request to record");
+    return;
   }
   const std::size_t size = SizeOf(tensors);
   if (!recording->Reserve(size)) return;
   std::vector<char> record;
   try {
     if (Error error = Copy(tensors, size, &record)) {
-      recording->GiveUp();
-      return LogIfError(error.release(), "record a request");
+      recording->GiveUp(size);
+      if (recording->IsFirstToTell()) LogIfError(error.release(), "record a request");
+      return;
     }
   } catch (...) {
-    recording->GiveUp();
+    recording->GiveUp(size);
     throw;
   }
   recording->Put(std::move(record));

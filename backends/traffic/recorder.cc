@@ -109,7 +109,7 @@ bool Recording::Reserve(std::size_t bytes) noexcept {
     return true;
   }
   full_ = true;
-  GiveUp();
+  Arrived();
   return false;
 }
 
@@ -118,7 +118,13 @@ void Recording::Put(std::vector<char> record) {
     const std::lock_guard<std::mutex> lock(mutex_);
     records_.push_back(std::move(record));
   }
-  GiveUp();
+  Arrived();
+}
+
+void Recording::GiveUp(std::size_t bytes) noexcept {
+  requests_.fetch_sub(1, std::memory_order_relaxed);
+  bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  Arrived();
 }
 
 std::vector<std::vector<char>> Recording::TakeOut() {
@@ -198,6 +204,12 @@ void Recorder::Begin(const std::string& id, const std::string& text, std::int64_
   }
   RecordingAsked asked;
   if (!ReadAsk(text, &asked)) return Fail(id, "what was asked cannot be read");
+  if (unix_ms >= asked.until_unix_ms) {
+    const bool lost = stat(At(id, ".part").c_str(), &status) == 0;
+    return Fail(
+        id, lost ? "the server started anew, and what was recorded is gone"
+                 : "its time was up before the server took it up");
+  }
   if (!IsFree(asked.endpoint)) return Fail(id, "another recording of the endpoint goes on");
   const int file = open(
       At(id, ".part").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);

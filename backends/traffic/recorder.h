@@ -38,7 +38,11 @@ class Recording {
   // none the recording has ended.
   bool Reserve(std::size_t bytes) noexcept;
   void Put(std::vector<char> record);
-  void GiveUp() noexcept { pending_.fetch_sub(1, std::memory_order_release); }
+  // Of a record that there is none of: others may have its room, unless it was the last.
+  void GiveUp(std::size_t bytes) noexcept;
+
+  // Whether nobody said yet that requests cannot be copied: once a recording is enough.
+  bool IsFirstToTell() noexcept { return !told_.exchange(true, std::memory_order_relaxed); }
 
   const std::string& endpoint() const { return asked_.endpoint; }
 
@@ -48,6 +52,7 @@ class Recording {
   std::vector<std::vector<char>> TakeOut();
   bool Ended(std::int64_t unix_ms) const noexcept;
   bool Idle() const noexcept { return pending_.load() == 0; }
+  void Arrived() noexcept { pending_.fetch_sub(1, std::memory_order_release); }
 
   const RecordingAsked asked_;
   std::atomic<std::uint64_t> turn_{0};
@@ -55,6 +60,7 @@ class Recording {
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::int64_t> pending_{0};  // reserved, and on their way
   std::atomic<bool> full_{false};
+  std::atomic<bool> told_{false};
   std::mutex mutex_;
   std::vector<std::vector<char>> records_;
 };
@@ -86,7 +92,8 @@ class RecordingPlace {
 //   recorded/<id>.part     what was recorded so far
 //   recorded/<id>.done     all of it
 //   recorded/<id>.failed   why there is none
-// A recording whose ask is gone is deleted. A server that starts again begins its recordings anew.
+// A recording whose ask is gone is deleted. A server that starts again begins its recordings anew, or
+// says that they are gone where their time is up.
 //
 // A file is kMagic, and records. A record is, in the machine's byte order:
 //   u64 its bytes after this field, i64 the time in milliseconds, u32 inputs, u32 0, and of each input

@@ -186,6 +186,19 @@ def delete_recording(
             transaction.on_commit(lambda: store.discard(digest), robust=True)
 
 
+def delete_recordings_of(endpoint: str, *, actor: str, queue: Queue, store: ArtifactStore) -> None:
+    """Deletes all that was recorded of an endpoint that goes: its name may be another's next."""
+    for row in recordings().filter(endpoint=endpoint):
+        delete_recording(
+            name=row.name,
+            endpoint=endpoint,
+            actor=actor,
+            queue=queue,
+            store=store,
+            reason="the endpoint was deleted",
+        )
+
+
 def expire_recordings(*, clock: Clock, queue: Queue, store: ArtifactStore) -> None:
     """Deletes what is older than recordings are kept, and files that no record has any more."""
     old = recordings().filter(created_at__lte=clock.now() - KEPT).exclude(state__in=GOING_ON)

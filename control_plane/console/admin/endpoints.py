@@ -275,6 +275,7 @@ class EndpointAdmin(DeletableAdmin):
             f"Callers of “{record.name}” get errors from then on{where}.",
             "Its router and the models that nothing else uses are unloaded.",
             "Its revisions go with it: there is no rollback. What served when stays known.",
+            "What was recorded of its requests is deleted at once.",
         ]
 
 

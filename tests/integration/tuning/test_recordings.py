@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
+from control_plane import wiring
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.audit.models import AuditEvent
 from control_plane.domain.perf.recording import MAGIC
@@ -20,7 +21,7 @@ from control_plane.domain.violations import (
     NotAllowedError,
     NotFoundError,
 )
-from control_plane.endpoints.services import create_endpoint
+from control_plane.endpoints.services import create_endpoint, delete_endpoint
 from control_plane.ports.recorder import Recorded, RecordingAsk
 from control_plane.tuning import recording_node, sweeping
 from control_plane.tuning.models import PerfRun, Recording
@@ -329,6 +330,22 @@ def test_what_cannot_be_recorded_is_refused(recorder: Recorder) -> None:
     with pytest.raises(ConflictError, match="no server of endpoint digits is there"):
         recorder.start()
     assert not Recording.objects.exists()
+
+
+def test_they_go_with_their_endpoint(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes an endpoint of that name again is given nothing of it."""
+    kept = recorder.done()
+    going_on = recorder.start()
+    recorder.lab.work()
+    recording("failed", name="of-faces", endpoint="faces")
+    monkeypatch.setattr(wiring, "queue", lambda: recorder.lab)
+    monkeypatch.setattr(wiring, "recording_store", lambda: recorder.store)
+    delete_endpoint(name="digits", actor="bo", queue=recorder.lab, clock=recorder.lab.clock)
+    recorder.lab.work()
+    assert [row.name for row in Recording.objects.all()] == ["of-faces"]
+    assert (recorder.store.digests(), recorder.router.asked()) == ([], [])
+    deleted = AuditEvent.objects.filter(action="recording.delete", actor="bo")
+    assert {one.object_id for one in deleted} == {str(kept.pk), str(going_on.pk)}
 
 
 def test_they_go_after_a_month_and_files_without_a_record_with_them(recorder: Recorder) -> None:

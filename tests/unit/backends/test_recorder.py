@@ -42,6 +42,7 @@ class Router:
             "recorder_delete": (None, handle),
             "recorder_look": (None, handle, ctypes.c_int64),
             "recorder_request": (ctypes.c_bool, handle, Text, Text),
+            "recorder_lost_request": (ctypes.c_bool, handle, Text, Text),
             "recorder_slow_request": (ctypes.c_bool, handle, Text, Text, ctypes.c_int64),
         }
         self._library = library()
@@ -71,6 +72,12 @@ class Router:
     def slow_request(self, after_ms: int) -> bool:
         done = self._library.nereid_recorder_slow_request(
             self._recorder, Text.of("digits"), Text.of(ONE), NOW + after_ms
+        )
+        return bool(done)
+
+    def lost_request(self) -> bool:
+        done = self._library.nereid_recorder_lost_request(
+            self._recorder, Text.of("digits"), Text.of(ONE)
         )
         return bool(done)
 
@@ -138,6 +145,14 @@ def test_what_is_copied_while_it_ends_is_in_it(router: Router) -> None:
     assert (router.node.look(KEY).done, router.node.look(KEY).requests) == (True, 1)
 
 
+def test_what_could_not_be_copied_uses_nothing_up(router: Router) -> None:
+    router.ask(requests=2, bytes=2 * len(ONE))
+    assert [router.lost_request() for _ in range(5)] == [True] * 5
+    assert [router.request(), router.request(), router.request()] == [True, True, False]
+    router.look()
+    assert (router.node.look(KEY).done, router.node.look(KEY).requests) == (True, 2)
+
+
 def test_two_threads_of_a_node_ask_at_once(tmp_path: Path) -> None:
     node = FileRequestRecorder(tmp_path / "asked", tmp_path)
 
@@ -193,6 +208,22 @@ def test_a_server_that_starts_again_begins_anew_what_was_not_done(tmp_path: Path
     third.look()
     assert (third.node.look(KEY).requests, third.request()) == (3, False), "it was done"
     third.close()
+
+
+def test_a_server_that_starts_anew_after_the_end_says_what_is_lost(tmp_path: Path) -> None:
+    before = Router(tmp_path)
+    before.ask()
+    before.request()
+    before.look()
+    before.close()
+    after = Router(tmp_path)
+    after.look(after_ms=1000)
+    assert "started anew" in after.node.look(KEY).failed
+    after.node.ask(OTHER, RecordingAsk("digits", 3, 10_000, 10_000, NOW))
+    after.look(after_ms=1000)
+    assert "before the server took it up" in after.node.look(OTHER).failed
+    assert [path.suffix for path in after.folders[1].iterdir()] == [".failed", ".failed"]
+    after.close()
 
 
 def test_what_cannot_be_recorded_says_why(router: Router) -> None:
