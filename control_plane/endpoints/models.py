@@ -10,13 +10,25 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from control_plane.domain.access import AccessPath, Kind
-from control_plane.domain.analysis.burn_rate import Severity
 from control_plane.domain.four_eyes import Change, ChangeState, Person
 from control_plane.domain.names import PUBLIC_NAME_RULE
 from control_plane.domain.planning.plan import Plan
 from control_plane.domain.planning.reconcile import Status
+from control_plane.endpoints.budget_record import BudgetAlert
 from control_plane.fleet.models import Server
 from control_plane.registry.models import ModelVersion, PipelineRevision
+
+__all__ = [
+    "BudgetAlert",
+    "ChangeRequest",
+    "Endpoint",
+    "Placement",
+    "RetiredName",
+    "RetiredRevision",
+    "Revision",
+    "RevisionPipeline",
+    "RevisionVersion",
+]
 
 CHANGE_STATES = [(state.value, state.value) for state in ChangeState]
 
@@ -370,32 +382,3 @@ class ChangeRequest(models.Model):
             state=ChangeState(self.state),
             decided_by=Person(self.decider_id, self.decided_by) if self.decided_by else None,
         )
-
-
-class BudgetAlert(models.Model):
-    """An endpoint's error budget burns too fast over a window of `long_s`, and over its short one.
-
-    Burn rates are multiples of the pace that spends it in its whole period.
-    """
-
-    access_path: ClassVar = AccessPath(Kind.ENDPOINT, "endpoint__name")
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="budget_alerts")
-    long_s = models.PositiveIntegerField()
-    severity = models.CharField(
-        max_length=8, choices=[(severity.value, severity.value) for severity in Severity]
-    )
-    burn_long = models.FloatField()
-    burn_short = models.FloatField()
-    reason = models.TextField()
-    since = models.DateTimeField()
-    seen_at = models.DateTimeField()
-
-    class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=["endpoint", "long_s"], name="budget_alert_once"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.severity} of {self.endpoint.name}"
