@@ -8,6 +8,7 @@ from control_plane import wiring
 from control_plane.console.confirming import Question, ask
 from control_plane.console.record_admin import RecordAdmin
 from control_plane.endpoints.placements import drain_would
+from control_plane.endpoints.selectors import holding
 from control_plane.fleet.cordoning import cordon_server, drain_server, uncordon_server
 from control_plane.fleet.models import Server
 
@@ -87,9 +88,9 @@ def drain_page(pages: RecordAdmin, request: HttpRequest, server: Server) -> Http
 
 def _becomes(server: Server) -> list[str]:
     """What becomes of each endpoint that it holds."""
-    found = drain_would(server, wiring.clock().now())
-    said = [f"{endpoint.name} {what}." for endpoint, what in found[:SHOWN]]
-    more = len(found) - SHOWN
+    found = drain_would(server, wiring.clock().now(), SHOWN)
+    said = [f"{endpoint.name} {what}." for endpoint, what in found]
+    more = holding(server.placements.all()).count() - len(found)
     if more > 0:
         said.append(f"And {more} endpoints more.")
     return said or ["It holds nothing."]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from control_plane.audit.services import record
 from control_plane.domain.placement.placing import Placing
@@ -86,10 +87,16 @@ def placing_with(name: str, document: object, now: datetime) -> Placing:
     return foreseen(endpoint, latest_plan(endpoint), wanted, now)
 
 
-def drain_would(server: Server, now: datetime) -> list[tuple[Endpoint, str]]:
-    """What a drain would do to each endpoint that the server holds; nothing is written."""
+def drain_would(
+    server: Server, now: datetime, most: int | None = None
+) -> list[tuple[Endpoint, str]]:
+    """What a drain would do to each endpoint that the server holds; nothing is written.
+
+    Args:
+        most: foreseen for so many, by name; None: for all.
+    """
     found = []
-    for row in _held(server):
+    for row in _held(server)[:most]:
         endpoint, plan = row.endpoint, latest_plan(row.endpoint)
         placing = foreseen(endpoint, plan, placement_of(endpoint), now, drained=server.name)
         if server.name in placing.servers:
@@ -107,7 +114,7 @@ def left_on(server: Server) -> list[tuple[Placement, str]]:
     return [(row, _waits(row, server.name)) for row in _held(server)]
 
 
-def _held(server: Server) -> Iterable[Placement]:
+def _held(server: Server) -> QuerySet[Placement]:
     rows = holding(server.placements.select_related("endpoint"))
     return rows.order_by("endpoint__name")
 

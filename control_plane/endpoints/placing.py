@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import Count, F, Max, Q
 
 from control_plane.domain.placement.memory import Footprint, Room, estimated, rooms
 from control_plane.domain.placement.placing import Candidate, Placing, Said, Standing, place
@@ -23,7 +23,7 @@ from control_plane.domain.planning.reconcile import Verb
 from control_plane.endpoints.models import Endpoint, Placement, RevisionPipeline, RevisionVersion
 from control_plane.fleet.footprints import Footprints
 from control_plane.fleet.models import FleetChange, Server
-from control_plane.fleet.selectors import equipped_servers, is_alive, labels_of
+from control_plane.fleet.selectors import briefly, equipped_servers, is_alive, labels_of
 from control_plane.registry.selectors import ready_versions
 
 
@@ -46,7 +46,7 @@ def foreseen(
         drained: the name of a server, as if it were being drained.
     """
     present = endpoint.placements.filter(assigned=True).values_list("server__name", flat=True)
-    servers = list(Server.objects.all())
+    servers = list(Server.objects.all() if wanted != EVERYWHERE else briefly())
     for server in servers:
         server.draining = server.draining or server.name == drained
     if wanted == EVERYWHERE:
@@ -228,20 +228,18 @@ def _rooms(
 def _committed(endpoint: Endpoint) -> tuple[dict[str, set[str]], dict[str, int]]:
     """Server -> the physical models that other endpoints were placed there with, and how many."""
     committed: dict[str, set[str]] = defaultdict(set)
-    counts: dict[str, int] = defaultdict(int)
-    rows = Placement.objects.filter(assigned=True).exclude(endpoint=endpoint)
-    by_endpoint: dict[object, list[str]] = defaultdict(list)
-    for server, other in rows.values_list("server__name", "endpoint_id"):
-        by_endpoint[other].append(server)
-        counts[server] += 1
+    rows = Placement.objects.filter(assigned=True).exclude(endpoint=endpoint).order_by()
+    counts = defaultdict(int, rows.values_list("server__name").annotate(Count("pk")))
+    at = "revision__endpoint__placements"
     for uses in (RevisionVersion, RevisionPipeline):
         present = uses._default_manager.filter(
-            revision__endpoint_id__in=list(by_endpoint),
+            ~Q(revision__endpoint=endpoint),
             revision__generation=F("revision__endpoint__generation"),
+            **{f"{at}__assigned": True},
         )
-        for other, physical in present.values_list("revision__endpoint_id", "physical"):
-            for server in by_endpoint[other]:
-                committed[server].add(physical)
+        # Each once: many endpoints share models.
+        for server, physical in present.values_list(f"{at}__server__name", "physical").distinct():
+            committed[server].add(physical)
     return committed, counts
 
 

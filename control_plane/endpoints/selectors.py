@@ -26,7 +26,7 @@ from control_plane.domain.planning.reconcile import ServerView, Snapshot, Status
 from control_plane.domain.violations import NotFoundError
 from control_plane.endpoints.models import ChangeRequest, Endpoint, Placement, Revision
 from control_plane.fleet.models import FleetChange, Server
-from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, is_alive
+from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, briefly, is_alive
 
 
 def endpoints() -> QuerySet[Endpoint]:
@@ -122,7 +122,7 @@ def snapshot(
                 _server_view(server, placements.get(server.id), server.name in placed, now),
                 gates,
             )
-            for server in Server.objects.all()
+            for server in briefly()
         ),
         compiled=plan is not None,
         compile_error=revision.error if revision else "",

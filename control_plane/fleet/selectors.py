@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from django.db.models import QuerySet
+
 from control_plane.adapters.machines import hardware_names, load_hardware
 from control_plane.domain.planning.backends import Backend, Equipped
 from control_plane.domain.serving.hardware import HardwareProfile
@@ -57,6 +59,11 @@ def scheduling_of(server: Server, left: Sequence[object]) -> Scheduling:
     if server.draining:
         return Scheduling.DRAINING if left else Scheduling.DRAINED
     return Scheduling.CORDONED if server.cordoned_at else Scheduling.OPEN
+
+
+def briefly() -> QuerySet[Server]:
+    """Every server, without what is long: what its Triton holds, and what it can run."""
+    return Server.objects.defer("held", "backends")
 
 
 def labels_of(server: Server) -> dict[str, str]:

@@ -224,10 +224,9 @@ def heartbeat(
             cores=cores,
             backends=None if backends is None else [one.to_document() for one in backends],
             devices=memory.devices_document(),
-            memory_limit=memory.limit,
             memory_used=memory.used,
-            gpu_memory_limit=memory.gpu_limit,
             gpu_memory_used=memory.gpu_used,
+            **_known_limits(memory),
             **_said_labels(labels),
             held=[
                 {"name": h.name, "version": h.version, "state": h.state, "reason": h.reason}
@@ -240,6 +239,12 @@ def heartbeat(
             said = "its node is heard of again" + (f"; {reason}" if reason else "")
             tell("server.back", at=now, subject={"server": name}, reason=said)
     return found
+
+
+def _known_limits(memory: ServerMemory) -> dict[str, int]:
+    """A Triton that is away for a moment has no less memory: what was known last stays."""
+    limits = {"memory_limit": memory.limit, "gpu_memory_limit": memory.gpu_limit}
+    return {key: limit for key, limit in limits.items() if limit is not None}
 
 
 def notice_lost_servers(*, now: datetime) -> int:

@@ -85,6 +85,11 @@ def test_a_drain_moves_what_can_be_moved_and_leaves_only_after_the_others_serve(
     server = Server.objects.get(name="a")
     [(_, foreseen)] = drain_would(server, world.clock.now())
     assert foreseen == "moves to b"
+    assert drain_would(server, world.clock.now(), most=0) == []
+    with CaptureQueriesContext(connection) as queries:
+        world.reconcile(endpoint_id=world.endpoint.id)
+        world.deliver(world.messages.pop())
+    assert not any('"fleet_server"."held"' in one["sql"] for one in queries), "that is long"
 
     server = drain(world, "a")
     removals = []
@@ -228,6 +233,12 @@ def test_a_change_of_a_server_makes_endpoints_due_and_a_heartbeat_does_not(world
     before = FleetChange.objects.get().number
     world.beat()
     Server.objects.update(memory_used=5)
+    world.memory["a"] = ServerMemory(GIB, 1)
+    world.beat()
+    before += 1  # what was not known is
+    world.memory.clear()  # its Triton starts anew, and is not measured meanwhile
+    world.beat()
+    assert Server.objects.get(name="a").memory_limit == GIB
     assert FleetChange.objects.get().number == before
     cordon_server(name="a", actor="ada", now=world.clock.now())
     assert due_endpoints(world.clock.now()).exists()
