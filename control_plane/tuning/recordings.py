@@ -87,6 +87,17 @@ def still_there(row: Recording | None, name: str) -> Recording:
     return row
 
 
+def kept_there(row: Recording | None) -> Recording | None:
+    """It, if there is one, locked until the transaction ends: nobody deletes it meanwhile.
+
+    Raises:
+        ConflictError: it is gone already.
+    """
+    if row is None:
+        return None
+    return still_there(recordings().select_for_update().filter(pk=row.pk).first(), row.name)
+
+
 def start_recording(
     *,
     endpoint: str,

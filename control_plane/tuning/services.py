@@ -32,7 +32,7 @@ from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import EndpointFacts
 from control_plane.tuning.ending import tell_finished
 from control_plane.tuning.models import PerfRun, Recording
-from control_plane.tuning.recordings import get_recording
+from control_plane.tuning.recordings import get_recording, kept_there
 from control_plane.tuning.selectors import get_perf_run
 from control_plane.tuning.targets import Aimed, aim, examples_document
 
@@ -96,7 +96,7 @@ def start_perf_run(
             server,
             request,
             target,
-            recording=recording,
+            recording=kept_there(recording),
             allow_production=allow_production,
             why=reason,
             asked_by=actor,

@@ -28,6 +28,7 @@ from control_plane.ports.serving import EndpointFacts
 from control_plane.registry.models import ModelVersion
 from control_plane.registry.pipelines import parts_for
 from control_plane.tuning.models import Recording, Tune, TuneTrial
+from control_plane.tuning.recordings import kept_there
 from control_plane.tuning.services import (
     MaySend,
     cancel_perf_run,
@@ -85,7 +86,7 @@ def start_tune(
             server,
             request,
             version,
-            recording=recording,
+            recording=kept_there(recording),
             space=space.to_document(),
             profile=profile.to_document(),
             framework=spec.framework,

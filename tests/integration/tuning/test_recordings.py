@@ -171,6 +171,18 @@ def test_what_cannot_be_sent_is_refused_at_once_or_fails_the_run(recorder: Recor
         recorder.lab.start(**asked, sequences={"length": 3})
 
 
+def test_one_that_is_deleted_while_a_run_is_asked_for_is_not_there(recorder: Recorder) -> None:
+    row = recorder.done(name="mondays")
+
+    def meanwhile(endpoint: str) -> bool:
+        recorder.delete(row)
+        return True
+
+    with pytest.raises(ConflictError, match="mondays is not there any more"):
+        recorder.lab.start(input="recording:mondays", concurrency=[1], may_send=meanwhile)
+    assert not PerfRun.objects.exists()
+
+
 def of_another_endpoint(row: Recording) -> dict[str, Any]:
     values = {field.name: getattr(row, field.name) for field in Recording._meta.fields}
     return {**values, "id": None, "key": uuid.uuid4(), "endpoint": "faces"}
