@@ -91,16 +91,9 @@ def start_perf_run(
     recording = checked_recording(request, target, may_send, found)
     golden = bool(examples_document(target.version, target.inputs, store))
     request = decided(request, target.inputs, golden=golden, batched=target.max_batch_size > 0)
+    asked = {"allow_production": allow_production, "why": reason, "asked_by": actor}
     with transaction.atomic():
-        run = _add(
-            server,
-            request,
-            target,
-            recording=kept_there(recording),
-            allow_production=allow_production,
-            why=reason,
-            asked_by=actor,
-        )
+        run = _add(server, request, target, recording=kept_there(recording), **asked)
         record(
             actor=actor,
             action="perf_run.start",

@@ -81,6 +81,7 @@ def start_tune(
     spec = parts_for([key], []).versions[key]
     profile = _profile_on(server, spec)
     space = _space(server, spec, profile, request)
+    asked = {"allow_production": allow_production, "why": reason, "asked_by": actor}
     with transaction.atomic():
         tune = _add(
             server,
@@ -91,9 +92,7 @@ def start_tune(
             profile=profile.to_document(),
             framework=spec.framework,
             cores=_cores(server),
-            allow_production=allow_production,
-            why=reason,
-            asked_by=actor,
+            **asked,
         )
         record(
             actor=actor,

@@ -35,6 +35,7 @@ MAY = {
     "registry.artifact": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "registry.profile": (EVERYBODY, OPERATORS, OPERATORS, OPERATORS),
     "registry.pipeline": (EVERYBODY, NOBODY, NOBODY, NOBODY),
+    "tuning.recording": (EVERYBODY, NOBODY, NOBODY, OPERATORS),  # they go with their endpoint
     "endpoints.endpoint": (EVERYBODY, OPERATORS, OPERATORS, OPERATORS),
     "endpoints.changerequest": (EVERYBODY, NOBODY, OPERATORS, NOBODY),
     "endpoints.revision": (EVERYBODY, NOBODY, NOBODY, NOBODY),
@@ -44,7 +45,6 @@ MAY = {
     "analysis.analysisrun": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "tuning.perfrun": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "tuning.tune": (EVERYBODY, NOBODY, NOBODY, NOBODY),
-    "tuning.recording": (EVERYBODY, NOBODY, NOBODY, OPERATORS),
     "fleet.server": (EVERYBODY, NOBODY, NOBODY, ADMINS),
     "audit.auditevent": (EVERYBODY, NOBODY, NOBODY, NOBODY),
     "access.apitoken": (EVERYBODY, EVERYBODY, NOBODY, NOBODY),
