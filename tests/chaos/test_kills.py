@@ -115,6 +115,11 @@ QUICK = {
     "metrics": [{"name": "errors", "kind": "error_rate", "margin": 0.1}],
     "inconclusiveAfter": "10m",
 }
+# So narrow a margin that a few seconds of traffic decide nothing: then a person is asked.
+UNSURE = {
+    "metrics": [{"name": "errors", "kind": "error_rate", "margin": 0.0001}],
+    "inconclusiveAfter": "3s",
+}
 STEPS: list[dict[str, Any]] = [
     {"setWeight": 40},
     {"pause": {"duration": "1s"}},
@@ -242,6 +247,23 @@ def test_the_worker_is_killed_while_a_bad_version_is_found_and_taken_back(
         assert ends(stack, rollout) == "rolledBack"
     assert callers.errors == []
     assert primary(stack) == (1, 100)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+def test_the_worker_is_killed_while_nothing_is_decided(stack: ServingStack) -> None:
+    number = push_again(stack, 2)
+    with Callers(stack.stack["triton"]["grpc"], pause_s=PAUSE_S).calling() as callers:
+        with stack.client() as client:
+            put = client.put("/analysis-templates/unsure/", json=UNSURE)
+            assert put.status_code in (201, 428), put.text
+        rollout = begin(stack, [{"setWeight": 40}, {"analysis": {"template": "unsure"}}], number)
+        kill_in(stack, rollout, "inconclusive")
+        assert seen(stack, rollout)["state"] == "inconclusive", "it waits for a person"
+        do(stack, rollout, "promote")
+        assert ends(stack, rollout) == "promoted"
+    assert callers.errors == []
+    assert primary(stack) == (number, 100)
 
 
 @pytest.mark.long
