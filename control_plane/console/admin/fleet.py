@@ -102,6 +102,16 @@ class ServerAdmin(DeletableAdmin):
     def uncordon(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return uncordon_page(self, request, self.found(request, object_id, "schedule"))
 
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Those that would change something: none to close what is closed, or open what is open."""
+        server = self.get_object(request, str(object_id))
+        if server is None:
+            return []
+        pointless = {"drain"} if server.draining else {"cordon"} if server.cordoned_at else set()
+        pointless |= set() if server.cordoned_at else {"uncordon"}
+        offered = super().get_actions_detail(request, object_id)
+        return [one for one in offered if one.action_name.rsplit("_", 1)[-1] not in pointless]
+
     def has_schedule_permission(self, request: HttpRequest, server: Any = None) -> bool:
         return self.may(request, "change", server)
 
@@ -140,7 +150,7 @@ class ServerAdmin(DeletableAdmin):
 
     @display(description="labels")
     def labels(self, server: Server) -> str:
-        return in_words(labels_of(server))
+        return in_words({key: value for key, value in labels_of(server).items() if value})
 
     @display(description="HTTP", ordering="http")
     def http_address(self, server: Server) -> str:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from control_plane import wiring
 from control_plane.domain.planning.backends import Backend, BackendKind
 from control_plane.endpoints.models import Endpoint, Placement
+from control_plane.fleet.cordoning import cordon_server, drain_server
 from control_plane.fleet.models import Server
 from control_plane.fleet.services import heartbeat
 from control_plane.ports.triton import HeldModel, Sample
@@ -125,6 +126,27 @@ def test_a_server_is_not_edited_or_made(server: Server, admin: Client) -> None:
     assert admin.get(reverse("admin:fleet_server_add")).status_code == 403
     there = reverse("admin:fleet_server_change", args=[server.pk])
     assert admin.post(there, {"name": "other"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("done", "offered"),
+    [
+        (None, {"cordon", "drain"}),
+        (cordon_server, {"drain", "uncordon"}),
+        (drain_server, {"cordon", "uncordon"}),
+    ],
+)
+def test_what_would_change_nothing_is_not_offered(
+    server: Server, admin: Client, done: Any, offered: set[str]
+) -> None:
+    if done:
+        done(name=server.name, actor="ada", now=wiring.clock().now())
+    page = admin.get(reverse("admin:fleet_server_change", args=[server.pk])).content.decode()
+    links = {
+        one: reverse(f"admin:fleet_server_{one}", args=[server.pk])
+        for one in ("cordon", "drain", "uncordon")
+    }
+    assert {one for one, link in links.items() if link in page} == offered
 
 
 def test_only_who_may_see_servers(server: Server, stranger: Client) -> None:
