@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -142,6 +143,17 @@ def test_a_version_that_a_reload_left_out_is_held_no_more(real: RunningTriton) -
         control.load("one")
         eventually(lambda: versions() == {"1000000000"})
         control.unload("one")
+
+
+def test_what_was_just_loaded_is_let_go_when_its_threads_wait_for_work(real: RunningTriton) -> None:
+    """Triton says that it is loaded a moment earlier, and an unload before that ends the server."""
+    router(real.repository, "one", {"an-arm": 10_000})
+    with closing(HttpTritonControl(real.options.http, CONTROL_KEY)) as control:
+        control.load("one")
+        loaded_s = time.monotonic()
+        control.unload("one")
+        assert time.monotonic() - loaded_s > 0.09
+        assert control.is_live()
 
 
 def test_metrics_have_names_labels_and_values(real: RunningTriton) -> None:

@@ -42,7 +42,7 @@ def ended(stack: ServingStack, rollout: str) -> dict[str, Any]:
             found.append(client.get(f"/rollouts/{rollout}/").json())
         return bool(found[-1]["finished_at"])
 
-    assert eventually(is_over, 120), found[-1]
+    assert eventually(is_over, 120), (found[-1]["state"], found[-1]["reason"], found[-1])
     return found[-1]
 
 

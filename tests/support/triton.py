@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -21,6 +22,8 @@ import tritonclient.http as httpclient
 from tritonclient.utils import np_to_triton_dtype
 
 from backends.build import build
+from control_plane.adapters.triton.control import HttpTritonControl
+from control_plane.ports.triton import TritonError
 from stack import triton
 from stack.ports import free_port
 
@@ -63,6 +66,10 @@ class RunningTriton:
     process: subprocess.Popen[bytes]
     log: Path
     _open: ExitStack = field(default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        self._door = HttpTritonControl(self.options.http, CONTROL_KEY, timeout_s=120)
+        self._open.callback(self._door.close)
 
     @property
     def repository(self) -> Path:
@@ -107,16 +114,12 @@ class RunningTriton:
             return status, text
 
     def load(self, model: str) -> None:
-        path = f"/v2/repository/models/{model}/load"
-        status, answer = self.call(path, {}, headers=self.control["http"])
-        if status != 200:
-            raise RuntimeError(answer["error"])
+        with _told_apart():
+            self._door.load(model)
 
     def unload(self, model: str) -> None:
-        path = f"/v2/repository/models/{model}/unload"
-        status, answer = self.call(path, {}, headers=self.control["http"])
-        if status != 200:
-            raise RuntimeError(answer["error"])
+        with _told_apart():
+            self._door.unload(model)
 
     def metrics(self) -> dict[str, float]:
         """Every sample on /metrics, by its name and labels as they stand there."""
@@ -141,6 +144,15 @@ class RunningTriton:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """What Triton refuses is no matter of the adapter's here, but of the model."""
+    try:
+        yield
+    except TritonError as error:
+        raise RuntimeError(str(error)) from error
 
 
 @contextmanager
@@ -177,6 +189,11 @@ def running_triton(name: str = "test", **changes: Any) -> Iterator[RunningTriton
             yield server
         finally:
             server.close_clients()
+            if process.poll() not in (
+                None,
+                -signal.SIGKILL,
+            ):  # what a test killed it killed on purpose
+                print(f"Triton ended with {process.returncode}:\n{log.read_text()[-4000:]}")
             _stop(process)
             triton.clean_leftovers(options.name)
 

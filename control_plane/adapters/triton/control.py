@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,10 @@ from control_plane.ports.triton import HeldModel, TritonError, TritonUnreachable
 CONTROL_HEADER = "nereid-control"
 
 _LOAD_TIMEOUT_S = 600.0
+
+# Triton 2.51 says that a model is loaded a moment before the threads of its instances wait for
+# work, and dies of an unload in between (backends/README.md): under 10 ms, on two busy cores.
+_SETTLED_S = 0.1
 
 
 class HttpTritonControl:
@@ -25,6 +30,7 @@ class HttpTritonControl:
             timeout=httpx.Timeout(timeout_s, connect=2.0),
             trust_env=False,
         )
+        self._loaded_s: dict[str, float] = {}
 
     def close(self) -> None:
         """Closes the connections."""
@@ -38,8 +44,11 @@ class HttpTritonControl:
 
     def load(self, name: str) -> None:
         self._call("POST", f"/v2/repository/models/{name}/load", {}, timeout=_LOAD_TIMEOUT_S)
+        self._loaded_s[name] = time.monotonic()
 
     def unload(self, name: str) -> None:
+        loaded_s = self._loaded_s.pop(name, 0.0)
+        time.sleep(max(0.0, loaded_s + _SETTLED_S - time.monotonic()))
         self._call("POST", f"/v2/repository/models/{name}/unload", {})
 
     def index(self) -> Sequence[HeldModel]:
