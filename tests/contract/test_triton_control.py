@@ -152,7 +152,7 @@ def test_what_was_just_loaded_is_let_go_when_its_threads_wait_for_work(real: Run
         control.load("one")
         loaded_s = time.monotonic()
         control.unload("one")
-        assert time.monotonic() - loaded_s > 0.09
+        assert time.monotonic() - loaded_s > 0.1
         assert control.is_live()
 
 

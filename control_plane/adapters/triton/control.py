@@ -15,8 +15,8 @@ CONTROL_HEADER = "nereid-control"
 
 _LOAD_TIMEOUT_S = 600.0
 
-# Triton 2.51 says that a model is loaded a moment before the threads of its instances wait for
-# work, and dies of an unload in between (backends/README.md): under 10 ms, on two busy cores.
+# Triton 2.51 dies of an unload while a thread of the model is not back at its queue, a moment
+# after it was loaded or has answered (backends/README.md): under 10 ms, on two busy cores.
 _SETTLED_S = 0.1
 
 
@@ -30,7 +30,6 @@ class HttpTritonControl:
             timeout=httpx.Timeout(timeout_s, connect=2.0),
             trust_env=False,
         )
-        self._loaded_s: dict[str, float] = {}
 
     def close(self) -> None:
         """Closes the connections."""
@@ -44,11 +43,9 @@ class HttpTritonControl:
 
     def load(self, name: str) -> None:
         self._call("POST", f"/v2/repository/models/{name}/load", {}, timeout=_LOAD_TIMEOUT_S)
-        self._loaded_s[name] = time.monotonic()
 
     def unload(self, name: str) -> None:
-        loaded_s = self._loaded_s.pop(name, 0.0)
-        time.sleep(max(0.0, loaded_s + _SETTLED_S - time.monotonic()))
+        time.sleep(_SETTLED_S)
         self._call("POST", f"/v2/repository/models/{name}/unload", {})
 
     def index(self) -> Sequence[HeldModel]:
