@@ -27,6 +27,12 @@ LOADS = (
     ("constant", "requests/s, evenly apart"),
     ("poisson", "requests/s, Poisson"),
 )
+INPUTS = (
+    ("", "golden, else random"),
+    ("golden", "golden examples"),
+    ("random", "random values"),
+    ("zero", "zeros"),
+)
 
 
 class PerfForm(forms.Form):
@@ -52,12 +58,7 @@ class PerfForm(forms.Form):
     protocol = forms.ChoiceField(choices=[("grpc", "gRPC"), ("http", "HTTP")])
     input = forms.ChoiceField(
         required=False,
-        choices=[
-            ("", "golden, else random"),
-            ("golden", "golden examples"),
-            ("random", "random values"),
-            ("zero", "zeros"),
-        ],
+        choices=INPUTS,
         help_text="recordings of an endpoint are here for whoever may record it",
     )
     shapes = forms.CharField(
@@ -71,7 +72,7 @@ class PerfForm(forms.Form):
 
     def __init__(self, user: Any, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["input"].choices += offered_recordings(user)  # type: ignore[attr-defined]
+        self.fields["input"].choices = offered_inputs(user)  # type: ignore[attr-defined]
         servers = Server.objects.order_by("-lab", "name")
         choices = [(one.name, f"{one.name}, a lab" if one.lab else one.name) for one in servers]
         self.fields["server"].choices = choices  # type: ignore[attr-defined]
@@ -139,12 +140,13 @@ def measure_page(
     return response
 
 
-def offered_recordings(user: Any) -> list[tuple[str, str]]:
-    """Recordings that the person may have sent, as choices of an input."""
-    return [
+def offered_inputs(user: Any) -> list[tuple[str, str]]:
+    """What may be sent, as choices: made inputs, and the recordings that the person may send."""
+    recorded = (
         (f"recording:{row.name}", f"recording {row.name}, {row.requests:,} requests")
         for row in ready_recordings(may_send_by(user))
-    ]
+    )
+    return [*INPUTS, *recorded]
 
 
 def version_target(version: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from control_plane import wiring
+from control_plane.console.perf_start import INPUTS, offered_inputs
 from control_plane.console.record_admin import RecordAdmin, change_url
 from control_plane.domain.perf.request import QUANTILES
 from control_plane.domain.violations import (
@@ -59,13 +60,19 @@ class TuneForm(forms.Form):
     time = forms.CharField(initial="20m", max_length=20, help_text="after it no trial begins")
     window = forms.CharField(initial="2s", max_length=20, help_text="a third of a level's time")
     protocol = forms.ChoiceField(choices=[("grpc", "gRPC"), ("http", "HTTP")])
+    input = forms.ChoiceField(
+        required=False,
+        choices=INPUTS,
+        help_text="recordings of an endpoint are here for whoever may record it",
+    )
     allow_production = forms.BooleanField(
         required=False, label="it may be a server that is not marked as a lab"
     )
     reason = forms.CharField(required=False, max_length=500, label="why")
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, user: Any, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.fields["input"].choices = offered_inputs(user)  # type: ignore[attr-defined]
         servers = Server.objects.order_by("-lab", "name")
         choices = [(one.name, f"{one.name}, a lab" if one.lab else one.name) for one in servers]
         self.fields["server"].choices = choices  # type: ignore[attr-defined]
@@ -81,6 +88,7 @@ class TuneForm(forms.Form):
             },
             "time": said["time"].strip(),
             "window": said["window"].strip(),
+            "input": said["input"] or None,
         }
         if said["objective"] == "latency":
             return document | {"rate": said["rate"]}
@@ -90,7 +98,7 @@ class TuneForm(forms.Form):
 
 def tune_start_page(pages: RecordAdmin, request: HttpRequest, version: Any) -> HttpResponse:
     """GET shows the form; POST starts the tune and leads to it."""
-    form = TuneForm(request.POST or None)
+    form = TuneForm(request.user, request.POST or None)
     refusal = ""
     if request.method == "POST" and form.is_valid():
         try:

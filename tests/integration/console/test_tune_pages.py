@@ -15,6 +15,7 @@ from control_plane.registry.models import ModelVersion
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tuning.models import Tune
 from tests.support.fakes import FakeQueue
+from tests.support.perf import recording
 from tests.support.tunes import tune_record
 
 pytestmark = pytest.mark.django_db
@@ -73,9 +74,12 @@ def test_a_tune_is_asked_for_on_the_page_of_its_version(
     assert b"is not within" in admin.post(there, {**asked, "time": "1s"}).content
     wrong = admin.post(there, {**asked, "objective": "latency"})
     assert b"at which latency is minimised" in wrong.content
-    started = admin.post(there, asked)
+    recording()
+    assert "recording mondays, 120 requests" in admin.get(there).content.decode()
+    started = admin.post(there, {**asked, "input": "recording:mondays"})
     made = Tune.objects.latest("id")
     assert started["Location"] == page(made)
+    assert made.request["input"] == "recording:mondays"
     assert made.request["latency_limit"] == "20ms"
     assert b"no further one begins" in admin.get(page(made, "cancel")).content
     admin.post(page(made, "cancel"))
