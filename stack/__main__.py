@@ -33,6 +33,8 @@ environment:
   NEREID_SERVERS               how many Tritons, each with its node (1); the ports of the second lie
                                10 above those of the first, or NEREID_TRITON_HTTP_PORT_2 etc. say
                                where; NEREID_SERVER_LABELS, NEREID_SERVER_LABELS_2: key=value,…
+  NEREID_EDGE_HTTP_PORT, NEREID_EDGE_GRPC_PORT
+                               where Envoy listens with --edge (8500, 8501); docs/edge.md has more
   NEREID_MODEL_REPOSITORY      what Triton reads
   NEREID_SERVER_CONFIG, NEREID_HARDWARE
                                files of triton_configs/server and …/hardware
@@ -62,6 +64,7 @@ def _chosen(arguments: argparse.Namespace) -> dict[str, str]:
         "NEREID_SERVER_CONFIG": getattr(arguments, "server", None),
         "NEREID_HARDWARE": getattr(arguments, "hardware", None),
         "NEREID_SERVERS": getattr(arguments, "servers", None),
+        "NEREID_EDGE": "1" if getattr(arguments, "edge", False) else None,
     }
     return {**os.environ, **{name: value for name, value in said.items() if value}}
 
@@ -116,6 +119,11 @@ def _serve_options(serve: argparse.ArgumentParser) -> None:
         "--servers",
         metavar="COUNT",
         help="how many Tritons to start, each with its node worker (NEREID_SERVERS, or 1)",
+    )
+    serve.add_argument(
+        "--edge",
+        action="store_true",
+        help="start Envoy in front of the servers (NEREID_EDGE=1): one address for all of them",
     )
     serve.add_argument(
         "--server",

@@ -50,6 +50,9 @@ def addresses(settings: StackSettings, admin: Admin) -> Table:
     table.add_row("Triton metrics", settings.triton_metrics)
     for server in settings.servers[1:]:
         table.add_row(server.name, f"http://{server.http}  gRPC {server.grpc}")
+    if settings.edge:
+        table.add_row("Edge HTTP", settings.edge.http)
+        table.add_row("Edge gRPC", settings.edge.grpc)
     gates = ", ".join(f"{server.gate}/ready" for server in settings.servers)
     table.add_row("Gate" if len(settings.servers) == 1 else "Gates", gates)
     table.add_row("Admin user", admin.username)

@@ -62,7 +62,7 @@ class Stack:
         self._keys: Secrets = load_secrets(settings)
         self._logs = {
             name: ProcessLog(name, settings.log_dir, terminal, show)
-            for name in (*services.names(settings.servers), *STEPS)
+            for name in (*services.names(settings), *STEPS)
         }
         self._postgres = EmbeddedPostgres(settings.home / "postgres")
         self._broker = EmbeddedBroker(settings.home / "broker")
@@ -147,9 +147,16 @@ class Stack:
             for server in settings.servers:
                 service = services.node_service(server, environment)
                 begin(service.name, launch(service))
+            if settings.edge:
+                await begin(
+                    "edge files", launch(services.edge_files_service(settings.edge, environment))
+                )
+                begin("edge", launch(services.edge_service(settings.edge, settings)))
         result: Bootstrap = boot.result()
         if len(settings.servers) > 1:
             await progress.step("servers", self._steps.joined(result.token))
+        if settings.edge:
+            await progress.step("behind the edge", self._steps.behind(settings.edge))
         return result
 
     async def _first_prediction(self, boot: Bootstrap) -> RenderableType:

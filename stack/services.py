@@ -5,11 +5,11 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
+from control_plane.adapters.edge.binary import find_envoy
 from control_plane.adapters.machines import load_server
-from stack import triton
+from stack import edge, triton
 from stack.broker import STOP_SIGNAL as BROKER_STOP
 from stack.broker import EmbeddedBroker
 from stack.child import tied
@@ -24,10 +24,10 @@ KINDS = ("postgres", "broker", "triton", "api", "worker", "beat", "node")
 OF_EACH_SERVER = ("triton", "node")
 
 
-def names(servers: Sequence[StackServer]) -> list[str]:
+def names(settings: StackSettings) -> list[str]:
     """Every process of a stack: one of each kind, and a pair for each further server."""
-    pairs = [s.process(kind) for s in servers[1:] for kind in OF_EACH_SERVER]
-    return [*KINDS, *pairs]
+    pairs = [s.process(kind) for s in settings.servers[1:] for kind in OF_EACH_SERVER]
+    return [*KINDS, *pairs, *(edge.PROCESSES if settings.edge else ())]
 
 
 def kind_of(name: str) -> str:
@@ -182,4 +182,26 @@ def node_service(server: StackServer, environment: dict[str, str]) -> Service:
         ready_within_s=120,
         stop_signal=signal.SIGTERM,
         stop_within_s=20,
+    )
+
+
+def edge_files_service(own: edge.StackEdge, environment: dict[str, str]) -> Service:
+    return Service(
+        name="edge-files",
+        command=lambda: _python("workers.edge"),
+        environment=environment | own.variables(),
+        cwd=CHECKOUT,
+        # With the database away what was written before is enough for Envoy to start with.
+        ready_line=re.compile("the edge's files are up to date|what was written holds"),
+    )
+
+
+def edge_service(own: edge.StackEdge, settings: StackSettings) -> Service:
+    return Service(
+        name="edge",
+        command=lambda: tied(edge.command(own, find_envoy())),
+        environment={"PATH": settings.environment.get("PATH", "")},
+        cwd=settings.home,
+        prepare=find_envoy,  # the first time it is fetched, which takes as long as it takes
+        ready=lambda: edge.is_live(own),
     )

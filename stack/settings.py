@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from control_plane.adapters.edge.environment import EdgeSettingsError
 from control_plane.adapters.machines import DEFAULT_SERVER, hardware_names, server_names
+from stack.edge import StackEdge, edge_of
 from stack.private import write_private
 from stack.servers import MOST, VARIABLES, StackServer, further, numbered, said_of, settled
 
@@ -96,6 +98,7 @@ class StackSettings:
     triton_grpc_url: str | None
     triton_metrics_url: str | None
     servers: tuple[StackServer, ...]
+    edge: StackEdge | None
     environment: Mapping[str, str] = field(repr=False)
 
     @property
@@ -171,12 +174,17 @@ class StackSettings:
         wanted = {"NEREID_HTTP_PORT": self.http_port}
         for server in self.servers:
             wanted |= server.ports()
-        return wanted
+        return wanted | (self.edge.ports() if self.edge else {})
 
     def settled(self) -> "StackSettings":
         """The same, with free ports in place of those that nobody asked for and that are taken."""
-        servers = settled(self.servers, self.bind, {self.http_port})
-        return replace(self, servers=servers)
+        asked_for = {self.http_port, *(self.edge.ports().values() if self.edge else ())}
+        servers = settled(self.servers, self.bind, asked_for)
+        if self.edge is None:
+            return replace(self, servers=servers)
+        taken = {getattr(server, field) for server in servers for field in VARIABLES}
+        edge = self.edge.settled(self.bind, taken | {self.http_port}, self.run_dir)
+        return replace(self, servers=servers, edge=edge)
 
 
 def load(environment: Mapping[str, str] | None = None) -> StackSettings:
@@ -223,8 +231,18 @@ def load(environment: Mapping[str, str] | None = None) -> StackSettings:
             model_repository=model_repository,
             embedded=triton_url is None,
         ),
+        edge=_edge(given, home, bind),
         environment=given,
     )
+
+
+def _edge(given: Mapping[str, str], home: Path, bind: str) -> StackEdge | None:
+    if given.get("NEREID_EDGE", "0") in ("", "0"):
+        return None
+    try:
+        return edge_of(given, home, LOOPBACK if bind in EVERY_ADDRESS else bind)
+    except EdgeSettingsError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _servers(

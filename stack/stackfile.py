@@ -17,7 +17,8 @@ def describe(
     """The content, whose keys are a contract with programs outside this repository.
 
     Its headers open shared memory only: the key of the model repository stays with Nereid.
-    `triton` is the first of `servers`; `processes` are their names among `pids`.
+    `triton` is the first of `servers`; `processes` are their names among `pids`; `edge` is null
+    where no proxy stands in front of them.
     """
     return {
         "api": settings.api_origin,
@@ -41,6 +42,9 @@ def describe(
             for server in settings.servers
             if settings.embeds_triton
         ],
+        "edge": None
+        if settings.edge is None
+        else {"http": settings.edge.http, "grpc": settings.edge.grpc},
         "token": token,
         "pids": dict(pids),
     }

@@ -13,6 +13,7 @@ from rich.text import Text
 from stack import first_prediction, leftovers, migrations, services
 from stack.banner import Admin
 from stack.child import tied
+from stack.edge import StackEdge, healthy
 from stack.logs import ProcessLog
 from stack.private import write_private
 from stack.processes import StartError, run_once
@@ -83,6 +84,17 @@ class Steps:
                 names = ", ".join(sorted(missing))
                 raise StartError(f"not heard of within {JOINED_WITHIN_S:.0f} s: {names}")
             missing -= await asyncio.to_thread(services.heard_of, self._settings, token)
+            await asyncio.sleep(0.1)
+
+    async def behind(self, own: StackEdge) -> None:
+        """Return when the edge sends to every server; raises StartError when it leaves one out."""
+        missing = {server.name for server in self._settings.servers}
+        deadline = time.monotonic() + JOINED_WITHIN_S
+        while missing:
+            if time.monotonic() > deadline:
+                names = ", ".join(sorted(missing))
+                raise StartError(f"the edge sends nothing to {names} after {JOINED_WITHIN_S:.0f} s")
+            missing -= await asyncio.to_thread(healthy, own)
             await asyncio.sleep(0.1)
 
     async def first_prediction(self, token: str) -> Text | None:

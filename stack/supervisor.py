@@ -13,7 +13,7 @@ from stack.settings import StackSettings
 from stack.terminal import Terminal
 
 # Who asks goes before who answers, so that nothing fails on the way down.
-STOP_ORDER = (("node", "worker", "beat", "api"), ("triton",), ("broker", "postgres"))
+STOP_ORDER = (("edge",), ("node", "worker", "beat", "api"), ("triton",), ("broker", "postgres"))
 
 
 class Supervisor:
@@ -40,7 +40,7 @@ class Supervisor:
 
     def pids(self) -> dict[str, int]:
         running = {name: process.pid for name, process in self._processes.items() if process.pid}
-        return {name: running[name] for name in names(self._settings.servers) if name in running}
+        return {name: running[name] for name in names(self._settings) if name in running}
 
     def publish(self, content: dict[str, Any]) -> None:
         """Write stack.json, and again whenever a process gets another pid."""

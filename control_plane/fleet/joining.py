@@ -21,6 +21,7 @@ def register_own_server(*, actor: str) -> Server:
         http=settings.NEREID_TRITON_URL,
         grpc=settings.NEREID_TRITON_GRPC,
         metrics=settings.NEREID_TRITON_METRICS,
+        gate=settings.NEREID_NODE_GATE,
         accelerator=settings.NEREID_ACCELERATOR,
         actor=actor,
         hardware=load_hardware(hardware).name if hardware else "",

@@ -17,6 +17,9 @@ class Server(models.Model):
     http = models.CharField(max_length=255, help_text="host:port")
     grpc = models.CharField(max_length=255, help_text="host:port")
     metrics = models.URLField(max_length=255)
+    gate = models.CharField(
+        max_length=255, blank=True, default="", db_default="", help_text="host:port of its node's"
+    )
     accelerator = models.CharField(max_length=8, default="cpu")
     hardware = models.CharField(max_length=63, blank=True, help_text="the profile of its hardware")
     response_cache = models.BooleanField(null=True, blank=True, help_text="empty: not known")

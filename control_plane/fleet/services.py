@@ -39,10 +39,12 @@ def register_server(
     flags: ServerFlags | None = None,
     lab: bool = False,
     labels: Mapping[str, str] | None = None,
+    gate: str = "",
 ) -> Server:
     """Adds a server, or gives a known one its present addresses.
 
     Args:
+        gate: where its node says whether it may be sent requests; empty: nobody knows.
         labels: what its node says of it; None: as its heartbeats said.
         lab: of a new one, whether perf runs may put it under load; people change it later.
         hardware: the name of its hardware profile.
@@ -59,6 +61,7 @@ def register_server(
         "http": http,
         "grpc": grpc,
         "metrics": metrics,
+        "gate": gate,
         "accelerator": accelerator,
         "hardware": hardware,
         "response_cache": None if flags is None else flags.response_cache_bytes > 0,

@@ -99,6 +99,10 @@ NEREID_LAB = os.environ.get("NEREID_LAB") == "1"
 # Where the node beside a Triton says whether it may be sent requests.
 NEREID_BIND = os.environ.get("NEREID_BIND") or "127.0.0.1"
 NEREID_NODE_PORT = int(os.environ.get("NEREID_NODE_PORT") or 8003)
+# Where balancers find the gate: beside its Triton, where nothing else is said.
+NEREID_NODE_GATE = os.environ.get("NEREID_NODE_GATE") or (
+    f"{NEREID_TRITON_URL.rpartition(':')[0]}:{NEREID_NODE_PORT}"
+)
 # How long it says yes while nothing is heard of the control plane; empty: as long as all is there.
 NEREID_GATE_TRUST_S = float(os.environ.get("NEREID_GATE_TRUST_S") or 0) or None
 NEREID_TOOLS = os.environ.get("NEREID_TOOLS", "")

@@ -27,17 +27,22 @@ PORTS = (
     "NEREID_TRITON_GRPC_PORT",
     "NEREID_TRITON_METRICS_PORT",
     "NEREID_NODE_PORT",
+    "NEREID_EDGE_HTTP_PORT",
+    "NEREID_EDGE_GRPC_PORT",
 )
 
 
 class ServingStack:
     """`python -m stack serve` as a child; `.stack` is what its stack.json says."""
 
-    def __init__(self, home: Path, *, sample: bool = True, servers: int = 1) -> None:
+    def __init__(
+        self, home: Path, *, sample: bool = True, servers: int = 1, edge: bool = False
+    ) -> None:
         self.home = home
         self.log = home.with_name(f"{home.name}.log")
         self._sample = sample
         self._servers = servers
+        self._edge = edge
         self._ports = {name: str(free_port()) for name in PORTS}
         # Whoever tests metrics of PromQL starts a Prometheus there; for all others it is away.
         self.prometheus_port = free_port()
@@ -55,6 +60,7 @@ class ServingStack:
             "NEREID_HOME": str(self.home),
             "NEREID_WEBHOOK_ALLOW": "127.0.0.1",
             "NEREID_SERVERS": str(self._servers),
+            "NEREID_EDGE": "1" if self._edge else "",
             "NEREID_PROMETHEUS_URL": f"http://127.0.0.1:{self.prometheus_port}",
         }
         return {**kept, **self._ports, **own, "NO_COLOR": "1"}
@@ -81,6 +87,12 @@ class ServingStack:
     def servers(self) -> dict[str, dict[str, Any]]:
         """What it says of its servers, by their names."""
         return {server["name"]: server for server in self.stack["servers"]}
+
+    @property
+    def edge(self) -> dict[str, str]:
+        """Where the proxy in front of its servers answers: `http` as a URL, `grpc` as host:port."""
+        addresses: dict[str, str] = self.stack["edge"]
+        return addresses
 
     def client(self) -> httpx.Client:
         """An HTTP client that is logged in."""
