@@ -13,7 +13,7 @@ from control_plane.audit.services import record
 from control_plane.domain.access import RECORD
 from control_plane.domain.perf.input_data import decided
 from control_plane.domain.perf.read_request import read_request
-from control_plane.domain.perf.recording import RecordingState, unfit
+from control_plane.domain.perf.recording import RecordingState, unfit, varied
 from control_plane.domain.perf.request import Input, LoadKind, PerfRequest, SharedMemory
 from control_plane.domain.perf.states import PerfState
 from control_plane.domain.planning.backends import Equipped
@@ -258,6 +258,9 @@ def checked_recording(
     if why := unfit(row.facts, target.inputs, batched=target.max_batch_size > 0):
         detail = f"recording {row.name} does not fit {request.target}: {why}"
         raise InvalidInputError([Violation("/input", "invalid", detail)])
+    if request.batch > 1 and (shapes := varied(row.facts)):
+        detail = f"its rows have several shapes ({shapes}): they are sent one by one, batch 1"
+        raise InvalidInputError([Violation("/batch", "invalid", detail)])
     return row
 
 

@@ -207,6 +207,15 @@ def unfit(facts: Mapping[str, Any], inputs: Sequence[Tensor], *, batched: bool) 
     return f"{sorted(known)[0]} is no input of it" if known else ""
 
 
+def varied(facts: Mapping[str, Any]) -> str:
+    """An input whose rows have several shapes, which no batch can hold together; "" where none."""
+    rows = slice(1 if facts["batched"] else 0, None)
+    for one in facts["inputs"]:
+        if one["least"][rows] != one["most"][rows]:
+            return f"{one['name']} {list(one['least'])} to {list(one['most'])}"
+    return ""
+
+
 def recorded_input(requests: Sequence[RecordedRequest], *, batched: bool) -> str:
     """perf_analyzer's `--input-data` document of recorded requests, in the order of their coming.
 

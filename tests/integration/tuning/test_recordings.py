@@ -149,7 +149,9 @@ def test_a_perf_run_sends_it_and_keeps_nothing_of_it(recorder: Recorder) -> None
     assert "may have what callers sent" in level.left_out
 
 
-def test_what_cannot_be_sent_is_refused_at_once_or_fails_the_run(recorder: Recorder) -> None:
+def test_what_cannot_be_sent_is_refused_at_once_or_fails_the_run(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = recorder.done(name="mondays")
     asked = {"input": "recording:mondays", "concurrency": [1], "may_send": lambda _: True}
     with pytest.raises(InvalidInputError, match="no recording 'tuesdays'"):
@@ -161,6 +163,9 @@ def test_what_cannot_be_sent_is_refused_at_once_or_fails_the_run(recorder: Recor
     with pytest.raises(InvalidInputError, match="it has FP16"):
         recorder.lab.start(**asked)
     Recording.objects.update(facts=row.facts)
+    monkeypatch.setattr("control_plane.tuning.services.varied", lambda _: "x [1] to [2]")
+    with pytest.raises(InvalidInputError, match="batch 1"):
+        recorder.lab.start(**asked, batch=2)
     run = recorder.lab.start(**asked)
     recorder.delete(row)
     # By the time when it runs another endpoint's has the name: nobody was asked about that one.

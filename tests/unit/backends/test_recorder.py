@@ -19,6 +19,7 @@ from control_plane.domain.perf.recording import (
     read_records,
     recorded_input,
     unfit,
+    varied,
 )
 from control_plane.domain.signature import Tensor
 from control_plane.ports.recorder import Recorded, RecordingAsk
@@ -287,3 +288,11 @@ def test_what_may_be_told_and_what_it_fits() -> None:
         ([], True, "x is no input"),
     ):
         assert why in unfit(facts, inputs, batched=batched)
+
+
+def test_rows_of_several_shapes_are_told_apart_from_several_rows() -> None:
+    rows = MAGIC + ONE + record(("x", FP32, (3, 2), numbers(*range(6))), at_ms=NOW)
+    assert varied(facts_of(read_records(rows), batched=True)) == ""
+    shapes = MAGIC + ONE + record(("x", FP32, (1, 3), numbers(*range(3))), at_ms=NOW)
+    assert varied(facts_of(read_records(shapes), batched=True)) == "x [1, 2] to [1, 3]"
+    assert varied(facts_of(read_records(rows), batched=False)) == "x [1, 2] to [3, 2]"
