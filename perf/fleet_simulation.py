@@ -24,6 +24,9 @@ from control_plane.domain.planning.reconcile import (
 )
 
 SWEEP_S = 2.0
+IN_TURN = 20
+"""`endpoints.touching.A_SWEEP`."""
+
 SILENT_AFTER_S = 15.0
 """A server that was not heard of for so long counts as not reachable."""
 
@@ -65,6 +68,7 @@ class Endpoint:
     leased: bool = False
     look_again: bool = False
     changed_at: float | None = None
+    touched: bool = False
     placed_at_change: int = 0
 
 
@@ -147,9 +151,7 @@ class Simulation:
         if self.away or self.troubled or not self.broker_up or self._idle < self.figures.workers:
             return False
         return all(
-            one.status == Status.HEALTHY
-            and one.generation == one.observed
-            and one.placed_at_change == self.fleet_changes
+            one.status == Status.HEALTHY and one.generation == one.observed and not one.touched
             for one in self.endpoints
         )
 
@@ -203,14 +205,21 @@ class Simulation:
         self.at(self.now + seconds, end)
 
     def _sweep(self) -> None:
+        in_turn = IN_TURN
         for number, one in enumerate(self.endpoints):
-            if not one.leased and self._is_due(one):
+            if one.leased:
+                continue
+            behind = one.placed_at_change != self.fleet_changes
+            if self._is_due(one):
+                self.send(number)
+            elif behind and in_turn:
+                in_turn -= 1
                 self.send(number)
 
     def _is_due(self, one: Endpoint) -> bool:
         if one.generation != one.observed or one.look_again or one.look_at <= self.now:
             return True
-        if one.placed_at_change != self.fleet_changes:
+        if one.touched:
             return True
         concerned = not one.views.keys().isdisjoint(self.away | self.troubled)
         return one.status == Status.HEALTHY and concerned
@@ -219,7 +228,7 @@ class Simulation:
         one = self.endpoints[number]
         decision = decide(self._snapshot(number))
         one.status = decision.status
-        one.placed_at_change = self.fleet_changes
+        one.placed_at_change, one.touched = self.fleet_changes, False
         again = decision.look_again_in
         one.look_at = self.now + again.total_seconds() if again else float("inf")
         if decision.converged:
@@ -282,6 +291,15 @@ class Simulation:
             self._drive(lane)
 
         self.at(self.now + (0.0 if held else self.fleet.takes(verb)), end)
+
+    def change_server(self, server: int | None) -> None:
+        """Something of a server changed that placements look at: its labels, its memory, a cordon.
+
+        None: one that joined, where replicas are placed as wanted, and nobody is yet.
+        """
+        self.fleet_changes += 1
+        for one in self.endpoints:
+            one.touched = one.touched or server in one.views
 
     def change(self, number: int, *, models: bool) -> None:
         """Somebody writes a policy: of weights alone, or with models that nothing has loaded."""

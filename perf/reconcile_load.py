@@ -64,13 +64,22 @@ def server_away(s: Simulation) -> float:
 
 
 def server_joins(s: Simulation) -> float:
-    """A server joins: every endpoint is looked at once, whether it is to be there or not."""
-
-    def join() -> None:
-        s.fleet_changes += 1
-
-    s.at(1.0, join)
+    """A server joins: nobody is to be there who has the replicas that are wanted."""
+    s.at(1.0, lambda: s.change_server(None))
     return 1.0
+
+
+def server_relabelled(s: Simulation) -> float:
+    """A server's labels change: who is there is looked at."""
+    s.at(1.0, lambda: s.change_server(0))
+    return 1.0
+
+
+def weights_and_joins(s: Simulation) -> float:
+    """Fifty changes of weights a second, and every ten seconds a server joins."""
+    for k in range(6):
+        s.at(1.5 + 10 * k, lambda: s.change_server(None))
+    return weights(s)
 
 
 def fleet_restart(s: Simulation) -> float:
@@ -96,6 +105,8 @@ SCENARIOS: dict[str, Callable[[Simulation], float]] = {
     "broker gone for 60 s": broker_outage,
     "one server away": server_away,
     "a server joins": server_joins,
+    "a server's labels change": server_relabelled,
+    "weights, and servers join": weights_and_joins,
     "fleet restarts": fleet_restart,
     "everything anew": everything_anew,
 }

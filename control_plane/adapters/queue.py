@@ -32,6 +32,10 @@ DELIVERY_EXPIRY_S = 30.0
 older only stands in the way of webhooks whose turn it is. So it is with perf runs."""
 
 
+SCRAPE_EXPIRY_S = 5.0
+"""The next scrape is asked for by then."""
+
+
 def node_queue(server: str, verb: str) -> str:
     """The lane of a node that a command travels on."""
     lane = "switch" if verb == "switch" else "prepare"
@@ -48,6 +52,10 @@ class CeleryQueue:
 
     def reconcile(self, *, endpoint_id: UUID) -> None:
         self._send("reconcile.endpoint", CONTROL_QUEUE, {"endpoint_id": str(endpoint_id)})
+
+    def scrape(self, *, server: str) -> None:
+        kwargs: dict[str, object] = {"server": server}
+        self._send("telemetry.scrape_server", CONTROL_QUEUE, kwargs, expires=SCRAPE_EXPIRY_S)
 
     def validate(self, *, version_id: UUID) -> None:
         self._send("registry.validate", VALIDATION_QUEUE, {"version_id": str(version_id)})

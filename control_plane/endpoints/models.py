@@ -64,6 +64,7 @@ class Endpoint(models.Model):
     placement = models.JSONField(null=True, blank=True)
     placing = models.JSONField(null=True, blank=True)
     placed_at_change = models.BigIntegerField(default=-1, db_default=-1)
+    judged_at_change = models.BigIntegerField(default=-1, db_default=-1)
     deleted_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

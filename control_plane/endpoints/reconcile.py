@@ -31,6 +31,7 @@ from control_plane.endpoints.selectors import (
     snapshot,
 )
 from control_plane.endpoints.telling import tell_condition
+from control_plane.endpoints.touching import judge_changes, next_in_turn
 from control_plane.fleet.models import Server
 from control_plane.ports.clock import Clock
 from control_plane.ports.config_printer import ConfigPrinter
@@ -68,8 +69,14 @@ def reconcile(
 
 
 def sweep(*, clock: Clock, queue: Queue) -> int:
-    """Asks for a look at every endpoint that is due and that nobody looks at; returns how many."""
-    due = list(due_endpoints(clock.now()).values_list("id", flat=True))
+    """Asks for a look at every endpoint that is due and that nobody looks at; returns how many.
+
+    And at a few of those that a change of servers does not touch, as it seems.
+    """
+    judge_changes()
+    now = clock.now()
+    due = set(due_endpoints(now).values_list("id", flat=True))
+    due |= set(next_in_turn(now).values_list("id", flat=True))
     for endpoint_id in due:
         queue.reconcile(endpoint_id=endpoint_id)
     return len(due)

@@ -25,7 +25,7 @@ from control_plane.domain.planning.plan import Plan
 from control_plane.domain.planning.reconcile import ServerView, Snapshot, Status
 from control_plane.domain.violations import NotFoundError
 from control_plane.endpoints.models import ChangeRequest, Endpoint, Placement, Revision
-from control_plane.fleet.models import FleetChange, Server
+from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, briefly, is_alive
 
 
@@ -75,24 +75,28 @@ def latest_plan(endpoint: Endpoint) -> Plan | None:
     return revision.compiled if revision else None
 
 
+def free(now: datetime) -> Q:
+    """Of endpoints: that nobody is looking at."""
+    return Q(lease_expires_at=None) | Q(lease_expires_at__lte=now)
+
+
 def due_endpoints(now: datetime) -> QuerySet[Endpoint]:
-    """Endpoints that a reconcile should look at and nobody is looking at."""
-    free = Q(lease_expires_at=None) | Q(lease_expires_at__lte=now)
+    """Endpoints that a reconcile should look at and nobody is looking at.
+
+    Those that a change of servers touches are asked for another look (`endpoints.touching`).
+    """
     troubled = Server.objects.filter(
         Q(ready=False) | Q(last_seen_at__lt=now - HEARTBEAT_EXPIRY),
         placements__endpoint=OuterRef("pk"),
     )
-    # A server that joined, was cordoned, or is another one by its labels.
-    changed = FleetChange.objects.exclude(number=OuterRef("placed_at_change"))
     wanting = (
         ~Q(generation=F("observed_generation"))
         | Q(look_again=True)
         | Q(look_at__lte=now)
         | Q(deleted_at__isnull=False)
-        | (~Q(generation=0) & Exists(changed))
         | (Q(status=Status.HEALTHY) & Exists(troubled))
     )
-    return Endpoint.objects.filter(free & wanting)
+    return Endpoint.objects.filter(free(now) & wanting)
 
 
 def present_revision(endpoint: Endpoint) -> Revision | None:

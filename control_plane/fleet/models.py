@@ -164,3 +164,13 @@ class FleetChange(models.Model):
 
     def __str__(self) -> str:
         return str(self.number)
+
+
+class ServerChange(models.Model):
+    """Which server a counted change was of; the database writes it, and keeps the last thousand."""
+
+    number = models.PositiveBigIntegerField(primary_key=True)
+    server = models.CharField(max_length=63)
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.server}"

@@ -13,6 +13,10 @@ class Queue(Protocol):
         """Asks a worker to look at an endpoint."""
         ...
 
+    def scrape(self, *, server: str) -> None:
+        """Asks a worker to scrape a server's metrics."""
+        ...
+
     def validate(self, *, version_id: UUID) -> None:
         """Asks a worker to validate an uploaded version."""
         ...

@@ -64,6 +64,7 @@ class FakeQueue:
 
     def __init__(self) -> None:
         self.reconciles: list[UUID] = []
+        self.scrapes: list[str] = []
         self.validations: list[UUID] = []
         self.fetches: list[UUID] = []
         self.deliveries: list[UUID] = []
@@ -75,6 +76,9 @@ class FakeQueue:
 
     def reconcile(self, *, endpoint_id: UUID) -> None:
         self.reconciles.append(endpoint_id)
+
+    def scrape(self, *, server: str) -> None:
+        self.scrapes.append(server)
 
     def validate(self, *, version_id: UUID) -> None:
         self.validations.append(version_id)

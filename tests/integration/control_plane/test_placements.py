@@ -21,6 +21,7 @@ from control_plane.endpoints.placing import grantees, place_anew
 from control_plane.endpoints.selectors import due_endpoints
 from control_plane.endpoints.services import create_endpoint
 from control_plane.endpoints.serving import PlacedDuties
+from control_plane.endpoints.touching import judge_changes, next_in_turn
 from control_plane.endpoints.wanted import wanted_of, why_drained
 from control_plane.fleet.cordoning import (
     cordon_server,
@@ -29,8 +30,8 @@ from control_plane.fleet.cordoning import (
     uncordon_server,
 )
 from control_plane.fleet.footprints import note_loads
-from control_plane.fleet.models import FleetChange, Server
-from control_plane.fleet.services import delete_server
+from control_plane.fleet.models import FleetChange, Server, ServerChange
+from control_plane.fleet.services import delete_server, register_server
 from control_plane.ports.memory import ServerMemory
 from control_plane.wiring import print_config
 from tests.integration.control_plane.test_convergence import Message, World
@@ -241,7 +242,45 @@ def test_a_change_of_a_server_makes_endpoints_due_and_a_heartbeat_does_not(world
     assert Server.objects.get(name="a").memory_limit == GIB
     assert FleetChange.objects.get().number == before
     cordon_server(name="a", actor="ada", now=world.clock.now())
+    assert judge_changes() == 1
     assert due_endpoints(world.clock.now()).exists()
+
+
+def test_only_what_a_change_touches_is_due_at_once_and_the_rest_in_its_turn(world: World) -> None:
+    placed(world, {"replicas": 2, "servers": {"zone": "1"}})
+    world.policy(100)
+    world.settle(2)
+    assert on(world) == {"a", "b"}
+    label_server(name="c", labels={"zone": "2", "rack": "9"}, actor="ada")
+    world.join("d")
+    now = world.clock.now()
+    assert judge_changes() == 0
+    assert not due_endpoints(now).exists()
+    assert next_in_turn(now).count() == 1, "it is looked at all the same"
+    label_server(name="b", labels={"zone": "2"}, actor="ada")
+    assert judge_changes() == 1
+    assert judge_changes() == 0, "once a change"
+    assert due_endpoints(now).exists()
+    world.settle(1)
+    assert not next_in_turn(world.clock.now()).exists()
+
+
+def test_a_removed_server_touches_who_was_there_and_forgotten_changes_everybody(
+    world: World,
+) -> None:
+    placed(world, {"replicas": 1, "servers": {"server": {"in": ["a", "b"]}}})
+    world.policy(100)
+    world.settle(2)
+    forced: dict[str, Any] = {"actor": "ada", "duties": PlacedDuties(), "force": True}
+    for name, touched in (("c", 0), ("a", 1)):
+        delete_server(name=name, now=world.clock.now(), reason="gone", **forced)
+        assert judge_changes() == touched
+    Endpoint.objects.update(look_again=False)
+    register_server(
+        name="e", http="e:1", grpc="e:2", metrics="http://e/m", accelerator="cpu", actor="ada"
+    )
+    ServerChange.objects.all().delete()
+    assert judge_changes() == 1
 
 
 def test_a_server_that_serves_is_removed_by_force_with_a_reason_alone(world: World) -> None:
