@@ -104,7 +104,7 @@ def command(edge: StackEdge, envoy: Path) -> list[str]:
 def is_live(edge: StackEdge) -> bool:
     """Whether it has read its files and listens."""
     try:
-        return _ask(edge, "/ready") == b"LIVE\n"
+        return ask_admin(edge.options.admin, "/ready") == b"LIVE\n"
     except OSError:
         return False
 
@@ -112,7 +112,7 @@ def is_live(edge: StackEdge) -> bool:
 def healthy(edge: StackEdge) -> set[str]:
     """The servers that it sends requests to, over both protocols."""
     try:
-        said: dict[str, Any] = json.loads(_ask(edge, "/clusters?format=json"))
+        said: dict[str, Any] = json.loads(ask_admin(edge.options.admin, "/clusters?format=json"))
     except (OSError, ValueError):
         return set()
     by_cluster = [
@@ -139,9 +139,13 @@ class _Admin(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _ask(edge: StackEdge, path: str) -> bytes:
-    """Raises OSError where it does not answer."""
-    connection = _Admin(edge.options.admin)
+def ask_admin(admin: str, path: str) -> bytes:
+    """What Envoy's administration answers at that socket.
+
+    Raises:
+        OSError: it does not.
+    """
+    connection = _Admin(admin)
     try:
         connection.request("GET", path)
         return connection.getresponse().read()

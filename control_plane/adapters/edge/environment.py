@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 
 from control_plane.domain.edge.options import (
@@ -34,7 +35,7 @@ def edge_options(environment: Mapping[str, str], *, folder: Path, admin: Path) -
         EdgeSettingsError: a number out of its bounds, a file that is missing, or half of a pair.
     """
     return EdgeOptions(
-        host=environment.get("NEREID_EDGE_BIND") or environment.get("NEREID_BIND") or "127.0.0.1",
+        host=_host(environment),
         http_port=_number(environment, "NEREID_EDGE_HTTP_PORT", HTTP_PORT, most=65_535),
         grpc_port=_number(environment, "NEREID_EDGE_GRPC_PORT", GRPC_PORT, most=65_535),
         folder=str(folder.absolute()),
@@ -43,6 +44,14 @@ def edge_options(environment: Mapping[str, str], *, folder: Path, admin: Path) -
         tls=_tls(environment),
         access=_access(environment),
     )
+
+
+def _host(environment: Mapping[str, str]) -> str:
+    text = environment.get("NEREID_EDGE_BIND") or environment.get("NEREID_BIND") or "127.0.0.1"
+    try:
+        return str(ip_address(text.strip("[]")))
+    except ValueError:
+        raise EdgeSettingsError(f"NEREID_EDGE_BIND={text}: an IP address, no name") from None
 
 
 def _limits(environment: Mapping[str, str]) -> Limits:

@@ -57,7 +57,10 @@ def http_filters(options: EdgeOptions, protocol: str) -> list[dict[str, Any]]:
         found += [_extraction(options), _lua(GRPC_NAME)]
     else:
         found.append(_lua(HTTP_NAME))
-    router = {"name": "envoy.filters.http.router", "typed_config": _typed("router", "Router")}
+    router = {
+        "name": "envoy.filters.http.router",
+        "typed_config": _typed("router", "Router", suppress_envoy_headers=True),
+    }
     return [*found, router]
 
 

@@ -76,6 +76,8 @@ def _manager(options: EdgeOptions, protocol: str) -> dict[str, Any]:
         "http_filters": http_filters(options, protocol),
         "http2_protocol_options": {**window(options), "max_concurrent_streams": 1024},
         "use_remote_address": True,
+        # Nobody's x-envoy-… headers are obeyed, however near he is: what they say is said here.
+        "internal_address_config": {"cidr_ranges": []},
         # What Triton gets is what the caller sent: rules and sticky keys may look at x-request-….
         "generate_request_id": False,
         "preserve_external_request_id": True,

@@ -37,13 +37,15 @@ GRPC_MODEL = rf"{SERVICE}(ModelInfer|ModelReady|ModelMetadata|ModelConfig|ModelS
 GRPC_STREAM = rf"{SERVICE}ModelStreamInfer"
 
 UNSENT = "connect-failure,refused-stream"
-AGAIN = f"{UNSENT},reset,retriable-status-codes,unavailable"
+UNKNOWN = "retriable-status-codes,retriable-headers"
+ONCE = f"{UNSENT},{UNKNOWN}"
+AGAIN = f"{ONCE},reset,unavailable"
 STREAM_IDLE_S = 3600
 
 
 def http_routes(options: EdgeOptions) -> dict[str, Any]:
     """The routes of HTTP. The model's name is in the path."""
-    again, once = _retries(AGAIN), _retries(UNSENT)
+    again, once = _retries(AGAIN, 503), _retries(ONCE)
     return _configuration(
         HTTP,
         [
@@ -63,7 +65,7 @@ def grpc_routes(options: EdgeOptions, *, reads_names: bool) -> dict[str, Any]:
         reads_names: whether any endpoint is placed on some servers only: otherwise no message is
             looked into.
     """
-    again, once = _retries(AGAIN), _retries(UNSENT)
+    again, once = _retries(AGAIN, 503), _retries(ONCE)
     blind = () if reads_names else (EXTRACTION,)
     named = _present(MODEL_HEADER)
     unary: list[dict[str, Any]] = []
@@ -73,7 +75,9 @@ def grpc_routes(options: EdgeOptions, *, reads_names: bool) -> dict[str, Any]:
             _route(GRPC, GRPC_MODEL, options, once, headers=never, off=off),
             _route(GRPC, GRPC_MODEL, options, again, headers=headers, off=off),
             # A stream is never whole before it ends, and what was read of it may have been done.
-            _route(GRPC, GRPC_STREAM, options, once, headers=headers, off=(*off, BUFFER)),
+            _route(
+                GRPC, GRPC_STREAM, options, _retries(UNSENT), headers=headers, off=(*off, BUFFER)
+            ),
         ]
     return _configuration(
         GRPC,
@@ -126,11 +130,14 @@ def _route(
     return found
 
 
-def _retries(on: str) -> dict[str, Any]:
+def _retries(on: str, *codes: int) -> dict[str, Any]:
+    """A server that was started a moment ago knows no model yet: nothing was done, others may."""
+    not_found = {"name": "grpc-status", "string_match": {"exact": "5"}}
     return {
         "retry_on": on,
         "num_retries": 3,
-        "retriable_status_codes": [503],
+        "retriable_status_codes": [404, *codes],
+        "retriable_headers": [not_found],
         "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
         "retry_host_predicate": [
             {

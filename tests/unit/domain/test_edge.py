@@ -155,15 +155,17 @@ def test_what_is_not_let_through_is_refused_last_and_keys_first(protocol: str) -
 
 def test_what_a_server_may_have_begun_is_sent_again_unless_the_caller_says_never() -> None:
     found = [
-        (one["match"].get("headers", []), one["route"]["retry_policy"]["retry_on"])
+        (one["match"].get("headers", []), one["route"]["retry_policy"])
         for one in routes_of(edge_files(options(), fleet()), HTTP)
         if one["match"].get("safe_regex", {}).get("regex") == routes.HTTP_OPEN
     ]
     (never, once), (anything, again) = found
     assert never[0]["name"] == "nereid-retry"
-    assert "reset" not in once.split(",")
+    assert "reset" not in once["retry_on"].split(",")
+    assert once["retriable_status_codes"] == [404]
     assert anything == []
-    assert {"reset", "connect-failure"} <= set(again.split(","))
+    assert {"reset", "connect-failure"} <= set(again["retry_on"].split(","))
+    assert again["retriable_status_codes"] == [404, 503]
 
 
 def test_a_stream_is_neither_held_until_it_ends_nor_sent_twice() -> None:

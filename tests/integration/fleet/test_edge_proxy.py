@@ -1,0 +1,207 @@
+"""The real Envoy with the files that are written for it: it takes them, and does what they say."""
+
+from __future__ import annotations
+
+import datetime
+import http.client
+import json
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from control_plane.adapters.edge.addresses import Addresses
+from control_plane.adapters.edge.binary import EnvoyMissingError, find_envoy
+from control_plane.adapters.edge.files import descriptors, write_files
+from control_plane.domain.edge.files import BOOTSTRAP, DESCRIPTORS, edge_files
+from control_plane.domain.edge.fleet import EdgeFleet, KnownServer
+from stack import edge
+from stack.ports import free_port
+from tests.support.processes import eventually
+
+ISSUER, TOKEN = "https://id.example", "a-token-of-some-length"
+
+
+class Upstream(BaseHTTPRequestHandler):
+    """Stands for a server and its gate: says which path it was asked, and what it was shown."""
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.send_header("was-shown", self.headers.get("authorization", ""))
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def envoy() -> Path:
+    try:
+        return find_envoy()
+    except EnvoyMissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[EdgeFleet]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Upstream) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
+        yield Addresses().fleet([KnownServer("one", address, address, address)])
+        server.shutdown()
+
+
+@contextmanager
+def running(
+    envoy: Path, fleet: EdgeFleet, folder: Path, **environment: str
+) -> Iterator[edge.StackEdge]:
+    """The edge that the environment asks for, ready; ended in the end."""
+    ports = {name: str(free_port()) for name in edge.PORTS.values()}
+    own = edge.edge_of({**environment, **ports}, folder, "127.0.0.1")
+    own = own.settled("127.0.0.1", set(), folder / "run")
+    files = {name: text.encode() for name, text in edge_files(own.options, fleet).items()}
+    write_files(Path(own.options.folder), {DESCRIPTORS: descriptors(), **files})
+    process = subprocess.Popen(edge.command(own, envoy), stderr=subprocess.DEVNULL)
+    try:
+        assert eventually(lambda: edge.is_live(own) and edge.healthy(own) == {"one"}, 30)
+        yield own
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def ask(
+    own: edge.StackEdge,
+    path: str = "/v2/models/digits",
+    *,
+    body: bytes = b"",
+    context: ssl.SSLContext | None = None,
+    **headers: str,
+) -> http.client.HTTPResponse:
+    port = own.options.http_port
+    kind = http.client.HTTPSConnection if context else http.client.HTTPConnection
+    extra = {"context": context} if context else {}
+    connection = kind("127.0.0.1", port, timeout=20, **extra)
+    connection.request("POST" if body else "GET", path, body, headers)
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed one for 127.0.0.1, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    day = datetime.timedelta(days=1)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - day)
+        .not_valid_after(now + day)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "cert.pem", folder / "key.pem"
+    paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return paths
+
+
+def test_envoy_takes_every_file_and_closes_what_is_no_callers(
+    envoy: Path, fleet: EdgeFleet, tmp_path: Path
+) -> None:
+    with running(
+        envoy,
+        fleet,
+        tmp_path,
+        NEREID_EDGE_MAX_BODY="1MiB",
+        NEREID_EDGE_REQUESTS_PER_SECOND="1000",
+    ) as own:
+        # What it looks at when it only validates is the file that it starts with.
+        valid = [str(envoy), "--mode", "validate", "-c", str(own.bootstrap)]
+        assert subprocess.run(valid, capture_output=True, check=False).returncode == 0
+        counted = dict(
+            line.split(": ")
+            for line in edge.ask_admin(own.options.admin, "/stats").decode().splitlines()
+            if ": " in line
+        )
+        rejected = {name: n for name, n in counted.items() if name.endswith("update_rejected")}
+        assert len(rejected) >= 6
+        assert set(rejected.values()) == {"0"}
+        assert ask(own).status == 200
+        assert ask(own, body=b"x" * (1 << 20)).status == 200
+        assert ask(own, body=b"x" * ((1 << 20) + 1)).status == 413
+        for path in ("/v2/repository/index", "/v2/logging", "/v2/models/../repository/index"):
+            assert ask(own, path).status == 403, path
+        assert ask(own, "/v2/models/..%2Frepository/index").status == 400
+        assert ask(own, **{"nereid-control": "any"}).status == 403
+        assert (Path(own.options.folder) / BOOTSTRAP).stat().st_mode & 0o077 == 0
+
+
+def test_too_many_requests_are_told_so(envoy: Path, fleet: EdgeFleet, tmp_path: Path) -> None:
+    with running(envoy, fleet, tmp_path, NEREID_EDGE_REQUESTS_PER_SECOND="1") as own:
+        assert 429 in {ask(own).status for _ in range(3)}
+
+
+def test_listed_tokens_open_and_go_no_further(
+    envoy: Path, fleet: EdgeFleet, tmp_path: Path
+) -> None:
+    listed = tmp_path / "tokens"
+    listed.write_text(f"# who  token\napp {TOKEN}\n")
+    certificate_file, key = certificate(tmp_path)
+    files = {"NEREID_EDGE_CERTIFICATE": str(certificate_file), "NEREID_EDGE_KEY": str(key)}
+    with running(envoy, fleet, tmp_path, NEREID_EDGE_TOKENS=str(listed), **files) as own:
+        context = ssl.create_default_context(cafile=str(certificate_file))
+        context.check_hostname = False
+        assert ask(own, context=context).status == 401
+        assert ask(own, context=context, authorization="Bearer another-token-or-so").status == 401
+        opened = ask(own, context=context, authorization=f"Bearer {TOKEN}")
+        assert (opened.status, opened.headers["was-shown"]) == (200, "")
+        assert ask(own, "/v2/health/ready", context=context).status == 200, "probes have no token"
+
+
+def test_signed_tokens_open_while_they_are_of_the_issuer_and_for_us(
+    envoy: Path, fleet: EdgeFleet, tmp_path: Path
+) -> None:
+    key = ECKey.generate_key("P-256", {"kid": "one"})
+    keys = tmp_path / "jwks.json"
+    keys.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+    asked = {"NEREID_EDGE_JWT_ISSUER": ISSUER, "NEREID_EDGE_JWT_AUDIENCES": "models"}
+
+    def signed(**claims: object) -> str:
+        late = int(time.time()) + 300
+        usual = {"iss": ISSUER, "aud": "models", "sub": "app", "exp": late}
+        made = jwt.encode({"alg": "ES256", "kid": "one"}, {**usual, **claims}, key)
+        return f"Bearer {made}"
+
+    with running(envoy, fleet, tmp_path, NEREID_EDGE_JWKS=str(keys), **asked) as own:
+        assert ask(own).status == 401
+        opened = ask(own, authorization=signed())
+        assert (opened.status, opened.headers["was-shown"]) == (200, "")
+        assert ask(own, authorization=signed(iss="https://another")).status == 401
+        assert ask(own, authorization=signed(aud="billing")).status == 403
+        assert ask(own, authorization=signed(exp=1)).status == 401
