@@ -22,7 +22,16 @@ rm -f "/dev/shm/nereid_${NEREID_NODE_NAME}_"*
 # NVIDIA's backends hand the paths of operators' libraries to the system's loader as they are.
 cd /var/lib/nereid/model_repository/live
 
-exec tritonserver \
+# The same as stack/triton.py says: a span for each request that brings a trace along.
+set --
+if [ -n "${OTEL_EXPORTER_OTLP_ENDPOINT:-}" ]; then
+    set -- --trace-config=mode=opentelemetry --trace-config=level=TIMESTAMPS --trace-config=rate=1000 \
+        --trace-config="opentelemetry,url=${OTEL_EXPORTER_OTLP_ENDPOINT%/}/v1/traces" \
+        --trace-config=opentelemetry,resource=service.name=triton \
+        --trace-config="opentelemetry,resource=service.instance.id=$NEREID_NODE_NAME"
+fi
+
+exec tritonserver "$@" \
     --id="$NEREID_NODE_NAME" \
     --model-repository=/var/lib/nereid/model_repository/live \
     --model-control-mode=explicit \

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from control_plane.adapters.edge.binary import find_envoy
 from control_plane.adapters.machines import load_server
+from control_plane.adapters.tracing import traces_url
 from stack import edge, triton
 from stack.broker import STOP_SIGNAL as BROKER_STOP
 from stack.broker import EmbeddedBroker
@@ -74,6 +75,7 @@ def triton_options(
         control_key=keys.control_key,
         shm_key=keys.shm_key,
         forward_headers=settings.forward_headers,
+        traces_url=traces_url(settings.environment),
         flags=load_server(settings.server_config),
     )
 

@@ -52,7 +52,10 @@ FORWARDED_HEADERS = "(?i)^x-(nereid|tenant|user|request)-.*"
 NEVER_FORWARDED = ("authorization", "proxy-authorization", "cookie", "set-cookie")
 
 # What the server and its Python stubs have no business knowing.
-_WITHHELD_VARIABLES = ("DATABASE_URL", "CELERY_BROKER_URL", "PYTHONHOME", "PYTHONPATH")
+_WITHHELD_VARIABLES = (
+    *("DATABASE_URL", "CELERY_BROKER_URL", "PYTHONHOME", "PYTHONPATH"),
+    *("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
+)
 _WITHHELD_PREFIX = "NEREID_"
 
 
@@ -74,6 +77,7 @@ class TritonOptions:
     control_key: str = field(repr=False)
     shm_key: str = field(repr=False)
     forward_headers: str = ""
+    traces_url: str = ""
     flags: ServerFlags = field(default_factory=lambda: load_server(DEFAULT_SERVER))
 
     @property
@@ -297,12 +301,26 @@ def command(options: TritonOptions) -> list[str]:
     if not _has_gpu():
         line += ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
     line += options.flags.flags(has_gpu=_has_gpu())
+    if options.traces_url:
+        line += _trace_flags(options)
     if options.flags.response_cache_bytes:
         line += [
             f"--cache-directory={wheel_root() / 'caches'}",
             f"--cache-config=local,size={options.flags.response_cache_bytes}",
         ]
     return line
+
+
+def _trace_flags(options: TritonOptions) -> list[str]:
+    """A span for each request that brings a trace along, and for one in a thousand others."""
+    return [
+        "--trace-config=mode=opentelemetry",
+        "--trace-config=level=TIMESTAMPS",
+        "--trace-config=rate=1000",
+        f"--trace-config=opentelemetry,url={options.traces_url}",
+        "--trace-config=opentelemetry,resource=service.name=triton",
+        f"--trace-config=opentelemetry,resource=service.instance.id={options.name}",
+    ]
 
 
 def _has_gpu() -> bool:

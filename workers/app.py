@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
 django.setup()
 
+from celery.signals import beat_init, worker_init  # noqa: E402
+
 from control_plane import wiring  # noqa: E402 - Django has to be set up before this
+from control_plane.adapters.queue import NODE_QUEUES  # noqa: E402
+from control_plane.adapters.tracing import start_tracing  # noqa: E402
 from workers.cause import CausedTask  # noqa: E402
 from workers.schedule import SCHEDULE  # noqa: E402
 
@@ -29,3 +34,13 @@ app.conf.imports = (
     "workers.tasks.telemetry",
     "workers.tasks.webhooks",
 )
+
+
+@worker_init.connect
+def _trace_a_worker(sender: Any, **_: object) -> None:
+    start_tracing("node" if str(sender.hostname).startswith(NODE_QUEUES) else "worker")
+
+
+@beat_init.connect
+def _trace_the_clock(**_: object) -> None:
+    start_tracing("beat")

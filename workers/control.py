@@ -9,7 +9,7 @@ time on each server.
 from __future__ import annotations
 
 import argparse
-import logging
+import logging.config
 import os
 import signal
 import sys
@@ -21,6 +21,7 @@ from control_plane.adapters.queue import (
     VALIDATION_QUEUE,
     WEBHOOK_QUEUE,
 )
+from control_plane.audit.logs import logging_config
 from workers.lane import QueueWorker, stop_all
 
 LOOK_S = 0.5
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--receivers", type=int, default=8, help="webhooks delivered to at once")
     parser.add_argument("--perf-runs", type=int, default=4, help="servers measured at once")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.config.dictConfig(logging_config(os.environ))
     stopping, parent = threading.Event(), os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -36,10 +36,14 @@ SCRAPE_EXPIRY_S = 5.0
 """The next scrape is asked for by then."""
 
 
+NODE_QUEUES = "node."
+"""What the names of all queues of nodes begin with."""
+
+
 def node_queue(server: str, verb: str) -> str:
     """The lane of a node that a command travels on."""
     lane = "switch" if verb == "switch" else "prepare"
-    return f"node.{server}.{lane}"
+    return f"{NODE_QUEUES}{server}.{lane}"
 
 
 class CeleryQueue:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from opentelemetry import trace
+
 _PRESENT: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -17,6 +19,8 @@ def request_id() -> str:
 @contextmanager
 def answering(identity: str) -> Iterator[None]:
     """Everything within belongs to this request."""
+    if identity:
+        trace.get_current_span().set_attribute("nereid.request_id", identity)
     token = _PRESENT.set(identity)
     try:
         yield

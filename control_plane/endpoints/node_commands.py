@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
+from control_plane.audit.subject import about
 from control_plane.endpoints import observations
 from control_plane.endpoints.generations import overtake
 from control_plane.endpoints.models import Endpoint, Revision
@@ -43,22 +44,38 @@ def carry_out(
     Where nothing is recorded (Triton is away, a model is still busy, the same command is
     under way) the reconcile sends the command again after a while.
     """
+    name = Endpoint.objects.filter(id=endpoint_id).values_list("name", flat=True).first()
+    with about(endpoint=name or str(endpoint_id), generation=generation, server=server):
+        if _is_done(verb, server, endpoint_id, generation, agent, clock, loads):
+            queue.reconcile(endpoint_id=endpoint_id)
+
+
+def _is_done(
+    verb: str,
+    server: str,
+    endpoint_id: UUID,
+    generation: int,
+    agent: NodeAgent,
+    clock: Clock,
+    loads: LoadsMeasured | None,
+) -> bool:
+    """Carries it out and records it; False where nothing came of it that a look would see."""
     try:
         _act(verb, server, endpoint_id, generation, agent, clock)
     except StaleCommandError as error:
         logger.info("dropped %s: %s", verb, error)
         if not overtake(endpoint_id=endpoint_id, generation=generation, seen=error.highest):
-            return
+            return False
     except (AlreadyPreparingError, StillBusyError) as error:
         logger.info("%s of generation %s: %s", verb, generation, error)
-        return
+        return False
     except ArmsNotReadyError as error:
         logger.info("switch to generation %s: %s; preparing again", generation, error)
         observations.unprepared(endpoint_id=endpoint_id, server=server, generation=generation)
     except PrepareFailedError as error:
         if isinstance(error.__cause__, TritonUnreachableError):
             logger.warning("%s of generation %s: %s", verb, generation, error)
-            return
+            return False
         logger.warning("%s of generation %s failed: %s", verb, generation, error)
         observations.failed(
             endpoint_id=endpoint_id,
@@ -69,11 +86,11 @@ def carry_out(
         )
     except TritonUnreachableError as error:
         logger.warning("%s of generation %s: %s", verb, generation, error)
-        return
+        return False
     finally:
         if loads:
             note_loads(server=server, taken=loads.drain(), now=clock.now())
-    queue.reconcile(endpoint_id=endpoint_id)
+    return True
 
 
 def _act(

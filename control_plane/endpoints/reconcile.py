@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
+from control_plane.audit.subject import about
 from control_plane.domain.placement.placing import Placing
 from control_plane.domain.planning.reconcile import Action, Decision, Verb, decide
 from control_plane.domain.routing.document import parse_policy
@@ -84,6 +85,13 @@ def sweep(*, clock: Clock, queue: Queue) -> int:
 
 def _look(endpoint_id: UUID, clock: Clock, queue: Queue, print_config: ConfigPrinter) -> Decision:
     endpoint = Endpoint.objects.get(id=endpoint_id)
+    with about(endpoint=endpoint.name, generation=endpoint.generation):
+        return _look_at(endpoint, clock, queue, print_config)
+
+
+def _look_at(
+    endpoint: Endpoint, clock: Clock, queue: Queue, print_config: ConfigPrinter
+) -> Decision:
     revision, now = present_revision(endpoint), clock.now()
     plan = revision.compiled if revision else None
     goes = endpoint.deleted_at is not None or not endpoint.generation

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from control_plane.audit.subject import about
 from control_plane.domain.rollout.deciding import decide
 from control_plane.domain.rollout.harm import share_out
 from control_plane.domain.rollout.policies import WATCHED
@@ -77,7 +78,8 @@ def advance_all(rollout_ids: list[UUID], means: Means) -> Iterator[UUID]:
     for rollout_id in rollout_ids:
         before = Rollout.objects.filter(id=rollout_id).values_list("generation", flat=True).first()
         try:
-            rollout = advance(rollout_id, means)
+            with about(rollout=str(rollout_id)):
+                rollout = advance(rollout_id, means)
         except Exception:
             logger.exception("rollout %s could not be looked at", rollout_id)
             continue

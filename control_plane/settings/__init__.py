@@ -8,6 +8,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from sqlalchemy.engine import make_url
 
+from control_plane.audit.logs import LogSettingsError, logging_config
 from control_plane.domain.placement.labels import parse_labels
 from control_plane.domain.placement.memory import parse_bytes
 from control_plane.domain.registry.allowed_parameters import AllowedParameters
@@ -283,18 +284,7 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"request": {"()": "control_plane.audit.logs.RequestIdFilter"}},
-    "formatters": {"line": {"format": "%(levelname)s %(name)s%(request)s: %(message)s"}},
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": "line",
-            "filters": ["request"],
-        }
-    },
-    "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
-}
+try:
+    LOGGING = logging_config(os.environ)
+except LogSettingsError as error:
+    raise ImproperlyConfigured(str(error)) from error

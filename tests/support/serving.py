@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,20 @@ class ServingStack:
     """`python -m stack serve` as a child; `.stack` is what its stack.json says."""
 
     def __init__(
-        self, home: Path, *, sample: bool = True, servers: int = 1, edge: bool = False
+        self,
+        home: Path,
+        *,
+        sample: bool = True,
+        servers: int = 1,
+        edge: bool = False,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home
         self.log = home.with_name(f"{home.name}.log")
         self._sample = sample
         self._servers = servers
         self._edge = edge
+        self._variables = dict(variables or {})
         self._ports = {name: str(free_port()) for name in PORTS}
         # Whoever tests metrics of PromQL starts a Prometheus there; for all others it is away.
         self.prometheus_port = free_port()
@@ -63,7 +70,7 @@ class ServingStack:
             "NEREID_EDGE": "1" if self._edge else "",
             "NEREID_PROMETHEUS_URL": f"http://127.0.0.1:{self.prometheus_port}",
         }
-        return {**kept, **self._ports, **own, "NO_COLOR": "1"}
+        return {**kept, **self._ports, **own, "NO_COLOR": "1", **self._variables}
 
     @property
     def stack(self) -> dict[str, Any]:
