@@ -26,7 +26,7 @@ QUIETLY := awk -v tty="$$(test -t 1 && echo 1 || true)" ' \
 # Whole files at a time, in the order of tests/support/sharing.py; ARGS='-n 0' runs them in one, as --pdb needs.
 SHARED := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help serve test test-long bench check format build clean
+.PHONY: help serve upgrade test test-long bench check format build clean
 
 help: ## list these targets
 	@echo "Nereid: a control plane for NVIDIA Triton"; echo
@@ -36,6 +36,9 @@ help: ## list these targets
 
 serve: $(RUNTIME) build ## start everything on this machine; Ctrl-C stops it
 	@$(BIN)/python -m stack serve $(ARGS)
+
+upgrade: $(RUNTIME) build ## lead a running stack to the code that is here now; Triton goes on answering
+	@$(BIN)/python -m stack upgrade
 
 test: $(DEV) build ## the test suite (under 15 minutes on 2 cores)
 	@tests/support/install_chromium.sh

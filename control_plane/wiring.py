@@ -13,6 +13,7 @@ from django.conf import settings
 
 from control_plane.adapters.any_source import AnySource
 from control_plane.adapters.artifacts import FileArtifactStore
+from control_plane.adapters.backup.taking import State
 from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.inspection import SandboxInspector
 from control_plane.adapters.mlflow.server import MlflowServer
@@ -71,6 +72,7 @@ from control_plane.tuning import network
 from control_plane.tuning.recordings import delete_recordings_of
 from control_plane.tuning.running import Means
 from control_plane.tuning.studying import TuneMeans
+from control_plane.version import VERSION
 
 VISIBILITY_TIMEOUT_S = 3600
 """Above the longest task: a broker must not hand out a message that is still worked on."""
@@ -127,6 +129,21 @@ def artifact_store() -> ArtifactStore:
 def recording_store() -> ArtifactStore:
     """What callers sent, apart from the artifacts: nobody downloads it, and no Triton has it."""
     return FileArtifactStore(settings.NEREID_RECORDING_STORE, private=True)
+
+
+def state() -> State:
+    """All that a backup holds, and where it is."""
+    artifacts, recordings = settings.NEREID_ARTIFACTS, settings.NEREID_RECORDING_STORE
+    return State(
+        address=settings.DATABASE_URL,
+        stores={"artifacts": artifacts, "recordings": recordings},
+        keys={
+            "secret_key": settings.SECRET_KEY,
+            "control_key": settings.NEREID_TRITON_CONTROL_KEY,
+            "shm_key": settings.NEREID_TRITON_SHM_KEY,
+        },
+        version=VERSION,
+    )
 
 
 def partial_files() -> PartialFiles:

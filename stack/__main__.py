@@ -1,4 +1,4 @@
-"""The command line of the embedded stack: serve, status, env, manage."""
+"""The command line of the embedded stack: serve, status, env, backup, restore, upgrade, manage."""
 
 import argparse
 import json
@@ -7,6 +7,8 @@ import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -53,6 +55,10 @@ def main() -> int:
         return status(settings, as_json=arguments.json)
     if arguments.command == "env":
         return env(settings)
+    if arguments.command in ("backup", "restore"):
+        return _kept(settings, arguments)
+    if arguments.command == "upgrade":
+        return _upgrade(settings)
     if arguments.command == "manage":
         return manage(settings, arguments.arguments)
     return _serve(settings, arguments)
@@ -90,11 +96,68 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "env", help='the running stack\'s environment, for a shell: eval "$(python -m stack env)"'
     )
+    _backup_options(commands)
+    commands.add_parser(
+        "upgrade",
+        help="lead the running stack to the code that is in the checkout now; Triton goes on",
+        description="Migrate the running stack, and start its nodes, workers and API anew, one "
+        "after the other. Triton goes on and answers meanwhile. docs/operations.md",
+    )
     manage = commands.add_parser(
         "manage", help="run manage.py on the running stack, e.g. `manage changepassword admin`"
     )
     manage.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
+
+
+def _backup_options(commands: Any) -> None:
+    taking = commands.add_parser(
+        "backup",
+        help="all state into a new folder, while the stack runs or not",
+        description="Make FOLDER, which must not be there yet, a backup of all state: database, "
+        "artifacts, recordings and keys. The stack may go on meanwhile. docs/operations.md",
+    )
+    taking.add_argument("folder", metavar="FOLDER", type=Path)
+    taking.add_argument(
+        "--verify", action="store_true", help="read every file of the backup FOLDER instead"
+    )
+    taking.add_argument("--without-secrets", action="store_true", help="leave the keys out")
+    back = commands.add_parser(
+        "restore",
+        help="a backup into this home, while nothing runs on it",
+        description="Put the backup FOLDER into NEREID_HOME, and migrate it to this version. "
+        "Start the stack afterwards. docs/operations.md",
+    )
+    back.add_argument("folder", metavar="FOLDER", type=Path)
+    back.add_argument(
+        "--replace", action="store_true", help="in the place of what is there, which is gone then"
+    )
+
+
+def _kept(settings: StackSettings, arguments: argparse.Namespace) -> int:
+    # Here, so that the other commands do not pay for its imports.
+    from stack import backups
+
+    folder = arguments.folder.absolute()
+    try:
+        if arguments.command == "restore":
+            return backups.restore(settings, folder, replace=arguments.replace)
+        said = ("verify", "without_secrets")
+        options = [f"--{name.replace('_', '-')}" for name in said if getattr(arguments, name)]
+        return backups.backup(settings, [str(folder), *options])
+    except (SettingsError, lock.AlreadyRunningError) as error:
+        return _refuse(error, 1)
+
+
+def _upgrade(settings: StackSettings) -> int:
+    from stack import upgrading
+
+    try:
+        for line in upgrading.ask(settings):
+            print(line, flush=True)
+    except upgrading.UpgradeError as error:
+        return _refuse(error, 1)
+    return 0
 
 
 def _serve_options(serve: argparse.ArgumentParser) -> None:

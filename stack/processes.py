@@ -170,6 +170,21 @@ class SupervisedProcess:
             if members:
                 await asyncio.to_thread(leftovers.end, members)
 
+    async def restart(self, hurry: asyncio.Event) -> float:
+        """Ends it and starts it anew, with what lies on the disk now; returns the seconds taken.
+
+        Raises:
+            StartError: it does not come up; it is tried again and again, as if it had died.
+        """
+        await self.stop(hurry)
+        try:
+            return await self.start()
+        except StartError:
+            if self._process is not None:
+                self._signal(signal.SIGKILL)
+                self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.service.name}")
+            raise
+
     async def stop(self, hurry: asyncio.Event) -> None:
         """Ask it to end, kill it when it does not in time or when `hurry` is set."""
         if self._keeper:

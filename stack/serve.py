@@ -25,6 +25,7 @@ from stack.settings import Secrets, StackSettings, child_environment, load_secre
 from stack.steps import Bootstrap, Steps
 from stack.supervisor import Supervisor
 from stack.terminal import Progress, Terminal
+from stack.upgrading import UPGRADE_SIGNAL, Upgrading
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STEPS = ("migrate", "bootstrap")
@@ -79,6 +80,7 @@ class Stack:
         self._supervisor = Supervisor(self._settings, self._terminal, self._logs)
         for number in STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        upgrading = Upgrading(self._settings, self._steps, self._supervisor, self._terminal)
         up = asyncio.create_task(self._bring_up())
         stop = asyncio.create_task(self._stopping.wait())
         status = 0
@@ -86,14 +88,16 @@ class Stack:
             await asyncio.wait({up, stop}, return_when=asyncio.FIRST_COMPLETED)
             if up.done() and not self._stopping.is_set():
                 up.result()
+                asyncio.get_running_loop().add_signal_handler(UPGRADE_SIGNAL, upgrading.begin)
                 await stop
         except* StartError as failures:
             for failure in failures.exceptions:
                 self._terminal.print(Text(f"\n{failure}", "red"))
             status = 1
         finally:
+            asyncio.get_running_loop().add_signal_handler(UPGRADE_SIGNAL, lambda: None)
             up.cancel()
-            await asyncio.gather(up, return_exceptions=True)
+            await asyncio.gather(up, upgrading.ended(), return_exceptions=True)
             await self._take_down()
         return status
 

@@ -38,6 +38,14 @@ class Supervisor:
         self._processes[service.name] = process
         await process.start()
 
+    async def restart(self, name: str) -> float:
+        """Ends one process and starts it anew; returns the seconds until it was ready.
+
+        Raises:
+            StartError: it does not come up; it is tried again and again.
+        """
+        return await self._processes[name].restart(self.hurry)
+
     def pids(self) -> dict[str, int]:
         running = {name: process.pid for name, process in self._processes.items() if process.pid}
         return {name: running[name] for name in names(self._settings) if name in running}

@@ -32,6 +32,7 @@ from control_plane import wiring  # noqa: E402
 from control_plane.adapters.machines import DEFAULT_SERVER, load_server  # noqa: E402
 from control_plane.adapters.queue import node_queue  # noqa: E402
 from control_plane.adapters.request_log import RequestLogError  # noqa: E402
+from control_plane.endpoints.generations import left_behind  # noqa: E402
 from control_plane.endpoints.returning import make_known  # noqa: E402
 from control_plane.endpoints.wanted import fell_back, wanted_of  # noqa: E402
 from control_plane.fleet.agent import NodeAgent  # noqa: E402
@@ -168,6 +169,8 @@ class Keeper:
         # Its own memory is read after the control plane's: it can only be ahead.
         if lost := fell_back(server=name, serves=self._agent.serves(), now=now):
             logger.warning("the control plane is told to send again: %s", ", ".join(lost))
+        if behind := left_behind(seen=self._agent.highest(), now=now):
+            logger.warning("records were lost; this node is led back to: %s", ", ".join(behind))
         make_known(server=name, agent=self._agent, now=now)
         self._ask_after = time.monotonic() + ASK_S
 

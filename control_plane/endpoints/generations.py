@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -57,3 +58,27 @@ def overtake(*, endpoint_id: UUID, generation: int, seen: int) -> bool:
         )
     logger.warning("%s: generation %s -> %s", endpoint.name, generation, endpoint.generation)
     return True
+
+
+def left_behind(*, seen: Mapping[str, int], now: datetime) -> list[str]:
+    """Lifts every endpoint that a node has seen a later generation of than is on record.
+
+    Nothing is sent for an endpoint that counts as switched, so no command would ever find out: a
+    database put back from a backup would say one thing, and the node go on serving another.
+
+    Args:
+        seen: what the node has seen, by endpoint; read before this is called, so that what is on
+            record can only be ahead of it.
+
+    Returns:
+        The names of the endpoints that were lifted; the next look brings them to what is on record.
+    """
+    lifted = []
+    for endpoint in Endpoint.objects.filter(name__in=seen, generation__gt=0).order_by("name"):
+        highest = seen[endpoint.name]
+        if highest > endpoint.generation and overtake(
+            endpoint_id=endpoint.id, generation=endpoint.generation, seen=highest
+        ):
+            Endpoint.objects.filter(pk=endpoint.pk).update(look_at=now)
+            lifted.append(endpoint.name)
+    return lifted

@@ -124,6 +124,15 @@ def may_wait(*, endpoint: Endpoint, server: str, now: datetime) -> bool:
     return endpoint.deleted_at is None and not urgent and rows.exists()
 
 
+def look_anew(*, now: datetime) -> None:
+    """Takes nothing for under way, and has every endpoint looked at: the records were put back.
+
+    Whoever held a lease then, and whatever was on its way, is gone.
+    """
+    Endpoint.objects.update(lease_owner="", lease_expires_at=None, look_at=now)
+    Placement.objects.update(sent_at=None)
+
+
 def _locked(endpoint_id: UUID, server: str) -> Any:
     rows = Placement.objects.select_for_update(of=("self",))
     return rows.filter(endpoint_id=endpoint_id, server__name=server).first()

@@ -212,6 +212,10 @@ class NodeAgent:
         states = self._state.seen().items()
         return {name: state.desired.generation for name, state in states if state.desired}
 
+    def highest(self) -> dict[str, int]:
+        """The highest generation of each endpoint that any command to this node carried."""
+        return {name: state.highest for name, state in self._state.seen().items()}
+
     def _lacks(self, state: EndpointState, ready: frozenset[str]) -> list[str]:
         plan = state.desired
         return [n for n in (*plan.required, plan.endpoint) if n not in ready] if plan else []

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from django.db import connection, transaction
 
+from control_plane.adapters.backup.taking import HOLD_LOCK
 from control_plane.domain.violations import ConflictError, InvalidInputError, Violation
 from control_plane.ports.repository import (
     ArtifactMissingError,
@@ -93,6 +94,13 @@ def discard_unless_claimed(sha256: str, store: ArtifactStore) -> None:
         lock_artifact(sha256)
         if not Artifact.objects.filter(sha256=sha256).exists():
             store.discard(sha256)
+
+
+def may_drop_files() -> bool:
+    """Whether no backup is under way; where none is, none begins before the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [HOLD_LOCK])
+        return bool(cursor.fetchone()[0])
 
 
 def lock_artifact(sha256: str) -> None:

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from control_plane.ports.clock import Clock
 from control_plane.ports.repository import ArtifactMissingError, ArtifactStore
-from control_plane.registry.artifacts import lock_artifact
+from control_plane.registry.artifacts import lock_artifact, may_drop_files
 from control_plane.registry.models import Artifact
 
 GRACE = timedelta(hours=1)
@@ -20,7 +20,8 @@ def collect_artifacts(*, store: ArtifactStore, clock: Clock) -> int:
     """Drops the files that no version refers to; returns how many.
 
     Whoever uploads the same content meanwhile is safe: taking a file in makes it young again, and
-    claiming it takes the lock that is held here.
+    claiming it takes the lock that is held here. While a backup is under way nothing is dropped: it
+    copies what a look at the database named, after that look.
     """
     candidates = set(_unreferenced().values_list("sha256", flat=True))
     present = set(store.digests())
@@ -31,6 +32,8 @@ def collect_artifacts(*, store: ArtifactStore, clock: Clock) -> int:
 
 def _collect(sha256: str, store: ArtifactStore, clock: Clock) -> bool:
     with transaction.atomic():
+        if not may_drop_files():
+            return False
         lock_artifact(sha256)
         try:
             if clock.now() - store.taken_at(sha256) < GRACE:

@@ -43,8 +43,10 @@ class ServingStack:
         servers: int = 1,
         edge: bool = False,
         variables: Mapping[str, str] | None = None,
+        checkout: Path = CHECKOUT,
     ) -> None:
         self.home = home
+        self._checkout = checkout
         self.log = home.with_name(f"{home.name}.log")
         self._sample = sample
         self._servers = servers
@@ -120,7 +122,7 @@ class ServingStack:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
-                cwd=CHECKOUT,
+                cwd=self._checkout,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -155,6 +157,25 @@ class ServingStack:
         _, alive = psutil.wait_procs(left, timeout=10)
         if alive:
             raise RuntimeError(f"left behind after a stop: {alive}")
+
+    def command(self, *arguments: str) -> str:
+        """What `python -m stack …` prints.
+
+        Raises:
+            RuntimeError: it fails.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", "stack", *arguments],
+            cwd=self._checkout,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
 
     def kill_everything(self) -> None:
         """`kill -9` of every process of this stack at once."""

@@ -14,7 +14,7 @@ import pytest
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.repository import DiskRepository
 from control_plane.endpoints import observations
-from control_plane.endpoints.generations import overtake
+from control_plane.endpoints.generations import left_behind, overtake
 from control_plane.endpoints.intent import set_policy
 from control_plane.endpoints.models import Endpoint, Placement, Revision
 from control_plane.endpoints.node_commands import carry_out
@@ -327,6 +327,35 @@ def test_a_node_that_has_seen_more_is_overtaken(world: World) -> None:
     endpoint = world.endpoint
     assert (endpoint.status, endpoint.generation) == ("Healthy", 51)
     assert world.generation_on("a") == world.generation_on("b") == "51"
+
+
+def test_nodes_that_serve_what_the_records_lost_are_led_back(world: World) -> None:
+    world.policy(90, 10)
+    world.settle()
+    kept = {
+        model: list(model.objects.values()) for model in (Endpoint, Placement, Revision)
+    }  # the backup
+    world.policy(20, 80)
+    world.settle()
+    lost = world.endpoint.generation
+    Revision.objects.filter(generation=lost).delete()
+    for model, rows in kept.items():
+        for row in rows:
+            model.objects.filter(pk=row["id"]).update(**row)
+    restored = world.endpoint
+    assert restored.generation < lost
+    world.settle()
+    assert world.generation_on("a") == str(lost), "nothing is sent for what counts as switched"
+
+    for agent in world.agents.values():
+        assert left_behind(seen=agent.highest(), now=world.clock.now()) in (["digits"], [])
+    world.settle()
+    endpoint = world.endpoint
+    assert (endpoint.status, endpoint.policy) == ("Healthy", restored.policy)
+    assert endpoint.generation > lost
+    for name, agent in world.agents.items():
+        assert world.generation_on(name) == str(endpoint.generation)
+        assert left_behind(seen=agent.highest(), now=world.clock.now()) == []
 
 
 def test_a_command_that_is_merely_late_lifts_nothing(world: World) -> None:

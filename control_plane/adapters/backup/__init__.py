@@ -1,0 +1,1 @@
+"""All state in one folder: taken while everything runs, verified, and put back."""

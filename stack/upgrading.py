@@ -1,0 +1,141 @@
+"""A running stack is led to the code that lies in the checkout now, while Triton answers.
+
+What is asked for, and what came of it, are files of the stack's run folder; the supervisor is told
+by a signal. Triton is not touched: it holds nothing of the control plane's code but its backends,
+and those are taken when it is started the next time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from stack import lock, stackfile
+from stack.private import write_private
+from stack.processes import StartError
+from stack.settings import StackSettings
+from stack.steps import Steps
+from stack.supervisor import Supervisor
+from stack.terminal import Terminal
+
+UPGRADE_SIGNAL = signal.SIGUSR1
+PATIENCE_S = 900.0
+LOOK_S = 0.1
+
+
+class UpgradeError(RuntimeError):
+    """The stack could not be led to the new code; says how far it came."""
+
+
+class Upgrading:
+    """The supervisor's part."""
+
+    def __init__(
+        self, settings: StackSettings, steps: Steps, supervisor: Supervisor, terminal: Terminal
+    ) -> None:
+        self._settings = settings
+        self._steps = steps
+        self._supervisor = supervisor
+        self._terminal = terminal
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Takes up what is asked for, unless one is under way: then that one is told of."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._upgrade())
+
+    async def ended(self) -> None:
+        """Gives up what is under way: everything is stopped."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _upgrade(self) -> None:
+        asked = _read(_asked(self._settings)).get("id", "")
+        done: list[str] = []
+
+        def tell(state: str, reason: str = "") -> None:
+            said = {"id": asked, "state": state, "done": done, "reason": reason}
+            write_private(_answer(self._settings), json.dumps(said) + "\n")
+
+        try:
+            # The old code goes on with the new schema for a moment: migrations only add.
+            await self._steps.migrate()
+            done.append("migrated")
+            tell("running")
+            for name in self._order():
+                seconds = await self._supervisor.restart(name)
+                done.append(f"{name} is back after {seconds:.1f} s")
+                tell("running")
+        except StartError as error:
+            self._terminal.print(Text(f"\nupgrade: {error}", "red"))
+            tell("failed", str(error))
+            return
+        except asyncio.CancelledError:
+            tell("failed", "the stack was stopped")
+            raise
+        self._terminal.say(f"upgraded: {', '.join(done)}")
+        tell("done")
+
+    def _order(self) -> list[str]:
+        """Who carries out before who decides; one node at a time, so that one gate is closed."""
+        nodes = [server.process("node") for server in self._settings.servers]
+        return [*nodes, "worker", "beat", "api"]
+
+
+def ask(settings: StackSettings) -> Iterator[str]:
+    """Asks the running stack, and says what is done as it is done.
+
+    Raises:
+        UpgradeError: nothing runs, it failed, or it takes too long.
+    """
+    supervisor = lock.holder(settings.home)
+    if not supervisor or stackfile.read(settings.stack_file) is None:
+        raise UpgradeError(f"no stack is ready in {settings.home}: `make serve` starts the new one")
+    asked = uuid.uuid4().hex
+    write_private(_asked(settings), json.dumps({"id": asked}) + "\n")
+    os.kill(supervisor, UPGRADE_SIGNAL)
+    told, deadline = 0, time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        said = _read(_answer(settings))
+        if said.get("id") == asked:
+            yield from said["done"][told:]
+            told = len(said["done"])
+            if said["state"] == "done":
+                return
+            if said["state"] == "failed":
+                raise UpgradeError(
+                    f"{said['reason']}\nWhat was not reached runs the old code. Put the code right "
+                    "(or back), and ask again."
+                )
+        if lock.holder(settings.home) != supervisor:
+            raise UpgradeError("the stack was stopped meanwhile")
+        time.sleep(LOOK_S)
+    raise UpgradeError(
+        f"not done within {PATIENCE_S:.0f} s; `python -m stack status` says what runs"
+    )
+
+
+def _asked(settings: StackSettings) -> Path:
+    return settings.run_dir / "upgrade-asked.json"
+
+
+def _answer(settings: StackSettings) -> Path:
+    return settings.run_dir / "upgrade.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    return found

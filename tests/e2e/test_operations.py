@@ -1,0 +1,91 @@
+"""What operators do to a stack that serves: they lead it to another version."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from stack.settings import CHECKOUT
+from tests.chaos.convergence import converge, put_weights
+from tests.support.callers import Callers
+from tests.support.serving import ServingStack
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+ROOMS = (
+    *("control_plane", "stack", "workers", "nereid", "backends", "triton_configs"),
+    *("model_repository", "manage.py", "pyproject.toml"),
+)
+FIELD = "    noted = models.TextField(blank=True, db_default='', default='')\n\n    class Meta:"
+MIGRATION = """
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("fleet", "{leaf}")]
+    operations = [
+        migrations.AddField(
+            "server", "noted", models.TextField(blank=True, db_default="", default="")
+        ),
+    ]
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout of its own, which can be led to another version."""
+    folder = tmp_path_factory.mktemp("release")
+    skipped = shutil.ignore_patterns("__pycache__", "live")
+    for room in ROOMS:
+        source = CHECKOUT / room
+        if source.is_dir():
+            shutil.copytree(source, folder / room, ignore=skipped)
+        else:
+            shutil.copy2(source, folder / room)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stack(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingStack]:
+    serving = ServingStack(tmp_path_factory.mktemp("operated") / "home", checkout=checkout)
+    serving.start()
+    yield serving
+    serving.stop()
+
+
+def move_on(checkout: Path) -> None:
+    """The next version: one column more, in a migration of its own."""
+    fleet = checkout / "control_plane" / "fleet"
+    leaf = max(path.stem for path in (fleet / "migrations").glob("0*.py"))
+    (fleet / "migrations" / "9999_noted.py").write_text(MIGRATION.format(leaf=leaf))
+    models = fleet / "models.py"
+    before, marker, after = models.read_text().partition("class Server(")
+    models.write_text(before + marker + after.replace("    class Meta:", FIELD, 1))
+    (checkout / "control_plane" / "version.py").write_text('VERSION = "9.9.9"\n')
+
+
+def test_an_upgrade_with_a_migration_fails_no_inference(
+    stack: ServingStack, checkout: Path
+) -> None:
+    before = dict(stack.pids)
+    move_on(checkout)
+    with Callers(stack.stack["triton"]["grpc"], pause_s=0.01).calling() as callers:
+        said = stack.command("upgrade")
+    assert callers.errors == []
+    assert callers.answered.total() > 100
+    assert "migrated" in said
+    after = dict(stack.pids)
+    changed = {name for name, pid in after.items() if pid != before[name]}
+    assert changed == {"node", "worker", "beat", "api"}
+    with stack.client() as client:
+        assert client.get("/diagnosis/").json()["version"] == "9.9.9"
+    variables = json.loads((stack.home / "run" / "environment.json").read_text())
+    with psycopg.connect(variables["DATABASE_URL"]) as link:
+        assert link.execute("SELECT noted FROM fleet_server").fetchall() == [("",)]
+    answered = converge(stack, put_weights(stack, 40, 60))
+    assert set(answered) == {"1", "2"}
