@@ -10,6 +10,7 @@ from pathlib import Path
 
 from control_plane.adapters.edge.environment import EdgeSettingsError
 from control_plane.adapters.machines import DEFAULT_SERVER, hardware_names, server_names
+from control_plane.adapters.secret_files import SecretFileError, with_secrets
 from stack.edge import StackEdge, edge_of
 from stack.private import write_private
 from stack.servers import MOST, VARIABLES, StackServer, further, numbered, said_of, settled
@@ -47,14 +48,10 @@ PASSED_ON = (
     "NEREID_S3_ENDPOINT",
     "NEREID_SOURCE_ROOTS",
     "NEREID_TOOLS",
-    "NEREID_UPLOAD_EXPIRY_S",
-    "NEREID_UPLOAD_QUOTA_BYTES",
-    "NEREID_UPLOAD_QUOTA_COUNT",
+    *("NEREID_UPLOAD_EXPIRY_S", "NEREID_UPLOAD_QUOTA_BYTES", "NEREID_UPLOAD_QUOTA_COUNT"),
     "NEREID_MAX_UPLOAD_BYTES",
-    "NEREID_THROTTLE_ANONYMOUS",
-    "NEREID_THROTTLE_GUESSES",
-    "NEREID_THROTTLE_CALLERS",
-    "NEREID_THROTTLE_LOGINS",
+    *("NEREID_THROTTLE_ANONYMOUS", "NEREID_THROTTLE_GUESSES", "NEREID_THROTTLE_CALLERS"),
+    *("NEREID_THROTTLE_LOGINS", "NEREID_THROTTLE_WRITES", "NEREID_THROTTLE_DENIALS"),
     "NEREID_THROTTLE_STORE",
     "NEREID_TRUSTED_PROXIES",
     "NEREID_WEBHOOK_ALLOW",
@@ -194,7 +191,10 @@ class StackSettings:
 
 
 def load(environment: Mapping[str, str] | None = None) -> StackSettings:
-    given = dict(os.environ if environment is None else environment)
+    try:
+        given = with_secrets(os.environ if environment is None else environment)
+    except SecretFileError as error:
+        raise SettingsError(str(error)) from error
     home = _path(given, "NEREID_HOME", DEFAULT_HOME)
     live = Path("model_repository") / "live"
     repository = CHECKOUT / live if home == DEFAULT_HOME else home / live

@@ -24,13 +24,18 @@ _TIMEOUT_S = 0.25
 
 
 class Throttle:
-    """The limits over one store. A store that does not answer stops nobody: it is no lock."""
+    """The limits over one store.
+
+    While the store does not answer, each process counts by itself: nobody is stopped by that, and
+    passwords cannot be tried without end while it lasts.
+    """
 
     def __init__(self, store: str) -> None:
         quick = {"socket_timeout": _TIMEOUT_S, "socket_connect_timeout": _TIMEOUT_S}
         options = {} if store.startswith("memory") else quick
         storage = storage_from_string(store, wrap_exceptions=True, **options)
         self._limiter = SlidingWindowCounterRateLimiter(storage)
+        self._alone = SlidingWindowCounterRateLimiter(storage_from_string("memory://"))
         self._away_until = 0.0
 
     def count(self, limit: str, who: str) -> int | None:
@@ -43,19 +48,28 @@ class Throttle:
 
     def _asked(self, limit: str, who: str, *, counting: bool) -> int | None:
         said = settings.NEREID_THROTTLES.get(limit)
-        if said is None or time.monotonic() < self._away_until:
+        if said is None:
             return None
-        item: RateLimitItem = parse(said)
-        ask = self._limiter.hit if counting else self._limiter.test
-        try:
-            if ask(item, limit, who):
-                return None
-            stats = self._limiter.get_window_stats(item, limit, who)
-        except StorageError as error:
-            self._away_until = time.monotonic() + AWAY_S
-            logger.warning("throttling is off for %.0f s: %s", AWAY_S, error)
-            return None
-        return max(1, math.ceil(stats.reset_time - time.time()))
+        asked = (parse(said), limit, who)
+        if time.monotonic() >= self._away_until:
+            try:
+                return _wait(self._limiter, asked, counting=counting)
+            except StorageError as error:
+                self._away_until = time.monotonic() + AWAY_S
+                logger.warning("throttling counts by process for %.0f s: %s", AWAY_S, error)
+        return _wait(self._alone, asked, counting=counting)
+
+
+def _wait(
+    limiter: SlidingWindowCounterRateLimiter,
+    asked: tuple[RateLimitItem, str, str],
+    *,
+    counting: bool,
+) -> int | None:
+    ask = limiter.hit if counting else limiter.test
+    if ask(*asked):
+        return None
+    return max(1, math.ceil(limiter.get_window_stats(*asked).reset_time - time.time()))
 
 
 @cache

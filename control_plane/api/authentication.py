@@ -11,6 +11,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
+from control_plane.access.denials import note_refused_token
 from control_plane.access.models import ApiToken, Bearer, token_digest
 from control_plane.access.throttle import address_of, throttle
 
@@ -28,8 +29,9 @@ class TokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed("the header is: Authorization: Bearer <token>")
         now = timezone.now()
         digest = token_digest(words[1].decode("latin-1"))
-        token = ApiToken.objects.live(now).select_related("user").filter(digest=digest).first()
-        if token is None or not token.user.is_active:
+        token = ApiToken.objects.select_related("user").filter(digest=digest).first()
+        if token is None or token.state(now) != "live" or not token.user.is_active:
+            note_refused_token(request._request, token)
             # What guesses is slowed down; a token that is good is never kept waiting for it.
             if wait := throttle().count("guesses", address_of(request._request)):
                 raise Throttled(wait, detail="too many tokens from your address were not valid")

@@ -116,6 +116,7 @@ class FeedbackView(ResourceView):
     kind = Kind.ENDPOINT
     read_permission = "endpoints.view_endpoint"
     write_permission = REPORT_FEEDBACK
+    counted_as_write = False  # applications report each answer
 
     @extend_schema(responses=FeedbackShown, parameters=[SINCE])
     def get(self, request: Request, name: str) -> Response:

@@ -44,6 +44,7 @@ class ResourceView(APIView):
 
     kind: Kind | None = None
     read_permission: str = "registry.view_model"
+    counted_as_write = True
     parser_classes: Any = (StrictJSONParser,)
     filter_backends: Any = (OnlyVisible, SearchFilter, AllowedOrdering)
     ordering_fields: tuple[str, ...] = ("name", "created_at")

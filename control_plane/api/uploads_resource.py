@@ -95,6 +95,7 @@ class TusView(ResourceView):
 
     permission_classes = (MayUpload,)
     write_permission = "registry.add_modelversion"
+    counted_as_write = False  # a file comes in thousands of parts
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         # For clients that some proxy lets send nothing but POST.

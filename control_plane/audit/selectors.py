@@ -8,9 +8,9 @@ from django.db.models import Q, QuerySet
 
 from control_plane.audit.models import AuditEvent
 
-ABOUT_PEOPLE = ("user", "group", "grant", "token", "webhook")
+ABOUT_PEOPLE = ("user", "group", "grant", "token", "webhook", "request")
 """What these events say of others is for who may see the people themselves; a webhook's URL lets
-whoever knows it write to somebody's channel."""
+whoever knows it write to somebody's channel; a refused request says what somebody tried."""
 
 
 def events_for(user: Any) -> QuerySet[AuditEvent]:

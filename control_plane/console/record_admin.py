@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
@@ -97,6 +97,22 @@ class RecordAdmin(GrantedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """What the address prefills a form with, less what is no record's id."""
+        given: dict[str, Any] = super().get_changeform_initial_data(request)
+        return {name: value for name, value in given.items() if self._can_be(name, value)}
+
+    def _can_be(self, name: str, value: Any) -> bool:
+        fields = {field.name: field for field in self.opts.fields}
+        field = fields.get(name)
+        if not isinstance(field, models.ForeignKey):
+            return True
+        try:
+            field.target_field.to_python(value)
+        except ValidationError:
+            return False
+        return True
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RecordList]:
         return RecordList

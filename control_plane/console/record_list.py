@@ -55,7 +55,8 @@ class RecordList(ChangeList):
             self.full_result_count = self.result_count
 
     def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
-        key = (tuple((new_params or {}).items()), tuple(remove or ()))
+        # A list of values for a field that has no filter here is one of those: no key by itself.
+        key = repr((new_params, remove))
         if key not in self._queries:
             self._queries[key] = super().get_query_string(new_params, remove)
         return self._queries[key]

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from sqlalchemy.engine import make_url
 
+from control_plane.adapters.secret_files import SecretFileError, with_secrets
 from control_plane.audit.logs import LogSettingsError, logging_config
 from control_plane.domain.placement.labels import parse_labels
 from control_plane.domain.placement.memory import parse_bytes
@@ -26,9 +27,15 @@ from control_plane.settings.unfold import UNFOLD  # noqa: F401 - read by django-
 BASE_DIR = Path(__file__).resolve().parents[2]
 
 
+try:
+    ENVIRONMENT = with_secrets(os.environ)
+except SecretFileError as error:
+    raise ImproperlyConfigured(str(error)) from error
+
+
 def _required(name: str) -> str:
     try:
-        return os.environ[name]
+        return ENVIRONMENT[name]
     except KeyError:
         raise ImproperlyConfigured(
             f"{name} is not set. `make serve` sets it for what it starts; for a shell of your "
@@ -89,8 +96,8 @@ NEREID_RECORDING_STORE = Path(
 NEREID_TRITON_URL = os.environ.get("NEREID_TRITON_URL", "127.0.0.1:8000")
 NEREID_TRITON_GRPC = os.environ.get("NEREID_TRITON_GRPC", "127.0.0.1:8001")
 NEREID_TRITON_METRICS = os.environ.get("NEREID_TRITON_METRICS", "http://127.0.0.1:8002/metrics")
-NEREID_TRITON_CONTROL_KEY = os.environ.get("NEREID_TRITON_CONTROL_KEY", "")
-NEREID_TRITON_SHM_KEY = os.environ.get("NEREID_TRITON_SHM_KEY", "")
+NEREID_TRITON_CONTROL_KEY = ENVIRONMENT.get("NEREID_TRITON_CONTROL_KEY", "")
+NEREID_TRITON_SHM_KEY = ENVIRONMENT.get("NEREID_TRITON_SHM_KEY", "")
 NEREID_TRITON_BACKENDS = os.environ.get("NEREID_TRITON_BACKENDS", "")
 NEREID_HARDWARE = os.environ.get("NEREID_HARDWARE", "")
 # Models on our Triton that Nereid did not load: `report` tells of them, `unload` unloads them.
@@ -125,7 +132,7 @@ except ValueError as error:
 
 DATABASES = {"default": _database(_required("DATABASE_URL"))}
 DATABASE_URL = _required("DATABASE_URL")
-CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "")
+CELERY_BROKER_URL = ENVIRONMENT.get("CELERY_BROKER_URL", "")
 
 INSTALLED_APPS = [
     "control_plane.console",  # before unfold: its templates come first
@@ -163,6 +170,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "control_plane.access.denials.DenialsMiddleware",
+    "control_plane.console.legible.LegibleAddressMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -230,7 +239,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 
 NEREID_THROTTLES = throttles(os.environ)
-NEREID_THROTTLE_STORE = store(os.environ)
+NEREID_THROTTLE_STORE = store(ENVIRONMENT)
 NEREID_TRUSTED_PROXIES = trusted_proxies(os.environ)
 
 REST_FRAMEWORK = {

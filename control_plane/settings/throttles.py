@@ -14,6 +14,8 @@ DEFAULTS = {
     "anonymous": ("NEREID_THROTTLE_ANONYMOUS", "1200/minute"),
     "guesses": ("NEREID_THROTTLE_GUESSES", "300/minute"),
     "logins": ("NEREID_THROTTLE_LOGINS", "20/minute"),
+    "writes": ("NEREID_THROTTLE_WRITES", "3000/minute"),
+    "denials": ("NEREID_THROTTLE_DENIALS", "20/minute"),
 }
 
 

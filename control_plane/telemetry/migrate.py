@@ -46,6 +46,8 @@ def is_current(address: str) -> bool:
 def main(arguments: list[str]) -> int:
     """`--check` says whether tables and migrations agree; `--is-current` migrates nothing."""
     address = os.environ.get("DATABASE_URL")
+    if not address and (path := os.environ.get("DATABASE_URL_FILE")):
+        address = Path(path).read_text().strip()
     if not address:
         print("DATABASE_URL is not set", file=sys.stderr)
         return 2

@@ -17,7 +17,7 @@ for name in [name for name in os.environ if name.startswith("NEREID_")]:
 os.environ["NEREID_HOME"] = str(HOME)
 os.environ["NEREID_SECRET_KEY"] = "only-for-tests"
 os.environ["NEREID_TRITON_CONTROL_KEY"] = "only-for-tests"
-for limit in ("CALLERS", "ANONYMOUS", "GUESSES", "LOGINS"):  # its own tests put them back
+for limit in ("CALLERS", "ANONYMOUS", "GUESSES", "LOGINS", "WRITES"):  # its own tests put them back
     os.environ[f"NEREID_THROTTLE_{limit}"] = "off"
 os.environ["DATABASE_URL"] = "postgresql://postgres@/nereid"
 os.environ.pop("CELERY_BROKER_URL", None)

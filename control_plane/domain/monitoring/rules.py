@@ -26,7 +26,7 @@ def rules() -> dict[str, Any]:
         "groups": [
             {"name": "nereid-recorded", "rules": [*_recorded(), *_error_ratios()]},
             {"name": "nereid-traffic", "rules": [*_burn_rates(), *_traffic_alerts()]},
-            {"name": "nereid-control-plane", "rules": _control_plane_alerts()},
+            {"name": "nereid-control-plane", "rules": [*_control_plane_alerts(), *_drift_alerts()]},
         ]
     }
 
@@ -151,6 +151,19 @@ def _traffic_alerts() -> list[Rule]:
             "Requests of {{ $labels.model }} wait longer than they are worked on: "
             "`nereid kpis` says what would help.",
             "10m",
+        ),
+    ]
+
+
+def _drift_alerts() -> list[Rule]:
+    return [
+        _alert(
+            "NereidDrift",
+            'sum by (server) (nereid_drift{state="stands"}) > 0',
+            "warning",
+            "{{ $value }} things on {{ $labels.server }} are not as Nereid left them: "
+            "`nereid servers {{ $labels.server }}` says what and why.",
+            "5m",
         ),
     ]
 

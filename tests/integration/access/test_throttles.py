@@ -78,6 +78,22 @@ def test_guesses_are_slowed_down_and_good_ones_are_not(ada: User, tight: None) -
     assert calls(Client(), 1, Authorization=f"Bearer {good}")[0].status_code == 200
 
 
+def test_writes_have_a_limit_of_their_own(ada: User, tight: None, settings: Any) -> None:
+    settings.NEREID_THROTTLES = {"callers": "9/minute", "writes": "2/minute"}
+    first, second = (
+        {"Authorization": f"Bearer {ApiToken.issue(user=ada, name=name)[1]}"} for name in "ab"
+    )
+    path = "/api/v1/models/"
+    sent = [Client().post(path, {}, "application/json", headers=first) for _ in range(3)]
+    assert [answer.status_code for answer in sent] == [400, 400, 429]
+    assert sent[-1]["Retry-After"]
+    assert calls(Client(), 1, path, **first)[0].status_code == 200
+    assert Client().post(path, {}, "application/json", headers=second).status_code == 400
+    # What applications report comes in masses, and moves nothing.
+    feedback = "/api/v1/endpoints/none/feedback/"
+    assert Client().post(feedback, {}, "application/json", headers=first).status_code != 429
+
+
 def test_health_is_asked_as_often_as_one_likes(ada: User, tight: None) -> None:
     assert 429 not in [a.status_code for a in calls(Client(), 5, "/api/v1/health/")]
 
@@ -114,7 +130,7 @@ def test_processes_count_together(tight: None, broker: str, monkeypatch: Any) ->
     assert throttling.throttle().count("callers", "ada") is not None
 
 
-def test_a_store_that_is_away_stops_nobody(tmp_path: Any, settings: Any) -> None:
+def test_while_the_store_is_away_a_process_counts_by_itself(tmp_path: Any, settings: Any) -> None:
     settings.NEREID_THROTTLES = {"callers": "1/minute"}
     with EmbeddedBroker(tmp_path) as gone:
         throttle = Throttle(gone.url)
@@ -122,6 +138,7 @@ def test_a_store_that_is_away_stops_nobody(tmp_path: Any, settings: Any) -> None
         assert throttle.count("callers", "ada") is not None
     assert throttle.count("callers", "ada") is None
     assert throttle._away_until > 0
+    assert throttle.count("callers", "ada") is not None
 
 
 def test_off_is_off(settings: Any) -> None:
