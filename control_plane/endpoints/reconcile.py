@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from datetime import timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -26,7 +25,9 @@ from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.placing import leave, place_anew, stay
 from control_plane.endpoints.revisions import register, register_failure
 from control_plane.endpoints.selectors import (
+    LEASE,
     due_endpoints,
+    free,
     latest_plan,
     present_revision,
     snapshot,
@@ -39,9 +40,6 @@ from control_plane.ports.config_printer import ConfigPrinter
 from control_plane.ports.queue import Queue
 
 logger = logging.getLogger(__name__)
-
-LEASE = timedelta(seconds=10)
-"""A reconcile takes milliseconds; a lease older than this belongs to a dead worker."""
 
 PLACED_NOWHERE = Placing((), ())
 
@@ -107,13 +105,13 @@ def _take_lease(endpoint_id: UUID, owner: str, clock: Clock) -> bool:
     """True when the lease is ours; else its holder is told to look again."""
     now = clock.now()
     rows = Endpoint.objects.filter(id=endpoint_id)
-    free = Q(lease_expires_at=None) | Q(lease_expires_at__lte=now) | Q(lease_owner=owner)
+    mine = free(now) | Q(lease_owner=owner)
     lease = {"lease_owner": owner, "lease_expires_at": now + LEASE, "look_again": False}
-    if rows.filter(free).update(**lease):
+    if rows.filter(mine).update(**lease):
         return True
     rows.update(look_again=True)
     # The holder may have let go between the two statements, without seeing the wish.
-    return bool(rows.filter(free).update(**lease))
+    return bool(rows.filter(mine).update(**lease))
 
 
 def _release_lease(endpoint_id: UUID, owner: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import (
     Count,
@@ -22,11 +22,17 @@ from django.db.models import (
 from control_plane.domain.four_eyes import ChangeState
 from control_plane.domain.placement.placing import Placing
 from control_plane.domain.planning.plan import Plan
-from control_plane.domain.planning.reconcile import ServerView, Snapshot, Status
+from control_plane.domain.planning.reconcile import RETRY_FAILED, ServerView, Snapshot, Status
 from control_plane.domain.violations import NotFoundError
 from control_plane.endpoints.models import ChangeRequest, Endpoint, Placement, Revision
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, briefly, is_alive
+
+LEASE = timedelta(seconds=10)
+"""A reconcile takes milliseconds; a lease older than this belongs to a dead worker."""
+
+LATEST_LOOK = 2 * RETRY_FAILED
+"""No look is put off for so long: one that is was so before a clock was set back."""
 
 
 def endpoints() -> QuerySet[Endpoint]:
@@ -76,8 +82,12 @@ def latest_plan(endpoint: Endpoint) -> Plan | None:
 
 
 def free(now: datetime) -> Q:
-    """Of endpoints: that nobody is looking at."""
-    return Q(lease_expires_at=None) | Q(lease_expires_at__lte=now)
+    """Of endpoints: that nobody is looking at.
+
+    A lease that runs out later than any that is taken now was taken before a clock was set back.
+    """
+    over = Q(lease_expires_at__lte=now) | Q(lease_expires_at__gt=now + 2 * LEASE)
+    return Q(lease_expires_at=None) | over
 
 
 def due_endpoints(now: datetime) -> QuerySet[Endpoint]:
@@ -86,13 +96,16 @@ def due_endpoints(now: datetime) -> QuerySet[Endpoint]:
     Those that a change of servers touches are asked for another look (`endpoints.touching`).
     """
     troubled = Server.objects.filter(
-        Q(ready=False) | Q(last_seen_at__lt=now - HEARTBEAT_EXPIRY),
+        Q(ready=False)
+        | Q(last_seen_at__lt=now - HEARTBEAT_EXPIRY)
+        | Q(last_seen_at__gt=now + HEARTBEAT_EXPIRY),
         placements__endpoint=OuterRef("pk"),
     )
     wanting = (
         ~Q(generation=F("observed_generation"))
         | Q(look_again=True)
         | Q(look_at__lte=now)
+        | Q(look_at__gt=now + LATEST_LOOK)
         | Q(deleted_at__isnull=False)
         | (Q(status=Status.HEALTHY) & Exists(troubled))
     )

@@ -31,8 +31,8 @@ def get_server(name: str) -> Server:
 
 
 def is_alive(server: Server, now: datetime) -> bool:
-    """True when its node was heard of lately."""
-    return server.last_seen_at is not None and now - server.last_seen_at < HEARTBEAT_EXPIRY
+    """True when its node was heard of lately; that far ahead is before a clock was set back."""
+    return server.last_seen_at is not None and abs(now - server.last_seen_at) < HEARTBEAT_EXPIRY
 
 
 def server_status(server: Server, now: datetime) -> tuple[str, str]:

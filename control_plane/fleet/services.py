@@ -252,7 +252,9 @@ def _known_limits(memory: ServerMemory) -> dict[str, int]:
 
 def notice_lost_servers(*, now: datetime) -> int:
     """Notes which servers fell silent, each once; returns how many."""
-    silent = Server.objects.filter(last_seen_at__lte=now - HEARTBEAT_EXPIRY, lost_at=None)
+    lately = (now - HEARTBEAT_EXPIRY, now + HEARTBEAT_EXPIRY)
+    heard_of = Server.objects.filter(lost_at=None, last_seen_at__isnull=False)
+    silent = heard_of.exclude(last_seen_at__gt=lately[0], last_seen_at__lt=lately[1])
     noticed = 0
     for server in silent:
         with transaction.atomic():

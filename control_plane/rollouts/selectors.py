@@ -10,6 +10,7 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from control_plane.analysis.models import AnalysisRun
 from control_plane.domain.rollout.document import HarmBudget, Wanted, to_document
+from control_plane.domain.rollout.snapshot import LOOK
 from control_plane.domain.rollout.states import State
 from control_plane.domain.routing.policy import SECOND
 from control_plane.domain.violations import NotFoundError
@@ -73,8 +74,12 @@ def active_rollout(endpoint: str) -> Rollout | None:
 
 
 def due_rollouts(now: datetime) -> QuerySet[Rollout]:
-    """Those whose time to be looked at has come."""
-    return Rollout.objects.filter(finished_at=None).filter(Q(look_at=None) | Q(look_at__lte=now))
+    """Those whose time to be looked at has come.
+
+    No look is put off for long: one that is was so before a clock was set back.
+    """
+    due = Q(look_at=None) | Q(look_at__lte=now) | Q(look_at__gt=now + 60 * LOOK)
+    return Rollout.objects.filter(finished_at=None).filter(due)
 
 
 def events_of(rollout: Rollout) -> QuerySet[RolloutEvent]:

@@ -233,7 +233,7 @@ def _failed(snapshot: Snapshot, failed: list[ServerView]) -> Decision:
 def _rested(server: ServerView, now: datetime) -> bool:
     """True when neither the failure nor a retry of it is fresh."""
     moments = [moment for moment in (server.failed_at, server.sent_at) if moment]
-    return not moments or now - max(moments) >= RETRY_FAILED
+    return not moments or abs(now - max(moments)) >= RETRY_FAILED
 
 
 def _send(verb: Verb, doing: str, waiting: list[ServerView], snapshot: Snapshot) -> Decision:
@@ -246,7 +246,10 @@ def _send(verb: Verb, doing: str, waiting: list[ServerView], snapshot: Snapshot)
 
 def _lost_or_unsent(server: ServerView, verb: Verb, snapshot: Snapshot) -> bool:
     same = server.sent_verb == verb and server.sent_generation == snapshot.generation
-    return not same or server.sent_at is None or snapshot.now - server.sent_at >= COMMAND_EXPIRY
+    if not same or server.sent_at is None:
+        return True
+    # What was sent that far ahead was sent before the clock was set back.
+    return abs(snapshot.now - server.sent_at) >= COMMAND_EXPIRY
 
 
 def _settled(snapshot: Snapshot, placed: list[ServerView], alive: list[ServerView]) -> Decision:
