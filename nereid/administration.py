@@ -249,6 +249,8 @@ class Diagnosis:
     time: str
     queues: Mapping[str, tuple[str, ...]] | None
     disks: tuple[Disk, ...]
+    migrations: tuple[str, ...] | None  # what the database lacks; None: too old to say
+    scrapes: Mapping[str, str]  # by server, when its metrics were read last; "": never
     raw: Document = field(repr=False, compare=False)
 
     @classmethod
@@ -268,5 +270,10 @@ class Diagnosis:
                 )
                 for disk in raw.get("disks") or ()
             ),
+            migrations=None if raw.get("migrations") is None else tuple(raw["migrations"]),
+            scrapes={
+                str(one["server"]): str(one.get("scraped_at") or "")
+                for one in raw.get("scrapes") or ()
+            },
             raw=raw,
         )

@@ -15,7 +15,9 @@ State = Literal["ok", "warning", "problem"]
 STALE_AFTER = timedelta(seconds=15)
 SOON = timedelta(days=7)
 CLOCK_WARNING_S, CLOCK_PROBLEM_S = 5.0, 60.0
+UNSCRAPED_AFTER = timedelta(seconds=60)
 STUCK_AFTER = timedelta(minutes=10)
+MEMORY_WARNING = 0.95
 DISK_WARNING, DISK_PROBLEM = 0.10, 0.02
 """Shares of a disk that are free."""
 
@@ -113,8 +115,53 @@ def servers(found: Iterable[Server], now: datetime) -> Iterator[Check]:
             if failed:
                 advice = f"its log says why; nereid servers {server.name}"
                 yield Check("servers", "warning", f"{server.name}: {', '.join(failed)}", advice)
+        yield from _held_back(server)
     if not any_there:
         yield Check("servers", "problem", "no server has registered", "start one: make serve")
+
+
+def _held_back(server: Server) -> Iterator[Check]:
+    """What is meant to be, and forgotten easily; what people did by hand; memory at its end."""
+    look = f"nereid servers {server.name}"
+    if server.scheduling != "Open":
+        said = f"{server.name} is {server.scheduling}: nothing new is placed there"
+        yield Check("servers", "warning", said, f"nereid servers uncordon {server.name}")
+    drift = [one for one in server.raw.get("drift") or () if not one.get("put_right_at")]
+    if drift:
+        what = ", ".join(sorted({str(one.get("subject")) for one in drift})[:5])
+        yield Check("servers", "warning", f"{server.name} was changed by hand: {what}", look)
+    memory = server.raw.get("memory") or {}
+    for kind, used, limit in (("memory", "used", "limit"), ("GPU memory", "gpu_used", "gpu_limit")):
+        if memory.get(limit) and (memory.get(used) or 0) > MEMORY_WARNING * memory[limit]:
+            share = 100 * memory[used] / memory[limit]
+            said = f"{server.name}: {share:.0f} % of its {kind} is taken"
+            yield Check("servers", "warning", said, "nereid place ENDPOINT --on …; docs/fleet.md")
+
+
+def migrations(found: Diagnosis) -> Check:
+    """Whether the database is what the code that runs expects."""
+    if found.migrations is None:
+        return Check("database", "ok", "the server is too old to say which migrations it lacks")
+    if not found.migrations:
+        return Check("database", "ok", "it has every migration")
+    lacking = ", ".join(found.migrations[:5]) + (" …" if len(found.migrations) > 5 else "")
+    advice = "make upgrade, or where it runs in containers: python manage.py migrate"
+    return Check("database", "problem", f"it lacks {lacking}", advice)
+
+
+def by_the_clock(found: Diagnosis, alive: Iterable[str], now: datetime) -> Check:
+    """Whether what is due every few seconds happens: a scrape of each server shows it."""
+    late = []
+    for name in alive:
+        at = found.scrapes.get(name)
+        if at is not None and (not at or now - datetime.fromisoformat(at) > UNSCRAPED_AFTER):
+            late.append(name)
+    if not late:
+        return Check("schedule", "ok", "what is due by the clock happens")
+    span = _span(UNSCRAPED_AFTER)
+    said = f"the metrics of {', '.join(late)} were not read for over {span}"
+    advice = "does beat run (celery -A workers.app beat), and does the worker reach their metrics?"
+    return Check("schedule", "problem", said, advice)
 
 
 def queues(found: Diagnosis, now_known: Iterable[str]) -> Iterator[Check]:

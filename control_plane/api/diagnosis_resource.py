@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -37,6 +40,13 @@ class DiskSerializer(serializers.Serializer[Any]):
     total_bytes = serializers.IntegerField()
 
 
+class ScrapeSerializer(serializers.Serializer[Any]):
+    """When a server's metrics were read last, which happens by the clock every few seconds."""
+
+    server = serializers.CharField()
+    scraped_at = serializers.DateTimeField(allow_null=True)
+
+
 class DiagnosisSerializer(serializers.Serializer[Any]):
     """What is known; `queues` null: the broker could not be asked."""
 
@@ -44,6 +54,10 @@ class DiagnosisSerializer(serializers.Serializer[Any]):
     time = serializers.DateTimeField()
     queues = QueueSerializer(many=True, allow_null=True)
     disks = DiskSerializer(many=True)
+    migrations = serializers.ListField(
+        child=serializers.CharField(), help_text="those that the database lacks"
+    )
+    scrapes = ScrapeSerializer(many=True)
 
 
 class DiagnosisView(ResourceView):
@@ -53,12 +67,17 @@ class DiagnosisView(ResourceView):
 
     @extend_schema(responses=DiagnosisSerializer)
     def get(self, request: Request) -> Response:
-        """Version, clock, who works on which queue, free disk. Workers have a second to answer."""
+        """Version, clock, who works on which queue, free disk, what the database lacks.
+
+        Workers have a second to answer.
+        """
         body = {
             "version": VERSION,
             "time": wiring.clock().now(),
             "queues": _queues(),
             "disks": _disks(),
+            "migrations": _migrations(),
+            "scrapes": _scrapes(),
         }
         response = Response(DiagnosisSerializer(body).data)
         response["Cache-Control"] = "no-store"
@@ -85,3 +104,19 @@ def _disks() -> list[dict[str, Any]]:
         usage = shutil.disk_usage(place)
         found.append({"what": what, "free_bytes": usage.free, "total_bytes": usage.total})
     return found
+
+
+def _migrations() -> list[str]:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+def _scrapes() -> list[dict[str, Any]]:
+    store = wiring.telemetry()
+
+    def scraped_at(server: Server) -> datetime | None:
+        return store.host(server.id)[0]
+
+    servers = Server.objects.order_by("name")
+    return [{"server": server.name, "scraped_at": scraped_at(server)} for server in servers]

@@ -54,9 +54,8 @@ def register_server(
         InvalidInputError: the name breaks the rule for names.
     """
     if not is_public_name(name):
-        raise InvalidInputError(
-            [Violation("/name", "invalid_name", f"{name!r}: a name has {PUBLIC_NAME_RULE}")]
-        )
+        detail = f"{name!r}: a name has {PUBLIC_NAME_RULE}"
+        raise InvalidInputError([Violation("/name", "invalid_name", detail)])
     addresses: dict[str, Any] = {
         "http": http,
         "grpc": grpc,
@@ -64,8 +63,7 @@ def register_server(
         "gate": gate,
         "accelerator": accelerator,
         "hardware": hardware,
-        "response_cache": None if flags is None else flags.response_cache_bytes > 0,
-        "rate_limiter": None if flags is None else flags.rate_limit,
+        **_started_with(flags),
         **_said_labels(labels),
     }
     with transaction.atomic():
@@ -88,6 +86,14 @@ def register_server(
             after={**addresses, "lab": server.lab} if created else addresses,
         )
     return server
+
+
+def _started_with(flags: ServerFlags | None) -> dict[str, bool | None]:
+    """What profiles may ask for that Triton has to be started with; None: not known."""
+    return {
+        "response_cache": None if flags is None else flags.response_cache_bytes > 0,
+        "rate_limiter": None if flags is None else flags.rate_limit,
+    }
 
 
 def _said_labels(labels: Mapping[str, str] | None) -> dict[str, dict[str, str]]:

@@ -149,10 +149,13 @@ def _fleet(client: Client, inference: bool) -> Iterator[Check]:
         found = client.servers()
         diagnosis = client.diagnosis()
         yield rules.versions(__version__, diagnosis.version)
+        yield rules.migrations(diagnosis)
         alive = [one.name for one in found if one.status != "Unknown"]
         # By the server's clock: what is wrong with ours is another line.
-        yield from rules.servers(found, datetime.fromisoformat(diagnosis.time))
+        now = datetime.fromisoformat(diagnosis.time)
+        yield from rules.servers(found, now)
         yield from rules.queues(diagnosis, alive)
+        yield rules.by_the_clock(diagnosis, alive, now)
         yield from rules.disks(diagnosis)
         healthy = [one for one in client.endpoints() if one.status == "Healthy"]
         for server in found:

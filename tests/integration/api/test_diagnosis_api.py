@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
 from control_plane import wiring
@@ -11,6 +12,7 @@ from control_plane.adapters.sources import FsspecSources
 from control_plane.fleet.models import Server
 from control_plane.ports.sources import SourceFailedError
 from control_plane.ports.workers import WorkersUnknownError
+from control_plane.telemetry.store import TelemetryStore
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_registry_api import problem
 from tests.integration.api.test_tokens_api import make
@@ -18,7 +20,7 @@ from tests.support.fakes import FakeWorkers
 
 
 def test_who_works_on_what_and_how_much_room_there_is(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+    api: Api, telemetry: TelemetryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = {"control": ["worker@host"], "node.lab.switch": ["lab@host"]}
     monkeypatch.setattr(wiring, "workers", lambda: FakeWorkers(there))
@@ -35,7 +37,15 @@ def test_who_works_on_what_and_how_much_room_there_is(
     }
     assert document["version"]
     assert all(0 < disk["free_bytes"] < disk["total_bytes"] for disk in document["disks"])
+    assert document["migrations"] == []
+    assert document["scrapes"] == [{"server": "lab", "scraped_at": None}]
     assert response["Cache-Control"] == "no-store"
+
+
+def test_migrations_that_the_database_lacks_are_named(api: Api) -> None:
+    MigrationRecorder.Migration.objects.filter(app="audit").order_by("-id")[:1].get().delete()
+    [lacking] = api.get("diagnosis/").json()["migrations"]
+    assert lacking.startswith("audit.")
 
 
 def test_a_broker_that_is_away_is_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

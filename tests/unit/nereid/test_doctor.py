@@ -68,6 +68,18 @@ def states(checks: Any) -> list[str]:
             {"models": [{"name": "digits", "version": "1", "state": "UNAVAILABLE"}]},
             ["ok", "warning"],
         ),
+        ({"scheduling": {"state": "Cordoned"}}, ["ok", "warning"]),
+        ({"drift": [{"subject": "digits", "put_right_at": None}]}, ["ok", "warning"]),
+        ({"drift": [{"subject": "digits", "put_right_at": at(hours=1)}]}, ["ok"]),
+        (
+            {"memory": {"used": 96, "limit": 100, "gpu_used": None, "gpu_limit": None}},
+            ["ok", "warning"],
+        ),
+        (
+            {"memory": {"used": 50, "limit": 100, "gpu_used": 99, "gpu_limit": 100}},
+            ["ok", "warning"],
+        ),
+        ({"memory": {"used": None, "limit": None}}, ["ok"]),
     ],
 )
 def test_servers(changes: dict[str, Any], expected: list[str]) -> None:
@@ -89,6 +101,26 @@ def test_a_queue_without_a_worker() -> None:
     assert (check.state, "queue control" in check.said) == ("problem", True)
     assert states(rules.queues(Diagnosis.from_json(diagnosis()), ["local"])) == ["ok"]
     assert states(rules.queues(Diagnosis.from_json(diagnosis(queues=None)), [])) == ["problem"]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "state"), [(None, "ok"), ([], "ok"), (["fleet.0012_more"], "problem")]
+)
+def test_migrations(lacking: list[str] | None, state: str) -> None:
+    check = rules.migrations(Diagnosis.from_json(diagnosis(migrations=lacking)))
+    assert (check.state, "fleet.0012_more" in check.said) == (state, bool(lacking))
+
+
+@pytest.mark.parametrize(
+    ("scraped_at", "state"),
+    [(at(seconds=8), "ok"), (at(minutes=3), "problem"), (None, "problem")],
+)
+def test_what_is_due_by_the_clock(scraped_at: str | None, state: str) -> None:
+    scrapes = [{"server": "a", "scraped_at": scraped_at}, {"server": "gone", "scraped_at": None}]
+    found = Diagnosis.from_json(diagnosis(scrapes=scrapes))
+    assert rules.by_the_clock(found, ["a"], NOW).state == state
+    too_old_to_say = Diagnosis.from_json(diagnosis())
+    assert rules.by_the_clock(too_old_to_say, ["a"], NOW).state == "ok"
 
 
 @pytest.mark.parametrize(("free", "state"), [(50, "ok"), (9, "warning"), (1, "problem")])
@@ -158,7 +190,7 @@ def test_all_of_it_but_triton(tmp_path: Path) -> None:
     assert {check["state"] for found in areas.values() for check in found} == {"ok"}
     assert set(areas) == {
         *("configuration", "API", "token", "clock", "servers", "workers", "disk"),
-        *("endpoints", "versions"),
+        *("database", "schedule", "endpoints", "versions"),
     }
 
 
