@@ -20,7 +20,8 @@ from control_plane.domain.placement.placing import Placing
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.placing import placement_of, placing_of
 from control_plane.endpoints.selectors import physical_of, placement_status, shown
-from control_plane.fleet.models import Server
+from control_plane.fleet.drift_records import drift_of
+from control_plane.fleet.models import DriftFinding, Server
 from control_plane.fleet.selectors import server_status
 from control_plane.telemetry.store import ArmTraffic
 
@@ -114,6 +115,11 @@ class EndpointCard:
     def placement_words(self) -> str:
         """Which servers it shall be on."""
         return placement_of(self.endpoint).in_words()
+
+    @property
+    def drift(self) -> list[DriftFinding]:
+        """What of it was changed by hand on a server: what stands, and of the last day."""
+        return drift_of(self.endpoint.name, wiring.clock().now())[:20]
 
     @property
     def has_others(self) -> bool:

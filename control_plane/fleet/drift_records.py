@@ -38,6 +38,11 @@ def drift_by_endpoint(now: datetime) -> dict[str, list[DriftFinding]]:
     return found
 
 
+def drift_of(endpoint: str, now: datetime) -> list[DriftFinding]:
+    """The same of one endpoint."""
+    return list(recent_drift(now).filter(endpoints__contains=[endpoint]))
+
+
 def note_drift(
     *, server: str, present: Sequence[Drift] | None, done: Iterable[Drift], now: datetime
 ) -> None:

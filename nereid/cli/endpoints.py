@@ -97,6 +97,7 @@ def _show(session: Session, endpoint: Endpoint, revisions: list[Revision]) -> No
                 Text(" ".join(str(server.get("reason") or "").split()), style="dim"),
             )
         session.out.print(table)
+    render.drift(session.out, endpoint.raw.get("drift") or (), servers=True)
     if revisions:
         session.out.print()
         table = render.table("REVISION", "STATE", "BY", "MADE", "TRAFFIC", right=("REVISION",))

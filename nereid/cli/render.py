@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -268,6 +268,23 @@ def _overridden(serving: Mapping[str, Any]) -> Text:
     effective = json.dumps(serving["effective"], ensure_ascii=False)
     line.append(f"\n  effective: {effective}\n", style="dim")
     return line
+
+
+def drift(out: Console, found: Iterable[Mapping[str, Any]], *, servers: bool = False) -> None:
+    """What was changed by hand, what stands before what was put right.
+
+    Args:
+        servers: say on which server.
+    """
+    for one in sorted(found, key=lambda one: one.get("put_right_at") is not None):
+        stands = one.get("put_right_at") is None
+        where = f"on {one['server']}: " if servers else ""
+        said = Text("! " if stands else "✓ ", style="yellow" if stands else "green")
+        said.append(f"{one['subject']} ", style="bold").append(f"{where}{one['detail']}")
+        end = "" if stands else ", put right"
+        out.print(said.append(f"{end}  {ago(one['seen_at'])}", style="dim"))
+        if one.get("problem"):
+            out.print(Text(f"  {one['problem']}", style="red"))
 
 
 def found(finding: Finding) -> Text:

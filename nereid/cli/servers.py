@@ -151,7 +151,7 @@ def _show(session: Session, server: Server) -> None:
     if server.backends is not None:
         listed = ", ".join(str(one) for one in server.backends) or "none"
         session.out.print(Text(f"backends {listed}", style="dim"))
-    _show_drift(session, server)
+    render.drift(session.out, server.raw.get("drift") or ())
     if not server.models:
         session.out.print(Text("holds nothing", style="dim"))
         return
@@ -160,20 +160,6 @@ def _show(session: Session, server: Server) -> None:
         version = "policy" if held.version == POLICY_VERSION else held.version
         table.add_row(held.name, version, render.state(held.state))
     session.out.print(table)
-
-
-def _show_drift(session: Session, server: Server) -> None:
-    """What was changed by hand there, what stands before what was put right."""
-    found = server.raw.get("drift") or ()
-    for drift in sorted(found, key=lambda one: one.get("put_right_at") is not None):
-        stands = drift.get("put_right_at") is None
-        said = Text("! " if stands else "✓ ", style="yellow" if stands else "green")
-        said.append(f"{drift['subject']} ", style="bold").append(f"{drift['detail']}")
-        end = "" if stands else ", put right"
-        said.append(f"{end}  {render.ago(drift['seen_at'])}", style="dim")
-        session.out.print(said)
-        if drift.get("problem"):
-            session.out.print(Text(f"  {drift['problem']}", style="red"))
 
 
 BUILT_IN = ("server", "accelerator", "hardware", "lab")

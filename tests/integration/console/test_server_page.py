@@ -11,8 +11,10 @@ from django.urls import reverse
 
 from control_plane import wiring
 from control_plane.domain.planning.backends import Backend, BackendKind
+from control_plane.domain.planning.drift import Drift, DriftKind
 from control_plane.endpoints.models import Endpoint, Placement
 from control_plane.fleet.cordoning import cordon_server, drain_server
+from control_plane.fleet.drift_records import note_drift
 from control_plane.fleet.models import Server
 from control_plane.fleet.services import heartbeat
 from control_plane.ports.triton import HeldModel, Sample
@@ -98,6 +100,20 @@ def test_failures_and_silence_are_said(server: Server, admin: Client) -> None:
     assert "digits.v2: no memory" in text
     assert "5 min ago" in text
     assert "start its node worker again" in text
+
+
+def test_what_was_changed_by_hand_is_said_here_and_on_the_endpoint(
+    server: Server, digits: Endpoint, admin: Client
+) -> None:
+    endpoint = reverse("admin:endpoints_endpoint_change", args=[digits.pk])
+    assert b"Changed by hand" not in admin.get(endpoint).content
+    now = wiring.clock().now()
+    drift = Drift(DriftKind.UNLOADED, physical(1), "unloaded by hand", endpoints=("digits",))
+    note_drift(server="local", present=[drift], done=[], now=now)
+    for there, said in ((live_url(server), "unloaded by hand"), (endpoint, "on local: unloaded")):
+        shown = admin.get(there).content.decode()
+        assert "Changed by hand" in shown
+        assert said in shown
 
 
 def test_a_silent_server_can_be_removed_and_another_not(

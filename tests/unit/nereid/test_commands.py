@@ -330,15 +330,18 @@ def test_an_endpoint_is_shown_with_its_policy_in_words(tmp_path: Path) -> None:
         "rules": [{"when": {"parameter:tier": {"in": ["gold"]}}, "arm": "b"}],
         "breaker": None,
     }
+    drift = {"server": "lab", "subject": "digits.v2", "detail": "unloaded by hand"}
+    drift |= {"seen_at": "2026-11-26T12:00:00Z", "put_right_at": None, "problem": ""}
     server = FakeServer(
         {
-            "GET /endpoints/digits/": answer(endpoint(policy=policy)),
+            "GET /endpoints/digits/": answer(endpoint(policy=policy, drift=[drift])),
             "GET /endpoints/digits/revisions/": answer({"results": [], "next": None}),
         }
     )
     session = server.session(tmp_path)
     assert run(["endpoints", "digits"], session) == 0
     out = printed(session.out)
+    assert "! digits.v2 on lab: unloaded by hand" in out
     for words in ("by header x-user-id", "parameter tier is one of gold → b", "timeout 500ms"):
         assert words in out
     assert re.search(r"breaker +off", out)
