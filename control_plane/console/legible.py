@@ -9,6 +9,9 @@ from urllib.parse import unquote_to_bytes
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 
+SIGNING_IN = "/console/login/"
+"""Reads no record; what an identity provider sends along is shown as far as it is legible."""
+
 _CONTROL = re.compile(rb"[\x00\x7f]")
 """The database cannot even be asked for a NUL: the pages of records would fail over it."""
 
@@ -28,7 +31,7 @@ class LegibleAddressMiddleware:
         Raises:
             BadRequest: the address has such a character.
         """
-        if not request.path.startswith("/console/"):
+        if not request.path.startswith("/console/") or request.path.startswith(SIGNING_IN):
             return
         asked = request.path.encode(errors="surrogateescape")
         query = request.META.get("QUERY_STRING", "").encode("latin-1", "replace")

@@ -128,9 +128,10 @@ def microseconds(value: float | None) -> str:
     """A duration with three digits: 87 µs, 1.24 ms, 24.3 ms, 1.5 s."""
     if value is None:
         return "–"  # noqa: RUF001 - a dash people know as "nothing here"
-    for limit, unit, length in ((1e3, "µs", 1), (1e6, "ms", 1e3)):
-        if value < limit:
-            return f"{_three_digits(value / length)} {unit}"
+    for unit, length in (("µs", 1), ("ms", 1e3)):
+        text = _three_digits(value / length)
+        if float(text) < 1000:  # and 999.9 µs are 1 ms
+            return f"{text} {unit}"
     return f"{_three_digits(value / 1e6)} s"
 
 

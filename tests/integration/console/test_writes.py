@@ -237,6 +237,7 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(
     assert admin.post(revoke).status_code == 302
     assert Client().get("/api/v1/models/", **bearer).status_code == 401
     assert list(AuditEvent.objects.values_list("action", flat=True)) == [
+        "token.refused",
         "token.revoke",
         "token.create",
     ]

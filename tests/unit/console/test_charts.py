@@ -63,10 +63,11 @@ def test_the_scale_ends_at_a_round_number() -> None:
 
 
 def test_latencies_read_well() -> None:
-    values = (87.4, 999.9, 1240, 24_300, 101_000, 1.5e6, 100e6, None)
+    values = (87.4, 999.9, 999_900, 1240, 24_300, 101_000, 1.5e6, 100e6, None)
     assert [microseconds(v) for v in values] == [
         "87.4 µs",
-        "1000 µs",
+        "1 ms",
+        "1 s",
         "1.24 ms",
         "24.3 ms",
         "101 ms",
