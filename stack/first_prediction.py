@@ -25,10 +25,14 @@ API, TOKEN, GRPC = "NEREID_API", "NEREID_TOKEN", "NEREID_TRITON_GRPC"
 
 
 def main(result_file: str) -> None:
-    from stack.sample import run_sample  # after the argument is known to be there: it is slow
+    # After the argument is known to be there: it is slow.
+    from stack.sample import SampleFailedError, run_sample
 
     console = Console()
-    result = run_sample(os.environ[API], os.environ[TOKEN], os.environ[GRPC], console)
+    try:
+        result = run_sample(os.environ[API], os.environ[TOKEN], os.environ[GRPC], console)
+    except SampleFailedError as error:
+        sys.exit(f"no prediction: {error}")
     with Path(result_file).open("w", encoding="utf-8") as file:
         page = Console(
             file=file, width=console.width, force_terminal=console.is_terminal, highlight=False

@@ -80,5 +80,5 @@ def logging_config(environment: Mapping[str, str]) -> dict[str, Any]:
             }
         },
         "root": {"handlers": ["stderr"], "level": "INFO"},
-        "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
+        "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore", "alembic")},
     }
