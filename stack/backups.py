@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from control_plane.adapters.private_files import write_private
 from stack import leftovers, lock
 from stack.postgres import EmbeddedPostgres, PostgresError
-from stack.private import write_private
 from stack.settings import (
     CHECKOUT,
     Secrets,

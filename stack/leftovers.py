@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from stack.private import write_private
+from control_plane.adapters.private_files import write_private
 
 MARKER = "_NEREID_SUPERVISED"
 # psutil derives creation times from the boot time and clock ticks: the same process may differ

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from control_plane.adapters.private_files import write_private
 from stack import leftovers, services, stackfile, triton
 from stack.banner import banner
 from stack.broker import EmbeddedBroker
@@ -19,7 +20,6 @@ from stack.lock import HomeLock
 from stack.logs import ProcessLog, Show
 from stack.ports import require_free
 from stack.postgres import EmbeddedPostgres
-from stack.private import write_private
 from stack.processes import StartError
 from stack.settings import Secrets, StackSettings, child_environment, load_secrets, ours
 from stack.steps import Bootstrap, Steps

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from control_plane.adapters.edge.environment import EdgeSettingsError
 from control_plane.adapters.machines import DEFAULT_SERVER, hardware_names, server_names
+from control_plane.adapters.private_files import write_private
 from control_plane.adapters.secret_files import SecretFileError, with_secrets
 from stack.edge import StackEdge, edge_of
-from stack.private import write_private
 from stack.servers import MOST, VARIABLES, StackServer, further, numbered, said_of, settled
 
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stack.private import write_private
+from control_plane.adapters.private_files import write_private
 from stack.services import OF_EACH_SERVER
 from stack.settings import Secrets, StackSettings
 from stack.triton import shm_headers

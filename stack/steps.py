@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rich.text import Text
 
+from control_plane.adapters.private_files import write_private
 from stack import first_prediction, leftovers, migrations, services
 from stack.banner import Admin
 from stack.child import tied
 from stack.edge import StackEdge, healthy
 from stack.logs import ProcessLog
-from stack.private import write_private
 from stack.processes import StartError, run_once
 from stack.settings import CHECKOUT, StackSettings
 from stack.spawn import Child

@@ -19,8 +19,8 @@ from typing import Any
 
 from rich.text import Text
 
+from control_plane.adapters.private_files import write_private
 from stack import lock, stackfile
-from stack.private import write_private
 from stack.processes import StartError
 from stack.settings import StackSettings
 from stack.steps import Steps

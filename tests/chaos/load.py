@@ -18,6 +18,8 @@ import httpx
 import numpy as np
 import tritonclient.grpc as grpc
 
+from tests.support.until_the_end import until_the_end
+
 GATE_S = 0.2
 ANSWER_S = 3.0
 """Whoever does not answer so long is left alone, and another one asked."""
@@ -75,14 +77,8 @@ class Callers:
     @contextlib.contextmanager
     def calling(self) -> Iterator[Callers]:
         """Calls until the end of the block."""
-        for thread in self._threads:
-            thread.start()
-        try:
+        with until_the_end(self._threads, self._stopping, join_s=30):
             yield self
-        finally:
-            self._stopping.set()
-            for thread in self._threads:
-                thread.join(30)
 
     def drain(self) -> Counts:
         """What was counted since the last time."""

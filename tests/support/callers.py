@@ -13,6 +13,7 @@ import tritonclient.grpc as triton
 from nereid.samples import load_sample
 from stack.settings import CHECKOUT
 from tests.support.trapped import MARK
+from tests.support.until_the_end import until_the_end
 
 SAMPLE = load_sample("digits", CHECKOUT)
 
@@ -32,14 +33,8 @@ class Callers:
 
     @contextlib.contextmanager
     def calling(self) -> Iterator[Callers]:
-        for thread in self._threads:
-            thread.start()
-        try:
+        with until_the_end(self._threads, self._end):
             yield self
-        finally:
-            self._end.set()
-            for thread in self._threads:
-                thread.join()
 
     def _call(self, seed: int) -> None:
         drawn = np.random.default_rng(seed)

@@ -15,6 +15,7 @@ from tritonclient.utils import InferenceServerException
 
 from nereid.samples import load_sample
 from stack.settings import CHECKOUT
+from tests.support.until_the_end import until_the_end
 
 SAMPLE = load_sample("digits", CHECKOUT)
 PAUSE_S = 0.005
@@ -48,14 +49,8 @@ class EdgeCallers:
 
     @contextlib.contextmanager
     def calling(self) -> Iterator[EdgeCallers]:
-        for thread in self._threads:
-            thread.start()
-        try:
+        with until_the_end(self._threads, self._end):
             yield self
-        finally:
-            self._end.set()
-            for thread in self._threads:
-                thread.join()
 
     def went_on(self, requests: int = 50) -> Callable[[], bool]:
         """A condition: so many more than now were answered over each protocol."""

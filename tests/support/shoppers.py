@@ -13,6 +13,7 @@ import tritonclient.grpc as triton
 from nereid.samples import load_sample
 from stack.settings import CHECKOUT
 from tests.support.trapped import MARK
+from tests.support.until_the_end import until_the_end
 
 SAMPLE = load_sample("digits", CHECKOUT)
 VISIT = 5
@@ -39,14 +40,8 @@ class Shoppers:
     @contextlib.contextmanager
     def coming(self) -> Iterator[Shoppers]:
         """One after the other, two at a time, until the end of the block."""
-        for thread in self._threads:
-            thread.start()
-        try:
+        with until_the_end(self._threads, self._end):
             yield self
-        finally:
-            self._end.set()
-            for thread in self._threads:
-                thread.join()
 
     def page(self) -> Mapping[str, float]:
         """The shop's counters, as its own page of metrics has them."""

