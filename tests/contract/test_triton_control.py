@@ -18,7 +18,7 @@ from control_plane.adapters.triton.control import HttpTritonControl
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.ports.triton import TritonControl, TritonError, TritonUnreachableError
 from tests.support.fakes import FakeTriton
-from tests.support.models import router
+from tests.support.models import MULTIPLIER_SIGNATURE, python_model, router
 from tests.support.triton import (
     CONTROL_KEY,
     RunningTriton,
@@ -143,6 +143,27 @@ def test_a_version_that_a_reload_left_out_is_held_no_more(real: RunningTriton) -
         control.load("one")
         eventually(lambda: versions() == {"1000000000"})
         control.unload("one")
+
+
+LINGERS = """
+import time
+class TritonPythonModel:
+    def execute(self, requests):
+        return [None for _ in requests]
+    def finalize(self):
+        time.sleep(2)
+"""
+
+
+def test_what_takes_its_time_to_go_was_let_go_already(real: RunningTriton) -> None:
+    python_model(real.repository, "slow", MULTIPLIER_SIGNATURE, LINGERS)
+    with closing(HttpTritonControl(real.options.http, CONTROL_KEY)) as control:
+        control.load("slow")
+        control.unload("slow")
+        assert [held.state for held in control.index() if held.name == "slow"] == ["UNLOADING"]
+        assert control.let_go() >= {"slow"}
+        eventually(lambda: all(held.name != "slow" for held in control.index()))
+        shutil.rmtree(real.repository / "slow")
 
 
 def test_what_was_just_loaded_is_let_go_when_its_threads_wait_for_work(real: RunningTriton) -> None:

@@ -62,7 +62,8 @@ class HttpTritonControl:
 
     def let_go(self) -> frozenset[str]:
         entries = self._entries()
-        held = {entry["name"] for entry in entries if _is_held(entry)}
+        # What takes its time to go was let go already.
+        held = {e["name"] for e in entries if _is_held(e) and e.get("state") != "UNLOADING"}
         # What was never loaded has no state at all.
         return frozenset(e["name"] for e in entries if e.get("state")) - held
 
