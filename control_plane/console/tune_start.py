@@ -25,8 +25,8 @@ from control_plane.tuning.services import LOAD_PRODUCTION
 from control_plane.tuning.tunes import start_tune
 
 OBJECTIVES = (
-    ("throughput", "the most throughput within the latency limit"),
-    ("latency", "the least latency at a required rate"),
+    ("throughput", "most throughput in the limit"),
+    ("latency", "least latency at a rate"),
 )
 
 

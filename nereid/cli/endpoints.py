@@ -97,7 +97,9 @@ def _show(session: Session, endpoint: Endpoint, revisions: list[Revision]) -> No
                 Text(" ".join(str(server.get("reason") or "").split()), style="dim"),
             )
         session.out.print(table)
-    render.drift(session.out, endpoint.raw.get("drift") or (), servers=True)
+    if drift := endpoint.raw.get("drift"):
+        session.out.print()
+        render.drift(session.out, drift, servers=True)
     if revisions:
         session.out.print()
         table = render.table("REVISION", "STATE", "BY", "MADE", "TRAFFIC", right=("REVISION",))
