@@ -238,8 +238,11 @@ class Stage:
                 lambda gauge=gauge: not self._left(gauge), what=f"{gauge}: {self._left(gauge)}"
             )
         began = time.monotonic()
-        for name in [*self._arms, *(arm_name(e, v) for e, vs in self._arms.items() for v in vs)]:
-            self.server.unload(name)
+        arms = [arm_name(e, version) for e, versions in self._arms.items() for version in versions]
+        # Side by side: each waits for its threads before it goes. Routers first.
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(self.server.unload, list(self._arms)))
+            list(pool.map(self.server.unload, arms))
         eventually(lambda: not self._ready(), what=f"unloaded: {self._ready()}")
         assert time.monotonic() - began < 10
 
