@@ -26,7 +26,7 @@ QUIETLY := awk -v tty="$$(test -t 1 && echo 1 || true)" ' \
 # Whole files at a time, in the order of tests/support/sharing.py; ARGS='-n 0' runs them in one, as --pdb needs.
 SHARED := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help serve upgrade test test-long bench chaos check format build clean
+.PHONY: help serve upgrade test test-long bench chaos soak check format build clean
 
 help: ## list these targets
 	@echo "Nereid: a control plane for NVIDIA Triton"; echo
@@ -58,6 +58,9 @@ bench: $(DEV) build ## Nereid beside MLServer, LitServe, BentoML and Ray Serve (
 
 chaos: $(DEV) build ## faults on three servers under load: what failed, what was lost (20 minutes)
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+soak: $(DEV) build ## memory over an hour of load and changes; ARGS=publications, ARGS=storm
+	@$(BIN)/python -m tests.chaos.soak $(ARGS)
 
 check: $(DEV) ## lint, format, types, import contracts, migrations (under 45 s)
 	@$(BIN)/python .ci/check.py

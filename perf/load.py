@@ -27,13 +27,17 @@ class Answer:
 
 @dataclass
 class Load:
-    """Clients that call `endpoint` until stopped; `answers` is what they got."""
+    """Clients that call `endpoint` until stopped; `answers` is what they got.
+
+    Each waits for its answer and `pause_s`, and asks again.
+    """
 
     http: str
     grpc: str
     endpoint: str
     inputs: dict[str, np.ndarray]
     clients: int = 4
+    pause_s: float = 0.0
     answers: list[Answer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -58,7 +62,7 @@ class Load:
     def _run(self, protocol: str) -> None:
         client, inputs = self._client(protocol)
         try:
-            while not self._stop.is_set():
+            while not self._stop.wait(self.pause_s):
                 self.answers.append(self._ask(client, protocol, inputs))
         finally:
             client.close()

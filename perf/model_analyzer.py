@@ -5,7 +5,9 @@
 Beside `make serve`, whose server is tuned. Model Analyzer, in an environment of its own, searches
 in both of its modes (`quick` and `optuna`) on a second Triton of the same program and the same
 flags, which it may ask to load without a key: it knows of none (`--triton-launch-mode remote`).
-All have the same network, the same limit of p99, and may use as many instances, callers and rows.
+All have the same network, the same limit of p99, and may use as many callers and rows. A tune asks
+for no more instances than cores; Model Analyzer has its default of five, for in a smaller space its
+quick mode turns for good among what it has measured: after two minutes of that it is ended.
 What they chose is then served by the second Triton, and measured in turns (A B C D A B C D) by
 perf_analyzer, beside what is served by default: each one's own figure is of another hour.
 """
@@ -45,9 +47,11 @@ from perf.peers.networks import NETWORKS, Network
 from perf.tuning import lab_server
 
 MODES = ("quick", "optuna")
-MOST_CALLERS, MOST_INSTANCES, MOST_ROWS = 32, 2, 32
+MOST_CALLERS, MOST_INSTANCES, MOST_ROWS = 32, 5, 32
 DEFAULT = Configuration(max_batch_size=MOST_ROWS, dynamic=True)
 WITHIN_S = 3600
+STUCK_S = 120
+MEASURES = "] Profiling "
 
 
 @dataclass(frozen=True)
@@ -120,8 +124,8 @@ def config_text(name: str, network: Network, one: Configuration) -> str:
     )
 
 
-def searched(lab: Lab, mode: str, limit_us: float, console: Console) -> Choice:
-    """What Model Analyzer finds on the server, which has the network as `network.name`.
+def searched(lab: Lab, mode: str, limit_us: float, console: Console) -> Choice | None:
+    """What Model Analyzer finds on the server; None where it came to no end, which is said.
 
     Raises:
         SystemExit: it failed, with the end of what it said; or nothing kept the limit.
@@ -129,27 +133,46 @@ def searched(lab: Lab, mode: str, limit_us: float, console: Console) -> Choice:
     home = lab.folder / mode
     home.mkdir()
     programs = environment("model-analyzer", console)
+    began = time.monotonic()
+    said = _profiled(lab, mode, limit_us, home, programs)
+    minutes = (time.monotonic() - began) / 60
+    if said is None:
+        console.print(f"Model Analyzer ({mode}) measured nothing for {STUCK_S} s, and was ended")
+        return None
+    configuration, callers = _best(home, mode, limit_us)
+    # Its table keeps what is best of each configuration; what it says has every measurement.
+    measurements = said.count(MEASURES)
+    return Choice(f"Model Analyzer, {mode}", configuration, callers, measurements, minutes)
+
+
+def _profiled(lab: Lab, mode: str, limit_us: float, home: Path, programs: Path) -> str | None:
+    """All that it said; None where it measured nothing for so long that it had to be ended."""
     analyzer = find()
     asked = _asked(lab, mode, limit_us, home) | {"perf_analyzer_path": str(analyzer.binary)}
     (home / "config.yaml").write_text(yaml.safe_dump(asked))
-    began = time.monotonic()
-    done = subprocess.run(
-        [str(programs / "model-analyzer"), "profile", "-f", str(home / "config.yaml")],
-        env={**analyzer.environment, "PATH": f"{programs}:{os.environ['PATH']}"},
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    if done.returncode:
+    log = home / "said.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(programs / "model-analyzer"), "profile", "-f", str(home / "config.yaml")],
+            env={**analyzer.environment, "PATH": f"{programs}:{os.environ['PATH']}"},
+            cwd=home,
+            stdout=output,
+            stderr=output,
+        )
+    seen, since = 0, time.monotonic()
+    while process.poll() is None:
+        # It goes on talking where it only finds again what it has measured.
+        if (measured := log.read_text(errors="replace").count(MEASURES)) > seen:
+            seen, since = measured, time.monotonic()
+        if time.monotonic() - since > STUCK_S:
+            process.kill()
+            process.wait()
+            return None
+        time.sleep(1)
+    said = log.read_text(errors="replace")
+    if process.returncode:
         raise SystemExit(f"Model Analyzer ({mode}) failed:\n{said[-3000:]}")
-    minutes = (time.monotonic() - began) / 60
-    configuration, callers = _best(home, mode, limit_us)
-    # Its table keeps what is best of each configuration; what it says has every measurement.
-    measurements = said.count("] Profiling ")
-    return Choice(f"Model Analyzer, {mode}", configuration, callers, measurements, minutes)
+    return said
 
 
 def _asked(lab: Lab, mode: str, limit_us: float, home: Path) -> dict[str, object]:
@@ -244,7 +267,9 @@ def compare(
         limit = max(1000.0, 1000 * round(limit / 1000))  # Model Analyzer takes whole milliseconds
         console.print(f"{network.name}: p99 within {limit / 1000:.0f} ms")
         choices = [Choice("the default", DEFAULT, 8), tuned(client, network, limit, window_ms)]
-        choices += [searched(lab, mode, limit, console) for mode in MODES]
+        for mode in MODES:
+            if choice := searched(lab, mode, limit, console):
+                choices.append(choice)
         for i, choice in enumerate(choices):
             console.print(f"[dim]{choice.by}: {choice.configuration}, {choice.callers} callers[/]")
             lab.serve(f"choice-{i}", choice.configuration)

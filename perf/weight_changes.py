@@ -38,6 +38,12 @@ def main() -> int:
     parser.add_argument(
         "--clients", type=int, default=4, help="half HTTP, half gRPC; two a server at least"
     )
+    parser.add_argument(
+        "--pause-ms",
+        type=float,
+        default=0,
+        help="between an answer and the next request: several servers on one machine need some",
+    )
     parser.add_argument("--json", type=Path, help="also write the figures there")
     arguments = parser.parse_args()
     stack = find_stack()
@@ -53,6 +59,7 @@ def main() -> int:
                 arguments.changes,
                 arguments.clients,
                 console,
+                pause_s=arguments.pause_ms / 1000,
             )
         finally:
             client.put_policy(ENDPOINT, before.document, etag="*")
@@ -82,12 +89,20 @@ def addresses(client: Client) -> list[Address]:
 
 
 def measure(
-    client: Client, servers: Sequence[Address], changes: int, clients: int, console: Console
+    client: Client,
+    servers: Sequence[Address],
+    changes: int,
+    clients: int,
+    console: Console,
+    *,
+    pause_s: float = 0.0,
 ) -> dict[str, float | int | str]:
     """The figures of `changes` changes of weights under the load of `clients` clients, two of them
     at least on each server."""
     each = max(2, clients // len(servers))
-    loads = [Load(one.http, one.grpc, ENDPOINT, INPUTS, clients=each) for one in servers]
+    loads = [
+        Load(one.http, one.grpc, ENDPOINT, INPUTS, clients=each, pause_s=pause_s) for one in servers
+    ]
     switch(client, newest=True)
     waits: list[float] = []
     healthy: list[float] = []

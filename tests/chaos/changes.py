@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,12 +57,18 @@ class Changes:
         with self._writing:
             yield
 
-    def put(self, *, versions: tuple[int, int] = (1, 2)) -> Accepted:
-        """One change; raises httpx.HTTPError where nobody acknowledged it."""
+    def put(
+        self, *, versions: tuple[int, int] = (1, 2), overrides: Mapping[str, Any] | None = None
+    ) -> Accepted:
+        """One change, the second arm served with the overrides.
+
+        Raises:
+            httpx.HTTPError: nobody acknowledged it.
+        """
         self._number += 1
         first = 1 + (self._number % 9800) / 100
         weights = (round(first, 2), round(100 - first, 2))
-        arms = [
+        arms: list[dict[str, Any]] = [
             {
                 "name": name,
                 "model": "digits",
@@ -72,6 +78,8 @@ class Changes:
             }
             for name, v, w in zip(("one", "two"), versions, weights, strict=True)
         ]
+        if overrides:
+            arms[1]["overrides"] = overrides
         with self._stack.client() as client:
             answer = client.put(
                 f"/endpoints/{CHANGED}/policy/", json={"arms": arms}, headers={"If-Match": "*"}

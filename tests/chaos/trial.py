@@ -124,17 +124,24 @@ class Trial:
 @contextlib.contextmanager
 def under_load(home: Path, *, servers: int, seed: int, edge: bool = False) -> Iterator[Trial]:
     """A stack of its own with so many servers, called and changed until the end of the block."""
+    with called(home, servers=servers, edge=edge) as (stack, callers, changes), changes.going_on():
+        yield Trial(stack, callers, changes, seed)
+
+
+@contextlib.contextmanager
+def called(
+    home: Path, *, servers: int, edge: bool
+) -> Iterator[tuple[ServingStack, Callers, Changes]]:
+    """A stack of its own, called until the end of the block; nothing is changed by itself."""
     stack = ServingStack(home, servers=servers, edge=edge)
     stack.start()
     try:
-        with contextlib.ExitStack() as running:
-            changes = Changes(stack)
-            converge(stack, changes.put().generation)
-            _prepare_rolled(stack)
-            callers = Callers(_targets(stack, edge=edge), (CHANGED, ROLLED))
-            running.enter_context(callers.calling())
-            running.enter_context(changes.going_on())
-            yield Trial(stack, callers, changes, seed)
+        changes = Changes(stack)
+        converge(stack, changes.put().generation)
+        _prepare_rolled(stack)
+        callers = Callers(_targets(stack, edge=edge), (CHANGED, ROLLED))
+        with callers.calling():
+            yield stack, callers, changes
     finally:
         stack.stop()
 

@@ -1,0 +1,51 @@
+"""The soak's own rules, and each of its works for a moment on two real servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.memory import Growth, Held, growth_of
+from tests.chaos.soak import soak
+
+
+def _held(*mib: float) -> list[Held]:
+    return [Held(float(at), held, 10, 2) for at, held in enumerate(mib)]
+
+
+def test_a_process_that_was_warm_in_the_middle_is_flat() -> None:
+    seen = growth_of("api", _held(50, 90, 100, 100, 101, 102), restarted=False)
+    assert (seen.first, seen.middle, seen.last) == (70, 100, 101.5)
+    assert seen.flat
+
+
+@pytest.mark.parametrize(
+    ("mib", "flat"),
+    [
+        ((10, 10, 13), True),
+        ((10, 10, 13.1), False),
+        ((200, 200, 206), True),
+        ((200, 200, 206.1), False),
+        ((200, 200, 150), True),
+    ],
+    ids=["3 MiB of little", "more than 3 MiB", "3 % of much", "more than 3 %", "less"],
+)
+def test_what_goes_on_growing_is_not(mib: tuple[float, ...], flat: bool) -> None:
+    assert growth_of("worker", _held(*mib), restarted=False).flat is flat
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("work", "much"), [("minutes", 0.4), ("publications", 3), ("storm", 5)])
+def test_each_work_is_done_and_nothing_fails(tmp_path: Path, work: str, much: float) -> None:
+    said: list[float] = []
+    report, memory = soak(
+        tmp_path / "home", work, much, servers=2, edge=False, every_s=1, report=said.append
+    )
+    assert report.requests > 0
+    assert (report.failures, report.lost, report.left) == ([], [], [])
+    assert said
+    assert all(count > 0 for what, count in report.done.items() if what != "refused"), report.done
+    assert {"triton", "api", "worker", "node"} <= memory.series().keys()
+    assert all(isinstance(one, Growth) and one.last > 1 for one in report.growth)
