@@ -78,6 +78,7 @@ class Server:
     http: str
     grpc: str
     metrics: str
+    gate: str  # where its node says whether it may be sent requests; empty: not known
     accelerator: str
     triton_version: str
     last_seen_at: str
@@ -99,6 +100,7 @@ class Server:
             http=text("http"),
             grpc=text("grpc"),
             metrics=text("metrics"),
+            gate=text("gate"),
             accelerator=text("accelerator"),
             triton_version=text("triton_version"),
             last_seen_at=text("last_seen_at"),
@@ -242,6 +244,39 @@ class Disk:
 
 
 @dataclass(frozen=True)
+class Edge:
+    """A proxy in front of the servers, as the writer of its files saw it last."""
+
+    name: str
+    seen_at: str
+    live: bool
+    listeners: Mapping[str, str]  # by protocol, the address
+    behind: tuple[str, ...]  # files whose newest version it has not taken up
+    servers: Mapping[str, str]  # why nothing is sent to one; empty: it is sent to
+
+    @classmethod
+    def from_json(cls, raw: Document) -> Edge:
+        return cls(
+            name=str(raw["name"]),
+            seen_at=str(raw.get("seen_at") or ""),
+            live=bool(raw.get("live")),
+            listeners=dict(raw.get("listeners") or {}),
+            behind=tuple(raw.get("behind") or ()),
+            servers={str(one["server"]): _left_out(one) for one in raw.get("servers") or ()},
+        )
+
+
+def _left_out(raw: Document) -> str:
+    """Why a proxy does not send to a server over one of the protocols, or both."""
+    whys = {one: raw.get(one) for one in ("http", "grpc")}
+    told = [f"{one}: {why}" for one, why in whys.items() if why]
+    if len(set(whys.values())) == 1 and told:
+        return str(whys["http"])
+    untold = [f"{one}: not told of it" for one, why in whys.items() if why is None]
+    return "; ".join([*told, *untold])
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """What the control plane knows of its own state; `queues` None: its broker did not answer."""
 
@@ -251,6 +286,7 @@ class Diagnosis:
     disks: tuple[Disk, ...]
     migrations: tuple[str, ...] | None  # what the database lacks; None: too old to say
     scrapes: Mapping[str, str]  # by server, when its metrics were read last; "": never
+    edges: tuple[Edge, ...]
     raw: Document = field(repr=False, compare=False)
 
     @classmethod
@@ -275,5 +311,6 @@ class Diagnosis:
                 str(one["server"]): str(one.get("scraped_at") or "")
                 for one in raw.get("scrapes") or ()
             },
+            edges=tuple(Edge.from_json(one) for one in raw.get("edges") or ()),
             raw=raw,
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from nereid.administration import Diagnosis, Server, Token
+from nereid.administration import Diagnosis, Edge, Server, Token
 from nereid.resources import Endpoint, Version
 
 State = Literal["ok", "warning", "problem"]
@@ -16,6 +16,7 @@ STALE_AFTER = timedelta(seconds=15)
 SOON = timedelta(days=7)
 CLOCK_WARNING_S, CLOCK_PROBLEM_S = 5.0, 60.0
 UNSCRAPED_AFTER = timedelta(seconds=60)
+EDGE_STALE_AFTER = timedelta(seconds=30)
 STUCK_AFTER = timedelta(minutes=10)
 MEMORY_WARNING = 0.95
 DISK_WARNING, DISK_PROBLEM = 0.10, 0.02
@@ -136,6 +137,90 @@ def _held_back(server: Server) -> Iterator[Check]:
             share = 100 * memory[used] / memory[limit]
             said = f"{server.name}: {share:.0f} % of its {kind} is taken"
             yield Check("servers", "warning", said, "nereid place ENDPOINT --on …; docs/fleet.md")
+
+
+@dataclass(frozen=True)
+class GateAnswer:
+    """What was heard where a server's gate should be.
+
+    Attributes:
+        ready: whether it is open; None: no gate answered.
+        server: whose gate it says that it is.
+        said: its reason, or why there is no answer.
+    """
+
+    ready: bool | None
+    server: str = ""
+    said: str = ""
+
+
+def gate(server: Server, answer: GateAnswer, edges: Iterable[Edge]) -> Check:
+    """Whether whoever balances may send to a server; `edges` reach gates that we may not reach."""
+    where = f"the gate of {server.name} at {server.gate}"
+    if answer.ready is None:
+        through = [one.name for one in edges if one.live and one.servers.get(server.name) == ""]
+        if through:
+            said = f"{where} does not answer here, and {through[0]} finds it open"
+            return Check("gates", "ok", said)
+        advice = (
+            "do balancers reach it? NEREID_BIND and NEREID_NODE_PORT say where the node listens, "
+            "NEREID_NODE_GATE under which address it is found"
+        )
+        return Check("gates", "warning", f"{where} does not answer here: {answer.said}", advice)
+    if answer.server != server.name:
+        said = f"at {server.gate}, where {server.name} should be, is the gate of {answer.server}"
+        return Check("gates", "problem", said, f"NEREID_NODE_GATE of {server.name}, and restart it")
+    if answer.ready:
+        return Check("gates", "ok", f"{where} is open")
+    state: State = "problem" if server.scheduling in ("Open", "Cordoned") else "warning"
+    advice = (
+        f"it opens by itself when that is there; nereid servers {server.name}"
+        if state == "problem"
+        else f"nereid servers uncordon {server.name}"
+    )
+    return Check("gates", state, f"{where} is closed: {answer.said}", advice)
+
+
+def edges(found: Diagnosis, fleet: Iterable[Server], now: datetime) -> Iterator[Check]:
+    """Whether each proxy lives, has taken its newest files, and sends to the servers that serve."""
+    serving = {one.name for one in fleet if one.status == "Ready" and one.scheduling == "Open"}
+    for edge in found.edges:
+        seen = datetime.fromisoformat(edge.seen_at)
+        if now - seen > EDGE_STALE_AFTER:
+            said = f"nothing was heard of {edge.name} for {_span(now - seen)}"
+            advice = "does python -m workers.edge run beside it, and does it reach the database?"
+            yield Check("edge", "problem", said, advice)
+            continue
+        yield from _edge(edge, serving)
+
+
+def _edge(edge: Edge, serving: set[str]) -> Iterator[Check]:
+    if not edge.live:
+        said = f"Envoy of {edge.name} does not answer: nobody gets an answer from it"
+        yield Check("edge", "problem", said, "start it with its bootstrap.json; make serve does")
+        return
+    closed = [one for one in ("http", "grpc") if one not in edge.listeners]
+    if closed:
+        said = f"{edge.name} does not listen for {' and '.join(closed)}"
+        yield Check("edge", "problem", said, "is the port taken? Envoy's log says why")
+    if edge.behind:
+        said = f"{edge.name} has not taken the newest {', '.join(edge.behind)}"
+        advice = "it goes on with the ones before; Envoy's log says why it refuses these"
+        yield Check("edge", "problem", said, advice)
+    left_out = {name: edge.servers.get(name, "not told of it") for name in sorted(serving)}
+    for name, why in left_out.items():
+        if why:
+            said = f"{edge.name} sends nothing to {name}: {why}"
+            advice = "its own line says whether its gate is open; Envoy has to reach that address"
+            yield Check("edge", "problem", said, advice)
+    sent_to = sum(not why for why in edge.servers.values())
+    if not sent_to and not any(left_out.values()):
+        said = f"{edge.name} finds no gate open, and asks every server"
+        yield Check("edge", "problem", said, "the lines of the gates say what each waits for")
+    elif not closed and not edge.behind and not any(left_out.values()):
+        where = " and ".join(edge.listeners[one] for one in ("http", "grpc"))
+        said = f"{edge.name} at {where} sends to {sent_to} of {len(edge.servers)} servers"
+        yield Check("edge", "ok", f"{said}, by its newest files")
 
 
 def migrations(found: Diagnosis) -> Check:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from control_plane.adapters.edge.administration import ask_admin, look_at
 from control_plane.adapters.edge.environment import edge_options
 from control_plane.domain.edge.options import EdgeOptions
+from control_plane.domain.edge.sight import sends_to
 from stack.ports import can_be_bound, free_port
 from stack.sockets import socket_folder
 
@@ -111,45 +109,4 @@ def is_live(edge: StackEdge) -> bool:
 
 def healthy(edge: StackEdge) -> set[str]:
     """The servers that it sends requests to, over both protocols."""
-    try:
-        said: dict[str, Any] = json.loads(ask_admin(edge.options.admin, "/clusters?format=json"))
-    except (OSError, ValueError):
-        return set()
-    by_cluster = [
-        {
-            host["hostname"]
-            for host in cluster.get("host_statuses", [])
-            if host.get("health_status") == {"eds_health_status": "HEALTHY"}
-        }
-        for cluster in said.get("cluster_statuses", [])
-    ]
-    return set.intersection(*by_cluster) if by_cluster else set()
-
-
-class _Admin(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("edge", timeout=2)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-def ask_admin(admin: str, path: str) -> bytes:
-    """What Envoy's administration answers at that socket.
-
-    Raises:
-        OSError: it does not.
-    """
-    connection = _Admin(admin)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().read()
-    except http.client.HTTPException as error:
-        raise OSError(f"the edge's administration: {error}") from None
-    finally:
-        connection.close()
+    return sends_to(look_at(edge.options.admin, {}))

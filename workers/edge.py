@@ -1,17 +1,19 @@
 """What writes the edge's files: `python -m workers.edge`.
 
-It looks at the fleet once a second and replaces what says something else by now. Where the control
-plane's database is away, what was written last holds: the edge goes on, and looks at the gates of
-the servers by itself.
+It looks at the fleet once a second and replaces what says something else by now, and every few
+seconds at Envoy, and says in the database how that is. Where the control plane's database is away,
+what was written last holds: the edge goes on, and looks at the gates of the servers by itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import django
@@ -22,27 +24,41 @@ django.setup()
 from django.db import Error as DatabaseError  # noqa: E402 - Django has to be set up before these
 from django.db import close_old_connections  # noqa: E402
 
+from control_plane import wiring  # noqa: E402
 from control_plane.adapters.edge.addresses import Addresses  # noqa: E402
+from control_plane.adapters.edge.administration import look_at  # noqa: E402
 from control_plane.adapters.edge.environment import EdgeSettingsError, edge_options  # noqa: E402
 from control_plane.adapters.edge.files import descriptors, write_files  # noqa: E402
 from control_plane.domain.edge.files import BOOTSTRAP, DESCRIPTORS, edge_files  # noqa: E402
 from control_plane.domain.edge.fleet import EdgeFleet  # noqa: E402
 from control_plane.domain.edge.options import EdgeOptions  # noqa: E402
+from control_plane.domain.edge.sight import versions_of  # noqa: E402
 from control_plane.endpoints.edge import servers_for_edge  # noqa: E402
+from control_plane.fleet.edges import forget_edge, note_edge  # noqa: E402
 
 logger = logging.getLogger("edge")
 
 LOOK_S = 1.0
 """Well below the five seconds in which whoever balances has to have looked."""
 
+TELL_S = 5.0
+OWN_NAME = "edge"
+
 UP_TO_DATE = "the edge's files are up to date"
 
 
 class EdgeWriter:
-    """Keeps the files of one edge at what the fleet is."""
+    """Keeps the files of one edge at what the fleet is, and tells how its Envoy is.
 
-    def __init__(self, options: EdgeOptions) -> None:
+    Args:
+        name: what the edge is called among others.
+    """
+
+    def __init__(self, options: EdgeOptions, name: str) -> None:
         self._options = options
+        self._name = name
+        self._written: dict[str, str] = {}
+        self._tell_after = 0.0
         self._addresses = Addresses()
         self._messages = descriptors()
         self._trouble = ""
@@ -53,13 +69,28 @@ class EdgeWriter:
         try:
             close_old_connections()
             self._write(self._addresses.fleet(servers_for_edge()))
+            self._tell_of_envoy()
         except (DatabaseError, OSError) as error:
-            self._tell(str(error).strip().partition("\n")[0])
+            self._complain(str(error).strip().partition("\n")[0])
             return
         self._trouble = ""
 
+    def stop(self) -> None:
+        """Says that this edge is to be missed by nobody."""
+        with contextlib.suppress(DatabaseError):
+            forget_edge(name=self._name)
+
+    def _tell_of_envoy(self) -> None:
+        if time.monotonic() < self._tell_after:
+            return
+        seen = look_at(self._options.admin, self._written)
+        note_edge(name=self._name, seen=seen, now=wiring.clock().now())
+        self._tell_after = time.monotonic() + TELL_S
+
     def _write(self, fleet: EdgeFleet) -> None:
-        files = {name: text.encode() for name, text in edge_files(self._options, fleet).items()}
+        texts = edge_files(self._options, fleet)
+        self._written = versions_of(texts)
+        files = {name: text.encode() for name, text in texts.items()}
         folder = Path(self._options.folder)
         changed = write_files(folder, {DESCRIPTORS: self._messages, **files})
         if changed:
@@ -68,7 +99,7 @@ class EdgeWriter:
             logger.info(UP_TO_DATE)
         self._is_first = False
 
-    def _tell(self, trouble: str) -> None:
+    def _complain(self, trouble: str) -> None:
         if trouble == self._trouble:
             return
         self._trouble = trouble
@@ -89,10 +120,11 @@ def main() -> int:
     except EdgeSettingsError as error:
         logger.error("%s", error)
         return 2
-    writer = EdgeWriter(options)
+    writer = EdgeWriter(options, os.environ.get("NEREID_EDGE_NAME") or OWN_NAME)
     while not stopping.is_set():
         writer.look()
         stopping.wait(LOOK_S)
+    writer.stop()
     return 0
 
 

@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from control_plane import wiring
 from control_plane.adapters.queue import CONTROL_PLANE_QUEUES, node_queue
 from control_plane.api.resource import ResourceView
+from control_plane.fleet.edges import known_edges
 from control_plane.fleet.models import Server
 from control_plane.ports.workers import WorkersUnknownError
 from control_plane.version import VERSION
@@ -47,6 +48,27 @@ class ScrapeSerializer(serializers.Serializer[Any]):
     scraped_at = serializers.DateTimeField(allow_null=True)
 
 
+class EdgeServerSerializer(serializers.Serializer[Any]):
+    """A server as a proxy sees it, by protocol: why it is sent nothing, empty where it is."""
+
+    server = serializers.CharField()
+    http = serializers.CharField(allow_null=True, help_text="null: it was not told of it")
+    grpc = serializers.CharField(allow_null=True, help_text="null: it was not told of it")
+
+
+class EdgeSerializer(serializers.Serializer[Any]):
+    """A proxy in front of the servers, as the writer of its files saw it last."""
+
+    name = serializers.CharField()
+    seen_at = serializers.DateTimeField()
+    live = serializers.BooleanField(help_text="it answers, and has read its files")
+    listeners = serializers.DictField(child=serializers.CharField(), help_text="by protocol")
+    behind = serializers.ListField(
+        child=serializers.CharField(), help_text="files whose newest version it has not taken up"
+    )
+    servers = EdgeServerSerializer(many=True)
+
+
 class DiagnosisSerializer(serializers.Serializer[Any]):
     """What is known; `queues` null: the broker could not be asked."""
 
@@ -58,6 +80,7 @@ class DiagnosisSerializer(serializers.Serializer[Any]):
         child=serializers.CharField(), help_text="those that the database lacks"
     )
     scrapes = ScrapeSerializer(many=True)
+    edges = EdgeSerializer(many=True)
 
 
 class DiagnosisView(ResourceView):
@@ -78,6 +101,7 @@ class DiagnosisView(ResourceView):
             "disks": _disks(),
             "migrations": _migrations(),
             "scrapes": _scrapes(),
+            "edges": _edges(),
         }
         response = Response(DiagnosisSerializer(body).data)
         response["Cache-Control"] = "no-store"
@@ -120,3 +144,14 @@ def _scrapes() -> list[dict[str, Any]]:
 
     servers = Server.objects.order_by("name")
     return [{"server": server.name, "scraped_at": scraped_at(server)} for server in servers]
+
+
+def _edges() -> list[dict[str, Any]]:
+    found = []
+    for edge in known_edges(wiring.clock().now()):
+        servers = [
+            {"server": name, "http": said.get("http"), "grpc": said.get("grpc")}
+            for name, said in sorted(edge.sight["servers"].items())
+        ]
+        found.append({**edge.sight, "name": edge.name, "seen_at": edge.seen_at, "servers": servers})
+    return found

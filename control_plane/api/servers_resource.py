@@ -107,6 +107,7 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
             "http",
             "grpc",
             "metrics",
+            "gate",
             "accelerator",
             "lab",
             "hardware",

@@ -1,4 +1,4 @@
-"""Servers, and what their models were measured to take of them."""
+"""Servers, what their models were measured to take of them, and the proxies in front of them."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ class Server(models.Model):
     )
     ready = models.BooleanField(default=False, help_text="serves everything it should")
     not_ready_reason = models.TextField(blank=True)
+    not_ready_since = models.DateTimeField(
+        null=True, blank=True, help_text="when its node first said so; empty: it is ready"
+    )
     # What came later has a default in the database, too: a release before goes on writing rows.
     node_labels = models.JSONField(
         default=dict, db_default={}, blank=True, help_text="what its node says of it"
@@ -129,6 +132,25 @@ class DriftFinding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} on {self.server.name}"
+
+
+class Edge(models.Model):
+    """A proxy in front of the servers, and what the writer of its files last saw of it.
+
+    A writer that is told to stop takes it away; one that died leaves it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=253, unique=True)
+    sight = models.JSONField(default=dict, help_text="as domain.edge.sight has it")
+    seen_at = models.DateTimeField(help_text="when its writer saw it last")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class ModelMemory(models.Model):

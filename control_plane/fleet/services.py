@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
 
 from control_plane.audit.services import record
 from control_plane.domain.names import PUBLIC_NAME_RULE, is_public_name
@@ -229,6 +231,7 @@ def heartbeat(
             last_seen_at=now,
             ready=ready,
             not_ready_reason=reason,
+            not_ready_since=None if ready else Coalesce(F("not_ready_since"), Value(now)),
             triton_version=triton_version,
             cores=cores,
             backends=None if backends is None else [one.to_document() for one in backends],

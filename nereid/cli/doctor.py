@@ -17,7 +17,7 @@ from nereid import doctor as rules
 from nereid.cli.app import command
 from nereid.cli.session import REFUSED, Session
 from nereid.client import Client
-from nereid.doctor import Check
+from nereid.doctor import Check, GateAnswer
 from nereid.drawing import BAD, GOOD, SERIES
 from nereid.errors import InferenceError, NereidError, ProblemError, UnreachableError
 from nereid.inference import Predictor, Wire
@@ -28,6 +28,7 @@ from nereid.tensors import DTYPES
 from nereid.version import __version__
 
 MARKS = {"ok": ("✓", GOOD), "warning": ("!", SERIES[1]), "problem": ("✗", BAD)}
+GATE_PATIENCE_S = 3.0
 LOCAL_BACKENDS = ("traffic", "onnxruntime")
 
 
@@ -159,12 +160,28 @@ def _fleet(client: Client, inference: bool) -> Iterator[Check]:
         yield from rules.disks(diagnosis)
         healthy = [one for one in client.endpoints() if one.status == "Healthy"]
         for server in found:
+            if server.gate:
+                yield rules.gate(server, _gate(server.gate), diagnosis.edges)
+        yield from rules.edges(diagnosis, found, now)
+        for server in found:
             ready = server.status == "Ready"
             wires: tuple[tuple[Wire, str], ...] = (("http", server.http), ("grpc", server.grpc))
             for wire, address in wires:
                 yield _asked(server.name, wire, address, healthy if inference else [], ready)
 
     yield from _allowed("servers", look)
+
+
+def _gate(address: str) -> GateAnswer:
+    """What the gate at that address says, asked from this machine."""
+    try:
+        answer = httpx.get(f"http://{address}/ready", timeout=GATE_PATIENCE_S, trust_env=False)
+        said = answer.json()
+        return GateAnswer(bool(said["ready"]), str(said["server"]), str(said["reason"]))
+    except httpx.HTTPError as error:
+        return GateAnswer(None, said=str(error) or type(error).__name__)
+    except (ValueError, LookupError, TypeError):
+        return GateAnswer(None, said="what answers there is no gate")
 
 
 def _asked(server: str, wire: Wire, address: str, healthy: list[Endpoint], ready: bool) -> Check:

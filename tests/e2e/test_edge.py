@@ -6,6 +6,8 @@ import json
 import os
 import queue
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import httpx
@@ -15,9 +17,9 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
+from control_plane.adapters.edge.administration import ask_admin
 from control_plane.adapters.edge.binary import EnvoyMissingError, find_envoy
 from nereid import Client
-from stack.edge import ask_admin
 from tests.support.edge_callers import SAMPLE, EdgeCallers, inference
 from tests.support.processes import eventually, is_gone
 from tests.support.serving import ServingStack
@@ -124,6 +126,22 @@ def test_the_control_apis_end_at_the_edge(
 def shm_key(stack: ServingStack) -> str:
     [key] = stack.stack["triton"]["headers"]["grpc"].values()
     return str(key)
+
+
+def test_doctor_asks_the_gates_and_knows_the_edge(stack: ServingStack) -> None:
+    def checks(area: str) -> list[tuple[str, str]]:
+        command = [sys.executable, "-m", "nereid", "doctor", "--json", "--no-inference"]
+        done = subprocess.run(
+            command, env=stack.environment, capture_output=True, text=True, check=False
+        )
+        found = json.loads(done.stdout)["checks"]
+        return [(one["state"], one["said"]) for one in found if one["area"] == area]
+
+    assert [state for state, _ in checks("gates")] == ["ok", "ok"]
+    assert eventually(lambda: [state for state, _ in checks("edge")] == ["ok"], 30)
+    [(_, said)] = checks("edge")
+    assert "2 of 2 servers" in said
+    assert stack.edge["grpc"] in said
 
 
 def test_an_endpoint_that_one_server_has_is_found_by_its_name(

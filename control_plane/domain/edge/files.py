@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -42,7 +43,12 @@ def edge_files(options: EdgeOptions, fleet: EdgeFleet) -> dict[str, str]:
 
 
 def _resources(*resources: dict[str, Any]) -> dict[str, Any]:
-    return {"resources": list(resources)}
+    """The version is of the content: the proxy says which one it has in use (`sight`)."""
+    text = json.dumps(resources, sort_keys=True)
+    return {
+        "version_info": hashlib.sha256(text.encode()).hexdigest()[:12],
+        "resources": list(resources),
+    }
 
 
 def _bootstrap(options: EdgeOptions) -> dict[str, Any]:

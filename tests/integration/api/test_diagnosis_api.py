@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
@@ -9,7 +11,9 @@ from django.test import Client
 from control_plane import wiring
 from control_plane.adapters.any_source import AnySource
 from control_plane.adapters.sources import FsspecSources
-from control_plane.fleet.models import Server
+from control_plane.domain.edge.sight import AWAY, EdgeSight
+from control_plane.fleet.edges import FORGOTTEN_AFTER, forget_edge, note_edge
+from control_plane.fleet.models import Edge, Server
 from control_plane.ports.sources import SourceFailedError
 from control_plane.ports.workers import WorkersUnknownError
 from control_plane.telemetry.store import TelemetryStore
@@ -40,6 +44,40 @@ def test_who_works_on_what_and_how_much_room_there_is(
     assert document["migrations"] == []
     assert document["scrapes"] == [{"server": "lab", "scraped_at": None}]
     assert response["Cache-Control"] == "no-store"
+
+
+def test_how_the_edges_are(api: Api) -> None:
+    now = wiring.clock().now()
+    long_ago = now - FORGOTTEN_AFTER - timedelta(seconds=1)
+    note_edge(name="removed", seen=AWAY, now=long_ago)
+    note_edge(name="silent", seen=AWAY, now=now - timedelta(hours=1))
+    assert [edge["name"] for edge in api.get("diagnosis/").json()["edges"]] == ["silent"]
+    seen = EdgeSight(
+        live=True,
+        listeners={"http": "0.0.0.0:8500"},
+        behind=("clusters.json",),
+        servers={
+            "lab": {"http": "", "grpc": "its gate is closed, or nobody answers there"},
+            "new": {"http": ""},
+        },
+    )
+    note_edge(name="edge", seen=seen, now=now)
+    edge, silent = api.get("diagnosis/").json()["edges"]
+    assert (silent["live"], silent["servers"]) == (False, [])
+    assert edge == {
+        "name": "edge",
+        "seen_at": edge["seen_at"],
+        "live": True,
+        "listeners": {"http": "0.0.0.0:8500"},
+        "behind": ["clusters.json"],
+        "servers": [
+            {"server": "lab", "http": "", "grpc": "its gate is closed, or nobody answers there"},
+            {"server": "new", "http": "", "grpc": None},
+        ],
+    }
+    assert not Edge.objects.filter(name="removed"), "the next word of any edge forgets it"
+    forget_edge(name="edge")
+    assert [one["name"] for one in api.get("diagnosis/").json()["edges"]] == ["silent"]
 
 
 def test_migrations_that_the_database_lacks_are_named(api: Api) -> None:

@@ -23,10 +23,12 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from control_plane.adapters.edge.addresses import Addresses
+from control_plane.adapters.edge.administration import ask_admin, look_at
 from control_plane.adapters.edge.binary import EnvoyMissingError, find_envoy
 from control_plane.adapters.edge.files import descriptors, write_files
 from control_plane.domain.edge.files import BOOTSTRAP, DESCRIPTORS, edge_files
 from control_plane.domain.edge.fleet import EdgeFleet, KnownServer
+from control_plane.domain.edge.sight import AWAY, PROTOCOLS, TAKEN, versions_of
 from stack import edge
 from stack.ports import free_port
 from tests.support.processes import eventually
@@ -85,6 +87,40 @@ def running(
     finally:
         process.terminate()
         process.wait(20)
+
+
+def test_envoy_says_which_files_it_has_in_use_and_whom_it_sends_to(
+    envoy: Path, fleet: EdgeFleet, tmp_path: Path
+) -> None:
+    with running(envoy, fleet, tmp_path) as own:
+        files = edge_files(own.options, fleet)
+        written = versions_of(files)
+        assert set(written) == set(TAKEN)
+        seen = look_at(own.options.admin, written)
+        assert seen.live
+        assert seen.behind == ()
+        assert seen.servers == {"one": dict.fromkeys(PROTOCOLS, "")}
+        assert seen.listeners == {
+            "http": f"127.0.0.1:{own.options.http_port}",
+            "grpc": f"127.0.0.1:{own.options.grpc_port}",
+        }
+        # A server whose gate nobody answers at, and routes that Envoy refuses.
+        nowhere = f"127.0.0.1:{free_port()}"
+        more = Addresses().fleet([KnownServer("two", *[nowhere] * 3)])
+        changed = edge_files(own.options, EdgeFleet((*fleet.servers, *more.servers)))
+        refused = json.loads(changed["routes-http.json"])
+        refused["version_info"], refused["resources"][0]["virtual_hosts"] = "refused", [{}]
+        changed["routes-http.json"] = json.dumps(refused)
+        content = {name: text.encode() for name, text in changed.items()}
+        write_files(Path(own.options.folder), content)
+        written = versions_of(changed)
+
+        def left_out() -> str:
+            return look_at(own.options.admin, written).servers.get("two", {}).get("grpc", "")
+
+        assert eventually(lambda: left_out() == "its gate is closed, or nobody answers there", 30)
+        assert look_at(own.options.admin, written).behind == ("routes-http.json",)
+    assert look_at(own.options.admin, written) == AWAY
 
 
 def ask(
@@ -146,7 +182,7 @@ def test_envoy_takes_every_file_and_closes_what_is_no_callers(
         assert subprocess.run(valid, capture_output=True, check=False).returncode == 0
         counted = dict(
             line.split(": ")
-            for line in edge.ask_admin(own.options.admin, "/stats").decode().splitlines()
+            for line in ask_admin(own.options.admin, "/stats").decode().splitlines()
             if ": " in line
         )
         rejected = {name: n for name, n in counted.items() if name.endswith("update_rejected")}

@@ -103,6 +103,86 @@ def test_a_queue_without_a_worker() -> None:
     assert states(rules.queues(Diagnosis.from_json(diagnosis(queues=None)), [])) == ["problem"]
 
 
+def edge(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "edge",
+        "seen_at": at(seconds=3),
+        "live": True,
+        "listeners": {"http": "0.0.0.0:8500", "grpc": "0.0.0.0:8501"},
+        "behind": [],
+        "servers": [{"server": "local", "http": "", "grpc": ""}],
+        **changes,
+    }
+
+
+def edge_checks(found: dict[str, Any], *servers: dict[str, Any]) -> list[rules.Check]:
+    told = Diagnosis.from_json(diagnosis(edges=[found]))
+    return list(rules.edges(told, [Server.from_json(one) for one in servers or (server(),)], NOW))
+
+
+CLOSED = {
+    "http": "its gate is closed, or nobody answers there",
+    "grpc": "its gate is closed, or nobody answers there",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seen_at": at(minutes=2)}, "nothing was heard of edge for 2 min"),
+        ({"live": False, "listeners": {}, "servers": []}, "Envoy of edge does not answer"),
+        ({"listeners": {"http": "0.0.0.0:8500"}}, "edge does not listen for grpc"),
+        ({"behind": ["endpoints-http.json"]}, "not taken the newest endpoints-http.json"),
+        (
+            {"servers": [{"server": "local", **CLOSED}, {"server": "b", "http": "", "grpc": ""}]},
+            "edge sends nothing to local: its gate is closed, or nobody answers there",
+        ),
+        (
+            {"servers": [{"server": "local", "http": "", "grpc": "connections to it broke"}]},
+            "edge sends nothing to local: grpc: connections to it broke",
+        ),
+        (
+            {"servers": [{"server": "b", "http": "", "grpc": ""}]},
+            "edge sends nothing to local: not told of it",
+        ),
+    ],
+)
+def test_an_edge_that_is_not_well(changes: dict[str, Any], said: str) -> None:
+    [check] = [one for one in edge_checks(edge(**changes)) if one.state != "ok"]
+    assert check.state == "problem"
+    assert said in check.said
+    assert check.advice
+
+
+def test_an_edge_that_is_well_and_one_that_rightly_leaves_a_server_out() -> None:
+    assert not list(rules.edges(Diagnosis.from_json(diagnosis()), [], NOW)), "there is none"
+    [check] = edge_checks(edge())
+    assert (check.state, "1 of 1 servers" in check.said) == ("ok", True)
+    two = [{"server": "away", **CLOSED}, {"server": "local", "http": "", "grpc": ""}]
+    for away in ({"status": "NotReady"}, {"scheduling": {"state": "Drained"}}):
+        checks = edge_checks(edge(servers=two), server(), server(name="away", **away))
+        assert states(checks) == ["ok"], "its own line says what it is"
+        assert "1 of 2 servers" in checks[0].said
+
+
+def test_gates() -> None:
+    local = Server.from_json(server(gate="10.0.0.1:8003"))
+    found = Diagnosis.from_json(diagnosis(edges=[edge()])).edges
+    opened = rules.gate(local, rules.GateAnswer(True, "local"), ())
+    assert (opened.state, opened.said) == ("ok", "the gate of local at 10.0.0.1:8003 is open")
+    closed = rules.GateAnswer(False, "local", "digits is at generation 5, and 7 is wanted")
+    assert rules.gate(local, closed, ()).state == "problem"
+    assert "generation 5, and 7" in rules.gate(local, closed, ()).said
+    emptied = Server.from_json(server(gate="h:1", scheduling={"state": "Drained"}))
+    check = rules.gate(emptied, closed, ())
+    assert (check.state, check.advice) == ("warning", "nereid servers uncordon local")
+    away = rules.GateAnswer(None, said="Connection refused")
+    assert rules.gate(local, away, ()).state == "warning"
+    assert rules.gate(local, away, found).state == "ok", "who has to reach it does"
+    another = rules.gate(local, rules.GateAnswer(True, "other"), ())
+    assert (another.state, "the gate of other" in another.said) == ("problem", True)
+
+
 @pytest.mark.parametrize(
     ("lacking", "state"), [(None, "ok"), ([], "ok"), (["fleet.0012_more"], "problem")]
 )
