@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 import yaml
 
+from control_plane.domain.edge.files import BOOTSTRAP
 from stack import triton
 from stack.settings import CHECKOUT
 
@@ -35,6 +36,7 @@ SERVICE: dict[str, Any] = {
         "restart": {"enum": ["no", "always", "on-failure", "unless-stopped"]},
         "init": {"type": "boolean"},
         "user": {"type": "string"},
+        "profiles": STRINGS,
         "command": COMMAND,
         "environment": {"type": "object", "additionalProperties": {"type": "string"}},
         "secrets": STRINGS,
@@ -98,6 +100,7 @@ SCHEMA: dict[str, Any] = {
     },
 }
 ONE_SHOTS = {"migrate", "traffic"}
+EDGE = {"edge", "edge-files"}
 
 
 def load(name: str) -> dict[str, Any]:
@@ -113,7 +116,7 @@ def compose() -> dict[str, Any]:
 FILES = (
     "docker-compose.yml",
     *("deploy/compose.gpu.yml", "deploy/compose.oidc.yml", "deploy/compose.mlflow.yml"),
-    "deploy/compose.monitoring.yml",
+    *("deploy/compose.monitoring.yml", "deploy/compose.edge.yml"),
 )
 
 
@@ -123,9 +126,11 @@ def test_the_structure_is_that_of_the_specification(name: str) -> None:
 
 
 def test_the_production_shape_is_whole(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == ONE_SHOTS | {
+    assert set(compose["services"]) == ONE_SHOTS | EDGE | {
         *("postgres", "broker", "api", "worker", "beat", "triton", "node")
     }
+    asked_for = {name for name, one in compose["services"].items() if one.get("profiles")}
+    assert asked_for == EDGE, "the rest starts in any case"
 
 
 def test_what_is_named_is_declared(compose: dict[str, Any]) -> None:
@@ -144,7 +149,7 @@ def test_a_file_that_a_variable_names_is_in_that_container(name: str) -> None:
     """A path of the host's is none there, and every process ends where one cannot be read."""
     for service, said in load(name)["services"].items():
         for variable, value in said.get("environment", {}).items():
-            if variable.endswith("_FILE"):
+            if variable.endswith("_FILE") and value:
                 mounted = re.search(r"/run/secrets/(\w+)\}?$", value)
                 assert mounted, f"{service}: {variable}={value}"
                 assert mounted[1] in said["secrets"], f"{service}: {variable}={value}"
@@ -177,9 +182,10 @@ def test_ports_are_published_on_the_loopback_unless_told_otherwise(
     compose: dict[str, Any],
 ) -> None:
     ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
-    assert len(ports) == 4
+    assert len(ports) == 6
+    loopback = "${NEREID_BIND:-127.0.0.1}"
     for port in ports:
-        assert port.startswith("${NEREID_BIND:-127.0.0.1}:")
+        assert port.startswith((f"{loopback}:", f"${{NEREID_EDGE_BIND:-{loopback}}}:"))
 
 
 def test_triton_reads_the_repository_that_the_node_writes(compose: dict[str, Any]) -> None:
@@ -195,6 +201,35 @@ def test_triton_reads_the_repository_that_the_node_writes(compose: dict[str, Any
     assert {"api", "worker", "node"} <= with_it
     assert not with_it & {"triton", "traffic"}
     assert not store.startswith("/var/lib/nereid/")
+
+
+def test_the_edge_finds_the_gate_and_reads_what_is_written_for_it(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    node, files, envoy = services["node"], services["edge-files"], services["edge"]
+    host, _, port = node["environment"]["NEREID_NODE_GATE"].partition(":")
+    assert host == "node"
+    assert f"127.0.0.1:{port}/ready" in " ".join(node["healthcheck"]["test"])
+    assert node["environment"]["NEREID_BIND"] == "0.0.0.0", "else nobody else reaches it"
+    folder = files["environment"]["NEREID_EDGE_FOLDER"]
+    for one in (files, envoy):
+        assert f"edge:{folder}" in one["volumes"]
+    command = envoy["command"]
+    assert command[command.index("--config-path") + 1] == f"{folder}/{BOOTSTRAP}"
+    # The files are their owner's alone, and a new volume has the image's.
+    dockerfile = (CHECKOUT / "deploy" / "Dockerfile").read_text()
+    assert re.search(rf"install -d -m 0700 -o nereid [^\n]* {folder}\b", dockerfile)
+    assert re.search(rf"useradd [^\n]*--uid {envoy['user']} ", dockerfile)
+    listens = {files["environment"][f"NEREID_EDGE_{one}_PORT"] for one in ("HTTP", "GRPC")}
+    assert {one.rpartition(":")[2] for one in envoy["ports"]} == listens
+    assert not envoy.get("secrets"), "who takes callers' requests has no key"
+
+
+def test_the_edge_is_told_whatever_an_edge_can_be(compose: dict[str, Any]) -> None:
+    read = (CHECKOUT / "control_plane/adapters/edge/environment.py").read_text()
+    wanted = set(re.findall(r"NEREID_EDGE_\w+", read))
+    told = compose["services"]["edge-files"]["environment"]
+    more = load("deploy/compose.edge.yml")["services"]["edge-files"]["environment"]
+    assert wanted <= told.keys() | more.keys()
 
 
 def test_the_container_is_told_the_same_as_the_embedded_triton(tmp_path: Path) -> None:
@@ -246,4 +281,4 @@ def test_the_entrypoint_leaves_a_given_address_alone() -> None:
         text=True,
     )
     assert "DATABASE_URL=postgresql://db/nereid" in said.stdout
-    assert "NEREID_SECRET_KEY" not in said.stdout
+    assert "CELERY_BROKER_URL" not in said.stdout

@@ -15,16 +15,19 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from control_plane.adapters.edge.binary import WHEEL
+from control_plane.adapters.secret_files import SECRETS
+from control_plane.domain.edge.files import BOOTSTRAP
 from control_plane.domain.monitoring.catalogue import NAMES
 from control_plane.domain.monitoring.scaling import adapter_rules
 from control_plane.domain.placement.memory import parse_bytes
 from stack import triton
-from stack.settings import CHECKOUT
+from stack.settings import CHECKOUT, PASSED_ON
 from tests.support.kustomize import build, documents
 from workers.node import STOP_PATIENCE_S
 
 FOLDER = CHECKOUT / "deploy" / "kubernetes"
-OVERLAYS = ("cpu", "gpu")
+OVERLAYS = ("cpu", "gpu", "cpu-edge")
 SCHEMAS = ("1.31", "1.37")
 """The oldest that these objects are written for, and the newest that there is a schema of."""
 
@@ -83,7 +86,7 @@ def bytes_of(quantity: str) -> int:
 def test_the_schemas_allow_them(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     read = functools.cache(kubernetes_validate.utils.schema_contents)
     monkeypatch.setattr(kubernetes_validate.utils, "schema_contents", read)  # not once an object
-    others = [one for one in built("gpu") if one not in built("cpu")]
+    others = [one for overlay in OVERLAYS[1:] for one in built(overlay) if one not in built("cpu")]
     for one in (*built("cpu"), *others):
         kubernetes_validate.validate(one, version, strict=True)
 
@@ -130,9 +133,16 @@ def test_no_two_are_the_same_and_all_say_what_they_are_part_of(objects: tuple[Fo
 def test_every_variable_is_one_that_somebody_reads(objects: tuple[Found, ...]) -> None:
     settings = [*(CHECKOUT / "control_plane" / "settings").glob("*.py")]
     scripts = [CHECKOUT / "deploy" / "start_triton.sh"]
-    others = [CHECKOUT / "control_plane/adapters/perf_analyzer/binary.py"]
+    others = [
+        CHECKOUT / "control_plane/adapters/perf_analyzer/binary.py",
+        CHECKOUT / "control_plane/adapters/edge/environment.py",
+        CHECKOUT / "workers/edge.py",
+    ]
     text = "\n".join(path.read_text() for path in (*settings, *scripts, *others))
     read = set(re.findall(r"\b(?:NEREID|DATABASE|CELERY)_[A-Z0-9_]+\b", text)) | {"HOME"}
+    read |= {f"{name}_FILE" for name in SECRETS}
+    # Some are read by names that are put together, some by OpenTelemetry's own package.
+    read |= set(PASSED_ON)
     for place, _, one in containers(objects):
         values = " ".join(str(said.get("value", "")) for said in one.get("env", []))
         for name in variables(one):
@@ -155,7 +165,9 @@ def test_no_secret_is_written_down(objects: tuple[Found, ...]) -> None:
     for place, _, one in containers(objects):
         for name, said in variables(one).items():
             if re.search(r"PASSWORD|SECRET|KEY|TOKEN|DATABASE_URL|BROKER_URL", name):
-                assert "secretKeyRef" in said.get("valueFrom", {}), f"{place}: {name}"
+                # In a file: an environment is read by whoever sees /proc, and printed by crashes.
+                assert name.endswith("_FILE"), f"{place}: {name}"
+                assert said["value"].startswith("/run/secrets/"), f"{place}: {name}"
     for settings in of_kind(objects, "ConfigMap"):
         for name, value in settings["data"].items():
             assert not re.search(r"PASSWORD|SECRET|KEY|TOKEN|_URL$", name) or not value, name
@@ -180,6 +192,19 @@ def test_every_secret_that_is_read_is_one_that_the_page_makes(objects: tuple[Fou
     assert read == keys
 
 
+def test_a_secret_lies_where_it_is_read(objects: tuple[Found, ...]) -> None:
+    for place, pod, one in containers(objects):
+        volumes = {volume["name"]: volume for volume in pod.get("volumes", [])}
+        there = {
+            f"{mount['mountPath']}/{item['path']}"
+            for mount in one.get("volumeMounts", [])
+            for item in volumes.get(mount["name"], {}).get("secret", {}).get("items", [])
+        }
+        for name, said in variables(one).items():
+            if name.endswith("_FILE"):
+                assert said["value"] in there, f"{place}: {name}"
+
+
 def test_the_control_key_is_beside_triton_alone(objects: tuple[Found, ...]) -> None:
     holders: dict[str, set[str]] = {}
     for place, pod, one in containers(objects):
@@ -188,8 +213,9 @@ def test_the_control_key_is_beside_triton_alone(objects: tuple[Found, ...]) -> N
             for item in volumes.get(mount["name"], {}).get("secret", {}).get("items", []):
                 holders.setdefault(item["key"], set()).add(place)
     assert holders["control_key"] == {"nereid-triton/triton", "nereid-triton/node"}
-    assert "nereid-triton/triton" not in holders["secret_key"]
-    assert "DATABASE_URL" not in variables(container(objects, "nereid-triton/triton"))
+    for key in ("secret_key", "database_url", "broker_url"):
+        assert "nereid-triton/triton" not in holders[key], key
+    assert "nereid-edge/envoy" not in set().union(*holders.values())
 
 
 def test_every_container_is_locked_in(objects: tuple[Found, ...]) -> None:
@@ -330,6 +356,7 @@ def test_a_server_is_registered_where_it_listens(objects: tuple[Found, ...]) -> 
     assert told["NEREID_TRITON_GRPC"] == f"$(POD_ADDRESS):{listens['grpc']}"
     assert told["NEREID_TRITON_METRICS"] == f"http://$(POD_ADDRESS):{listens['metrics']}/metrics"
     assert told["NEREID_NODE_PORT"] == str(listens["gate"])
+    assert told["NEREID_NODE_GATE"] == f"$(POD_ADDRESS):{listens['gate']}"
     pod_set = named(objects, "StatefulSet", "nereid-triton")
     service = named(objects, "Service", pod_set["spec"]["serviceName"])
     assert service["spec"]["clusterIP"] == "None"
@@ -463,8 +490,37 @@ def test_the_autoscaler_scales_what_is_there_by_what_there_is(objects: tuple[Fou
 def test_images_are_named_with_their_version(objects: tuple[Found, ...]) -> None:
     for place, _, one in containers(objects):
         assert re.fullmatch(r"[\w./-]+:[\w.-]*\d[\w.-]*", one["image"]), place
+    own = {one["image"] for _, _, one in containers(objects) if "/nereid:" in one["image"]}
+    assert len(own) == 1, "components name the base's"
     compose = (CHECKOUT / "docker-compose.yml").read_text()
     assert container(objects, "nereid-triton/triton")["image"] in compose
+
+
+def test_envoy_reads_what_is_written_beside_it_and_is_let_through_to_each_gate() -> None:
+    edge = built("cpu-edge")
+    envoy, files = container(edge, "nereid-edge/envoy"), container(edge, "nereid-edge/files")
+    told = {name: said.get("value") for name, said in variables(files).items()}
+    folder = told["NEREID_EDGE_FOLDER"]
+    for one in (envoy, files):
+        assert {"name": "edge", "mountPath": folder} in one["volumeMounts"]
+    assert envoy["args"][envoy["args"].index("--config-path") + 1] == f"{folder}/{BOOTSTRAP}"
+    # It runs beside it, and is ready before it: a container of those that start first, and stays.
+    assert files["restartPolicy"] == "Always"
+    assert files["startupProbe"]["exec"]["command"][-1] == f"{folder}/{BOOTSTRAP}"
+    listens = {port["name"]: str(port["containerPort"]) for port in envoy["ports"]}
+    assert told["NEREID_EDGE_HTTP_PORT"] == listens["http"]
+    assert told["NEREID_EDGE_GRPC_PORT"] == listens["grpc"]
+    assert told["NEREID_EDGE_BIND"] == "0.0.0.0"
+    beside = [container(edge, f"nereid-triton/{name}") for name in ("node", "triton")]
+    ports = [port for one in beside for port in one["ports"]]
+    wanted = {port["containerPort"] for port in ports if port["name"] != "metrics"}
+    out = named(edge, "NetworkPolicy", "nereid-edge")["spec"]["egress"]
+    into = named(edge, "NetworkPolicy", "nereid-triton-from-the-edge")["spec"]["ingress"]
+    for [rule] in (out, into):
+        assert {port["port"] for port in rule["ports"]} == wanted
+    compose = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())
+    assert envoy["image"] in compose["services"]["edge"]["image"]
+    assert envoy["image"].endswith(f":v{WHEEL.partition('==')[2]}")
 
 
 def test_placed_backends_are_those_that_triton_finds_on_one_machine(tmp_path: Path) -> None:
