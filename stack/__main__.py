@@ -269,11 +269,7 @@ def _vitals(pid: int) -> tuple[Text, str]:
 def _variables(settings: StackSettings) -> dict[str, str] | None:
     if lock.holder(settings.home) is None:
         return None
-    try:
-        variables: dict[str, str] = json.loads(settings.environment_file.read_text())
-    except FileNotFoundError:
-        return None
-    return variables
+    return stackfile.read(settings.environment_file)
 
 
 def env(settings: StackSettings) -> int:
@@ -290,7 +286,8 @@ def manage(settings: StackSettings, arguments: list[str]) -> int:
     if variables is None:
         return _refuse(RuntimeError(f"nothing runs in {settings.home}"), 1)
     command = [sys.executable, str(CHECKOUT / "manage.py"), *arguments]
-    environment = {**os.environ, **variables}
+    # Not the environment as it came: it may name files of secrets that the variables have.
+    environment = {**settings.environment, **variables}
     return subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode
 
 

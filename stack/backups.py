@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from control_plane.adapters.private_files import write_private
-from stack import leftovers, lock
+from stack import leftovers, lock, stackfile
 from stack.postgres import EmbeddedPostgres, PostgresError
 from stack.settings import (
     CHECKOUT,
@@ -30,12 +29,39 @@ def backup(settings: StackSettings, arguments: Sequence[str]) -> int:
     """Takes one, or verifies one; the exit status.
 
     Where a stack runs, it goes on. Where none does, its database is started for this alone.
+
+    Raises:
+        SettingsError: nothing was ever started in this home, or something else is at work there.
     """
-    if lock.holder(settings.home) is not None:
-        variables = json.loads(settings.environment_file.read_text())
-        return _manage({**os.environ, **variables}, "backup", arguments)
+    if "--verify" in arguments:
+        # Files are read, and nothing else. Django wants to be told of both, and nobody uses them.
+        unused = {"NEREID_SECRET_KEY": "unused", "DATABASE_URL": "postgresql://"}
+        return _manage({**settings.environment, **unused}, "backup", arguments)
+    if (holder := lock.holder(settings.home)) is not None:
+        return _manage(
+            {**settings.environment, **_variables(settings, holder)}, "backup", arguments
+        )
+    if settings.embeds_postgres and not (settings.home / "postgres").exists():
+        raise SettingsError(
+            f"nothing was ever started in {settings.home}: NEREID_HOME says which home is meant"
+        )
     with _database(settings) as address:
         return _manage(_environment(settings, load_secrets(settings), address), "backup", arguments)
+
+
+def _variables(settings: StackSettings, holder: int) -> dict[str, str]:
+    """Those of the stack that runs in the home.
+
+    Raises:
+        SettingsError: what is at work there is no stack that is up.
+    """
+    found = stackfile.read(settings.environment_file)
+    if found is None:
+        raise SettingsError(
+            f"process {holder} is at work in {settings.home}: a stack that starts or stops, a "
+            "backup or a restore. Try again when it is done"
+        )
+    return found
 
 
 def restore(settings: StackSettings, folder: Path, *, replace: bool) -> int:
@@ -96,7 +122,7 @@ def _database(settings: StackSettings) -> Iterator[str]:
 def _environment(settings: StackSettings, keys: Secrets, address: str) -> dict[str, str]:
     broker = settings.broker_url or ""
     own = child_environment(settings, keys, database_url=address, broker_url=broker)
-    return {**os.environ, **own}
+    return {**settings.environment, **own}
 
 
 def _manage(environment: Mapping[str, str], command: str, arguments: Sequence[str]) -> int:

@@ -55,6 +55,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
+    """What one of a stack's files of JSON says; None where the stack has not written it."""
     try:
         content: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:

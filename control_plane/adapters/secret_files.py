@@ -23,14 +23,16 @@ class SecretFileError(ValueError):
 
 
 def with_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment with the secrets that lie in files.
+    """The environment with the secrets that lie in files, and without the names of those files.
+
+    It can be handed on: who gets it finds each secret set in one way.
 
     Raises:
         SecretFileError: one is set in both ways, or its file cannot be read or is empty.
     """
     found = dict(environment)
     for name in SECRETS:
-        path = environment.get(f"{name}_FILE")
+        path = found.pop(f"{name}_FILE", "")
         if not path:
             continue
         if environment.get(name):

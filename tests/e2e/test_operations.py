@@ -1,4 +1,4 @@
-"""What operators do to a stack that serves: they lead it to another version."""
+"""What operators do to a stack that serves: they lead it to another version, and back it up."""
 
 from __future__ import annotations
 
@@ -89,3 +89,34 @@ def test_an_upgrade_with_a_migration_fails_no_inference(
         assert link.execute("SELECT noted FROM fleet_server").fetchall() == [("",)]
     answered = converge(stack, put_weights(stack, 40, 60))
     assert set(answered) == {"1", "2"}
+
+
+def test_what_was_backed_up_while_it_served_serves_from_another_home(
+    stack: ServingStack, checkout: Path, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_text(json.loads((stack.home / "secrets.json").read_text())["secret_key"])
+    # As containers have it: the key is in a file, and what is started must not find it twice.
+    stack.variables["NEREID_SECRET_KEY_FILE"] = str(key)
+    stack.command("backup", str(tmp_path / "backup"))
+    stack.command("manage", "check")
+    with stack.client() as client:
+        client.post("/endpoints/", json={"name": "too-late"}).raise_for_status()
+        wanted = client.get("/endpoints/digits/policy/").json()
+    with pytest.raises(RuntimeError, match="already runs"):
+        stack.command("restore", str(tmp_path / "backup"))
+    other = ServingStack(tmp_path / "other", sample=False, checkout=checkout)
+    other.command("restore", str(tmp_path / "backup"))
+    with pytest.raises(RuntimeError, match="not empty"):
+        other.command("restore", str(tmp_path / "backup"))
+    other.start()
+    try:
+        with other.client() as client:
+            assert client.get("/endpoints/digits/policy/").json() == wanted
+            assert client.get("/endpoints/too-late/").status_code == 404
+        answered = converge(other, put_weights(other, 30, 70))
+        assert set(answered) == {"1", "2"}
+    finally:
+        other.stop()
+    there, here = (json.loads((one.home / "secrets.json").read_text()) for one in (stack, other))
+    assert here == there

@@ -51,7 +51,7 @@ class ServingStack:
         self._sample = sample
         self._servers = servers
         self._edge = edge
-        self._variables = dict(variables or {})
+        self.variables = dict(variables or {})
         self._ports = {name: str(free_port()) for name in PORTS}
         # Whoever tests metrics of PromQL starts a Prometheus there; for all others it is away.
         self.prometheus_port = free_port()
@@ -72,7 +72,7 @@ class ServingStack:
             "NEREID_EDGE": "1" if self._edge else "",
             "NEREID_PROMETHEUS_URL": f"http://127.0.0.1:{self.prometheus_port}",
         }
-        return {**kept, **self._ports, **own, "NO_COLOR": "1", **self._variables}
+        return {**kept, **self._ports, **own, "NO_COLOR": "1", **self.variables}
 
     @property
     def stack(self) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from control_plane.adapters.private_files import write_private
+
 FORMAT = 1
 MANIFEST, DUMP, SECRETS = "manifest.json", "database.dump", "secrets.json"
 STORES = ("artifacts", "recordings")
@@ -63,7 +65,7 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         document = {"format": FORMAT, **asdict(self)}
-        (folder / MANIFEST).write_text(json.dumps(document, indent=1) + "\n")
+        write_private(folder / MANIFEST, json.dumps(document, indent=1) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -94,7 +96,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     except FileNotFoundError:
         raise BackupError(f"{folder} is no backup: it has no {MANIFEST}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise BackupError(f"{path} cannot be read: {error!r}") from error
 
 
@@ -110,6 +112,11 @@ def measured(path: Path) -> StoredFile:
             digest.update(chunk)
             size += len(chunk)
     return StoredFile(digest.hexdigest(), size)
+
+
+def in_a_line(error: Exception) -> str:
+    """What a database says, which is often several lines with a piece of a query in them."""
+    return str(error).strip().partition("\n")[0]
 
 
 def secret_mark(secret_key: str) -> str:

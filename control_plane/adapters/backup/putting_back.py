@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -9,9 +10,17 @@ import psycopg
 
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.backup import postgres_programs
-from control_plane.adapters.backup.manifest import DUMP, BackupError, Manifest
+from control_plane.adapters.backup.manifest import (
+    DUMP,
+    BackupError,
+    Manifest,
+    StoredFile,
+    in_a_line,
+    measured,
+)
 from control_plane.adapters.backup.taking import State
 from control_plane.adapters.backup.verifying import stored_at, verify
+from control_plane.ports.repository import ArtifactMissingError, DigestMismatchError
 
 
 def put_back(
@@ -29,8 +38,8 @@ def put_back(
 
     Args:
         known_migrations: what this version has, `app.name` and telemetry's revisions.
-        replace: what is in the database goes. Files that are there already stay: they are named by
-            their content, and what nothing speaks of is collected.
+        replace: what is in the database goes. Files that are there already stay, unless they are
+            damaged: they are named by their content, and what nothing speaks of is collected.
 
     Raises:
         BackupError: the backup is not whole or of a newer version, somebody works on the database,
@@ -46,16 +55,33 @@ def put_back(
             f"the backup was made by a newer Nereid ({manifest.version}): this one does not know "
             f"{', '.join(newer[:5])}. Upgrade this one first"
         )
-    server = _check_target(state.address, replace)
-    for name, files in manifest.stores.items():
-        tell(f"{name} ({len(files)} files)")
-        store = FileArtifactStore(state.stores[name], private=name == "recordings")
-        for one in files:
-            with stored_at(source, name, one).open("rb") as file:
-                store.add(file, one.sha256)
+    try:
+        server = _check_target(state.address, replace)
+        for name, files in manifest.stores.items():
+            tell(f"{name} ({len(files)} files)")
+            store = FileArtifactStore(state.stores[name], private=name == "recordings")
+            for one in files:
+                _add(store, stored_at(source, name, one), one)
+    except psycopg.Error as error:
+        raise BackupError(f"the database cannot be asked: {in_a_line(error)}") from error
+    except (OSError, DigestMismatchError) as error:
+        raise BackupError(
+            f"a file cannot be put back, the database is as it was: {error}"
+        ) from error
     tell("database")
-    postgres_programs.load(state.address, server=server, source=source / DUMP)
+    postgres_programs.load(
+        state.address, server=server, dumped_from=manifest.postgres, source=source / DUMP
+    )
     return manifest
+
+
+def _add(store: FileArtifactStore, file: Path, expected: StoredFile) -> None:
+    """Puts one file into a store; one that is there and spoilt is no reason to keep it."""
+    with contextlib.suppress(ArtifactMissingError):
+        if measured(store.path(expected.sha256)) != expected:
+            store.discard(expected.sha256)
+    with file.open("rb") as stream:
+        store.add(stream, expected.sha256)
 
 
 def _check_target(address: str, replace: bool) -> int:
@@ -80,6 +106,7 @@ def _check_target(address: str, replace: bool) -> int:
         if others and others[0]:
             raise BackupError(
                 f"{others[0]} others are connected to the database {link.info.dbname}: stop the "
-                "API, workers, beat and nodes first (Triton may go on)"
+                "API, workers, beat, nodes and the edge's writer first (Tritons and Envoy may go "
+                "on)"
             )
         return link.info.server_version // 10_000

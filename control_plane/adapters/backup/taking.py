@@ -32,9 +32,11 @@ from control_plane.adapters.backup.manifest import (
     BackupError,
     Manifest,
     StoredFile,
+    in_a_line,
     measured,
     secret_mark,
 )
+from control_plane.adapters.private_files import write_private
 from control_plane.ports.repository import ArtifactMissingError, DigestMismatchError
 
 HOLD_LOCK = 0x4E65726569640001
@@ -79,17 +81,23 @@ def take(
     if target.exists():
         raise BackupError(f"{target} is there already: a backup is a new folder")
     _check_place(target.parent)
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise BackupError(f"{target} cannot be made: {error}") from error
     try:
         if stat.S_IMODE(draft.stat().st_mode) & 0o077:
             raise BackupError(f"{target.parent} lets others read what is put there: choose another")
         manifest = _fill(state, draft, with_secrets, tell)
         manifest.write(draft)
-        _sync(draft)
+        # Before it gets its name; the other files wrote themselves through.
+        _sync(draft / DUMP, *(path for path in draft.rglob("*") if path.is_dir()), draft)
         draft.rename(target)
         _sync(target.parent)
     except OSError as error:
         raise BackupError(f"{target} cannot be written: {error}") from error
+    except psycopg.Error as error:
+        raise BackupError(f"the database cannot be read: {in_a_line(error)}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return manifest
@@ -169,7 +177,7 @@ def _copied(
             with store.path(sha256).open("rb") as file:
                 _, size = copies.add(file, sha256)
             found.append(StoredFile(sha256, size))
-        except ArtifactMissingError:
+        except (ArtifactMissingError, FileNotFoundError):  # also between a look and the opening
             missing.append(f"{target.name}: {sha256} is not there")
         except DigestMismatchError as error:
             missing.append(f"{target.name}: {sha256} is damaged ({error})")
@@ -177,15 +185,13 @@ def _copied(
 
 
 def _write_keys(path: Path, keys: Mapping[str, str]) -> StoredFile:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(json.dumps(dict(keys), indent=2) + "\n")
+    write_private(path, json.dumps(dict(keys), indent=2) + "\n")
     return measured(path)
 
 
-def _sync(folder: Path) -> None:
-    """What was written is on the disk before it gets its name."""
-    for path in (*(p for p in folder.iterdir() if p.is_file() and not p.is_symlink()), folder):
+def _sync(*paths: Path) -> None:
+    """These files and folders are on the disk when this returns; of folders, which names are."""
+    for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)

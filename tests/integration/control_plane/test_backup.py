@@ -6,9 +6,12 @@ import io
 import json
 import os
 import stat
+import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,15 @@ from django.db import connection, transaction
 
 from control_plane import wiring
 from control_plane.adapters.artifacts import FileArtifactStore
+from control_plane.adapters.backup import postgres_programs
 from control_plane.adapters.backup.manifest import DUMP, MANIFEST, SECRETS, BackupError
 from control_plane.adapters.backup.putting_back import put_back
 from control_plane.adapters.backup.taking import HOLD_LOCK, State, take
 from control_plane.adapters.backup.verifying import verify
 from control_plane.api.management.commands.restore import _known_migrations
+from control_plane.audit.models import AuditEvent
+from control_plane.endpoints.models import Endpoint, Placement
+from control_plane.fleet.models import Server
 from control_plane.registry.collection import collect_artifacts
 from control_plane.registry.models import Artifact, Model
 from tests.support.fakes import FakeClock
@@ -122,7 +129,8 @@ def test_it_is_for_its_owner_alone(state: State, tmp_path: Path) -> None:
     target = tmp_path / "backup"
     take(state, target)
     assert stat.S_IMODE(target.stat().st_mode) == 0o700
-    assert stat.S_IMODE((target / SECRETS).stat().st_mode) == 0o600
+    for name in (SECRETS, DUMP, MANIFEST):
+        assert stat.S_IMODE((target / name).stat().st_mode) == 0o600, name
     assert json.loads((target / SECRETS).read_text())["secret_key"] == "only-for-tests"
     assert "only-for-tests" not in (target / MANIFEST).read_text()
     with pytest.raises(BackupError, match="there already"):
@@ -141,9 +149,41 @@ def test_it_is_for_its_owner_alone(state: State, tmp_path: Path) -> None:
 def test_what_cannot_be_taken_leaves_nothing(state: State, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     folder.mkdir()
-    with pytest.raises(psycopg.OperationalError):
-        take(replace(state, address="postgresql://nobody@127.0.0.1:1/none"), folder / "one")
+    away = replace(state, address="postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(BackupError, match="the database cannot be read: connection"):
+        take(away, folder / "one")
+    with psycopg.connect(state.address, autocommit=True) as link:
+        link.execute("CREATE DATABASE nothing_in_it")
+    try:
+        address = state.address.replace(f"/{connection.settings_dict['NAME']}?", "/nothing_in_it?")
+        with pytest.raises(BackupError, match=r'relation "registry_artifact" does not exist$'):
+            take(replace(state, address=address), folder / "one")
+    finally:
+        with psycopg.connect(state.address, autocommit=True) as link:
+            link.execute("DROP DATABASE nothing_in_it WITH (FORCE)")
     assert list(folder.iterdir()) == []
+
+
+def test_what_an_address_leaves_open_is_found_as_by_all_others(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL's own programs would ask another server than the one that was looked at."""
+    said = psycopg.conninfo.conninfo_to_dict(state.address)
+    monkeypatch.setenv("PGHOST", str(said.pop("host")))
+    monkeypatch.setenv("PGAPPNAME", "another")
+    address = psycopg.conninfo.make_conninfo(**said, application_name="a backup")
+    take(replace(state, address=address), tmp_path / "backup")
+    assert verify(tmp_path / "backup")[1] == []
+    environment = postgres_programs._environment(address)
+    assert environment["PGAPPNAME"] == "a backup"
+    assert environment["PGHOST"]
+
+
+def test_files_of_others_beside_it_are_none_of_its_business(state: State, tmp_path: Path) -> None:
+    (tmp_path / "dangling.tar").symlink_to(tmp_path / "gone")
+    os.mkfifo(tmp_path / "pipe")
+    take(state, tmp_path / "backup")
+    assert verify(tmp_path / "backup")[1] == []
 
 
 def test_a_file_that_is_gone_or_spoilt_is_told_of(state: State, tmp_path: Path) -> None:
@@ -193,6 +233,110 @@ def test_what_does_not_fit_is_refused(state: State, elsewhere: State, tmp_path: 
     put_back(elsewhere, folder, known_migrations=known, replace=True)
     assert ask(elsewhere, "SELECT name FROM registry_model") == ["kept"]
     assert ask(elsewhere, "SELECT 1 FROM pg_tables WHERE tablename = 'of_a_newer_schema'") == []
+
+
+def test_the_command_leaves_nothing_under_way_and_says_what_it_did(
+    state: State, tmp_path: Path, settings: Any
+) -> None:
+    now = wiring.clock().now()
+    upload("kept")
+    held = {"lease_owner": "a worker", "lease_expires_at": now + timedelta(seconds=10)}
+    digits = Endpoint.objects.create(name="digits", **held)
+    server = Server.objects.create(name="a", http="h:1", grpc="h:2", metrics="http://h:3/m")
+    Placement.objects.create(endpoint=digits, server=server, sent_verb="switch", sent_at=now)
+    take(state, tmp_path / "backup")
+    upload("too late")
+    settings.SECRET_KEY = "another"
+    said = io.StringIO()
+    call_command_fails("not empty", "restore", str(tmp_path / "backup"))
+    call_command("restore", str(tmp_path / "backup"), "--replace", stderr=said)
+
+    assert [one.name for one in Model.objects.all()] == ["kept"]
+    digits.refresh_from_db()
+    assert (digits.lease_owner, digits.lease_expires_at) == ("", None)
+    assert digits.look_at is not None
+    assert digits.look_at >= now
+    assert Placement.objects.get().sent_at is None
+    assert AuditEvent.objects.get(action="system.restore").after["version"] == state.version
+    assert "NEREID_SECRET_KEY is not the one" in said.getvalue()
+
+
+def test_who_connects_while_files_are_put_back_is_found(
+    state: State, elsewhere: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload("kept")
+    take(state, tmp_path / "backup")
+    monkeypatch.setattr(
+        postgres_programs, "_EMPTIED", postgres_programs._EMPTIED.replace(b"1..50", b"1..2")
+    )
+    intruders: list[Any] = []
+
+    def come(what: str) -> None:
+        if what == "database":
+            intruders.append(psycopg.connect(elsewhere.address))
+
+    with pytest.raises(BackupError, match="others have connected"):
+        put_back(elsewhere, tmp_path / "backup", known_migrations=_known_migrations(), tell=come)
+    intruders[0].close()
+    assert ask(elsewhere, "SELECT 1 FROM pg_tables WHERE schemaname = 'public'") == []
+    put_back(elsewhere, tmp_path / "backup", known_migrations=_known_migrations())
+    assert ask(elsewhere, "SELECT name FROM registry_model") == ["kept"]
+
+
+def test_a_file_that_is_there_and_spoilt_is_put_right(
+    state: State, elsewhere: State, tmp_path: Path
+) -> None:
+    sha256 = upload("right")
+    take(state, tmp_path / "backup")
+    store = FileArtifactStore(elsewhere.stores["artifacts"])
+    store.add(io.BytesIO(b"right"))
+    store.path(sha256).chmod(0o644)
+    store.path(sha256).write_text("wrong")
+    put_back(elsewhere, tmp_path / "backup", known_migrations=_known_migrations())
+    assert store.path(sha256).read_text() == "right"
+
+
+def test_what_cannot_be_put_back_is_told_in_words(
+    state: State, elsewhere: State, tmp_path: Path
+) -> None:
+    upload("kept")
+    take(state, tmp_path / "backup")
+    (tmp_path / "no-folder").write_text("")
+    nowhere = replace(elsewhere, stores=dict.fromkeys(state.stores, tmp_path / "no-folder"))
+    away = replace(elsewhere, address="postgresql://nobody@127.0.0.1:1/none")
+    for target, said in ((nowhere, "a file cannot be put back"), (away, "cannot be asked")):
+        with pytest.raises(BackupError, match=said):
+            put_back(target, tmp_path / "backup", known_migrations=_known_migrations())
+    call_command_fails("cannot be read", "backup", str(tmp_path / "no-folder"), "--verify")
+
+
+def passed_on(script: str, server: int) -> tuple[bool, str]:
+    """Whether all of what a program says was passed on, and what came."""
+    with tempfile.TemporaryFile() as written:
+        with (
+            subprocess.Popen(["/bin/sh", "-c", script], stdout=subprocess.PIPE) as reader,
+            subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=written) as writer,
+        ):
+            whole = postgres_programs._pass_on(reader, writer, server)
+        written.seek(0)
+        return whole, written.read().decode()
+
+
+@pytest.mark.parametrize(("server", "told"), [(16, False), (17, True)])
+def test_an_older_server_is_not_told_what_it_does_not_know(server: int, told: bool) -> None:
+    """`pg_restore` of 17 and newer sets it whatever server it writes for."""
+    said = r"printf 'SET lock_timeout = 0;\nSET transaction_timeout = 0;\nSELECT 1;\n'"
+    whole, found = passed_on(said, server)
+    assert whole
+    assert ("transaction_timeout" in found) is told
+    assert "SET lock_timeout = 0;\n" in found
+    assert found.endswith("SELECT 1;\n\nCOMMIT;\n")
+
+
+def test_what_was_not_read_to_its_end_is_rolled_back() -> None:
+    whole, found = passed_on("printf 'SELECT 1;'; exit 1", 18)
+    assert not whole
+    assert found.endswith("SELECT 1;\nROLLBACK;\n")
 
 
 def call_command_fails(said: str, *arguments: str) -> None:

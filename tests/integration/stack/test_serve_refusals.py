@@ -53,6 +53,33 @@ def test_a_bad_port_is_wrong_usage(tmp_path: Path) -> None:
     assert "NEREID_HTTP_PORT=web" in refused.stderr
 
 
+def test_a_backup_of_a_home_where_something_else_is_at_work_says_so(tmp_path: Path) -> None:
+    """Of a stack that starts, or beside another backup of one that does not run."""
+    with HomeLock(tmp_path):
+        refused = run_stack(tmp_path, "backup", str(tmp_path / "kept"))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"error: process {os.getpid()} is at work in {tmp_path}")
+
+
+def test_a_backup_of_a_home_that_is_none_makes_none(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    refused = run_stack(home, "backup", str(tmp_path / "kept"))
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"error: nothing was ever started in {home}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_is_verified_without_a_stack_and_with_secrets_in_files(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("hidden")
+    home, folder = tmp_path / "home", tmp_path / "kept"
+    refused = run_stack(home, "backup", str(folder), "--verify", NEREID_SECRET_KEY_FILE=str(key))
+    assert refused.returncode == 1
+    assert refused.stderr.strip().endswith(f"{folder} is no backup: it has no manifest.json")
+    assert "Traceback" not in refused.stderr
+    assert not home.exists()
+
+
 @pytest.mark.parametrize("command", [("status",), ("env",), ("manage", "check")])
 def test_questions_about_a_stack_that_does_not_run(
     tmp_path: Path, command: tuple[str, ...]

@@ -17,6 +17,14 @@ def test_a_secret_lies_in_the_file_that_is_named(tmp_path: Path, name: str) -> N
     assert name not in with_secrets({})
 
 
+@pytest.mark.parametrize("name", SECRETS)
+def test_what_is_handed_on_is_read_again_by_whoever_gets_it(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text("hidden\n")
+    handed_on = with_secrets({f"{name}_FILE": str(file)})
+    assert with_secrets(handed_on)[name] == "hidden"
+
+
 def test_what_cannot_be_used_is_refused_by_the_variables_name(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
