@@ -81,6 +81,9 @@ class Stack:
         for number in STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         upgrading = Upgrading(self._settings, self._steps, self._supervisor, self._terminal)
+        # Before stack.json says that it is ready: who reads that may ask at once, and a signal that
+        # nobody handles would end us.
+        asyncio.get_running_loop().add_signal_handler(UPGRADE_SIGNAL, upgrading.begin)
         up = asyncio.create_task(self._bring_up())
         stop = asyncio.create_task(self._stopping.wait())
         status = 0
@@ -88,7 +91,6 @@ class Stack:
             await asyncio.wait({up, stop}, return_when=asyncio.FIRST_COMPLETED)
             if up.done() and not self._stopping.is_set():
                 up.result()
-                asyncio.get_running_loop().add_signal_handler(UPGRADE_SIGNAL, upgrading.begin)
                 await stop
         except* StartError as failures:
             for failure in failures.exceptions:

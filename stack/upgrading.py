@@ -8,6 +8,8 @@ and those are taken when it is started the next time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -47,11 +49,17 @@ class Upgrading:
         self._supervisor = supervisor
         self._terminal = terminal
         self._task: asyncio.Task[None] | None = None
+        self._again = False
 
     def begin(self) -> None:
-        """Takes up what is asked for, unless one is under way: then that one is told of."""
+        """Takes up what is asked for; while one is under way, when that is over.
+
+        The code may have been changed again since that one began.
+        """
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._upgrade())
+        else:
+            self._again = True
 
     async def ended(self) -> None:
         """Gives up what is under way: everything is stopped."""
@@ -60,6 +68,12 @@ class Upgrading:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _upgrade(self) -> None:
+        await self._upgrade_once()
+        while self._again:
+            self._again = False
+            await self._upgrade_once()
+
+    async def _upgrade_once(self) -> None:
         asked = _read(_asked(self._settings)).get("id", "")
         done: list[str] = []
 
@@ -76,9 +90,10 @@ class Upgrading:
                 seconds = await self._supervisor.restart(name)
                 done.append(f"{name} is back after {seconds:.1f} s")
                 tell("running")
-        except StartError as error:
+        except (StartError, OSError) as error:
             self._terminal.print(Text(f"\nupgrade: {error}", "red"))
-            tell("failed", str(error))
+            with contextlib.suppress(OSError):  # nor can it be said where the disk is full
+                tell("failed", str(error))
             return
         except asyncio.CancelledError:
             tell("failed", "the stack was stopped")
@@ -89,18 +104,32 @@ class Upgrading:
     def _order(self) -> list[str]:
         """Who carries out before who decides; one node at a time, so that one gate is closed."""
         nodes = [server.process("node") for server in self._settings.servers]
-        return [*nodes, "worker", "beat", "api"]
+        # Envoy goes on, with the files that it has.
+        writer = ["edge-files"] if self._settings.edge else []
+        return [*nodes, *writer, "worker", "beat", "api"]
 
 
 def ask(settings: StackSettings) -> Iterator[str]:
     """Asks the running stack, and says what is done as it is done.
 
     Raises:
-        UpgradeError: nothing runs, it failed, or it takes too long.
+        UpgradeError: nothing runs, somebody else asked already, it failed, or it takes too long.
     """
     supervisor = lock.holder(settings.home)
     if not supervisor or stackfile.read(settings.stack_file) is None:
         raise UpgradeError(f"no stack is ready in {settings.home}: `make serve` starts the new one")
+    with (settings.run_dir / "upgrade.lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UpgradeError(
+                "an upgrade is under way already: ask again when it is over, if the code was "
+                "changed since it began"
+            ) from None
+        yield from _asked_of(supervisor, settings)
+
+
+def _asked_of(supervisor: int, settings: StackSettings) -> Iterator[str]:
     asked = uuid.uuid4().hex
     write_private(_asked(settings), json.dumps({"id": asked}) + "\n")
     os.kill(supervisor, UPGRADE_SIGNAL)
