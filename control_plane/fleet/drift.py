@@ -227,12 +227,7 @@ class DriftWatch:
         return found
 
     def _tidy_up(self, settled: frozenset[str]) -> None:
-        """Takes off what is Nereid's and nobody needs."""
-        if any(is_physical_name(name) for name in settled):
-            try:
-                self._agent.retiring.collect()
-            except StillBusyError as error:
-                logger.info("not tidied up yet: %s", error)
+        """Takes off what is Nereid's and nobody needs: routers before what they lead to."""
         for name in sorted(settled):
             if is_physical_name(name) or not self._repository.is_ours(name):
                 continue
@@ -242,6 +237,11 @@ class DriftWatch:
                 self._triton.unload(name)
                 self._repository.remove(name)
             logger.info("removed the router %s, which nothing leads to", name)
+        if any(is_physical_name(name) for name in settled):
+            try:
+                self._agent.retiring.collect()
+            except StillBusyError as error:
+                logger.info("not tidied up yet: %s", error)
 
     def _sweep(self) -> None:
         """That something cannot be swept must not keep from people what was found."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from graphlib import TopologicalSorter
 
 from control_plane.domain.names import is_physical_name
+from control_plane.domain.planning.model_config import ROUTER_BACKEND
 from control_plane.domain.planning.pattern_config import handed_on
 from control_plane.fleet.node_state import NodeState
 from control_plane.ports.repository import ModelRepository
@@ -47,7 +48,9 @@ class Retiring:
     def collect(self) -> None:
         """Unloads and removes the physical models that no endpoint needs.
 
-        None are, while the state of one cannot be read: what it serves with looks the same.
+        None are, while the state of one cannot be read, or this node does not remember what a
+        router here leads to (its memory was lost, and Triton was not): what serves looks the same
+        as what nobody needs.
 
         Raises:
             StillBusyError: some have requests in flight; they stay for the next time.
@@ -61,6 +64,13 @@ class Retiring:
             )
             return
         ready = {held.name for held in self._triton.index() if held.state == "READY"}
+        if forgotten := self._forgotten(ready):
+            logger.warning(
+                "nothing is retired: this node does not remember what %s leads to, until it is "
+                "switched again or goes",
+                ", ".join(forgotten),
+            )
+            return
         held = ready | set(self._repository.names())
         unneeded = {name for name in held if is_physical_name(name)} - needed
         members = self._members(unneeded & ready)
@@ -87,6 +97,18 @@ class Retiring:
         """
         found = (s for s in self._metrics.scrape() if s.name == "nereid_pinned_sequences")
         return sum(int(s.value) for s in found if s.labels.get("endpoint") == endpoint)
+
+    def _forgotten(self, ready: set[str]) -> list[str]:
+        """Routers that serve here, and of which nothing is known here."""
+        known = {name for name, state in self._state.all().items() if state.desired}
+        others = (name for name in ready - known if not is_physical_name(name))
+        return sorted(name for name in others if self._is_router(name))
+
+    def _is_router(self, name: str) -> bool:
+        try:
+            return self._triton.config(name).get("backend") == ROUTER_BACKEND
+        except TritonError:  # unloaded meanwhile by another command
+            return False
 
     def _needed(self) -> frozenset[str]:
         return frozenset().union(*(state.needed for state in self._state.all().values()))

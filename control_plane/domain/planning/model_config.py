@@ -22,6 +22,8 @@ from control_plane.domain.signature import Signature, Tensor
 
 Config = Mapping[str, Any]
 
+ROUTER_BACKEND = "traffic"
+
 ACCELERATORS = ("cpu", "gpu")
 """The kinds of server a configuration is compiled for; one digest covers them all."""
 
@@ -190,7 +192,7 @@ def router_config(
     # What one arm needs, every caller has to send.
     optional = frozenset.intersection(*map(optional_inputs, arm_configs))
     config: dict[str, Any] = {
-        "backend": "traffic",
+        "backend": ROUTER_BACKEND,
         "max_batch_size": max_batch_size,
         # A dimension that an arm reshapes away is the arm's own affair: the router hands
         # on the shape that the caller sent.

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import struct
 import threading
 from dataclasses import replace
@@ -183,6 +184,21 @@ def test_retire_spares_what_another_endpoint_uses(node: Node) -> None:
     roll(node, ONE, other, TWO, THREE)
     node.agent.retire("digits", 4)
     assert set(other.physical_names) <= node.held()
+
+
+def test_nothing_is_retired_while_a_router_leads_to_what_nobody_remembers(node: Node) -> None:
+    """The node's memory was lost, and Triton was not: the one endpoint comes before the other."""
+    other = plan(1, (1, 10_000), endpoint="numbers")
+    roll(node, ONE, other)
+    shutil.rmtree(node.root / "state")
+    node.agent = node.again()
+    node.agent.retire("digits", 1)
+    roll(node, TWO)
+    node.agent.retire("digits", 3)
+    assert {*other.physical_names, "numbers"} <= node.held()
+    roll(node, other)
+    node.agent.retire("digits", 3)
+    assert node.held() == {*other.physical_names, *TWO.physical_names, "digits", "numbers"}
 
 
 def test_remove_takes_everything_and_keeps_the_fence(node: Node) -> None:
