@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 
 from control_plane.audit.services import record
@@ -120,10 +120,11 @@ def start_recording(
             name is taken, or no server of it is there.
     """
     request = read_recording(document)
-    served = endpoints.served(endpoint)
-    server = _server(request, endpoint, served.servers, clock)
     try:
         with transaction.atomic():
+            _lock_recordings(endpoint)
+            served = endpoints.served(endpoint)
+            server = _server(request, endpoint, served.servers, clock)
             row = _add(endpoint, request, server, served.max_batch_size > 0, actor)
             record(
                 actor=actor,
@@ -198,7 +199,11 @@ def delete_recording(
 
 
 def delete_recordings_of(endpoint: str, *, actor: str, queue: Queue, store: ArtifactStore) -> None:
-    """Deletes all that was recorded of an endpoint that goes: its name may be another's next."""
+    """Deletes all that was recorded of an endpoint that goes: its name may be another's next.
+
+    Call it in the transaction in which it goes: what is being started meanwhile then sees that.
+    """
+    _lock_recordings(endpoint)
     for row in recordings().filter(endpoint=endpoint):
         delete_recording(
             name=row.name,
@@ -251,6 +256,13 @@ def announce(row: Recording, queue: Queue, number: int | None = None) -> None:
     transaction.on_commit(
         lambda: queue.recording(server=server, recording_id=recording_id, key=key), robust=True
     )
+
+
+def _lock_recordings(endpoint: str) -> None:
+    """Until the transaction ends nobody else starts one of it, or deletes it with them."""
+    with connection.cursor() as cursor:
+        name = f"recordings of {endpoint}"
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
 def _server(

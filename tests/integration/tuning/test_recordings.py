@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from control_plane import wiring
 from control_plane.adapters.artifacts import FileArtifactStore
@@ -38,6 +40,7 @@ from tests.integration.tuning.test_perf_runs import Lab, fresh
 from tests.integration.tuning.test_perf_runs import lab as a_lab
 from tests.support.fakes import FakeRecorder
 from tests.support.perf import recording
+from tests.support.processes import eventually
 from tests.support.recorded import AT_MS, FP32, numbers, record
 
 pytestmark = pytest.mark.django_db
@@ -363,6 +366,43 @@ def test_they_go_with_their_endpoint(recorder: Recorder, monkeypatch: pytest.Mon
     assert (recorder.store.digests(), recorder.router.asked()) == ([], [])
     deleted = AuditEvent.objects.filter(action="recording.delete", actor="bo")
     assert {one.object_id for one in deleted} == {str(kept.pk), str(going_on.pk)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_is_started_as_its_endpoint_goes_goes_with_it(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "queue", lambda: recorder.lab)
+    monkeypatch.setattr(wiring, "recording_store", lambda: recorder.store)
+    gone = threading.Event()
+
+    def delete() -> None:
+        delete_endpoint(name="digits", actor="bo", queue=recorder.lab, clock=recorder.lab.clock)
+        gone.set()
+        connection.close()
+
+    deleting = threading.Thread(target=delete)
+    facts = recorder.lab.means.endpoints
+
+    def somebody_waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            return cursor.fetchone() is not None
+
+    class Slowly:
+        """What it says was so before the endpoint went, unless that waits."""
+
+        def served(self, name: str) -> Any:
+            found = facts.served(name)
+            deleting.start()
+            assert eventually(lambda: gone.is_set() or somebody_waits(), 20)
+            return found
+
+    monkeypatch.setattr(recorder.lab, "means", replace(recorder.lab.means, endpoints=Slowly()))
+    recorder.start()
+    deleting.join(30)
+    assert gone.is_set()
+    assert not Recording.objects.exists()
 
 
 def test_they_go_after_a_month_and_files_without_a_record_with_them(recorder: Recorder) -> None:
