@@ -38,8 +38,8 @@ from control_plane.adapters.triton.memory import ProcessMemoryMeter
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.adapters.workers import CeleryWorkers
+from control_plane.audit.cause import cause
 from control_plane.audit.models import AuditEvent
-from control_plane.audit.request import request_id
 from control_plane.domain.kpis.report import Network
 from control_plane.domain.perf.request import Protocol
 from control_plane.domain.planning.backends import Backend
@@ -111,7 +111,7 @@ def celery_app() -> Celery:
 
 
 def queue() -> Queue:
-    return CeleryQueue(celery_app(), request_id)
+    return CeleryQueue(celery_app(), cause)
 
 
 def workers() -> Workers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from celery import Celery
@@ -22,7 +22,8 @@ CONTROL_PLANE_QUEUES = (CONTROL_QUEUE, VALIDATION_QUEUE, WEBHOOK_QUEUE, PERF_QUE
 """Each has workers of its own in the control plane's worker."""
 
 REQUEST_ID_HEADER = "nereid_request_id"
-"""The header of a message that says which request it goes back to."""
+ROLLOUT_HEADER = "nereid_rollout"
+"""The headers of a message that say which request, and which rollout, it goes back to."""
 
 COMMAND_EXPIRY_S = 20.0
 """A command older than this is dropped: the reconcile that sent it has sent it again."""
@@ -47,12 +48,15 @@ def node_queue(server: str, verb: str) -> str:
 
 
 class CeleryQueue:
-    """Sends through the given Celery application; a message carries the id of the request that is
-    being answered, or that the sending task itself goes back to."""
+    """Sends through the given Celery application.
 
-    def __init__(self, app: Celery, request_id: Callable[[], str] = lambda: "") -> None:
+    A message carries what it goes back to as headers: `cause` says the request that is being
+    answered and the rollout that is being looked at, or those of the sending task.
+    """
+
+    def __init__(self, app: Celery, cause: Callable[[], Mapping[str, str]] = dict) -> None:
         self._app = app
-        self._request_id = request_id
+        self._cause = cause
 
     def reconcile(self, *, endpoint_id: UUID) -> None:
         self._send("reconcile.endpoint", CONTROL_QUEUE, {"endpoint_id": str(endpoint_id)})
@@ -101,13 +105,13 @@ class CeleryQueue:
     def _send(
         self, task: str, queue: str, kwargs: dict[str, object], expires: float | None = None
     ) -> None:
-        cause = self._request_id()
+        headers = {header: said for header, said in self._cause().items() if said}
         self._app.send_task(
             task,
             kwargs=kwargs,
             queue=queue,
             expires=expires,
-            headers={REQUEST_ID_HEADER: cause} if cause else None,
+            headers=headers or None,
             ignore_result=True,
             retry=False,
         )

@@ -52,7 +52,9 @@ class JsonLines(logging.Formatter):
         said |= {key: value for key, value in subject().items() if key not in said}
         if record.exc_info:
             said["exception"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False, default=str)
+        text = json.dumps(said, ensure_ascii=False, default=str)
+        # Half a character, as names of files may have, is written down as JSON does it.
+        return text.encode(errors="backslashreplace").decode()
 
 
 def logging_config(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -47,6 +47,13 @@ def test_no_message_makes_a_second_line() -> None:
     assert "Traceback" in said["exception"]
 
 
+def test_what_is_no_character_is_written_all_the_same() -> None:
+    text = line("%s was read", "caf\udce9 é")
+    assert text.encode().decode() == text
+    assert "é" in text
+    assert json.loads(text)["message"] == "caf\udce9 é was read"
+
+
 def test_there_are_two_forms() -> None:
     assert logging_config({})["handlers"]["stderr"]["formatter"] == "text"
     assert (
