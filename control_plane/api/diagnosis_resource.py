@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from control_plane.api.resource import ResourceView
 from control_plane.fleet.edges import known_edges
 from control_plane.fleet.models import Server
 from control_plane.ports.workers import WorkersUnknownError
+from control_plane.telemetry.migrate import lacking
 from control_plane.version import VERSION
 
 
@@ -133,17 +133,16 @@ def _disks() -> list[dict[str, Any]]:
 def _migrations() -> list[str]:
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+    return [
+        *(f"{migration.app_label}.{migration.name}" for migration, _ in plan),
+        *(f"telemetry.{revision}" for revision in lacking(settings.DATABASE_URL)),
+    ]
 
 
 def _scrapes() -> list[dict[str, Any]]:
-    store = wiring.telemetry()
-
-    def scraped_at(server: Server) -> datetime | None:
-        return store.host(server.id)[0]
-
-    servers = Server.objects.order_by("name")
-    return [{"server": server.name, "scraped_at": scraped_at(server)} for server in servers]
+    found = wiring.telemetry().scraped()
+    servers = Server.objects.order_by("name").values_list("id", "name")
+    return [{"server": name, "scraped_at": found.get(key)} for key, name in servers]
 
 
 def _edges() -> list[dict[str, Any]]:

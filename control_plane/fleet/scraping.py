@@ -36,7 +36,10 @@ class Scraping:
     clock: Clock
 
     def scrape(self, server: Server) -> bool:
-        """Stores a sample of every model of one server; False where it did not answer."""
+        """Stores a sample of every model of one server; False where that could not be done.
+
+        Nobody waits for what it returns or raises: what is wrong is in the log.
+        """
         now = self.clock.now()
         try:
             page = self.metrics_of(server.metrics).scrape()
@@ -48,7 +51,11 @@ class Scraping:
         except Exception:  # a page that cannot be read, in whichever way, is that server's alone
             logger.exception("the metrics of %s cannot be read", server.name)
             return False
-        self.store.write(scrape)
+        try:
+            self.store.write(scrape)
+        except Exception:
+            logger.exception("the metrics of %s cannot be stored", server.name)
+            return False
         return True
 
 

@@ -36,11 +36,16 @@ def migrate(address: str) -> None:
 
 def is_current(address: str) -> bool:
     """Whether every migration was applied; changes nothing."""
+    return not lacking(address)
+
+
+def lacking(address: str) -> list[str]:
+    """The newest revision, where the database is at another one; changes nothing."""
     script = ScriptDirectory.from_config(alembic_config(address))
     engine = sa.create_engine(engine_url(address), poolclass=sa.NullPool)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
-        return set(context.get_current_heads()) == set(script.get_heads())
+        return sorted(set(script.get_heads()) - set(context.get_current_heads()))
 
 
 def main(arguments: list[str]) -> int:

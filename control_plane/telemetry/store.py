@@ -322,6 +322,12 @@ class TelemetryStore:
         with self._engine.begin() as connection:
             return perf.forget_files(connection, now)
 
+    def scraped(self) -> Mapping[UUID, datetime]:
+        """When each server was last scraped; without entry: never."""
+        query = sa.select(server_latest.c.server_id, server_latest.c.sampled_at)
+        with self._engine.connect() as connection:
+            return {row.server_id: row.sampled_at for row in connection.execute(query)}
+
     def host(self, server_id: UUID) -> tuple[datetime | None, Mapping[str, float]]:
         """When a server was last scraped, and what it said of its memory and processors."""
         query = sa.select(server_latest).where(server_latest.c.server_id == server_id)

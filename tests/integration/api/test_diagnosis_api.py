@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
@@ -16,11 +18,17 @@ from control_plane.fleet.edges import FORGOTTEN_AFTER, forget_edge, note_edge
 from control_plane.fleet.models import Edge, Server
 from control_plane.ports.sources import SourceFailedError
 from control_plane.ports.workers import WorkersUnknownError
-from control_plane.telemetry.store import TelemetryStore
+from control_plane.telemetry.store import TelemetryStore, engine_url
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_registry_api import problem
 from tests.integration.api.test_tokens_api import make
 from tests.support.fakes import FakeWorkers
+
+
+@pytest.fixture(autouse=True)
+def telemetry_migrated(telemetry_there: None, telemetry_address: str, settings: Any) -> None:
+    """The telemetry of these tests lies in a database of its own."""
+    settings.DATABASE_URL = telemetry_address
 
 
 def test_who_works_on_what_and_how_much_room_there_is(
@@ -84,6 +92,38 @@ def test_migrations_that_the_database_lacks_are_named(api: Api) -> None:
     MigrationRecorder.Migration.objects.filter(app="audit").order_by("-id")[:1].get().delete()
     [lacking] = api.get("diagnosis/").json()["migrations"]
     assert lacking.startswith("audit.")
+
+
+def test_so_is_one_of_the_telemetry(api: Api, telemetry_address: str) -> None:
+    engine = sa.create_engine(engine_url(telemetry_address), poolclass=sa.NullPool)
+    there = sa.table("alembic_version", sa.column("version_num"), schema="telemetry")
+    with engine.begin() as link:
+        newest = link.scalar(sa.select(there.c.version_num))
+        link.execute(sa.update(there).values(version_num="before"))
+    try:
+        assert api.get("diagnosis/").json()["migrations"] == [f"telemetry.{newest}"]
+    finally:
+        with engine.begin() as link:
+            link.execute(sa.update(there).values(version_num=newest))
+
+
+def test_the_number_of_servers_does_not_change_the_number_of_queries(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "workers", FakeWorkers)
+    asked: list[str] = []
+
+    def note(*said: Any) -> None:
+        asked.append(said[2])
+
+    for name in ("a", "b", "c"):
+        Server.objects.create(name=name, http="h:1", grpc="h:2", metrics="http://h:3/metrics")
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        assert api.get("diagnosis/").status_code == 200
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert len([query for query in asked if "server_latest" in query]) == 1
 
 
 def test_a_broker_that_is_away_is_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

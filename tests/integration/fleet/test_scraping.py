@@ -73,6 +73,20 @@ def test_the_others_are_scraped_all_the_same(first: Any) -> None:
     assert [row["inferences"] for scrape in store.written for row in scrape.models] == [7]
 
 
+def test_what_cannot_be_stored_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody waits for it: what it raises nobody would see."""
+
+    class Full(Store):
+        def write(self, scrape: Any) -> None:
+            raise OSError("no partition of relation found for row")
+
+    addresses = {"http": "h:1", "grpc": "h:2", "metrics": "http://a/m"}
+    register_server(name="a", accelerator="cpu", actor="ada", **addresses)
+    assert scraped(Full(), lambda _: Metrics(PAGE)) == {"a": False}
+    assert "the metrics of a cannot be stored" in caplog.text
+    assert "no partition" in caplog.text
+
+
 def test_a_value_that_is_no_number_is_left_out() -> None:
     register_server(
         name="a", accelerator="cpu", actor="ada", http="h:1", grpc="h:2", metrics="http://a/m"
