@@ -51,6 +51,11 @@ class Changes:
             self._stopping.set()
             self._thread.join(60)
 
+    @property
+    def goes_on(self) -> bool:
+        """False where it ended before it was told to, by whatever it did not expect."""
+        return self._thread.is_alive()
+
     @contextlib.contextmanager
     def at_rest(self) -> Iterator[None]:
         """No change begins meanwhile."""

@@ -35,3 +35,8 @@ def test_the_table_counts_what_was_lost_once_and_says_what_never_came_back() -> 
     row = markdown(runs).splitlines()[-1]
     assert row == "| a Triton is killed | 2 | 2 of 10 | 0 | 0 | 1 | 0 | 2.0 s | 2.0 s, 1 never |"
     assert not any(run.held for run in runs)
+
+
+def test_a_run_in_which_nobody_called_holds_nothing() -> None:
+    assert Outcome("triton", requests=1, seconds=2.0).held
+    assert not Outcome("triton", requests=0, seconds=2.0).held

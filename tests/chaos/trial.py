@@ -40,7 +40,9 @@ class Outcome:
 
     @property
     def held(self) -> bool:
-        return not (self.failures or self.lost or self.left or self.problem)
+        """Nothing is said by a run in which nobody called."""
+        broken = self.failures or self.lost or self.left or self.problem
+        return self.requests > 0 and not broken
 
 
 class Trial:
@@ -73,6 +75,8 @@ class Trial:
         except (AssertionError, httpx.HTTPError, psutil.Error, OSError) as error:
             outcome.problem = outcome.problem or f"{type(error).__name__}: {error}"
         outcome.changes = len(self._changes.accepted) + len(self._changes.rollouts) - known
+        if not self._changes.goes_on:
+            outcome.problem = outcome.problem or "whoever changes policies and versions gave up"
         counted = self._callers.drain()
         outcome.requests, outcome.retried = counted.requests, counted.retried
         outcome.failures = counted.failures

@@ -84,6 +84,13 @@ def test_a_path_is_kept_as_it_was_sent(vera: User) -> None:
     assert event.after["path"] == "/console/webhooks/webhook/%C3%BC/change/"
 
 
+def test_a_name_that_the_database_cannot_hold_is_refused_all_the_same(vera: User) -> None:
+    _, header = bearing(vera)
+    client = Client(headers=header, raise_request_exception=False)
+    assert client.delete("/api/v1/models/a%00b/").status_code in (403, 404)
+    assert client.delete(f"/api/v1/models/{'n' * 300}/").status_code in (403, 404)
+
+
 def test_what_nobody_was_refused_is_not_there(vera: User) -> None:
     _, header = bearing(vera)
     Client().delete("/api/v1/models/digits/")
