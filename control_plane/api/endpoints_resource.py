@@ -113,9 +113,9 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         return placing.problem if placing else ""
 
     def get_servers(self, endpoint: Endpoint) -> list[dict[str, Any]]:
-        parts = []
+        parts, now = [], wiring.clock().now()
         for placement in endpoint.placements.all():
-            status, reason = placement_status(placement, endpoint.generation)
+            status, reason = placement_status(placement, endpoint.generation, now)
             name, generation = placement.server.name, placement.switched
             parts.append(
                 {"server": name, "status": status, "reason": reason, "generation": generation}

@@ -20,6 +20,7 @@ from control_plane.console import words
 from control_plane.console.record_admin import change_url
 from control_plane.console.rights import visible
 from control_plane.console.rollouts_under_way import waiting
+from control_plane.console.server_faults import lasting_fault
 from control_plane.domain.four_eyes import ChangeState, stale
 from control_plane.domain.planning.reconcile import Status
 from control_plane.endpoints.models import BudgetAlert, ChangeRequest, Endpoint, Placement
@@ -90,12 +91,13 @@ def _degraded(user: Any) -> Iterator[Concern]:
 def _servers(now: datetime) -> Iterator[Concern]:
     for server in Server.objects.all():
         status, reason = server_status(server, now)
+        lasting = lasting_fault(server, now)
         if status != "Ready":
             yield Concern(
                 key=f"server-{server.pk.hex}",
                 state=status,
                 what=f"server {server.name}",
-                why=reason,
+                why=f"{reason}, for {lasting}" if lasting else reason,
                 url=change_url(server),
                 deed="Look at the server",
             )

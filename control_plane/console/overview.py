@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from control_plane import wiring
 from control_plane.console import words
 from control_plane.console.policy_words import Said, policy_in_words
+from control_plane.console.server_faults import lasting_fault
 from control_plane.domain.latency import merged, quantile
 from control_plane.domain.placement.placing import Placing
 from control_plane.endpoints.models import Endpoint
@@ -112,6 +113,12 @@ class EndpointCard:
         return found if told or self.endpoint.placement else None
 
     @property
+    def placing_is_of_before(self) -> bool:
+        """Whether the placement was changed since it was last looked at."""
+        found = self.endpoint.placing or {}
+        return bool(found) and found.get("wanted") != self.endpoint.placement
+
+    @property
     def placement_words(self) -> str:
         """Which servers it shall be on."""
         return placement_of(self.endpoint).in_words()
@@ -151,6 +158,7 @@ class ServerRow:
     server: Server
     status: str
     reason: str
+    lasting: str  # how long it is not ready; empty: it is, or nobody knows
     models: int
     models_ready: int
 
@@ -209,9 +217,9 @@ def endpoint_cards(
     )
     found = shown(rows).order_by(first, "name")[:at_most]
     endpoints = list(found)
-    latencies = _latencies(endpoints, traffic)
+    latencies, now = _latencies(endpoints, traffic), wiring.clock().now()
     return [
-        _card(endpoint, physical_of(endpoint), traffic, latencies.get(endpoint.name, {}))
+        _card(endpoint, physical_of(endpoint), traffic, latencies.get(endpoint.name, {}), now)
         for endpoint in endpoints
     ]
 
@@ -238,7 +246,8 @@ def server_rows(now: datetime) -> list[ServerRow]:
     for server in Server.objects.all():
         status, reason = server_status(server, now)
         ready = sum(1 for held in server.held if held.get("state") == "READY")
-        rows.append(ServerRow(server, status, reason, len(server.held), ready))
+        lasting = lasting_fault(server, now)
+        rows.append(ServerRow(server, status, reason, lasting, len(server.held), ready))
     return rows
 
 
@@ -247,6 +256,7 @@ def _card(
     planned: Mapping[str, str],
     traffic: Traffic,
     latencies: Mapping[str, Mapping[int, float]],
+    now: datetime,
 ) -> EndpointCard:
     observed = traffic.arms.get(endpoint.name, {})
     total = sum(arm.calls for arm in observed.values())
@@ -283,7 +293,7 @@ def _card(
             ServerPart(
                 placement.server.name,
                 placement.server_id,
-                *placement_status(placement, endpoint.generation),
+                *placement_status(placement, endpoint.generation, now),
             )
             for placement in endpoint.placements.all()
         ],

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane import wiring
 from control_plane.console.rights import visible
+from control_plane.console.server_faults import answers, goes_on, lasting_fault
 from control_plane.endpoints.models import Endpoint
 from control_plane.endpoints.placements import left_on
 from control_plane.endpoints.selectors import placement_status
@@ -49,11 +50,14 @@ def server_context(user: Any, server: Server, now: datetime) -> dict[str, Any]:
     placements = visible(user, server.placements.select_related("endpoint"))
     allowed = {row.pk for row in placements}
     left = [(row, why) for row, why in left_on(server) if row.pk in allowed]
-    parts = [(row, *placement_status(row, row.endpoint.generation)) for row in placements]
+    parts = [(row, *placement_status(row, row.endpoint.generation, now)) for row in placements]
     return {
         "server": server,
         "status": status,
         "reason": reason,
+        "lasting": lasting_fault(server, now),
+        "goes_on": goes_on(server, status),
+        "silent_triton": status == "NotReady" and not answers(server),
         "held": held,
         "backends": backends_of(server),
         "held_ready": sum(1 for model in held if model.state == "READY"),

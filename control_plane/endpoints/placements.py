@@ -12,17 +12,19 @@ from django.db.models import QuerySet
 from control_plane.audit.services import record
 from control_plane.domain.placement.placing import Placing
 from control_plane.domain.placement.wanted import parse_wanted
+from control_plane.domain.violations import ConflictError
 from control_plane.endpoints.intent import announce, locked
 from control_plane.endpoints.models import Endpoint, Placement
 from control_plane.endpoints.placing import foreseen, placement_of, placing_of
-from control_plane.endpoints.selectors import (
-    get_endpoint,
-    holding,
-    latest_plan,
-    placement_status,
-)
+from control_plane.endpoints.selectors import LEAVING, get_endpoint, holding, latest_plan
 from control_plane.fleet.models import Server
 from control_plane.ports.queue import Queue
+
+ACTION = "endpoint.placement"
+"""What a change of it is called in the audit record."""
+
+ANYTHING = object()
+"""Whatever it is now, it may be changed."""
 
 NEVER = -1
 """No change of the fleet has this number: what was placed after it is placed anew."""
@@ -35,15 +37,20 @@ def set_placement(
     actor: str,
     queue: Queue,
     reason: str = "",
+    seen: object = ANYTHING,
 ) -> Endpoint:
     """Says which servers an endpoint shall be on; None: on every one.
 
     It moves without a request that fails: nobody is left before the others serve. Which version
     answers stays as it is, so the four-eyes rule has no part in it. The same again writes nothing.
 
+    Args:
+        seen: the placement that whoever asks knows of, as it is kept.
+
     Raises:
         NotFoundError: there is no such endpoint.
         InvalidInputError: the placement breaks a rule.
+        ConflictError: it is another one than was seen.
     """
     wanted = None if document is None else parse_wanted(document).to_document()
     with transaction.atomic():
@@ -51,6 +58,9 @@ def set_placement(
         before = endpoint.placement
         if before == wanted:
             return endpoint
+        if seen is not ANYTHING and before != seen:
+            present = placement_of(endpoint).in_words()
+            raise ConflictError(f"it was changed meanwhile, and is placed on {present} now")
         endpoint.placement, endpoint.placed_at_change = wanted, NEVER
         endpoint.changed_by = actor
         endpoint.look_again = True
@@ -58,7 +68,7 @@ def set_placement(
         endpoint.save(update_fields=fields)
         record(
             actor=actor,
-            action="endpoint.placement",
+            action=ACTION,
             object_type="endpoint",
             object_id=endpoint.id,
             object_name=name,
@@ -121,7 +131,7 @@ def _held(server: Server) -> QuerySet[Placement]:
 
 def _waits(row: Placement, server: str) -> str:
     if row.leaving_at:
-        return placement_status(row, row.endpoint.generation)[1]
+        return LEAVING
     placing = placing_of(row.endpoint)
     parts = placing.said if placing else ()
     why = next((part.reason for part in parts if part.server == server), "waits for a look")

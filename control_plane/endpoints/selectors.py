@@ -26,7 +26,10 @@ from control_plane.domain.planning.reconcile import RETRY_FAILED, ServerView, Sn
 from control_plane.domain.violations import NotFoundError
 from control_plane.endpoints.models import ChangeRequest, Endpoint, Placement, Revision
 from control_plane.fleet.models import Server
-from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, briefly, is_alive
+from control_plane.fleet.selectors import HEARTBEAT_EXPIRY, briefly, is_alive, server_status
+
+LEAVING = "the others serve: it goes from here"
+"""Why a part says that it is left."""
 
 LEASE = timedelta(seconds=10)
 """A reconcile takes milliseconds; a lease older than this belongs to a dead worker."""
@@ -195,15 +198,22 @@ def physical_of(endpoint: Endpoint) -> dict[str, str]:
     return {arm["name"]: arm["physical"] for arm in arms}
 
 
-def placement_status(placement: Placement, generation: int) -> tuple[str, str]:
-    """(`Serving`, `Leaving`, `Progressing` or `Failed`, the reason) of one server's part.
+def placement_status(placement: Placement, generation: int, now: datetime) -> tuple[str, str]:
+    """(`Serving` or what it is instead, the reason) of one server's part.
 
-    `Leaving`: all the others serve, and who balances should send nothing there any more.
+    `Leaving`: all the others serve. `NotReady`: its Triton does not hold all that it should, and
+    its gate is closed. `Unknown`: its node is silent, and what it held may go on serving. Who
+    balances should send to the servers whose part says `Serving`.
     """
     if placement.leaving_at:
-        return "Leaving", "the others serve: it goes from here"
+        return "Leaving", LEAVING
+    status, reason = server_status(placement.server, now)
+    if status == "Unknown":
+        return status, f"{reason}; what it held may go on serving"
     if placement.failed == generation and generation:
         return "Failed", placement.failure
+    if status != "Ready":
+        return status, reason
     if placement.switched >= generation:
         return "Serving", ""
     return "Progressing", f"{placement.sent_verb or 'nothing'} was sent"

@@ -1,4 +1,4 @@
-"""Endpoints, their revisions, and where they are placed."""
+"""Endpoints: their pages, and what is done there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -26,8 +26,9 @@ from control_plane.console.kill_page import kill_page
 from control_plane.console.kpis_page import kpis_page
 from control_plane.console.overview import endpoint_cards, recent_traffic
 from control_plane.console.perf_start import endpoint_target, measure_page
+from control_plane.console.placement_page import placement_page
 from control_plane.console.policy_page import policy_page
-from control_plane.console.record_admin import DeletableAdmin, RecordAdmin, label, link, mono
+from control_plane.console.record_admin import DeletableAdmin, label
 from control_plane.console.recording_start import record_page
 from control_plane.console.rollback_page import rollback_page
 from control_plane.console.rollout_start import start_page
@@ -36,13 +37,15 @@ from control_plane.console.templatetags.console import ago
 from control_plane.console.try_page import try_context, try_page
 from control_plane.domain.access import RECORD
 from control_plane.domain.four_eyes import stale
-from control_plane.endpoints.models import Endpoint, Placement, Revision
-from control_plane.endpoints.selectors import placement_status, waiting_change
+from control_plane.endpoints.models import Endpoint, Revision
+from control_plane.endpoints.selectors import waiting_change
 from control_plane.endpoints.services import create_endpoint, delete_endpoint, update_endpoint
 
 SHOWN_REVISIONS = 10
 SHOWN_EVENTS = 8
-ON_THE_PAGE = ("try_it", "four_eyes_rule", "figures", "try_finding", "record_requests")
+ON_THE_PAGE = (
+    *("try_it", "four_eyes_rule", "figures", "try_finding", "record_requests", "place_servers"),
+)
 
 
 class EndpointForm(forms.ModelForm):
@@ -76,6 +79,7 @@ class EndpointAdmin(DeletableAdmin):
         "figures",
         "try_finding",
         "record_requests",
+        "place_servers",
     )
     empty_icon = "alt_route"
     empty_title = "No endpoints yet"
@@ -250,6 +254,10 @@ class EndpointAdmin(DeletableAdmin):
     def try_finding(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return finding_try_page(self, request, self.found(request, object_id, "measure"))
 
+    @action(description="Placement", url_path="placement", icon="lan", permissions=["change"])
+    def place_servers(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return placement_page(self, request, self.found(request, object_id, "change"))
+
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
         """Those of the header: what has a place on the page itself is offered there."""
         found = super().get_actions_detail(request, object_id)
@@ -277,81 +285,6 @@ class EndpointAdmin(DeletableAdmin):
             "Its revisions go with it: there is no rollback. What served when stays known.",
             "What was recorded of its requests is deleted at once.",
         ]
-
-
-@admin.register(Placement)
-class PlacementAdmin(RecordAdmin):
-    """Placements: what was observed, and so nobody's to edit."""
-
-    list_display = ("title", "state", "switched", "prepared", "sent", "observed")
-    list_filter = ("server", "endpoint")
-    search_fields = ("server__name", "endpoint__name", "failure")
-    list_select_related = ("server", "endpoint")
-    ordering = ("endpoint__name", "server__name")
-    fieldsets = (
-        (None, {"fields": ("endpoint_link", "server_link", "state", "why")}),
-        ("Generations", {"fields": ("wanted", "prepared", "switched", "retired", "failed")}),
-        ("Models", {"fields": ("ready_list",)}),
-        ("Last command", {"fields": ("sent", "failed_at", "observed_at")}),
-    )
-    readonly_fields = (
-        "endpoint_link",
-        "server_link",
-        "state",
-        "why",
-        "wanted",
-        "prepared",
-        "switched",
-        "retired",
-        "failed",
-        "ready_list",
-        "sent",
-        "failed_at",
-        "observed_at",
-    )
-    empty_icon = "lan"
-    empty_title = "Nothing is placed yet"
-    empty_text = "Where an endpoint is served, its placement says what that server holds of it."
-    empty_command = "nereid deploy digits digits:1=100"
-
-    @display(description="placement", ordering="endpoint__name")
-    def title(self, placement: Placement) -> str:
-        return str(placement)
-
-    @display(description="state")
-    def state(self, placement: Placement) -> SafeString:
-        return label(placement_status(placement, placement.endpoint.generation)[0])
-
-    @display(description="reason")
-    def why(self, placement: Placement) -> str:
-        return placement_status(placement, placement.endpoint.generation)[1]
-
-    @display(description="wanted")
-    def wanted(self, placement: Placement) -> int:
-        return placement.endpoint.generation
-
-    @display(description="last command", ordering="sent_at")
-    def sent(self, placement: Placement) -> SafeString | str:
-        if not placement.sent_verb:
-            return "none"
-        words = f"{placement.sent_verb} generation {placement.sent_generation}"
-        return format_html("{}, {}", words, ago(placement.sent_at))
-
-    @display(description="observed", ordering="observed_at")
-    def observed(self, placement: Placement) -> SafeString | str:
-        return ago(placement.observed_at)
-
-    @display(description="ready models")
-    def ready_list(self, placement: Placement) -> SafeString | str:
-        return format_html_join(" ", "{}", ((mono(name),) for name in placement.ready_models))
-
-    @display(description="endpoint")
-    def endpoint_link(self, placement: Placement) -> SafeString | str:
-        return link(placement.endpoint)
-
-    @display(description="server")
-    def server_link(self, placement: Placement) -> SafeString | str:
-        return link(placement.server)
 
 
 def _page_context(request: HttpRequest, endpoint: Any, changes: bool) -> dict[str, Any]:

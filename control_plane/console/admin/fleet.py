@@ -38,7 +38,7 @@ class ServerAdmin(DeletableAdmin):
     list_filter = ("accelerator", "ready", "draining")
     search_fields = ("name", "http", "grpc")
     fieldsets = (
-        (None, {"fields": ("name", "reason")}),
+        (None, {"fields": ("name",)}),  # how it is stands above, and follows
         (
             "Addresses",
             {

@@ -264,14 +264,15 @@ def _settled(snapshot: Snapshot, placed: list[ServerView], alive: list[ServerVie
     again = COMMAND_EXPIRY if untidy or away or snapshot.unplaced else None
     if left:
         again = LOOK_AT_TROUBLE
+    sound = [server.name for server in alive if not server.trouble]
+    serving = f"serving on {', '.join(sound)}" if sound else ""
     if away:
-        reason = f"serving, but not reachable: {', '.join(away)}"
+        reason = f"{serving or 'serving'}, but not reachable: {', '.join(away)}"
         return Decision(Status.DEGRADED, reason, actions, again, converged=False)
     if troubled:
         # The intent is there; what serves it is being brought back by its node.
-        reason = "; ".join(troubled)
+        reason = "; ".join([serving, *troubled] if serving else troubled)
         return Decision(Status.DEGRADED, reason, actions, LOOK_AT_TROUBLE, converged=True)
-    serving = f"serving on {', '.join(server.name for server in alive)}"
     if snapshot.unplaced:
         reason = f"{serving}; {snapshot.unplaced}"
         return Decision(Status.DEGRADED, reason, actions, again, converged=True)

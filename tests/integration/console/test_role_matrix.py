@@ -66,6 +66,7 @@ PAGES = {
     "endpoints_endpoint_figures": EVERYBODY,
     "endpoints_endpoint_try_finding": PUBLISHERS | OPERATORS,
     "endpoints_endpoint_record_requests": OPERATORS,
+    "endpoints_endpoint_place_servers": OPERATORS,
     "tuning_recording_stop": OPERATORS,
     "registry_modelversion_measure": PUBLISHERS | OPERATORS,
     "registry_pipeline_measure": PUBLISHERS | OPERATORS,

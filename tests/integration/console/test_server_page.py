@@ -178,3 +178,43 @@ def test_backends_are_shown_or_said_to_be_unknown(server: Server, admin: Client)
     assert "Python-based 1.2.3" in admin.get(live_url(server)).content.decode()
     Server.objects.update(backends=None)
     assert "NEREID_TRITON_BACKENDS" in admin.get(live_url(server)).content.decode()
+
+
+def test_a_fault_is_said_everywhere_with_how_long_it_lasts_and_what_happens_by_itself(
+    server: Server, admin: Client
+) -> None:
+    now = wiring.clock().now()
+    reason = "no answer from Triton at http://127.0.0.1:1"
+
+    def said(ago: int, *, ready: bool, version: str = "") -> None:
+        heartbeat(
+            name="local",
+            now=now - timedelta(seconds=ago),
+            ready=ready,
+            reason="" if ready else reason,
+            triton_version=version,
+            held=[],
+        )
+
+    for ago in (90, 40, 0):
+        said(ago, ready=False)
+    assert Server.objects.get().not_ready_since == now - timedelta(seconds=90), "not since the last"
+    home = admin.get(reverse("admin:index")).content.decode()
+    assert f"{reason}, for 1 min 3" in home
+    page = admin.get(live_url(server)).content.decode()
+    assert "starts it again (make serve and Kubernetes do), and its node loads" in page
+    assert "Not known: its Triton does not answer" in page
+    assert "not ready" in page.lower()
+    # A part of an endpoint there is not said to serve.
+    card = admin.get(reverse("admin:index")).context["cards"][0]
+    assert [(part.name, part.status) for part in card.servers] == [("local", "NotReady")]
+    said(0, ready=False, version="2.51.0")
+    assert (
+        "Its node loads what is missing by itself" in admin.get(live_url(server)).content.decode()
+    )
+    said(0, ready=True, version="2.51.0")
+    assert Server.objects.get().not_ready_since is None
+    assert ", for " not in admin.get(reverse("admin:live")).content.decode()
+    Server.objects.update(last_seen_at=now - timedelta(minutes=1))
+    [part] = admin.get(reverse("admin:index")).context["cards"][0].servers
+    assert (part.status, "may go on serving" in part.reason) == ("Unknown", True)

@@ -238,6 +238,6 @@ def test_who_is_left_stands_in_for_those_that_are_away() -> None:
     there = replace(serving("a"), placed=False)
     done = decide(snapshot(there, away))
     assert (done.status, done.actions) == (Status.DEGRADED, ())
-    assert done.reason == "serving, but not reachable: b"
+    assert done.reason == "serving on a, but not reachable: b"
     nowhere = decide(snapshot(there, unplaced="no server can take it"))
     assert (nowhere.reason, nowhere.actions) == ("serving on a; no server can take it", ())

@@ -254,18 +254,22 @@
       row.querySelector("[data-step-about]").textContent = chosen.dataset.about;
     }
     const explainAll = () => form.querySelectorAll("[data-row]").forEach(explain);
+    previewed(form, explainAll);
+    explainAll();
+  }
+
+  // What was foreseen tells of the form it was made from, so an edit takes it away.
+  function previewed(form, then = () => {}) {
     function changed() {
-      // What was foreseen tells of the form it was made from, so an edit takes it away.
       form.querySelector("[data-plan]")?.remove();
       form.querySelector("[data-apply]")?.remove();
       form.querySelector("[data-preview]").classList.add("n-primary");
-      explainAll();
+      then();
     }
     form.addEventListener("input", (event) => event.target.name !== "reason" && changed());
     form.addEventListener("click", (event) => {
       if (event.target.closest("[data-add], [data-remove], [data-up], [data-down]")) changed();
     });
-    explainAll();
     form.querySelector("[data-plan]")?.scrollIntoView({ block: "nearest" });
   }
 
@@ -284,5 +288,6 @@
     document.querySelectorAll("[data-policy]").forEach(policy);
     document.querySelectorAll("[data-edit]").forEach(edit);
     document.querySelectorAll("[data-rollout]").forEach(rollout);
+    document.querySelectorAll("[data-previewed]").forEach((form) => previewed(form));
   });
 })();
