@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from control_plane.adapters.edge.administration import ask_admin, look_at
+from control_plane.adapters.edge.administration import look_at
 from control_plane.adapters.edge.environment import edge_options
 from control_plane.domain.edge.options import EdgeOptions
-from control_plane.domain.edge.sight import sends_to
+from control_plane.domain.edge.sight import PROTOCOLS, sends_to
 from stack.ports import can_be_bound, free_port
 from stack.sockets import socket_folder
 
@@ -100,11 +100,9 @@ def command(edge: StackEdge, envoy: Path) -> list[str]:
 
 
 def is_live(edge: StackEdge) -> bool:
-    """Whether it has read its files and listens."""
-    try:
-        return ask_admin(edge.options.admin, "/ready") == b"LIVE\n"
-    except OSError:
-        return False
+    """Whether it has read its files and listens: it is live without a listener that it refused."""
+    seen = look_at(edge.options.admin, {})
+    return seen.live and seen.listeners.keys() == set(PROTOCOLS)
 
 
 def healthy(edge: StackEdge) -> set[str]:

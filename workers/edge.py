@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import django
@@ -48,32 +49,48 @@ UP_TO_DATE = "the edge's files are up to date"
 
 
 class EdgeWriter:
-    """Keeps the files of one edge at what the fleet is, and tells how its Envoy is.
+    """Keeps the files of one edge at what the fleet is and the operator says; tells how Envoy is.
 
     Args:
+        asked: what the operator says, with what lies in his files now.
         name: what the edge is called among others.
+
+    Raises:
+        EdgeSettingsError: it cannot be, at the start; later what was said before holds.
     """
 
-    def __init__(self, options: EdgeOptions, name: str) -> None:
-        self._options = options
+    def __init__(self, asked: Callable[[], EdgeOptions], name: str) -> None:
+        self._asked = asked
+        self._options = asked()
         self._name = name
         self._written: dict[str, str] = {}
         self._tell_after = 0.0
         self._addresses = Addresses()
         self._messages = descriptors()
+        self._fleet: EdgeFleet | None = None
         self._trouble = ""
         self._is_first = True
 
     def look(self) -> None:
         """One look; what cannot be read or written now is tried at the next."""
+        trouble = ""
+        try:
+            self._options = self._asked()
+        except EdgeSettingsError as error:
+            trouble = str(error)
         try:
             close_old_connections()
-            self._write(self._addresses.fleet(servers_for_edge()))
-            self._tell_of_envoy()
+            self._fleet, is_there = self._addresses.fleet(servers_for_edge()), True
+        except DatabaseError as error:
+            trouble, is_there = str(error), False
+        try:
+            if self._fleet is not None:  # also with the database away: a token may have been taken
+                self._write(self._fleet)
+            if is_there:
+                self._tell_of_envoy()
         except (DatabaseError, OSError) as error:
-            self._complain(str(error).strip().partition("\n")[0])
-            return
-        self._trouble = ""
+            trouble = str(error)
+        self._complain(trouble.strip().partition("\n")[0])
 
     def stop(self) -> None:
         """Says that this edge is to be missed by nobody."""
@@ -103,24 +120,27 @@ class EdgeWriter:
         if trouble == self._trouble:
             return
         self._trouble = trouble
+        if not trouble:
+            return
         held = (Path(self._options.folder) / BOOTSTRAP).exists()
         logger.warning("%s; %s", trouble, "what was written holds" if held else "nothing is there")
 
 
 def main() -> int:
     """Runs until it is told to stop; 2 where the environment asks for what cannot be."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     folder = Path(os.environ.get("NEREID_EDGE_FOLDER") or "/var/lib/nereid/edge")
     admin = Path(os.environ.get("NEREID_EDGE_ADMIN") or folder / "admin.sock")
     try:
-        options = edge_options(os.environ, folder=folder, admin=admin)
+        writer = EdgeWriter(
+            lambda: edge_options(os.environ, folder=folder, admin=admin),
+            os.environ.get("NEREID_EDGE_NAME") or OWN_NAME,
+        )
     except EdgeSettingsError as error:
         logger.error("%s", error)
         return 2
-    writer = EdgeWriter(options, os.environ.get("NEREID_EDGE_NAME") or OWN_NAME)
     while not stopping.is_set():
         writer.look()
         stopping.wait(LOOK_S)

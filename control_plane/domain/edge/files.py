@@ -7,9 +7,10 @@ import json
 from typing import Any
 
 from control_plane.domain.edge.clusters import clusters, file_source
+from control_plane.domain.edge.filters import ACCESS_FILE, listed_tokens
 from control_plane.domain.edge.fleet import GRPC, HTTP, EdgeFleet, assignments
 from control_plane.domain.edge.listeners import listeners, secret
-from control_plane.domain.edge.options import EdgeOptions
+from control_plane.domain.edge.options import EdgeOptions, Tokens
 from control_plane.domain.edge.routes import grpc_routes, http_routes
 
 BOOTSTRAP = "bootstrap.json"
@@ -37,6 +38,8 @@ def edge_files(options: EdgeOptions, fleet: EdgeFleet) -> dict[str, str]:
     }
     if options.tls:
         found["secrets.json"] = _resources(secret(options.tls))
+    if isinstance(options.access, Tokens):
+        found[ACCESS_FILE] = _resources(listed_tokens(options.access))
     found["listeners.json"] = _resources(*listeners(options))
     found[BOOTSTRAP] = _bootstrap(options)
     return {name: json.dumps(content, indent=1) + "\n" for name, content in found.items()}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from control_plane.domain.edge.clusters import file_source
 from control_plane.domain.edge.fleet import GRPC, SUBSET_KEY
 from control_plane.domain.edge.options import EdgeOptions, Jwt, Tokens
 from control_plane.domain.edge.routes import ACCESS, BUFFER, EXTRACTION, MODEL_HEADER
 
 EXTENSIONS = "type.googleapis.com/envoy.extensions.filters.http"
+API_KEYS = ("api_key_auth", "ApiKeyAuth")
+ACCESS_FILE = "access.json"
 SERVICE = "inference.GRPCInferenceService"
 NAME_FIELDS = {
     "ModelInfer": "model_name",
@@ -72,23 +75,38 @@ def _access(options: EdgeOptions) -> list[dict[str, Any]]:
     match options.access:
         case Jwt() as jwt:
             return [{"name": ACCESS, "typed_config": _jwt(jwt)}]
-        case Tokens(names_by_token):
-            listed = [{"key": key, "client": who} for key, who in sorted(names_by_token.items())]
-            content = _typed(
-                "api_key_auth",
-                "ApiKeyAuth",
-                credentials=listed,
-                key_sources=[{"header": "authorization"}],
-                forwarding={"hide_credentials": True},
-            )
-            return [{"name": ACCESS, "typed_config": content}]
+        case Tokens():
+            # In a file of its own: another list closes no connection.
+            discovery = {
+                "config_source": file_source(options, ACCESS_FILE),
+                "type_urls": [_typed(*API_KEYS)["@type"]],
+            }
+            return [{"name": ACCESS, "config_discovery": discovery}]
         case None:
             return []
+
+
+def listed_tokens(tokens: Tokens) -> dict[str, Any]:
+    """Who is let in, as the filter that is named `ACCESS`; read again when it is replaced."""
+    listed = [{"key": key, "client": who} for key, who in sorted(tokens.names_by_token.items())]
+    content = _typed(
+        *API_KEYS,
+        credentials=listed,
+        key_sources=[{"header": "authorization"}],
+        forwarding={"hide_credentials": True},
+    )
+    return {
+        "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+        "name": ACCESS,
+        "typed_config": content,
+    }
 
 
 def _jwt(jwt: Jwt) -> dict[str, Any]:
     provider: dict[str, Any] = {
         "issuer": jwt.issuer,
+        # Nowhere else: one in the address would go on to the server, and into what it logs.
+        "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
         "local_jwks": {
             "filename": jwt.keys,
             "watched_directory": {"path": jwt.keys.rpartition("/")[0] or "/"},

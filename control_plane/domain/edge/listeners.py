@@ -16,6 +16,7 @@ MANAGER = (
 )
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
 CERTIFICATE = "edge"
+NOBODY = "0.0.0.0"  # noqa: S104 - compared with, not bound to
 
 
 def listeners(options: EdgeOptions) -> list[dict[str, Any]]:
@@ -76,8 +77,9 @@ def _manager(options: EdgeOptions, protocol: str) -> dict[str, Any]:
         "http_filters": http_filters(options, protocol),
         "http2_protocol_options": {**window(options), "max_concurrent_streams": 1024},
         "use_remote_address": True,
-        # Nobody's x-envoy-… headers are obeyed, however near he is: what they say is said here.
-        "internal_address_config": {"cidr_ranges": []},
+        # Nobody's x-envoy-… headers are obeyed, however near he is: what they say is said here. An
+        # empty list would be Envoy's own, of all private networks: this one is nobody's address.
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": NOBODY, "prefix_len": 32}]},
         # What Triton gets is what the caller sent: rules and sticky keys may look at x-request-….
         "generate_request_id": False,
         "preserve_external_request_id": True,

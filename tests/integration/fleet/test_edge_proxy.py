@@ -7,11 +7,10 @@ import http.client
 import json
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,32 +24,17 @@ from joserfc.jwk import ECKey
 from control_plane.adapters.edge.addresses import Addresses
 from control_plane.adapters.edge.administration import ask_admin, look_at
 from control_plane.adapters.edge.binary import EnvoyMissingError, find_envoy
-from control_plane.adapters.edge.files import descriptors, write_files
-from control_plane.domain.edge.files import BOOTSTRAP, DESCRIPTORS, edge_files
+from control_plane.adapters.edge.files import write_files
+from control_plane.domain.edge.files import BOOTSTRAP, edge_files
 from control_plane.domain.edge.fleet import EdgeFleet, KnownServer
+from control_plane.domain.edge.options import Tokens
 from control_plane.domain.edge.sight import AWAY, PROTOCOLS, TAKEN, versions_of
 from stack import edge
 from stack.ports import free_port
 from tests.support.processes import eventually
+from tests.support.upstreams import Upstream, ask, fleet_of, running, started, write
 
 ISSUER, TOKEN = "https://id.example", "a-token-of-some-length"
-
-
-class Upstream(BaseHTTPRequestHandler):
-    """Stands for a server and its gate: says which path it was asked, and what it was shown."""
-
-    def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length") or 0))
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.send_header("was-shown", self.headers.get("authorization", ""))
-        self.end_headers()
-
-    def do_POST(self) -> None:
-        self.do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -63,30 +47,8 @@ def envoy() -> Path:
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[EdgeFleet]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Upstream) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"127.0.0.1:{server.server_port}"
-        yield Addresses().fleet([KnownServer("one", address, address, address)])
-        server.shutdown()
-
-
-@contextmanager
-def running(
-    envoy: Path, fleet: EdgeFleet, folder: Path, **environment: str
-) -> Iterator[edge.StackEdge]:
-    """The edge that the environment asks for, ready; ended in the end."""
-    ports = {name: str(free_port()) for name in edge.PORTS.values()}
-    own = edge.edge_of({**environment, **ports}, folder, "127.0.0.1")
-    own = own.settled("127.0.0.1", set(), folder / "run")
-    files = {name: text.encode() for name, text in edge_files(own.options, fleet).items()}
-    write_files(Path(own.options.folder), {DESCRIPTORS: descriptors(), **files})
-    process = subprocess.Popen(edge.command(own, envoy), stderr=subprocess.DEVNULL)
-    try:
-        assert eventually(lambda: edge.is_live(own) and edge.healthy(own) == {"one"}, 30)
-        yield own
-    finally:
-        process.terminate()
-        process.wait(20)
+    with Upstream("one") as one:
+        yield fleet_of(one)
 
 
 def test_envoy_says_which_files_it_has_in_use_and_whom_it_sends_to(
@@ -121,25 +83,6 @@ def test_envoy_says_which_files_it_has_in_use_and_whom_it_sends_to(
         assert eventually(lambda: left_out() == "its gate is closed, or nobody answers there", 30)
         assert look_at(own.options.admin, written).behind == ("routes-http.json",)
     assert look_at(own.options.admin, written) == AWAY
-
-
-def ask(
-    own: edge.StackEdge,
-    path: str = "/v2/models/digits",
-    *,
-    body: bytes = b"",
-    context: ssl.SSLContext | None = None,
-    **headers: str,
-) -> http.client.HTTPResponse:
-    port = own.options.http_port
-    kind = http.client.HTTPSConnection if context else http.client.HTTPConnection
-    extra = {"context": context} if context else {}
-    connection = kind("127.0.0.1", port, timeout=20, **extra)
-    connection.request("POST" if body else "GET", path, body, headers)
-    response = connection.getresponse()
-    response.read()
-    connection.close()
-    return response
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
@@ -220,6 +163,42 @@ def test_listed_tokens_open_and_go_no_further(
         assert ask(own, "/v2/health/ready", context=context).status == 200, "probes have no token"
 
 
+def test_another_list_of_tokens_counts_at_once_and_closes_no_connection(
+    envoy: Path, fleet: EdgeFleet, tmp_path: Path
+) -> None:
+    listed = tmp_path / "tokens"
+    listed.write_text(f"app {TOKEN}\n")
+    with running(envoy, fleet, tmp_path, NEREID_EDGE_TOKENS=str(listed)) as own:
+        connection = http.client.HTTPConnection("127.0.0.1", own.options.http_port, timeout=20)
+
+        def status(token: str) -> int:
+            connection.request("GET", "/v2", headers={"authorization": f"Bearer {token}"})
+            response = connection.getresponse()
+            response.read()
+            return response.status
+
+        assert (status(TOKEN), status("another-token-or-so")) == (200, 401)
+        there = connection.sock
+        access = Tokens({"another-token-or-so": "app"})
+        write(replace(own.options, access=access), fleet)
+        assert eventually(lambda: status(TOKEN) == 401, 10)
+        assert status("another-token-or-so") == 200
+        assert connection.sock is there
+        connection.close()
+
+
+def test_one_that_refuses_a_listener_is_not_ready(
+    envoy: Path, fleet: EdgeFleet, tmp_path: Path
+) -> None:
+    keys = tmp_path / "jwks.json"
+    keys.write_text("no keys")
+    asked = {"NEREID_EDGE_JWKS": str(keys), "NEREID_EDGE_JWT_ISSUER": ISSUER}
+    with started(envoy, fleet, tmp_path, **asked) as own:
+        assert eventually(lambda: edge.healthy(own) == {"one"}, 30)
+        assert ask_admin(own.options.admin, "/ready") == b"LIVE\n"
+        assert not edge.is_live(own)
+
+
 def test_signed_tokens_open_while_they_are_of_the_issuer_and_for_us(
     envoy: Path, fleet: EdgeFleet, tmp_path: Path
 ) -> None:
@@ -236,8 +215,76 @@ def test_signed_tokens_open_while_they_are_of_the_issuer_and_for_us(
 
     with running(envoy, fleet, tmp_path, NEREID_EDGE_JWKS=str(keys), **asked) as own:
         assert ask(own).status == 401
+        asked_for = signed().partition(" ")[2]
+        assert ask(own, f"/v2?access_token={asked_for}").status == 401, "it would be logged"
         opened = ask(own, authorization=signed())
         assert (opened.status, opened.headers["was-shown"]) == (200, "")
         assert ask(own, authorization=signed(iss="https://another")).status == 401
         assert ask(own, authorization=signed(aud="billing")).status == 403
         assert ask(own, authorization=signed(exp=1)).status == 401
+
+
+def test_what_a_server_is_shown_is_what_the_caller_sent_less_what_is_for_the_edge(
+    envoy: Path, tmp_path: Path
+) -> None:
+    with Upstream("one") as one, running(envoy, fleet_of(one), tmp_path) as own:
+        one.takes_s = 0.3
+        said = {
+            **{"nereid-model": "digits", "nereid-retry": "never", "x-request-id": "mine"},
+            # Callers would decide by them what is said here.
+            **{"x-envoy-upstream-rq-timeout-ms": "1", "x-envoy-max-retries": "0"},
+        }
+        assert ask(own, **said).status == 200
+        shown = {name.lower(): value for name, value in one.shown.items()}
+        assert shown["x-request-id"] == "mine"
+        assert not {"nereid-model", "nereid-retry"} & shown.keys()
+
+
+def test_a_model_that_fails_takes_no_server_out_and_a_shut_gate_does(
+    envoy: Path, tmp_path: Path
+) -> None:
+    with (
+        Upstream("one") as one,
+        Upstream("two") as two,
+        running(envoy, fleet_of(one, two), tmp_path) as own,
+    ):
+        one.status = two.status = 500
+        assert {ask(own).status for _ in range(20)} == {500}
+        one.status = two.status = 200
+        assert edge.healthy(own) == {"one", "two"}
+        two.is_ready = False
+        assert eventually(lambda: edge.healthy(own) == {"one"}, 10)
+        before = two.asked
+        assert {ask(own).status for _ in range(10)} == {200}
+        assert two.asked == before
+        one.is_ready = False
+        assert eventually(lambda: edge.healthy(own) == set(), 10)
+        assert {ask(own).status for _ in range(10)} == {200}, "with all gates shut all are asked"
+
+
+def test_who_was_removed_is_left_though_it_is_well(envoy: Path, tmp_path: Path) -> None:
+    with (
+        Upstream("one") as one,
+        Upstream("two") as two,
+        running(envoy, fleet_of(one, two), tmp_path) as own,
+    ):
+        write(own.options, fleet_of(one))
+        assert eventually(lambda: edge.healthy(own) == {"one"}, 10)
+        before = two.asked
+        assert {ask(own).status for _ in range(10)} == {200}
+        assert two.asked == before
+
+
+def test_many_that_break_off_at_once_are_all_sent_again(envoy: Path, tmp_path: Path) -> None:
+    """Envoy's own bound is three at a time."""
+    with (
+        Upstream("one") as one,
+        Upstream("two") as two,
+        running(envoy, fleet_of(one, two), tmp_path) as own,
+    ):
+        two.breaks_off = True
+        two.takes_s = 0.3
+        with ThreadPoolExecutor(40) as callers:
+            found = set(callers.map(lambda _: ask(own).status, range(40)))
+        assert two.asked > 3
+        assert found == {200}

@@ -76,12 +76,22 @@ def test_only_what_says_something_else_is_replaced(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["a", "b"], "no draft is left"
 
 
+def test_a_list_that_cannot_be_read_is_refused_in_words(tmp_path: Path) -> None:
+    listed = tmp_path / "tokens"
+    listed.write_bytes(b"app \xff\xfe")
+    with pytest.raises(EdgeSettingsError, match=r"NEREID_EDGE_TOKENS=.* cannot be read"):
+        options(NEREID_EDGE_TOKENS=str(listed))
+
+
 def test_a_server_that_cannot_be_looked_up_is_left_out_and_one_that_could_stays(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = {"known": "10.0.0.7"}
 
+    asked: list[str] = []
+
     def look_up(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        asked.append(host)
         if host not in found:
             raise OSError("no such name")
         return [(0, 0, 0, "", (found[host], port))]
@@ -95,3 +105,7 @@ def test_a_server_that_cannot_be_looked_up_is_left_out_and_one_that_could_stays(
         (only,) = addresses.fleet(servers).servers
         assert (only.name, only.grpc) == ("known", Address("10.0.0.7", 2))
         found.clear()
+    assert asked == ["known", "unknown"] * 2, "once a look, whatever it answers"
+    assert [record.getMessage() for record in caplog.records] == [
+        "unknown gets nothing: unknown cannot be looked up: no such name"
+    ]

@@ -48,7 +48,13 @@ def routes_of(files: dict[str, str], protocol: str) -> list[dict[str, Any]]:
 def filters_of(files: dict[str, str], protocol: str) -> dict[str, Any]:
     listener = next(one for one in read(files, "listeners.json") if one["name"] == protocol)
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    return {one["name"]: one["typed_config"] for one in manager["http_filters"]}
+    return {one["name"]: one.get("typed_config") for one in manager["http_filters"]}
+
+
+def access_of(files: dict[str, str]) -> Any:
+    (listed,) = read(files, "access.json")
+    assert listed["name"] == "access"
+    return listed["typed_config"]
 
 
 def test_each_server_is_looked_at_by_its_gate_and_called_at_its_own_ports() -> None:
@@ -184,13 +190,24 @@ def test_callers_are_asked_before_anything_is_read_of_them() -> None:
     access = Tokens({"a-token-of-sixteen": "app"})
     files = edge_files(options(access=access, limits=Limits(per_second=5)), fleet())
     assert list(filters_of(files, GRPC))[:3] == ["access", "rate", routes.BUFFER]
-    assert filters_of(files, HTTP)["access"]["forwarding"] == {"hide_credentials": True}
+    assert access_of(files)["forwarding"] == {"hide_credentials": True}
     health = next(
         one
         for one in routes_of(files, HTTP)
         if one["match"].get("safe_regex", {}).get("regex") == routes.HTTP_HEALTH
     )
     assert health["typed_per_filter_config"]["access"]["disabled"] is True
+
+
+def test_another_list_of_tokens_touches_no_listener() -> None:
+    one, other = (
+        edge_files(options(access=Tokens({key: "app"})), fleet())
+        for key in ("a-token-of-sixteen", "another-of-sixteen")
+    )
+    assert {name for name in one if one[name] != other[name]} == {"access.json"}
+    assert access_of(other)["credentials"] == [{"key": "another-of-sixteen", "client": "app"}]
+    assert list(one).index("access.json") < list(one).index("listeners.json")
+    assert "access.json" not in edge_files(options(), fleet())
 
 
 def test_a_signed_token_has_to_be_of_the_issuer_and_for_the_audience() -> None:
