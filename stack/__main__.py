@@ -1,4 +1,4 @@
-"""The command line of the embedded stack: serve, status, env, backup, restore, upgrade, manage."""
+"""The command line of the embedded stack: serve it, look at it, keep it, lead it on."""
 
 import argparse
 import json
@@ -59,6 +59,8 @@ def main() -> int:
         return _kept(settings, arguments)
     if arguments.command == "upgrade":
         return _upgrade(settings)
+    if arguments.command == "roll-tritons":
+        return _roll(settings, arguments)
     if arguments.command == "manage":
         return manage(settings, arguments.arguments)
     return _serve(settings, arguments)
@@ -103,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Migrate the running stack, and start its nodes, workers and API anew, one "
         "after the other. Triton goes on and answers meanwhile. docs/operations.md",
     )
+    _roll_options(commands)
     manage = commands.add_parser(
         "manage", help="run manage.py on the running stack, e.g. `manage changepassword admin`"
     )
@@ -156,6 +159,36 @@ def _upgrade(settings: StackSettings) -> int:
         for line in upgrading.ask(settings):
             print(line, flush=True)
     except upgrading.UpgradeError as error:
+        rest = "What was not reached runs the old code."
+        return _refuse(
+            RuntimeError(f"{error}\n{rest} Put the code right (or back), and ask again."), 1
+        )
+    return 0
+
+
+def _roll_options(commands: Any) -> None:
+    rolling = commands.add_parser(
+        "roll-tritons",
+        help="start each Triton anew, one after the other; no inference fails",
+        description="Drain a server, start its Triton and its node anew (with the binary, router, "
+        "backends and flags that are here now), let it in again, and wait for its gate; then the "
+        "next. It stops at the first that does not come back. docs/operations.md",
+    )
+    rolling.add_argument("names", nargs="*", metavar="SERVER", help="only these (default: all)")
+    rolling.add_argument(
+        "--no-drain",
+        action="store_true",
+        help="do not empty it first: requests fail while it starts, where no other server is",
+    )
+
+
+def _roll(settings: StackSettings, arguments: argparse.Namespace) -> int:
+    from stack import rolling
+
+    try:
+        for line in rolling.roll(settings, arguments.names, drains=not arguments.no_drain):
+            print(line, flush=True)
+    except rolling.RollError as error:
         return _refuse(error, 1)
     return 0
 

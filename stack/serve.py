@@ -80,7 +80,9 @@ class Stack:
         self._supervisor = Supervisor(self._settings, self._terminal, self._logs)
         for number in STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
-        upgrading = Upgrading(self._settings, self._steps, self._supervisor, self._terminal)
+        upgrading = Upgrading(
+            self._settings, self._keys, self._steps, self._supervisor, self._terminal
+        )
         # Before stack.json says that it is ready: who reads that may ask at once, and a signal that
         # nobody handles would end us.
         asyncio.get_running_loop().add_signal_handler(UPGRADE_SIGNAL, upgrading.begin)

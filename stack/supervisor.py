@@ -46,6 +46,10 @@ class Supervisor:
         """
         return await self._processes[name].restart(self.hurry)
 
+    def replace(self, service: Service) -> None:
+        """Has a process be what this says from its next start on."""
+        self._processes[service.name].service = service
+
     def pids(self) -> dict[str, int]:
         running = {name: process.pid for name, process in self._processes.items() if process.pid}
         return {name: running[name] for name in names(self._settings) if name in running}

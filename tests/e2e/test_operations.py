@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from stack.settings import CHECKOUT
 from tests.chaos.convergence import converge, put_weights
 from tests.support.callers import Callers
+from tests.support.release import copied_checkout
 from tests.support.serving import ServingStack
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
-ROOMS = (
-    *("control_plane", "stack", "workers", "nereid", "backends", "triton_configs"),
-    *("model_repository", "manage.py", "pyproject.toml"),
-)
 FIELD = "    noted = models.TextField(blank=True, db_default='', default='')\n\n    class Meta:"
 MIGRATION = """
 from django.db import migrations, models
@@ -39,15 +34,7 @@ class Migration(migrations.Migration):
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout of its own, which can be led to another version."""
-    folder = tmp_path_factory.mktemp("release")
-    skipped = shutil.ignore_patterns("__pycache__", "live")
-    for room in ROOMS:
-        source = CHECKOUT / room
-        if source.is_dir():
-            shutil.copytree(source, folder / room, ignore=skipped)
-        else:
-            shutil.copy2(source, folder / room)
-    return folder
+    return copied_checkout(tmp_path_factory.mktemp("release"))
 
 
 @pytest.fixture(scope="module")

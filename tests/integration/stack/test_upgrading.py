@@ -16,8 +16,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from control_plane.adapters.machines import MachineFileError
+from stack import services
 from stack.lock import HomeLock
-from stack.settings import StackSettings, load
+from stack.processes import Service
+from stack.settings import Secrets, StackSettings, load
 from stack.terminal import Terminal
 from stack.upgrading import UpgradeError, Upgrading, ask
 
@@ -43,17 +46,21 @@ class Stack:
             raise self._fails
         self.done.append("migrate")
 
+    def replace(self, service: Service) -> None:
+        self.done.append(f"{service.name} anew")
+
     async def restart(self, name: str) -> float:
         self.done.append(name)
         return 0.1
 
 
 def upgrading(settings: StackSettings, stack: Any) -> Upgrading:
-    return Upgrading(settings, stack, stack, Terminal(Console(file=io.StringIO())))
+    keys = Secrets("secret", "control", "shm")
+    return Upgrading(settings, keys, stack, stack, Terminal(Console(file=io.StringIO())))
 
 
-def asks(settings: StackSettings, identity: str) -> None:
-    (settings.run_dir / "upgrade-asked.json").write_text(json.dumps({"id": identity}))
+def asks(settings: StackSettings, identity: str, **more: str) -> None:
+    (settings.run_dir / "upgrade-asked.json").write_text(json.dumps({"id": identity, **more}))
 
 
 def answer(settings: StackSettings) -> dict[str, Any]:
@@ -85,6 +92,28 @@ def test_every_process_of_our_own_is_started_anew_and_triton_and_envoy_are_not(
         assert "edge-files" not in stack.done
 
     asyncio.run(run())
+
+
+def test_of_one_server_triton_and_node_are_started_anew_with_what_its_flags_say_now(
+    settings: StackSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(identity: str) -> list[str]:
+        stack = Stack()
+        own = upgrading(settings, stack)
+        asks(settings, identity, server="local-2")
+        own.begin()
+        await ended(own)
+        return stack.done
+
+    assert asyncio.run(run("one")) == ["triton-2 anew", "triton-2", "node-2"]
+    assert answer(settings)["state"] == "done"
+
+    def broken(*_: object) -> None:
+        raise MachineFileError("triton_configs/server/default.yaml: /model_load_thread_count: no")
+
+    monkeypatch.setattr(services, "triton_options", broken)
+    assert asyncio.run(run("two")) == [], "nothing was ended"
+    assert "model_load_thread_count" in answer(settings)["reason"]
 
 
 def test_who_asks_while_one_is_under_way_gets_one_of_his_own_when_that_is_over(
