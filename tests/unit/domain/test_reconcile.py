@@ -84,6 +84,11 @@ def test_a_failed_preparation_is_tried_again_after_a_rest() -> None:
     assert decide(snapshot(just_sent)).actions == ()
 
 
+def test_one_that_failed_before_the_clock_was_set_back_is_tried_again_too() -> None:
+    failed = server(failed=3, failure="no", failed_at=NOW + 100 * RETRY_FAILED)
+    assert decide(snapshot(failed)).actions == (Action(Verb.PREPARE, "local"),)
+
+
 def test_a_failure_of_an_older_generation_does_not_count() -> None:
     assert decide(snapshot(server(failed=2, failure="no"))).status == Status.PROGRESSING
 
