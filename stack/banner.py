@@ -1,6 +1,6 @@
 """What a person sees once everything is up: where things are, and what to try next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -26,19 +26,20 @@ class Admin:
     """The console's administrator; the password is known only when it was just made."""
 
     username: str
-    password: str | None
+    password: str | None = field(repr=False)
     is_kept: bool  # whether the credentials file has it
 
 
-def password_hint(admin: Admin, settings: StackSettings) -> str:
-    if admin.password:
+def password_hint(admin: Admin, settings: StackSettings, *, to_a_person: bool) -> str:
+    """The password itself only on a terminal: what is printed anywhere else is a log."""
+    if admin.password and to_a_person:
         return f"{admin.password}  (kept in {settings.credentials_file})"
     if admin.is_kept:
         return f"in {settings.credentials_file}"
     return "not kept; set a new one: python -m stack manage changepassword " + admin.username
 
 
-def addresses(settings: StackSettings, admin: Admin) -> Table:
+def addresses(settings: StackSettings, admin: Admin, *, to_a_person: bool) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -56,7 +57,7 @@ def addresses(settings: StackSettings, admin: Admin) -> Table:
     gates = ", ".join(f"{server.gate}/ready" for server in settings.servers)
     table.add_row("Gate" if len(settings.servers) == 1 else "Gates", gates)
     table.add_row("Admin user", admin.username)
-    table.add_row("Password", password_hint(admin, settings))
+    table.add_row("Password", password_hint(admin, settings, to_a_person=to_a_person))
     table.add_row("For programs", f"{settings.stack_file}  (addresses and a token)")
     table.add_row("Logs", f"{settings.log_dir}/  (all of it here: make serve ARGS='--logs all')")
     return table
@@ -74,11 +75,16 @@ def next_steps(settings: StackSettings, *, with_sample: bool) -> RenderableType:
 
 
 def banner(
-    settings: StackSettings, admin: Admin, seconds: float, sample: RenderableType | None
+    settings: StackSettings,
+    admin: Admin,
+    seconds: float,
+    sample: RenderableType | None,
+    *,
+    to_a_person: bool,
 ) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"Nereid is ready ({seconds:.1f} s)", "bold green"),
-        addresses(settings, admin),
+        addresses(settings, admin, to_a_person=to_a_person),
     ]
     if sample is not None:
         parts += [Text(), sample]

@@ -134,6 +134,9 @@ class EmbeddedPostgres(ThrowAway):
             "timezone": "UTC",
             "log_timezone": "UTC",
             "jit": "off",
+            # What fails is told to whoever asked; a log has no rows, no password's hash among them.
+            "log_min_error_statement": "panic",
+            "log_error_verbosity": "terse",
             "fsync": "on" if self.durable else "off",
             "synchronous_commit": "on" if self.durable else "off",
             "full_page_writes": "on" if self.durable else "off",

@@ -124,7 +124,10 @@ class Stack:
         content = stackfile.describe(self._settings, self._keys, token=boot.token, pids=pids)
         self._supervisor.publish(content)
         seconds = time.monotonic() - self._began
-        self._terminal.print(banner(self._settings, boot.admin, seconds, sample))
+        to_a_person = self._terminal.console.is_terminal
+        self._terminal.print(
+            banner(self._settings, boot.admin, seconds, sample, to_a_person=to_a_person)
+        )
 
     async def _start_everything(self, progress: Progress) -> Bootstrap:
         """Each part starts as soon as what it needs is there; the first failure ends them all."""

@@ -95,8 +95,8 @@ class StackSettings:
     forward_headers: str
     server_config: str
     hardware: str
-    database_url: str | None
-    broker_url: str | None
+    database_url: str | None = field(repr=False)
+    broker_url: str | None = field(repr=False)
     triton_url: str | None
     triton_grpc_url: str | None
     triton_metrics_url: str | None

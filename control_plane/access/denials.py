@@ -17,6 +17,7 @@ from control_plane.access.logins import STRANGER
 from control_plane.access.models import ApiToken, Bearer
 from control_plane.access.throttle import address_of, caller_address, throttle
 from control_plane.audit.services import record
+from control_plane.domain.concealing import concealed
 
 DENIED = "request.denied"
 TOKEN_REFUSED = "token.refused"  # noqa: S105 - an action's name
@@ -47,7 +48,7 @@ def note_denial(request: HttpRequest, response: HttpResponse) -> None:
     who: Any = request.user
     if throttle().count("denials", f"user-{who.pk}") is not None:
         return
-    path = escape_uri_path(request.path)[:MAX_PATH]
+    path = _path(request)
     match = request.resolver_match
     name = match.kwargs.get("name") if match else None
     said = {"method": request.method, "path": path, "address": caller_address(request)}
@@ -58,9 +59,9 @@ def note_denial(request: HttpRequest, response: HttpResponse) -> None:
         action=DENIED,
         object_type="request",
         object_id="",
-        object_name=(name or path)[:MAX_PATH],
+        object_name=concealed(name or path)[:MAX_PATH],
         after=said,
-        reason=_why(request, response)[:MAX_WHY],
+        reason=concealed(_why(request, response))[:MAX_WHY],
     )
 
 
@@ -81,11 +82,15 @@ def note_refused_token(request: HttpRequest, token: ApiToken | None) -> None:
         object_name=token.name if token else UNKNOWN_TOKEN,
         after={
             "of": token.user.get_username() if token else "",
-            "path": escape_uri_path(request.path)[:MAX_PATH],
+            "path": _path(request),
             "address": caller_address(request),
         },
         reason=_ended(token) if token else "this token is not known",
     )
+
+
+def _path(request: HttpRequest) -> str:
+    return concealed(escape_uri_path(request.path))[:MAX_PATH]
 
 
 def _ended(token: ApiToken) -> str:

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
-from sqlalchemy.engine import make_url
 
 from control_plane.adapters.secret_files import SecretFileError, with_secrets
 from control_plane.audit.logs import LogSettingsError, logging_config
@@ -23,6 +22,7 @@ from control_plane.settings.oidc import oidc, password_login, public_url
 from control_plane.settings.prometheus import PrometheusSettingsError, prometheus_access
 from control_plane.settings.throttles import store, throttles, trusted_proxies
 from control_plane.settings.unfold import UNFOLD  # noqa: F401 - read by django-unfold
+from control_plane.telemetry.address import DatabaseUrlError, database_url
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
@@ -45,7 +45,10 @@ def _required(name: str) -> str:
 
 def _database(address: str) -> dict[str, object]:
     """Django's form of a database URL; `?host=/socket/folder` is understood."""
-    url = make_url(address)
+    try:
+        url = database_url(address)
+    except DatabaseUrlError as error:
+        raise ImproperlyConfigured(str(error)) from None
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": url.database or "",

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from control_plane.domain.kpis.counted import Counted
 from control_plane.telemetry import budgets, evidence, feedback, history, perf
+from control_plane.telemetry.address import database_url
 from control_plane.telemetry.feedback import FeedbackGrowth, FeedbackSummary, Report, Written
 from control_plane.telemetry.growth import write_growth
 from control_plane.telemetry.outcomes import FAILED, HANDED_ON, SEEN
@@ -80,7 +81,7 @@ class ArmGuard:
 
 def engine_url(address: str) -> sa.URL:
     """The database URL with the driver this project ships (psycopg 3)."""
-    return sa.make_url(address).set(drivername="postgresql+psycopg")
+    return database_url(address).set(drivername="postgresql+psycopg")
 
 
 class TelemetryStore:

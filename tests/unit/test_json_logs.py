@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from control_plane.adapters.tracing import is_wanted, traces_url
-from control_plane.audit.logs import JsonLines, LogSettingsError, logging_config
+from control_plane.audit.logs import JsonLines, LogSettingsError, TextLines, logging_config
 from control_plane.audit.request import answering
 from control_plane.audit.subject import about
 
@@ -52,6 +52,40 @@ def test_what_is_no_character_is_written_all_the_same() -> None:
     assert text.encode().decode() == text
     assert "é" in text
     assert json.loads(text)["message"] == "caf\udce9 é was read"
+
+
+TOKEN = "nrd_" + "Zm9v-YmFy_" * 4
+SPOKEN = (
+    f"Not Found: /api/v1/models/{TOKEN}/",
+    f"Invalid HTTP Header: 'AUTHORIZATION : BEARER {TOKEN}'",
+    'Invalid HTTP Header: "Authorization  : Basic aGlkZGVuLXdvcmQ=hidden-word"',
+    "it said Bearer hidden-word-of-another-kind, and went",
+    "the receiver wants whsec_aGlkZGVuLXdvcmQ+hidden-word/=",
+    "connection to postgresql://nereid:hidden-word@db:5432/nereid failed",
+    "no answer from redis://:hidden-word@127.0.0.1:6379/0",
+)
+"""Of each the secret is `hidden-word` or the token."""
+
+
+@pytest.mark.parametrize("words", SPOKEN)
+def test_no_line_has_a_secret_that_can_be_told(words: str) -> None:
+    try:
+        raise ValueError(words)
+    except ValueError:
+        why = sys.exc_info()
+    record = logging.LogRecord("nereid", logging.ERROR, "", 0, "it was: %s", (words,), why)
+    record.request = ""
+    for form in (JsonLines(), TextLines("%(levelname)s %(name)s%(request)s: %(message)s")):
+        with answering(TOKEN):
+            said = form.format(record)
+        assert "hidden-word" not in said
+        assert TOKEN not in said
+        assert "…" in said
+
+
+def test_a_line_without_one_is_left_alone() -> None:
+    words = "basic configuration of https://host:8080/a@b, bearer of news, nrd_x, ada@example.com"
+    assert words in line(words)
 
 
 def test_there_are_two_forms() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from psycopg import sql
 
 from stack.postgres import SOCKET_NAME, EmbeddedPostgres, PostgresError
 from tests.support.processes import eventually, is_gone
@@ -54,6 +55,19 @@ def test_it_keeps_its_data_over_a_restart(server: EmbeddedPostgres) -> None:
     server.start()
     assert ask(server, "select answer from kept") == 42
     assert ask(server, "select current_database()") == "nereid"
+
+
+def test_its_log_has_no_rows(postgres: str) -> None:
+    with psycopg.connect(postgres, autocommit=True) as link:
+        link.execute("create temporary table people (name text unique, password text not null)")
+        for values in ("'ada', 'hidden-word'", "'ada', 'hidden-word'", "'hidden-name', null"):
+            with contextlib.suppress(psycopg.errors.IntegrityError):
+                # As Django sends it: with its values in it.
+                link.execute(sql.SQL("insert into people values ({})").format(sql.SQL(values)))
+        [folder] = link.execute("show data_directory").fetchone() or [""]
+    said = (Path(folder) / "server.log").read_text()
+    assert "violates not-null constraint" in said
+    assert "hidden" not in said
 
 
 def test_it_is_durable_unless_told_otherwise(folder: Path) -> None:
