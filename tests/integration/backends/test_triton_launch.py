@@ -58,7 +58,31 @@ CONTROL = {
     "unload": lambda client, headers: client.unload_model("m", headers=headers),
     "index": lambda client, headers: client.get_model_repository_index(headers=headers),
     "trace": lambda client, headers: client.get_trace_settings(headers=headers),
+    "set trace": lambda client, headers: client.update_trace_settings(
+        settings={"trace_rate": "7"}, headers=headers
+    ),
     "log": lambda client, headers: client.get_log_settings(headers=headers),
+    "set log": lambda client, headers: client.update_log_settings(
+        {"log_verbose_level": 0}, headers=headers
+    ),
+}
+SHARED_MEMORY = {
+    f"{kind} {verb}": call
+    for kind, size in (("system", ("/r", 8)), ("cuda", (b"aGFuZGxl", 0, 8)))
+    for verb, call in {
+        "status": lambda client, headers, kind=kind: getattr(
+            client, f"get_{kind}_shared_memory_status"
+        )(headers=headers),
+        "register": lambda client, headers, kind=kind, size=size: getattr(
+            client, f"register_{kind}_shared_memory"
+        )("r", *size, headers=headers),
+        "unregister": lambda client, headers, kind=kind: getattr(
+            client, f"unregister_{kind}_shared_memory"
+        )("r", headers=headers),
+        "unregister all": lambda client, headers, kind=kind: getattr(
+            client, f"unregister_{kind}_shared_memory"
+        )(headers=headers),
+    }.items()
 }
 
 
@@ -73,15 +97,54 @@ def test_control_is_refused_without_its_key(
     CONTROL[verb](client, server.control[protocol])
 
 
+def test_a_refused_setting_stays_as_it_was(server: RunningTriton) -> None:
+    ours = server.control["http"]
+    for path, name, value in (
+        ("/v2/trace/setting", "trace_rate", "3"),
+        ("/v2/logging", "log_verbose_level", 1),
+    ):
+        _, before = server.call(path, headers=ours)
+        assert str(before[name]) != str(value)
+        status, said = server.call(path, {name: value})
+        assert status == 403, said
+        assert server.call(path, headers=ours) == (200, before)
+
+
+@pytest.mark.parametrize("verb", SHARED_MEMORY)
 def test_shared_memory_is_refused_without_its_key(
-    server: RunningTriton, client, protocol: str
+    server: RunningTriton, client, protocol: str, verb: str
 ) -> None:
     for headers in (None, server.control[protocol]):
         with pytest.raises(InferenceServerException, match="restricted"):
-            client.get_system_shared_memory_status(headers=headers)
-        with pytest.raises(InferenceServerException, match="restricted"):
-            client.register_system_shared_memory("r", "/r", 8, headers=headers)
-    client.get_system_shared_memory_status(headers=server.shm[protocol])
+            SHARED_MEMORY[verb](client, headers)
+    said = ""
+    try:
+        SHARED_MEMORY[verb](client, server.shm[protocol])
+    except InferenceServerException as error:  # there is no such region, and no GPU
+        said = str(error)
+    assert "restricted" not in said
+
+
+CLOSED = (
+    *("/v2/repository/index", "/v2/repository/models/m/load", "/v2/repository/models/m/unload"),
+    *("/v2/trace/setting", "/v2/models/m/trace/setting", "/v2/logging"),
+    *(f"/v2/{kind}sharedmemory/status" for kind in ("system", "cuda")),
+    *(f"/v2/{kind}sharedmemory/region/r/register" for kind in ("system", "cuda")),
+    *(f"/v2/{kind}sharedmemory/unregister" for kind in ("system", "cuda")),
+)
+
+
+def test_no_spelling_of_an_address_gets_around_the_keys(server: RunningTriton) -> None:
+    for path in CLOSED:
+        head, _, last = path.rpartition("/")
+        for spelled in (
+            *(path, f"{path}/", f"/{path}", f"{head}//{last}", f"{head}/./{last}", f"{path}?a=b"),
+            *(f"{head}/%{ord(last[0]):02x}{last[1:]}", f"{head}/{last.title()}", f"/x/..{path}"),
+        ):
+            for body in (None, {}):
+                status, said = server.call(spelled, body)
+                assert 400 <= status < 500, (spelled, status, said)
+    assert server.call("/v2/health/ready")[0] == 200
 
 
 def test_it_listens_on_the_loopback_only(server: RunningTriton) -> None:

@@ -1,11 +1,13 @@
 """Every page of the console x every role: who looks, who writes, and which buttons there are.
 
 The pages come from the console's own register: a new record without a line in `MAY` fails here.
+What is refused writes nothing, but that somebody tried.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
+from control_plane.access import throttle as throttling
 from control_plane.access.models import Grant
 from control_plane.access.roles import role_group
 from control_plane.audit.models import AuditEvent
@@ -21,6 +24,7 @@ from control_plane.domain.access import Role
 from control_plane.endpoints.models import Endpoint
 from tests.integration.console.conftest import logged_in
 from tests.integration.console.test_pages import everything  # noqa: F401 - a fixture
+from tests.support.untouched import refused
 
 NOBODY: frozenset[Role] = frozenset()
 EVERYBODY = frozenset(Role)
@@ -110,6 +114,20 @@ def console(role: Role) -> Client:
     return client
 
 
+@pytest.fixture(autouse=True)
+def every_attempt_is_recorded(settings: Any) -> Iterator[None]:
+    settings.NEREID_THROTTLES = {"denials": "1000000/minute"}
+    throttling.throttle.cache_clear()
+    yield
+    throttling.throttle.cache_clear()
+
+
+def send(client: Client, page: str, role: Role, let_in: bool) -> int:
+    """The status of an empty form, which leaves no trace but one where it is refused."""
+    with contextlib.nullcontext() if let_in else refused(by=f"the-{role}"):
+        return int(client.post(page, {}).status_code)
+
+
 def test_every_page_has_a_line() -> None:
     registered = {model._meta.label_lower: pages for model, pages in registry().items()}
     assert registered.keys() == MAY.keys()
@@ -119,6 +137,11 @@ def test_every_page_has_a_line() -> None:
         for action in pages.actions_detail
     }
     assert own == PAGES.keys()
+
+
+def row_of(page: str, everything: Callable[[str], Any]) -> Any:  # noqa: F811
+    """The row that a page of its own is about."""
+    return everything(page.rsplit("_", page.count("_") - 1)[0].replace("_", "."))
 
 
 def one_of(record: str, everything: Callable[[str], Any]) -> Any:  # noqa: F811
@@ -157,7 +180,7 @@ def test_who_looks_and_who_writes(
         assert (shown == 200) is (role in look), record
         for verb, who in (("add", make), ("change", change), ("delete", delete)):
             args = [] if verb == "add" else [row.pk]
-            sent = client.post(reverse(f"{base}_{verb}", args=args), {}).status_code
+            sent = send(client, reverse(f"{base}_{verb}", args=args), role, role in who)
             assert (sent != 403) is (role in who), f"{verb} {record}"
 
 
@@ -171,11 +194,25 @@ def test_who_opens_the_pages_of_their_own(
     for page, who in PAGES.items():
         # Its own page may have switched it on: then nobody goes back alone to what never served.
         Endpoint.objects.update(four_eyes=False)
-        row = everything(page.rsplit("_", page.count("_") - 1)[0].replace("_", "."))
-        there = reverse(f"admin:{page}", args=[row.pk])
-        refused = client.get(there).status_code == 403
-        assert refused is (role not in who), page
-        assert (client.post(there, {}).status_code == 403) is (role not in who), page
+        there = reverse(f"admin:{page}", args=[row_of(page, everything).pk])
+        assert (client.get(there).status_code == 403) is (role not in who), page
+        assert (send(client, there, role, role in who) == 403) is (role not in who), page
+
+
+@pytest.mark.usefixtures("telemetry_there")
+def test_no_form_is_taken_from_another_page(everything: Callable[[str], Any]) -> None:  # noqa: F811
+    """Of an admin's browser: the session comes along by itself, the form's token does not."""
+    logged_in("the-boss", is_staff=True, is_superuser=True)
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(User.objects.get(username="the-boss"))
+    pages = [reverse(f"admin:{page}", args=[row_of(page, everything).pk]) for page in PAGES]
+    for record in MAY:
+        base, row = f"admin:{record.replace('.', '_')}", one_of(record, everything)
+        pages += [reverse(f"{base}_{verb}", args=[row.pk]) for verb in ("change", "delete")]
+        pages += [reverse(f"{base}_add"), reverse(f"{base}_changelist")]
+    for page in pages:
+        with refused(by="the-boss"):
+            assert browser.post(page, {}).status_code == 403, page
 
 
 def test_a_viewer_sees_no_button_that_writes(

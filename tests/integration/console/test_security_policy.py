@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -35,6 +39,35 @@ def test_an_endpoints_page_has_no_inline_script(digits: Endpoint, admin: Client)
     for name in ("change", "edit_policy", "kill_switch", "roll_back", "try_it"):
         page = admin.get(reverse(f"admin:endpoints_endpoint_{name}", args=[digits.pk]))
         assert not INLINE.search(page.content.decode()), name
+
+
+def test_a_session_is_for_our_own_pages_alone(db: None) -> None:
+    User.objects.create_user("ada", password="right", is_staff=True)
+    browser = Client()
+    answer = browser.post("/console/login/", {"username": "ada", "password": "right"})
+    assert answer.status_code == 302
+    session, token = answer.cookies["sessionid"], answer.cookies["csrftoken"]
+    assert session["httponly"]
+    assert session["samesite"] == token["samesite"] == "Lax"
+    assert answer["X-Frame-Options"] == "DENY"
+
+
+def test_behind_https_cookies_go_over_nothing_else() -> None:
+    names = "s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE"
+    ask = f"from django.conf import settings as s; print({names})"
+    for address, secure in (("https://nereid.example.com", "True True\n"), ("", "False False\n")):
+        done = subprocess.run(
+            [sys.executable, "-c", ask],
+            env={
+                **os.environ,
+                "NEREID_PUBLIC_URL": address,
+                "DJANGO_SETTINGS_MODULE": "control_plane.settings",
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == secure
 
 
 def test_the_documentation_evaluates_nothing(db: None) -> None:
