@@ -82,6 +82,7 @@ TRAFFIC = Target(
         "backend.cc",
         "call.cc",
         "check.cc",
+        "child_trace.cc",
         "copy_request.cc",
         "copy_response.cc",
         "device_copy.cc",

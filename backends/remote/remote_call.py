@@ -63,7 +63,9 @@ class RemoteModel:
         except Exception as error:  # whatever a tensor raises belongs to this request
             call.failed = _error(str(error), "INVALID_ARG")
             return call
-        call.future = self._stub.ModelInfer.future(message, timeout=self._patience(request))
+        call.future = self._stub.ModelInfer.future(
+            message, timeout=self._patience(request), metadata=trace_of(request)
+        )
         return call
 
     def close(self) -> None:
@@ -139,6 +141,12 @@ def message_of(request: Any, model: str) -> Any:
         if not name.startswith(_OWN_PARAMETERS):
             _set(message.parameters[name], value)
     return message
+
+
+def trace_of(request: Any) -> list[tuple[str, str]]:
+    """The W3C trace context, where this request has one: the process goes on with it."""
+    said = json.loads(request.trace().get_context() or "{}")
+    return [(name, said[name]) for name in ("traceparent", "tracestate") if name in said]
 
 
 def _raw(value: np.ndarray) -> bytes:

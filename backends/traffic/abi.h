@@ -160,6 +160,8 @@ TRITONSERVER_Error* TRITONSERVER_InferenceRequestSetBoolParameter(
 TRITONSERVER_Error* TRITONSERVER_InferenceRequestSetDoubleParameter(
     TRITONSERVER_InferenceRequest*, const char* key, const double value);
 TRITONSERVER_Error* TRITONSERVER_InferenceRequestCancel(TRITONSERVER_InferenceRequest*);
+TRITONSERVER_Error* TRITONSERVER_InferenceTraceSpawnChildTrace(
+    TRITONSERVER_InferenceTrace*, TRITONSERVER_InferenceTrace** child);
 TRITONSERVER_Error* TRITONSERVER_ServerInferAsync(
     TRITONSERVER_Server*, TRITONSERVER_InferenceRequest*, TRITONSERVER_InferenceTrace*);
 TRITONSERVER_Error* TRITONSERVER_InferenceResponseDelete(TRITONSERVER_InferenceResponse*);
@@ -239,6 +241,8 @@ TRITONSERVER_Error* TRITONBACKEND_InputBuffer(
     TRITONBACKEND_Input*, const uint32_t index, const void** buffer, uint64_t* byte_size,
     TRITONSERVER_MemoryType*, int64_t* memory_id);
 TRITONSERVER_Error* TRITONBACKEND_RequestIsCancelled(TRITONBACKEND_Request*, bool* is_cancelled);
+TRITONSERVER_Error* TRITONBACKEND_RequestTrace(
+    TRITONBACKEND_Request*, TRITONSERVER_InferenceTrace** trace);
 TRITONSERVER_Error* TRITONBACKEND_RequestRelease(TRITONBACKEND_Request*, uint32_t flags);
 
 // Its responses

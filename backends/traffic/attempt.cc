@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "child_trace.h"
 #include "copy_request.h"
 #include "observe.h"
 #include "reply.h"
@@ -299,7 +300,8 @@ Error Submit(Attempt* attempt, std::uint64_t timeout_us) {
   if (attempt == &call->first) call->submitted_ns = NowNs();
   if (!attempt->owns_inputs) call->Hold();
   call->Refer();  // on success the callbacks may have run before this returns
-  Error error{TRITONSERVER_ServerInferAsync(router.server, attempt->inner, nullptr)};
+  Error error{
+      TRITONSERVER_ServerInferAsync(router.server, attempt->inner, ChildTrace(call->outer))};
   if (!error) {
     router.services->watch->Submitted(
         attempt, timeout_us == 0 ? 0 : attempt->began_ns + timeout_us * 1000);

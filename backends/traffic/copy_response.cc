@@ -1,9 +1,17 @@
 #include "copy_response.h"
 
+#include <string_view>
+
 #include "device_copy.h"
 
 namespace nereid {
 namespace {
+
+// What is called so in an answer is said by the router alone.
+bool IsRouters(std::string_view name) {
+  constexpr std::string_view kOurs = "nereid_";
+  return name.substr(0, kOurs.size()) == kOurs;
+}
 
 Error CopyParameters(TRITONSERVER_InferenceResponse* inner, TRITONBACKEND_Response* outer) {
   std::uint32_t count = 0;
@@ -14,6 +22,7 @@ Error CopyParameters(TRITONSERVER_InferenceResponse* inner, TRITONBACKEND_Respon
     const void* value = nullptr;
     NEREID_RETURN_IF_ERROR(
         TRITONSERVER_InferenceResponseParameter(inner, i, &name, &type, &value));
+    if (IsRouters(name)) continue;
     TRITONSERVER_Error* error = nullptr;
     switch (type) {
       case TRITONSERVER_PARAMETER_STRING:

@@ -137,7 +137,8 @@ Error Shadow::Submit(TRITONSERVER_InferenceRequest** inner) {
   outcome_ = ShadowOutcome::kOk;
   began_ns_ = NowNs();
   TRITONSERVER_Server* const server = router_->server;
-  // On success the callbacks may have run, and this be gone, before the call returns.
+  // On success the callbacks may have run, and this be gone, before the call returns. No trace goes
+  // along: the caller's may have ended, and a copy is none of its business.
   if (Error error{TRITONSERVER_ServerInferAsync(server, *inner, nullptr)}) {
     outcome_ = ShadowOutcome::kError;
     return error;

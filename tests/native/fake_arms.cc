@@ -107,6 +107,9 @@ InnerResponse* NewResponse(const Answering& answering, const Behaviour& behaviou
       std::make_unique<Parameter>("spoken", TRITONSERVER_PARAMETER_STRING, "yes"));
   response->parameters.push_back(
       std::make_unique<Parameter>("number", TRITONSERVER_PARAMETER_INT, &number));
+  // What only the router may say.
+  response->parameters.push_back(
+      std::make_unique<Parameter>("nereid_arm", TRITONSERVER_PARAMETER_STRING, "another"));
   return response.release();
 }
 

@@ -327,6 +327,12 @@ TRITONSERVER_Error* TRITONBACKEND_RequestIsCancelled(
   *is_cancelled = Outer(request, __func__)->caller->cancelled.load();
   return nullptr;
 }
+TRITONSERVER_Error* TRITONBACKEND_RequestTrace(
+    TRITONBACKEND_Request* request, TRITONSERVER_InferenceTrace** trace) {
+  FAKE_MAY_FAIL();
+  *trace = reinterpret_cast<TRITONSERVER_InferenceTrace*>(Outer(request, __func__)->trace.get());
+  return nullptr;
+}
 TRITONSERVER_Error* TRITONBACKEND_RequestRelease(
     TRITONBACKEND_Request* request, std::uint32_t flags) {
   if (flags != TRITONSERVER_REQUEST_RELEASE_ALL) Violation("released with unknown flags");
@@ -366,7 +372,10 @@ TRITONSERVER_Error* TRITONBACKEND_ResponseSetStringParameter(
     TRITONBACKEND_Response* handle, const char* name, const char* value) {
   FAKE_MAY_FAIL();
   OuterResponse* response = Of<OuterResponse>(handle, Kind::kOuterResponse, __func__);
-  if (std::string(name) == "nereid_arm") response->arm = value;
+  if (std::string(name) == "nereid_arm") {
+    if (!response->arm.empty()) Violation("an answer names its arm twice");
+    response->arm = value;
+  }
   return nullptr;
 }
 TRITONSERVER_Error* TRITONBACKEND_ResponseSetIntParameter(

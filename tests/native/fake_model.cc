@@ -288,6 +288,7 @@ std::shared_ptr<Caller> Infer(
   request->flags = shape.flags;
   request->priority = shape.priority;
   request->timeout_us = shape.timeout_us;
+  if (shape.traced) request->trace = std::make_unique<Trace>();
   for (const auto& [key, value] : shape.parameters) {
     request->parameters.push_back(
         std::make_unique<Parameter>(key.c_str(), TRITONSERVER_PARAMETER_STRING, value.c_str()));

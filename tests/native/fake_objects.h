@@ -92,6 +92,15 @@ struct Input : Object {
   std::vector<std::unique_ptr<char[]>> owned;   // of an outer request: freed with it
 };
 
+// What the server keeps of a request for whoever looks at traces. A child shares its parent's memory
+// from the moment in which it begins: before that the parent has to be there.
+struct Trace : Object {
+  explicit Trace(const Trace* of = nullptr) : Object(Kind::kTrace), parent(of ? of->there : nullptr) {}
+  ~Trace() { there->store(false); }
+  const std::shared_ptr<std::atomic<bool>> there = std::make_shared<std::atomic<bool>>(true);
+  const std::shared_ptr<std::atomic<bool>> parent;
+};
+
 struct Channel {
   std::atomic<bool> cancelled{false};
 };
@@ -109,6 +118,7 @@ struct Request : Object {
   Parameters parameters;
   std::vector<std::unique_ptr<Input>> inputs;
   std::vector<std::string> outputs;
+  std::unique_ptr<Trace> trace;
 
   // Of an outer request
   std::shared_ptr<Caller> caller;

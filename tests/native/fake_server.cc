@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kKindNames[] = {
     "error", "inner request", "outer request", "input", "inner response", "outer response",
-    "output", "response factory", "parameter", "message", "allocator", "report", "metric family",
+    "output", "response factory", "trace", "parameter", "message", "allocator", "report", "metric family",
     "metric", "metric arguments", "model", "instance", "output buffer"};
 
 std::atomic<std::int64_t> calls{0};
@@ -345,10 +345,25 @@ TRITONSERVER_Error* TRITONSERVER_InferenceRequestCancel(TRITONSERVER_InferenceRe
   channel->cancelled.store(true);
   return nullptr;
 }
+TRITONSERVER_Error* TRITONSERVER_InferenceTraceSpawnChildTrace(
+    TRITONSERVER_InferenceTrace* parent, TRITONSERVER_InferenceTrace** child) {
+  FAKE_MAY_FAIL();
+  Trace* made = new Trace(Of<Trace>(parent, Kind::kTrace, __func__));
+  *child = reinterpret_cast<TRITONSERVER_InferenceTrace*>(made);
+  return nullptr;
+}
 TRITONSERVER_Error* TRITONSERVER_ServerInferAsync(
-    TRITONSERVER_Server*, TRITONSERVER_InferenceRequest* request, TRITONSERVER_InferenceTrace*) {
+    TRITONSERVER_Server*, TRITONSERVER_InferenceRequest* request,
+    TRITONSERVER_InferenceTrace* trace) {
+  std::unique_ptr<Trace> taken;
+  if (trace != nullptr) {
+    taken.reset(Of<Trace>(trace, Kind::kTrace, __func__));
+    if (taken->parent == nullptr) Violation("an inner request was given its caller's own trace");
+    if (!taken->parent->load()) Violation("a trace was begun after its parent had ended");
+  }
   FAKE_MAY_FAIL();
   Request* inner = Inner(request, __func__);
+  inner->trace = std::move(taken);
   if (inner->release == nullptr || inner->complete == nullptr || inner->allocator == nullptr) {
     Violation("an inner request was submitted without its callbacks");
   }

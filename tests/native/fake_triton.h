@@ -24,7 +24,7 @@ namespace fake {
 // What the interface hands out and wants back.
 enum class Kind {
   kError, kInnerRequest, kOuterRequest, kInput, kInnerResponse, kOuterResponse, kOutput, kFactory,
-  kParameter, kMessage, kAllocator, kReport, kMetricFamily, kMetric, kMetricArgs, kModel,
+  kTrace, kParameter, kMessage, kAllocator, kReport, kMetricFamily, kMetric, kMetricArgs, kModel,
   kInstance, kBuffer, kCount
 };
 std::int64_t Live(Kind kind);
@@ -114,6 +114,7 @@ struct RequestShape {
   int pieces = 1;
   char fill = 'x';
   bool on_device = false;   // tensors lie on the card, both ways
+  bool traced = false;
 };
 
 // One loaded router. It is finalized on a thread of its own when the last request and the last

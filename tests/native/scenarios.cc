@@ -45,6 +45,7 @@ RequestShape Plain(std::uint64_t n) {
   shape.fill = static_cast<char>('a' + n % 26);
   shape.priority = n % 2;
   shape.timeout_us = n % 9 == 0 ? 5'000'000 : 0;
+  shape.traced = n % 5 == 0;
   if (n % 3 == 0) shape.parameters["x-tenant-name"] = "tenant-" + std::to_string(n % 17);
   return shape;
 }

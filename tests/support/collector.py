@@ -19,6 +19,8 @@ class Span:
     name: str
     trace_id: str
     attributes: dict[str, Any]
+    span_id: str = ""
+    parent_id: str = ""
 
 
 @dataclass
@@ -45,7 +47,8 @@ def of_protobuf(body: bytes) -> Iterator[Span]:
         for scope in resource.scope_spans:
             for span in scope.spans:
                 attributes = _values(span.attributes)
-                yield Span(str(service), span.name, span.trace_id.hex(), attributes)
+                own_ids = (span.span_id.hex(), span.parent_span_id.hex())
+                yield Span(str(service), span.name, span.trace_id.hex(), attributes, *own_ids)
 
 
 def _values(attributes: Any) -> dict[str, Any]:
@@ -59,7 +62,11 @@ def of_json(body: bytes) -> Iterator[Span]:
         for scope in resource["scopeSpans"]:
             for span in scope["spans"]:
                 attributes = _json_values(span.get("attributes", []))
-                yield Span(own["service.name"], span["name"], span["traceId"].lower(), attributes)
+                trace_id, *own_ids = (
+                    str(span.get(name, "")).lower()
+                    for name in ("traceId", "spanId", "parentSpanId")
+                )
+                yield Span(own["service.name"], span["name"], trace_id, attributes, *own_ids)
 
 
 def _json_values(attributes: list[dict[str, Any]]) -> dict[str, Any]:

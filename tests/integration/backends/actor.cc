@@ -1,5 +1,6 @@
 // A native arm that does what a request's parameters tell it: answer late, fail with a given code,
-// answer many times, watch for its own cancellation.
+// answer many times, watch for its own cancellation. What it is told as `say.<name>` is a parameter
+// `<name>` of each of its answers.
 //
 // Of `v2.fail` and `fail` the arm whose model is called `<name>.v2.<digest>` obeys the first, and an
 // arm of another version the second alone: so one request steers every arm it may come to.
@@ -144,6 +145,34 @@ std::vector<float> Values(TRITONBACKEND_Input* input, std::uint64_t bytes, std::
   return values;
 }
 
+// The parameters of an answer that the request asks for, whatever they claim.
+void Say(TRITONBACKEND_Request* request, TRITONBACKEND_Response* response) {
+  constexpr char kSay[] = "say.";
+  std::uint32_t count = 0;
+  Drop(TRITONBACKEND_RequestParameterCount(request, &count));
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const char* key = nullptr;
+    TRITONSERVER_ParameterType type = TRITONSERVER_PARAMETER_STRING;
+    const void* value = nullptr;
+    Drop(TRITONBACKEND_RequestParameter(request, i, &key, &type, &value));
+    if (std::strncmp(key, kSay, sizeof(kSay) - 1) != 0) continue;
+    const char* const name = key + sizeof(kSay) - 1;
+    if (type == TRITONSERVER_PARAMETER_STRING) {
+      Drop(TRITONBACKEND_ResponseSetStringParameter(
+          response, name, static_cast<const char*>(value)));
+    } else if (type == TRITONSERVER_PARAMETER_INT) {
+      Drop(TRITONBACKEND_ResponseSetIntParameter(
+          response, name, *static_cast<const std::int64_t*>(value)));
+    } else if (type == TRITONSERVER_PARAMETER_BOOL) {
+      Drop(TRITONBACKEND_ResponseSetBoolParameter(
+          response, name, *static_cast<const bool*>(value)));
+    } else if (type == TRITONSERVER_PARAMETER_DOUBLE) {
+      Drop(TRITONBACKEND_ResponseSetDoubleParameter(
+          response, name, *static_cast<const double*>(value)));
+    }
+  }
+}
+
 // y = x * factor + add + the answer's number, of each row the last element first if told so.
 void Give(
     TRITONBACKEND_Request* request, const Arm& arm, const Script& script, std::int64_t number,
@@ -173,6 +202,7 @@ void Give(
     static_cast<float*>(target)[i] =
         values[from] * arm.factor + static_cast<float>(script.add + number);
   }
+  Say(request, response);
   Drop(TRITONBACKEND_ResponseSend(response, flags, nullptr));
 }
 

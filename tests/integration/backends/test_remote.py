@@ -49,7 +49,11 @@ class TritonPythonModel:
         if (x < 0).any():
             said = pb_utils.TritonError("no negative numbers", pb_utils.TritonError.INVALID_ARG)
             return pb_utils.InferenceResponse(error=said)
-        factor = int(json.loads(request.parameters() or "{}").get("factor", 2))
+        given = json.loads(request.parameters() or "{}")
+        if any(name.startswith("nereid_") for name in given):
+            said = pb_utils.TritonError("that is the router's", pb_utils.TritonError.INVALID_ARG)
+            return pb_utils.InferenceResponse(error=said)
+        factor = int(given.get("factor", 2))
         return pb_utils.InferenceResponse([pb_utils.Tensor("y", x * factor)])
 """
 WORDS = """
@@ -143,6 +147,9 @@ def test_it_answers_as_if_it_were_here(server: RunningTriton) -> None:
 def test_the_callers_parameters_go_along(server: RunningTriton) -> None:
     x = np.ones((1, 2), np.float32)
     assert np.array_equal(ask(server, "my-double", x, parameters={"factor": 5}), x * 5)
+    # What begins like our own words is nobody's to send on.
+    sent = {"factor": 5, "nereid_arm": "other"}
+    assert np.array_equal(ask(server, "my-double", x, parameters=sent), x * 5)
 
 
 def test_requests_of_one_batch_are_asked_each_for_itself(server: RunningTriton) -> None:
