@@ -12,7 +12,7 @@ from celery import Celery
 from django.conf import settings
 
 from control_plane.adapters.any_source import AnySource
-from control_plane.adapters.artifacts import FileArtifactStore
+from control_plane.adapters.backup.manifest import secret_mark
 from control_plane.adapters.backup.taking import State
 from control_plane.adapters.clock import SystemClock
 from control_plane.adapters.inspection import SandboxInspector
@@ -20,16 +20,18 @@ from control_plane.adapters.mlflow.server import MlflowServer
 from control_plane.adapters.mlflow.sources import MlflowSources
 from control_plane.adapters.oidc import OidcProvider
 from control_plane.adapters.optuna_search import OptunaSearcher
-from control_plane.adapters.partial_files import PartialFiles
+from control_plane.adapters.partial_files import DiskPartialFiles
 from control_plane.adapters.perf_analyzer.load import PerfAnalyzerLoad
 from control_plane.adapters.prometheus import HttpPrometheus
-from control_plane.adapters.queue import CONTROL_QUEUE, CeleryQueue
+from control_plane.adapters.queue import CeleryQueue, celery_application
 from control_plane.adapters.receivers import HttpReceivers
 from control_plane.adapters.remotes import GrpcRemoteModels
 from control_plane.adapters.repository import DiskRepository
 from control_plane.adapters.request_log import RequestLog
 from control_plane.adapters.request_recorder import FileRequestRecorder
+from control_plane.adapters.s3.partial_files import BucketPartialFiles
 from control_plane.adapters.sources import FsspecSources
+from control_plane.adapters.stores import bucket_at, store_at
 from control_plane.adapters.triton.backends import observed_backends
 from control_plane.adapters.triton.control import HttpTritonControl
 from control_plane.adapters.triton.inference import HttpTritonInference
@@ -55,6 +57,7 @@ from control_plane.ports.inference import TritonInference
 from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.load import LoadGenerator
 from control_plane.ports.memory import MemoryMeter
+from control_plane.ports.partial_files import PartialFiles
 from control_plane.ports.prometheus import Prometheus
 from control_plane.ports.proposals import Searcher
 from control_plane.ports.queue import Queue
@@ -66,16 +69,13 @@ from control_plane.ports.serving import EndpointFacts, ServerDuties, ServingPlac
 from control_plane.ports.sources import Sources
 from control_plane.ports.triton import TritonControl, TritonMetrics
 from control_plane.ports.workers import Workers
-from control_plane.registry.uploads import Quota
+from control_plane.registry.uploads import Quota, locked_everywhere
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tuning import network
 from control_plane.tuning.recordings import delete_recordings_of
 from control_plane.tuning.running import Means
 from control_plane.tuning.studying import TuneMeans
 from control_plane.version import VERSION
-
-VISIBILITY_TIMEOUT_S = 3600
-"""Above the longest task: a broker must not hand out a message that is still worked on."""
 
 GOLDEN_TIMEOUT_S = 120.0
 GOLDEN_ANSWER_BYTES = 256 << 20
@@ -89,25 +89,7 @@ GATE_TIMEOUT_S = 1.0
 @cache
 def celery_app() -> Celery:
     """The Celery application; `workers.app` adds the tasks to it."""
-    app = Celery("nereid", broker=settings.CELERY_BROKER_URL)
-    app.conf.update(
-        task_default_queue=CONTROL_QUEUE,
-        task_ignore_result=True,
-        task_serializer="json",
-        accept_content=["json"],
-        timezone="UTC",
-        worker_prefetch_multiplier=1,
-        worker_hijack_root_logger=False,
-        broker_connection_retry_on_startup=True,
-        broker_transport_options={
-            "visibility_timeout": VISIBILITY_TIMEOUT_S,
-            "socket_connect_timeout": 5,
-            # Above the 10 s that a waiting consumer blocks: a hung broker holds nobody longer.
-            "socket_timeout": 15,
-            "socket_keepalive": True,
-        },
-    )
-    return app
+    return celery_application(settings.CELERY_BROKER_URL)
 
 
 def queue() -> Queue:
@@ -123,20 +105,30 @@ def clock() -> Clock:
 
 
 def artifact_store() -> ArtifactStore:
-    return FileArtifactStore(settings.NEREID_ARTIFACTS)
+    return store_at(
+        settings.NEREID_ARTIFACT_STORE or settings.NEREID_ARTIFACTS,
+        settings.NEREID_ARTIFACT_CACHE,
+        cache_bytes=settings.NEREID_ARTIFACT_CACHE_BYTES,
+        owner=secret_mark(settings.SECRET_KEY),
+    )
 
 
 def recording_store() -> ArtifactStore:
     """What callers sent, apart from the artifacts: nobody downloads it, and no Triton has it."""
-    return FileArtifactStore(settings.NEREID_RECORDING_STORE, private=True)
+    return store_at(
+        settings.NEREID_RECORDING_STORE,
+        settings.NEREID_RECORDING_CACHE,
+        cache_bytes=0,
+        owner=secret_mark(settings.SECRET_KEY),
+        private=True,
+    )
 
 
 def state() -> State:
     """All that a backup holds, and where it is."""
-    artifacts, recordings = settings.NEREID_ARTIFACTS, settings.NEREID_RECORDING_STORE
     return State(
         address=settings.DATABASE_URL,
-        stores={"artifacts": artifacts, "recordings": recordings},
+        stores={"artifacts": artifact_store(), "recordings": recording_store()},
         keys={
             "secret_key": settings.SECRET_KEY,
             "control_key": settings.NEREID_TRITON_CONTROL_KEY,
@@ -147,7 +139,12 @@ def state() -> State:
 
 
 def partial_files() -> PartialFiles:
-    return PartialFiles(settings.NEREID_ARTIFACTS / "uploads")
+    """What has arrived of uploads, beside the artifacts: every API process goes on with it."""
+    if place := settings.NEREID_ARTIFACT_STORE:
+        return BucketPartialFiles(
+            bucket_at(place, secret_mark(settings.SECRET_KEY)), locked_everywhere
+        )
+    return DiskPartialFiles(settings.NEREID_ARTIFACTS / "uploads")
 
 
 def sources() -> Sources:

@@ -277,6 +277,15 @@ def _left_out(raw: Document) -> str:
 
 
 @dataclass(frozen=True)
+class Store:
+    """A store of files of the control plane's; `problem` says why it cannot be used."""
+
+    what: str
+    place: str
+    problem: str
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """What the control plane knows of its own state; `queues` None: its broker did not answer."""
 
@@ -284,6 +293,7 @@ class Diagnosis:
     time: str
     queues: Mapping[str, tuple[str, ...]] | None
     disks: tuple[Disk, ...]
+    stores: tuple[Store, ...]
     migrations: tuple[str, ...] | None  # what the database lacks; None: too old to say
     scrapes: Mapping[str, str]  # by server, when its metrics were read last; "": never
     edges: tuple[Edge, ...]
@@ -305,6 +315,14 @@ class Diagnosis:
                     int(disk.get("total_bytes") or 0),
                 )
                 for disk in raw.get("disks") or ()
+            ),
+            stores=tuple(
+                Store(
+                    str(store.get("what") or ""),
+                    str(store.get("place") or ""),
+                    str(store.get("problem") or ""),
+                )
+                for store in raw.get("stores") or ()
             ),
             migrations=None if raw.get("migrations") is None else tuple(raw["migrations"]),
             scrapes={

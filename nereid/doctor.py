@@ -281,6 +281,16 @@ def disks(found: Diagnosis) -> Iterator[Check]:
         yield Check("disk", state, said, advice)
 
 
+def stores(found: Diagnosis) -> Iterator[Check]:
+    """Whether files can be kept and read; where the control plane is too old to say, nothing."""
+    for store in found.stores:
+        if store.problem:
+            advice = "what serves goes on; nothing new can be uploaded or loaded until it is back"
+            yield Check("store", "problem", f"{store.what}: {store.problem}", advice)
+        else:
+            yield Check("store", "ok", f"{store.what} are in {store.place}")
+
+
 def endpoints(found: Iterable[Endpoint]) -> Iterator[Check]:
     """Those that are not as they should be."""
     well = 0

@@ -56,7 +56,7 @@ _WITHHELD_VARIABLES = (
     *("DATABASE_URL", "CELERY_BROKER_URL", "PYTHONHOME", "PYTHONPATH"),
     *("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
 )
-_WITHHELD_PREFIX = "NEREID_"
+_WITHHELD_PREFIXES = ("NEREID_", "AWS_")
 
 
 class TritonUnavailableError(RuntimeError):
@@ -332,7 +332,7 @@ def environment(options: TritonOptions) -> dict[str, str]:
     inherited = {
         key: value
         for key, value in os.environ.items()
-        if key not in _WITHHELD_VARIABLES and not key.startswith(_WITHHELD_PREFIX)
+        if key not in _WITHHELD_VARIABLES and not key.startswith(_WITHHELD_PREFIXES)
     }
     libraries = [str(wheel_libraries()), inherited.get("LD_LIBRARY_PATH", "")]
     path = [str(Path(sys.prefix) / "bin"), inherited.get("PATH", os.defpath)]

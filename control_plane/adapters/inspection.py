@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ class SandboxInspector:
 
     def check_loads(
         self,
-        files: Mapping[str, Path],
+        files: Mapping[str, AbstractContextManager[Path]],
         framework: str,
         signature: Signature,
         golden: tuple[Mapping[str, Any], ...] = (),
@@ -94,9 +95,10 @@ class SandboxInspector:
         with self._folder() as folder:
             laid = folder / "model"
             laid.mkdir()
-            for name, source in files.items():
+            for name, file in files.items():
                 (laid / name).parent.mkdir(parents=True, exist_ok=True)
-                _link_or_copy(source, laid / name)
+                with file as source:
+                    _link_or_copy(source, laid / name)
             placed = {name: laid / name for name in files}
             answer = self._said(
                 "load",

@@ -47,6 +47,33 @@ def node_queue(server: str, verb: str) -> str:
     return f"{NODE_QUEUES}{server}.{lane}"
 
 
+VISIBILITY_TIMEOUT_S = 3600
+"""Above the longest task: a broker must not hand out a message that is still worked on."""
+
+
+def celery_application(broker: str) -> Celery:
+    """Celery at the address of a broker, without tasks."""
+    app = Celery("nereid", broker=broker)
+    app.conf.update(
+        task_default_queue=CONTROL_QUEUE,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        timezone="UTC",
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            "visibility_timeout": VISIBILITY_TIMEOUT_S,
+            "socket_connect_timeout": 5,
+            # Above the 10 s that a waiting consumer blocks: a hung broker holds nobody longer.
+            "socket_timeout": 15,
+            "socket_keepalive": True,
+        },
+    )
+    return app
+
+
 class CeleryQueue:
     """Sends through the given Celery application.
 

@@ -23,6 +23,7 @@ from control_plane.ports.repository import (
     ArtifactDamagedError,
     ArtifactStore,
     PrefixTakenError,
+    read_artifact,
 )
 
 _STAGING = ".staging"
@@ -140,9 +141,9 @@ class DiskRepository:
             for path, sha256 in directory.links.items():
                 copy = staged / path
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                _copy(self._artifacts.path(sha256), copy, sha256)
+                self._copied(sha256, copy)
             if golden := directory.links.get(GOLDEN_FILE):
-                examples = self._artifacts.path(golden).read_bytes()
+                examples = read_artifact(self._artifacts, golden)
                 for path, data in warmup_files(directory.variants[accelerator], examples).items():
                     if path not in directory.links:
                         digests[path] = _write(staged / path, data, durable=durable)
@@ -150,6 +151,20 @@ class DiskRepository:
             shutil.rmtree(staged, ignore_errors=True)
             raise
         return staged, digests
+
+    def _copied(self, sha256: str, copy: Path) -> None:
+        """Copies a file out of the store.
+
+        What was taken is read once more: a store that lost half of a file must not go unseen.
+        """
+        with self._artifacts.held(sha256) as source:
+            _copy(source, copy)
+            if digest_of(copy) != sha256:
+                raise ArtifactDamagedError(
+                    f"the artifact {sha256[:12]}… is damaged here: {source} has "
+                    f"{source.stat().st_size} bytes of another content. "
+                    f"{self._artifacts.spoilt(sha256)}"
+                )
 
     def _meant(self, directory: ModelDirectory, accelerator: str) -> dict[str, str]:
         """What a directory consists of, with the digests that are known without reading it."""
@@ -205,10 +220,8 @@ def _texts(directory: ModelDirectory) -> dict[str, str]:
     return texts
 
 
-def _copy(source: Path, copy: Path, sha256: str) -> None:
+def _copy(source: Path, copy: Path) -> None:
     """A file of its own, on disk when this returns; its blocks are shared where the disk can.
-
-    What was taken is read once more: a store that lost half of a file must not go unseen.
 
     No hard link: Triton takes a model for changed when the time of its files' inode is another,
     which a link made or removed anywhere sets, and loading a pipeline loads such members anew.
@@ -220,11 +233,6 @@ def _copy(source: Path, copy: Path, sha256: str) -> None:
             shutil.copyfileobj(given, taken, _CHUNK)
         taken.flush()
         os.fsync(taken.fileno())
-    if digest_of(copy) != sha256:
-        raise ArtifactDamagedError(
-            f"the artifact {sha256[:12]}… is damaged here: {source} has {source.stat().st_size} "
-            "bytes of another content. Remove that file and send the version's file again"
-        )
     copy.chmod(0o444)
 
 

@@ -19,6 +19,7 @@ from control_plane.adapters.queue import CONTROL_PLANE_QUEUES, node_queue
 from control_plane.api.resource import ResourceView
 from control_plane.fleet.edges import known_edges
 from control_plane.fleet.models import Server
+from control_plane.ports.repository import ArtifactStore, ArtifactStoreFailedError
 from control_plane.ports.workers import WorkersUnknownError
 from control_plane.telemetry.migrate import lacking
 from control_plane.version import VERSION
@@ -39,6 +40,14 @@ class DiskSerializer(serializers.Serializer[Any]):
     what = serializers.CharField()
     free_bytes = serializers.IntegerField()
     total_bytes = serializers.IntegerField()
+
+
+class StoreSerializer(serializers.Serializer[Any]):
+    """A store of files."""
+
+    what = serializers.CharField()
+    place = serializers.CharField(help_text="a folder, or `s3://bucket/prefix`")
+    problem = serializers.CharField(help_text="why it cannot be used; empty: it can")
 
 
 class ScrapeSerializer(serializers.Serializer[Any]):
@@ -76,6 +85,7 @@ class DiagnosisSerializer(serializers.Serializer[Any]):
     time = serializers.DateTimeField()
     queues = QueueSerializer(many=True, allow_null=True)
     disks = DiskSerializer(many=True)
+    stores = StoreSerializer(many=True)
     migrations = serializers.ListField(
         child=serializers.CharField(), help_text="those that the database lacks"
     )
@@ -92,13 +102,14 @@ class DiagnosisView(ResourceView):
     def get(self, request: Request) -> Response:
         """Version, clock, who works on which queue, free disk, what the database lacks.
 
-        Workers have a second to answer.
+        Workers have a second to answer, and a bucket that is away a quarter of a minute.
         """
         body = {
             "version": VERSION,
             "time": wiring.clock().now(),
             "queues": _queues(),
             "disks": _disks(),
+            "stores": _stores(),
             "migrations": _migrations(),
             "scrapes": _scrapes(),
             "edges": _edges(),
@@ -122,12 +133,30 @@ def _queues() -> list[dict[str, Any]] | None:
 def _disks() -> list[dict[str, Any]]:
     found = []
     places = {"artifacts": settings.NEREID_ARTIFACTS, "state": settings.NEREID_HOME}
+    if settings.NEREID_ARTIFACT_STORE:
+        places["artifact cache"] = settings.NEREID_ARTIFACT_CACHE
     for what, place in places.items():
         if not Path(place).exists():  # nothing was stored yet
             continue
         usage = shutil.disk_usage(place)
         found.append({"what": what, "free_bytes": usage.free, "total_bytes": usage.total})
     return found
+
+
+def _stores() -> list[dict[str, Any]]:
+    stores = {"artifacts": wiring.artifact_store(), "recordings": wiring.recording_store()}
+    return [
+        {"what": what, "place": store.place, "problem": _problem(store)}
+        for what, store in stores.items()
+    ]
+
+
+def _problem(store: ArtifactStore) -> str:
+    try:
+        store.check()
+    except ArtifactStoreFailedError as error:
+        return str(error)
+    return ""
 
 
 def _migrations() -> list[str]:

@@ -36,10 +36,11 @@ class DownloadView(ResourceView):
 
 
 def _file(version: ModelVersion, sha256: str) -> FileResponse:
-    path = wiring.artifact_store().path(sha256)
+    with wiring.artifact_store().held(sha256) as path:
+        file = path.open("rb")  # which can be read to its end, whatever becomes of the name
     # Of no kind that a browser runs or shows, whatever its name ends with.
     response = FileResponse(
-        path.open("rb"),
+        file,
         as_attachment=True,
         filename=version.filename,
         content_type="application/octet-stream",

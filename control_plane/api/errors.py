@@ -26,6 +26,7 @@ from control_plane.domain.violations import (
 )
 from control_plane.idempotency.services import KeyInUseError, KeyReusedError
 from control_plane.ports.inspection import SandboxUnavailableError
+from control_plane.ports.repository import ArtifactDamagedError, ArtifactStoreFailedError
 from control_plane.ports.sources import SourceFailedError
 from control_plane.registry.uploads import UploadExpiredError
 
@@ -87,7 +88,14 @@ _PLAIN: tuple[tuple[tuple[type[Exception], ...], int, str], ...] = (
     ((KeyReusedError,), 422, ""),
     ((ConflictError,), 409, ""),
     ((PermissionDenied, NotAllowedError), 403, "you may not do this"),
-    ((SandboxUnavailableError, SourceFailedError), 503, ""),
+    (
+        (
+            *(SandboxUnavailableError, SourceFailedError),
+            *(ArtifactStoreFailedError, ArtifactDamagedError),
+        ),
+        503,
+        "",
+    ),
     ((RequestDataTooBig,), 413, "the body is too large"),
     # Too many fields or files in a form, and the like.
     ((SuspiciousOperation,), 400, "this request is not one that is answered"),

@@ -24,10 +24,10 @@ from rest_framework.response import Response
 
 from control_plane import wiring
 from control_plane.access.selectors import may_somewhere
-from control_plane.adapters.partial_files import WrongChecksumError
 from control_plane.api.resource import ResourceView, link
 from control_plane.domain.access import Kind
 from control_plane.domain.violations import InvalidInputError, Violation
+from control_plane.ports.partial_files import WrongChecksumError
 from control_plane.registry.models import Upload
 from control_plane.registry.uploads import (
     append_to_upload,

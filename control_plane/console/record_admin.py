@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from django import forms
 from django.contrib import messages
@@ -36,8 +36,11 @@ from control_plane.domain.violations import (
     NotFoundError,
     Violation,
 )
+from control_plane.ports.repository import ArtifactStoreFailedError
 
-Refusal = InvalidInputError | ConflictError | NotAllowedError | NotFoundError
+Refusal = (
+    InvalidInputError | ConflictError | NotAllowedError | NotFoundError | ArtifactStoreFailedError
+)
 
 
 def change_url(record: models.Model) -> str:
@@ -235,7 +238,7 @@ class ServiceAdmin(RecordAdmin):
         """
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
-        except (InvalidInputError, ConflictError, NotAllowedError, NotFoundError) as refusal:
+        except get_args(Refusal) as refusal:
             request.refusal = refusal  # type: ignore[attr-defined] # read by get_form
             return super().changeform_view(request, object_id, form_url, extra_context)
 

@@ -28,7 +28,7 @@ from control_plane.endpoints.models import Endpoint
 from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import server_status
 from control_plane.ports.inference import InferenceRefusedError, NoAnswerError, TensorData
-from control_plane.ports.repository import ArtifactMissingError
+from control_plane.ports.repository import ArtifactDamagedError, ArtifactMissingError
 from control_plane.registry.contents import golden_examples
 from control_plane.registry.models import ModelVersion
 from control_plane.registry.pipelines import all_known, pipeline_revisions
@@ -136,7 +136,10 @@ def _example(served: Sequence[ModelVersion | None], signature: Signature) -> Gol
     try:
         found = golden_examples(version, wiring.artifact_store())
         return parse_golden(list(found), signature)[0]
-    except (ArtifactMissingError, InvalidInputError, OSError, ValueError, IndexError):
+    except (
+        *(ArtifactMissingError, ArtifactDamagedError, OSError),
+        *(InvalidInputError, ValueError, IndexError),
+    ):
         logger.warning("the golden examples of %s cannot be read", version, exc_info=True)
         return None
 

@@ -12,7 +12,7 @@ from control_plane.audit.models import AuditEvent
 from control_plane.console.rights import visible
 from control_plane.domain.registry.golden import DEFAULT_TOLERANCE
 from control_plane.endpoints.models import Placement, RevisionVersion
-from control_plane.ports.repository import ArtifactMissingError
+from control_plane.ports.repository import ArtifactDamagedError, ArtifactMissingError
 from control_plane.registry.contents import golden_examples
 from control_plane.registry.models import ModelVersion
 
@@ -83,7 +83,7 @@ def golden_of(version: ModelVersion) -> Golden | None:
         return None
     try:
         examples = golden_examples(version, wiring.artifact_store())
-    except (ArtifactMissingError, OSError, ValueError):
+    except (ArtifactMissingError, ArtifactDamagedError, OSError, ValueError):
         return None
     return Golden(
         count=len(examples),

@@ -66,13 +66,16 @@ class ModelInspector(Protocol):
 
     def check_loads(
         self,
-        files: Mapping[str, Path],
+        files: Mapping[str, AbstractContextManager[Path]],
         framework: str,
         signature: Signature,
         golden: tuple[Mapping[str, Any], ...] = (),
         details: Details = NO_DETAILS,
     ) -> tuple[str, ...]:
         """Loads the model in its runtime, with its libraries, and asks it the golden examples.
+
+        Args:
+            files: by the names that they have on a server; each is held while it is taken over.
 
         Returns:
             What the runtime could not be limited in on this machine, in words.

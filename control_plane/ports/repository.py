@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -18,8 +19,23 @@ class ArtifactDamagedError(RuntimeError):
     """A file of the artifact store is not what its digest says: cut off, or spoilt."""
 
 
+class ArtifactStoreFailedError(OSError):
+    """The store is away, or refuses; the message says what, where, and what to do.
+
+    An OSError: whoever lives with a disk that fails lives with a bucket that does.
+    """
+
+
 class ArtifactStore(Protocol):
-    """Files by content: what a sha256 names never changes."""
+    """Files by content: what a sha256 names never changes.
+
+    Each of these raises ArtifactStoreFailedError where the store cannot be asked.
+    """
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        ...
 
     def add(self, stream: BinaryIO, expected_sha256: str | None = None) -> tuple[str, int]:
         """Stores a stream; returns (hex sha256, size in bytes). The same content is kept once.
@@ -29,12 +45,23 @@ class ArtifactStore(Protocol):
         """
         ...
 
-    def path(self, sha256: str) -> Path:
-        """Where the file lies, read-only.
+    def held(self, sha256: str) -> AbstractContextManager[Path]:
+        """The file, whole and read-only; it stays where it is until the context is left.
+
+        A store elsewhere fetches it first: what is held costs a disk, so hold few at once.
 
         Raises:
             ArtifactMissingError: there is none.
+            ArtifactDamagedError: what a store elsewhere has is not what the digest says.
         """
+        ...
+
+    def missing(self, digests: Iterable[str]) -> frozenset[str]:
+        """Which of these the store does not have."""
+        ...
+
+    def spoilt(self, sha256: str) -> str:
+        """Takes note that what was held is not what its digest says; returns what to do."""
         ...
 
     def discard(self, sha256: str) -> None:
@@ -53,6 +80,20 @@ class ArtifactStore(Protocol):
         """
         ...
 
+    def clear_cut_off(self) -> None:
+        """Drops what was left of additions that began over a day ago and came to no end."""
+        ...
+
+    def check(self) -> None:
+        """Nothing, where the store can be used."""
+        ...
+
+
+def read_artifact(store: ArtifactStore, sha256: str) -> bytes:
+    """What is in a file, of a few megabytes at most; errors as of `held`."""
+    with store.held(sha256) as path:
+        return path.read_bytes()
+
 
 class DigestMismatchError(ValueError):
     """What arrived is not what the sender said it would send."""
@@ -67,6 +108,7 @@ class ModelRepository(Protocol):
         Raises:
             ArtifactMissingError: a linked artifact is not in the store.
             ArtifactDamagedError: what the store has is not what the digest says.
+            ArtifactStoreFailedError: the store is away, or refuses.
             PrefixTakenError: another content already bears this physical name.
         """
         ...
@@ -75,7 +117,7 @@ class ModelRepository(Protocol):
         """Makes a directory of ours anew as planned, whatever has become of it.
 
         Raises:
-            ArtifactMissingError, ArtifactDamagedError: as `publish`.
+            ArtifactMissingError, ArtifactDamagedError, ArtifactStoreFailedError: as `publish`.
         """
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,7 +14,6 @@ from django.db import connection, transaction
 from control_plane.adapters.backup.taking import HOLD_LOCK
 from control_plane.domain.violations import ConflictError, InvalidInputError, Violation
 from control_plane.ports.repository import (
-    ArtifactMissingError,
     ArtifactStore,
     DigestMismatchError,
 )
@@ -52,9 +52,9 @@ class Intake:
                 found[name] = self.add(file)
         return found
 
-    def path(self, sha256: str) -> Path:
-        """Where one of them lies."""
-        return self._store.path(sha256)
+    def held(self, sha256: str) -> AbstractContextManager[Path]:
+        """Where one of them lies until the context is left."""
+        return self._store.held(sha256)
 
     def claim(self) -> None:
         """Refers to all of them, in the present transaction.
@@ -65,11 +65,8 @@ class Intake:
         for sha256 in sorted(self._sizes):  # in order: two who want the same wait, never both
             lock_artifact(sha256)
             Artifact.objects.get_or_create(sha256=sha256, defaults={"size": self._sizes[sha256]})
-            try:
-                self._store.path(sha256)
-            except ArtifactMissingError:
-                detail = "the same file was just refused elsewhere: upload it again"
-                raise ConflictError(detail) from None
+        if self._store.missing(self._sizes):
+            raise ConflictError("the same file was just refused elsewhere: upload it again")
 
     def discard_unclaimed(self) -> None:
         """Drops those that no version and no other upload refers to."""
@@ -84,7 +81,10 @@ def intake(store: ArtifactStore) -> Iterator[Intake]:
     try:
         yield files
     except BaseException:
-        files.discard_unclaimed()
+        # Where the store fails, too, the reason that is told is the first; what is left of the
+        # upload is collected.
+        with contextlib.suppress(OSError):
+            files.discard_unclaimed()
         raise
 
 

@@ -23,6 +23,7 @@ def collect_artifacts(*, store: ArtifactStore, clock: Clock) -> int:
     claiming it takes the lock that is held here. While a backup is under way nothing is dropped: it
     copies what a look at the database named, after that look.
     """
+    store.clear_cut_off()
     candidates = set(_unreferenced().values_list("sha256", flat=True))
     present = set(store.digests())
     known = set(Artifact.objects.values_list("sha256", flat=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -30,7 +31,7 @@ from control_plane.ports.inspection import (
     ModelInspector,
     SandboxUnavailableError,
 )
-from control_plane.ports.repository import ArtifactMissingError, ArtifactStore
+from control_plane.ports.repository import ArtifactMissingError, ArtifactStore, read_artifact
 from control_plane.registry.artifacts import Intake
 from control_plane.registry.model_config import read_model_config
 from control_plane.registry.models import ModelVersion
@@ -93,8 +94,10 @@ def take_in(
         before = Details.model_validate(
             read_model_config(said.model_config, said.framework).document
         )
-        path = files.path(sha256)
-        with inspector.inspect(path, said.framework, said.signature, before) as found:
+        with (
+            files.held(sha256) as path,
+            inspector.inspect(path, said.framework, said.signature, before) as found,
+        ):
             if found.code and not may_publish_code:
                 raise code_refusal(" and ".join(found.code))
             if GOLDEN_FILE in found.files:
@@ -180,11 +183,13 @@ def code_refusal(what: str) -> NotAllowedError:
     )
 
 
-def placed_files(version: ModelVersion, store: ArtifactStore) -> dict[str, Path]:
-    """The version's files by the names that they have on a server.
+def placed_files(
+    version: ModelVersion, store: ArtifactStore
+) -> dict[str, AbstractContextManager[Path]]:
+    """The version's files by the names that they have on a server, each to be held.
 
     Raises:
-        ArtifactMissingError: one is not in the store.
+        ArtifactMissingError: it has none; and when one is held that is not in the store.
     """
     named = {file.path: file.artifact_id for file in version.files.all()}
     needed = version.framework != CUSTOM or version.model_config.get("default_model_filename")
@@ -192,7 +197,7 @@ def placed_files(version: ModelVersion, store: ArtifactStore) -> dict[str, Path]
         if version.artifact_id is None:
             raise ArtifactMissingError(f"{version} has no file")
         named = {MAIN_FILES[version.framework][0]: version.artifact_id}
-    return {path: store.path(sha256) for path, sha256 in named.items()}
+    return {path: store.held(sha256) for path, sha256 in named.items()}
 
 
 def golden_examples(version: ModelVersion, store: ArtifactStore) -> tuple[Mapping[str, Any], ...]:
@@ -203,4 +208,4 @@ def golden_examples(version: ModelVersion, store: ArtifactStore) -> tuple[Mappin
     """
     if version.golden_id is None:
         return ()
-    return tuple(json.loads(store.path(version.golden_id).read_bytes()))
+    return tuple(json.loads(read_artifact(store, version.golden_id)))

@@ -25,7 +25,7 @@ from control_plane.domain.violations import (
 from control_plane.ports.clock import Clock
 from control_plane.ports.inspection import ModelInspector, SandboxUnavailableError
 from control_plane.ports.queue import Queue
-from control_plane.ports.repository import ArtifactStore
+from control_plane.ports.repository import ArtifactStore, ArtifactStoreFailedError
 from control_plane.ports.sources import (
     Found,
     SourceFailedError,
@@ -142,6 +142,7 @@ def fetch_version(
     version = ModelVersion.objects.select_related("model").get(id=version_id)
     said = _Pending.of(version)
     try:
+        store.check()  # before gigabytes come that could not be kept
         with (
             sources.open(version.source, framework=said.framework) as found,
             intake(store) as files,
@@ -156,6 +157,13 @@ def fetch_version(
                 _arrived(version, content, queue, said, found)
     except (InvalidInputError, NotAllowedError, SourceRefusedError) as error:
         _rejected(version, str(error))
+    except ArtifactStoreFailedError as error:
+        # It says nothing of the source: that may be fetched again for as long as it takes.
+        _claimed(version).update(
+            validating_since=None,
+            validation_attempts=F("validation_attempts") - 1,
+            state_reason=_storable(f"it waits for the artifact store: {error}"),
+        )
     except (SourceFailedError, SandboxUnavailableError, ConflictError, OSError) as error:
         _failed(version, str(error))
     except Exception as error:

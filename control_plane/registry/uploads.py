@@ -10,11 +10,11 @@ from typing import BinaryIO
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Sum
 from django.db.models.functions import Coalesce
 
-from control_plane.adapters.partial_files import PartialFiles, Readable
+from control_plane.adapters.partial_files import BEING_WRITTEN
 from control_plane.audit.services import record
 from control_plane.domain.stored_json import check_text
 from control_plane.domain.violations import (
@@ -24,6 +24,7 @@ from control_plane.domain.violations import (
     Violation,
 )
 from control_plane.ports.clock import Clock
+from control_plane.ports.partial_files import PartialFiles, Readable
 from control_plane.registry.models import Upload
 
 _FILE_GRACE = timedelta(hours=1)
@@ -149,7 +150,8 @@ def delete_upload(
     with transaction.atomic():
         if Upload.objects.filter(id=upload.id).delete()[0]:
             _record(upload, action, actor)
-        transaction.on_commit(lambda: files.remove(upload.id))
+        # What cannot be dropped now is found by the sweep.
+        transaction.on_commit(lambda: files.remove(upload.id), robust=True)
 
 
 @contextmanager
@@ -172,9 +174,29 @@ def finished_upload(
     if upload.offset < upload.length:
         detail = f"{upload.offset} of {upload.length} bytes have arrived: send the rest first"
         raise InvalidInputError([Violation("/source", "unfinished", detail)])
-    with files.locked(upload.id), files.path(upload.id).open("rb") as file:
+    with files.locked(upload.id), files.opened(upload.id, upload.length) as file:
         yield upload, file
         delete_upload(upload=upload, actor=owner, files=files, action="upload.finish")
+
+
+@contextmanager
+def locked_everywhere(upload_id: UUID) -> Iterator[None]:
+    """Keeps every other process, on whatever machine, from writing an upload.
+
+    The database drops the lock with the connection: a process that is killed leaves none.
+
+    Raises:
+        ConflictError: one is writing it.
+    """
+    number = upload_id.int >> 65  # a bigint of PostgreSQL's
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])
+        if not cursor.fetchone()[0]:
+            raise ConflictError(BEING_WRITTEN)
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [number])
 
 
 def sweep_uploads(*, files: PartialFiles, clock: Clock) -> int:

@@ -22,7 +22,11 @@ from control_plane.ports.inspection import (
     ModelInspector,
 )
 from control_plane.ports.queue import Queue
-from control_plane.ports.repository import ArtifactStore
+from control_plane.ports.repository import (
+    ArtifactDamagedError,
+    ArtifactStore,
+    ArtifactStoreFailedError,
+)
 from control_plane.registry.contents import golden_examples, placed_files
 from control_plane.registry.models import ModelVersion, VersionState
 from control_plane.registry.selectors import effective_profile
@@ -68,7 +72,9 @@ def validate_version(
         _conclude(version, VersionState.READY, without)
     except InvalidModelError as error:
         _conclude(version, VersionState.REJECTED, str(error))
-    except (InspectionFailedError, LookupError, OSError) as error:
+    except ArtifactStoreFailedError as error:
+        _not_attempted(version, str(error))
+    except (InspectionFailedError, ArtifactDamagedError, LookupError, OSError) as error:
         _failed(version, str(error))
     version.refresh_from_db()
     return version
@@ -126,6 +132,15 @@ def _failed(version: ModelVersion, problem: str) -> None:
         validating_since=None,
         state_reason=f"attempt {attempts} of {MAX_ATTEMPTS} to check it came to nothing: "
         f"{problem}; it is tried again",
+    )
+
+
+def _not_attempted(version: ModelVersion, problem: str) -> None:
+    """A store that is away says nothing of the version, however long it is."""
+    _claimed(version).update(
+        validating_since=None,
+        validation_attempts=F("validation_attempts") - 1,
+        state_reason=f"it waits for its files: {problem}",
     )
 
 

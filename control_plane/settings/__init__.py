@@ -20,6 +20,7 @@ from control_plane.settings.hosts import allowed_hosts
 from control_plane.settings.mlflow import MlflowSettingsError, mlflow_access
 from control_plane.settings.oidc import oidc, password_login, public_url
 from control_plane.settings.prometheus import PrometheusSettingsError, prometheus_access
+from control_plane.settings.stores import StoreSettingsError, stores
 from control_plane.settings.throttles import store, throttles, trusted_proxies
 from control_plane.settings.unfold import UNFOLD  # noqa: F401 - read by django-unfold
 from control_plane.telemetry.address import DatabaseUrlError, database_url
@@ -91,10 +92,6 @@ NEREID_RECORDINGS_ASKED = Path(
 )
 NEREID_RECORDINGS = Path(
     os.environ.get("NEREID_RECORDINGS") or NEREID_NODE_STATE.parent / "recordings"
-)
-# Where what was recorded is kept: the API, the workers and the nodes write it, no Triton reads it.
-NEREID_RECORDING_STORE = Path(
-    os.environ.get("NEREID_RECORDING_STORE") or NEREID_HOME / "recordings"
 )
 NEREID_TRITON_URL = os.environ.get("NEREID_TRITON_URL", "127.0.0.1:8000")
 NEREID_TRITON_GRPC = os.environ.get("NEREID_TRITON_GRPC", "127.0.0.1:8001")
@@ -219,6 +216,17 @@ NEREID_UPLOAD_QUOTA_COUNT = int(os.environ.get("NEREID_UPLOAD_QUOTA_COUNT") or 5
 NEREID_UPLOAD_EXPIRY_S = int(os.environ.get("NEREID_UPLOAD_EXPIRY_S") or 24 * 3600)
 NEREID_SOURCE_ROOTS = [r for r in os.environ.get("NEREID_SOURCE_ROOTS", "").split(",") if r]
 NEREID_S3_ENDPOINT = os.environ.get("NEREID_S3_ENDPOINT", "")
+try:
+    _STORES = stores(os.environ, NEREID_HOME)
+except StoreSettingsError as error:
+    raise ImproperlyConfigured(str(error)) from error
+# None: in NEREID_ARTIFACTS.
+NEREID_ARTIFACT_STORE = _STORES.artifacts
+NEREID_ARTIFACT_CACHE = _STORES.artifact_cache
+NEREID_ARTIFACT_CACHE_BYTES = _STORES.artifact_cache_bytes
+# Where what was recorded is kept: the API, the workers and the nodes write it, no Triton reads it.
+NEREID_RECORDING_STORE = _STORES.recordings
+NEREID_RECORDING_CACHE = _STORES.recording_cache
 try:
     NEREID_MLFLOW = mlflow_access(os.environ)
 except MlflowSettingsError as error:

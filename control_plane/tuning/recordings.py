@@ -34,7 +34,7 @@ from control_plane.fleet.models import Server
 from control_plane.fleet.selectors import is_alive
 from control_plane.ports.clock import Clock
 from control_plane.ports.queue import Queue
-from control_plane.ports.repository import ArtifactMissingError, ArtifactStore
+from control_plane.ports.repository import ArtifactMissingError, ArtifactStore, read_artifact
 from control_plane.ports.serving import EndpointFacts
 from control_plane.tuning.recording_record import Recording
 
@@ -243,7 +243,7 @@ def recorded_requests(row: Recording, store: ArtifactStore) -> Sequence[Recorded
     if row.state != RecordingState.READY:
         raise ConflictError(f"recording {row.name} is {row.state}: {row.reason}")
     try:
-        return read_records(gzip.decompress(store.path(row.digest).read_bytes()))
+        return read_records(gzip.decompress(read_artifact(store, row.digest)))
     except ArtifactMissingError as error:
         raise ConflictError(f"what recording {row.name} held is gone") from error
 

@@ -17,7 +17,11 @@ from control_plane.domain.registry.states import VersionState
 from control_plane.domain.serving.overriding import overridden
 from control_plane.domain.signature import Signature, Tensor
 from control_plane.domain.violations import ConflictError, InvalidInputError, Violation
-from control_plane.ports.repository import ArtifactMissingError, ArtifactStore
+from control_plane.ports.repository import (
+    ArtifactDamagedError,
+    ArtifactMissingError,
+    ArtifactStore,
+)
 from control_plane.ports.serving import EndpointFacts
 from control_plane.registry.contents import golden_examples
 from control_plane.registry.models import ModelVersion
@@ -83,7 +87,7 @@ def examples_document(
     try:
         said = golden_examples(version, store)
         return parse_golden(said, Signature(tuple(inputs), known.outputs))
-    except (ArtifactMissingError, InvalidInputError):
+    except (ArtifactMissingError, ArtifactDamagedError, InvalidInputError):
         return ()
 
 

@@ -158,6 +158,7 @@ def _fleet(client: Client, inference: bool) -> Iterator[Check]:
         yield from rules.queues(diagnosis, alive)
         yield rules.by_the_clock(diagnosis, alive, now)
         yield from rules.disks(diagnosis)
+        yield from rules.stores(diagnosis)
         healthy = [one for one in client.endpoints() if one.status == "Healthy"]
         for server in found:
             if server.gate:

@@ -11,7 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from control_plane.domain.access import Role
 from control_plane.settings.csp import content_security_policy
 from control_plane.settings.oidc import SECRET, oidc, password_login, public_url
-from stack.settings import CHECKOUT, PASSED_ON
+from stack.passed_on import PASSED_ON
+from stack.settings import CHECKOUT
 
 WHOLE = {
     "NEREID_OIDC_ISSUER": "https://id.example.com/realms/main",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import psycopg
 
-from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.backup import postgres_programs
 from control_plane.adapters.backup.manifest import (
     DUMP,
@@ -20,7 +18,12 @@ from control_plane.adapters.backup.manifest import (
 )
 from control_plane.adapters.backup.taking import State
 from control_plane.adapters.backup.verifying import stored_at, verify
-from control_plane.ports.repository import ArtifactMissingError, DigestMismatchError
+from control_plane.ports.repository import (
+    ArtifactDamagedError,
+    ArtifactMissingError,
+    ArtifactStore,
+    DigestMismatchError,
+)
 
 
 def put_back(
@@ -59,9 +62,8 @@ def put_back(
         server = _check_target(state.address, replace)
         for name, files in manifest.stores.items():
             tell(f"{name} ({len(files)} files)")
-            store = FileArtifactStore(state.stores[name], private=name == "recordings")
             for one in files:
-                _add(store, stored_at(source, name, one), one)
+                _add(state.stores[name], stored_at(source, name, one), one)
     except psycopg.Error as error:
         raise BackupError(f"the database cannot be asked: {in_a_line(error)}") from error
     except (OSError, DigestMismatchError) as error:
@@ -75,13 +77,22 @@ def put_back(
     return manifest
 
 
-def _add(store: FileArtifactStore, file: Path, expected: StoredFile) -> None:
+def _add(store: ArtifactStore, file: Path, expected: StoredFile) -> None:
     """Puts one file into a store; one that is there and spoilt is no reason to keep it."""
-    with contextlib.suppress(ArtifactMissingError):
-        if measured(store.path(expected.sha256)) != expected:
-            store.discard(expected.sha256)
+    if _is_spoilt(store, expected):
+        store.discard(expected.sha256)
     with file.open("rb") as stream:
         store.add(stream, expected.sha256)
+
+
+def _is_spoilt(store: ArtifactStore, expected: StoredFile) -> bool:
+    try:
+        with store.held(expected.sha256) as path:
+            return measured(path) != expected
+    except ArtifactMissingError:
+        return False
+    except ArtifactDamagedError:
+        return True
 
 
 def _check_target(address: str, replace: bool) -> int:

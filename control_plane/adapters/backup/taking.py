@@ -37,7 +37,13 @@ from control_plane.adapters.backup.manifest import (
     secret_mark,
 )
 from control_plane.adapters.private_files import write_private
-from control_plane.ports.repository import ArtifactMissingError, DigestMismatchError
+from control_plane.ports.repository import (
+    ArtifactDamagedError,
+    ArtifactMissingError,
+    ArtifactStore,
+    ArtifactStoreFailedError,
+    DigestMismatchError,
+)
 
 HOLD_LOCK = 0x4E65726569640001
 """The number of the advisory lock that a backup shares and that whoever drops files must have."""
@@ -56,7 +62,7 @@ class State:
     """
 
     address: str = field(repr=False)
-    stores: Mapping[str, Path]
+    stores: Mapping[str, ArtifactStore]
     keys: Mapping[str, str] = field(repr=False)
     version: str
 
@@ -94,6 +100,8 @@ def take(
         _sync(draft / DUMP, *(path for path in draft.rglob("*") if path.is_dir()), draft)
         draft.rename(target)
         _sync(target.parent)
+    except ArtifactStoreFailedError as error:
+        raise BackupError(f"nothing was kept: {error}") from error
     except OSError as error:
         raise BackupError(f"{target} cannot be written: {error}") from error
     except psycopg.Error as error:
@@ -167,19 +175,19 @@ def _rows(link: psycopg.Connection, query: LiteralString) -> list[tuple[str, int
 
 
 def _copied(
-    source: Path, target: Path, named: Iterable[tuple[str, int]], missing: list[str]
+    store: ArtifactStore, target: Path, named: Iterable[tuple[str, int]], missing: list[str]
 ) -> tuple[StoredFile, ...]:
     """Copies what is named, each file read back against its name."""
-    store, copies = FileArtifactStore(source), FileArtifactStore(target, private=True)
+    copies = FileArtifactStore(target, private=True)
     found = []
     for sha256, _ in named:
         try:
-            with store.path(sha256).open("rb") as file:
+            with store.held(sha256) as path, path.open("rb") as file:
                 _, size = copies.add(file, sha256)
             found.append(StoredFile(sha256, size))
         except (ArtifactMissingError, FileNotFoundError):  # also between a look and the opening
             missing.append(f"{target.name}: {sha256} is not there")
-        except DigestMismatchError as error:
+        except (DigestMismatchError, ArtifactDamagedError) as error:
             missing.append(f"{target.name}: {sha256} is damaged ({error})")
     return tuple(found)
 

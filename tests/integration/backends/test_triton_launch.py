@@ -163,6 +163,7 @@ def test_it_knows_none_of_our_secrets(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://hidden-word")
     monkeypatch.setenv("NEREID_SECRET_KEY", "hidden-word")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden-word")
     assert "hidden-word" not in " ".join(triton.environment(server.options).values())
 
 

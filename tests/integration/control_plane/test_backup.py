@@ -33,6 +33,7 @@ from control_plane.endpoints.models import Endpoint, Placement
 from control_plane.fleet.models import Server
 from control_plane.registry.collection import collect_artifacts
 from control_plane.registry.models import Artifact, Model
+from tests.support.buckets import bucket_server, bucket_store
 from tests.support.fakes import FakeClock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -56,7 +57,7 @@ def elsewhere(state: State, tmp_path: Path, postgres: str) -> Iterator[State]:
         yield replace(
             state,
             address=postgres.replace("/nereid?", "/elsewhere?"),
-            stores={name: tmp_path / "elsewhere" / name for name in state.stores},
+            stores={n: FileArtifactStore(tmp_path / "elsewhere" / n) for n in state.stores},
         )
         link.execute("DROP DATABASE elsewhere WITH (FORCE)")
 
@@ -104,7 +105,7 @@ def test_taken_while_others_write_it_comes_back_whole(
     named = ask(elsewhere, "SELECT sha256 FROM registry_artifact ORDER BY 1")
     assert first in named
     assert len(named) > 1
-    assert FileArtifactStore(elsewhere.stores["artifacts"]).digests() == named
+    assert elsewhere.stores["artifacts"].digests() == named
     assert len(ask(elsewhere, "SELECT name FROM registry_model")) == len(named)
     applied = ask(elsewhere, "SELECT app || '.' || name FROM django_migrations ORDER BY 1")
     assert tuple(applied) == manifest.registry
@@ -198,6 +199,46 @@ def test_a_file_that_is_gone_or_spoilt_is_told_of(state: State, tmp_path: Path) 
     assert any(spoilt in one and "damaged" in one for one in manifest.missing)
 
 
+def test_what_is_in_a_bucket_is_copied_and_comes_back_into_another(
+    state: State, elsewhere: State, tmp_path: Path
+) -> None:
+    with bucket_server("artifacts") as server:
+        store = bucket_store(server.address, tmp_path / "cache")
+        held, spoilt = (
+            store.add(io.BytesIO(content))[0] for content in (b"held", b"spoilt in the bucket")
+        )
+        for sha256 in (held, spoilt):
+            Artifact.objects.create(sha256=sha256, size=1)
+        key = f"team/sha256/{spoilt[:2]}/{spoilt}"
+        server.client.put_object(Bucket="artifacts", Key=key, Body=b"else")
+        apart = bucket_store(server.address, tmp_path / "operator")
+        bucketed = replace(state, stores={**state.stores, "artifacts": apart})
+        manifest = take(bucketed, tmp_path / "backup")
+        assert [one.sha256 for one in manifest.stores["artifacts"]] == [held]
+        [missing] = manifest.missing
+        assert spoilt in missing
+        assert "damaged" in missing
+
+        theirs = bucket_store(server.address, tmp_path / "c", owner="theirs")
+        into = replace(elsewhere, stores={**elsewhere.stores, "artifacts": theirs})
+        with pytest.raises(BackupError, match="belongs to another Nereid"):
+            put_back(into, tmp_path / "backup", known_migrations=_known_migrations())
+        other = bucket_store(server.address, tmp_path / "d", place="s3://artifacts/other")
+        into = replace(elsewhere, stores={**elsewhere.stores, "artifacts": other})
+        put_back(into, tmp_path / "backup", known_migrations=_known_migrations())
+        assert list(other.digests()) == [held]
+
+        away = replace(
+            state,
+            stores={**state.stores, "artifacts": bucket_store(server.address, tmp_path / "e")},
+        )
+        folder = tmp_path / "backups"
+        folder.mkdir()
+        with server.away(), pytest.raises(BackupError, match="nothing was kept: the bucket of"):
+            take(away, folder / "one")
+        assert list(folder.iterdir()) == []
+
+
 def test_a_damaged_backup_is_found_and_not_put_back(
     state: State, elsewhere: State, tmp_path: Path
 ) -> None:
@@ -288,7 +329,8 @@ def test_a_file_that_is_there_and_spoilt_is_put_right(
 ) -> None:
     sha256 = upload("right")
     take(state, tmp_path / "backup")
-    store = FileArtifactStore(elsewhere.stores["artifacts"])
+    store = elsewhere.stores["artifacts"]
+    assert isinstance(store, FileArtifactStore)
     store.add(io.BytesIO(b"right"))
     store.path(sha256).chmod(0o644)
     store.path(sha256).write_text("wrong")
@@ -302,7 +344,8 @@ def test_what_cannot_be_put_back_is_told_in_words(
     upload("kept")
     take(state, tmp_path / "backup")
     (tmp_path / "no-folder").write_text("")
-    nowhere = replace(elsewhere, stores=dict.fromkeys(state.stores, tmp_path / "no-folder"))
+    no_store = FileArtifactStore(tmp_path / "no-folder")
+    nowhere = replace(elsewhere, stores=dict.fromkeys(state.stores, no_store))
     away = replace(elsewhere, address="postgresql://nobody@127.0.0.1:1/none")
     for target, said in ((nowhere, "a file cannot be put back"), (away, "cannot be asked")):
         with pytest.raises(BackupError, match=said):

@@ -24,6 +24,7 @@ from control_plane.fleet.agent import NodeAgent
 from control_plane.fleet.node_state import NodeState
 from control_plane.fleet.services import heartbeat, register_server
 from control_plane.ports.memory import NOT_MEASURED, ServerMemory
+from control_plane.ports.repository import ArtifactStore
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionState
 from control_plane.wiring import print_config
 from tests.support.fakes import FakeClock, FakeTriton
@@ -47,7 +48,8 @@ class World:
         self.agents: dict[str, NodeAgent] = {}
         self.tritons: dict[str, FakeTriton] = {}
         self.memory: dict[str, ServerMemory] = {}
-        store = FileArtifactStore(root / "artifacts")
+        self._root = root
+        store = self.store_of("")
         model = Model.objects.create(name="digits")
         for number in (1, 2, 3):
             sha256, size = store.add(io.BytesIO(f"artifact {number}".encode()))
@@ -60,10 +62,13 @@ class World:
                 state=VersionState.READY,
                 signature=DIGITS.to_document(),
             )
-        self._root, self._store = root, store
         for name in servers:
             self.join(name)
         self.beat()
+
+    def store_of(self, server: str) -> ArtifactStore:
+        """What a server's node has artifacts from; "": what versions are put into."""
+        return FileArtifactStore(self._root / "artifacts")
 
     def join(self, name: str) -> None:
         """One server more, with its node."""
@@ -82,7 +87,7 @@ class World:
             triton=self.tritons[name],
             metrics=self.tritons[name],
             inference=self.tritons[name],
-            repository=DiskRepository(repository, self._store),
+            repository=DiskRepository(repository, self.store_of(name)),
             state=NodeState(self._root / name / "state"),
             accelerator="cpu",
             name=name,

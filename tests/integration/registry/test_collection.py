@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from control_plane.adapters.artifacts import FileArtifactStore
+from control_plane.ports.repository import ArtifactStore
 from control_plane.registry.artifacts import intake
 from control_plane.registry.collection import GRACE, collect_artifacts
 from control_plane.registry.models import Artifact, Model, ModelVersion, VersionFile
+from tests.support.buckets import BucketServer, bucket_server, bucket_store
 from tests.support.fakes import FakeClock
 
 pytestmark = pytest.mark.django_db
@@ -28,12 +31,20 @@ class At(FakeClock):
 LATER = At(datetime.now(UTC) + 2 * GRACE)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> FileArtifactStore:
-    return FileArtifactStore(tmp_path)
+@pytest.fixture(scope="module")
+def server() -> Iterator[BucketServer]:
+    with bucket_server("artifacts") as server:
+        yield server
 
 
-def kept(store: FileArtifactStore, content: bytes) -> Artifact:
+@pytest.fixture(params=["folder", "bucket"])
+def store(request: pytest.FixtureRequest, server: BucketServer, tmp_path: Path) -> ArtifactStore:
+    if request.param == "folder":
+        return FileArtifactStore(tmp_path)
+    return bucket_store(server.address, tmp_path, place=f"s3://artifacts/{tmp_path.name}")
+
+
+def kept(store: ArtifactStore, content: bytes) -> Artifact:
     sha256, size = store.add(io.BytesIO(content))
     return Artifact.objects.create(sha256=sha256, size=size)
 
@@ -50,7 +61,7 @@ def version_of(artifact: Artifact, **more: object) -> ModelVersion:
     )
 
 
-def test_what_a_version_uses_stays_and_goes_with_it(store: FileArtifactStore) -> None:
+def test_what_a_version_uses_stays_and_goes_with_it(store: ArtifactStore) -> None:
     archive, member, golden, unused = (kept(store, c) for c in (b"a", b"m", b"g", b"u"))
     version = version_of(archive, golden=golden)
     VersionFile.objects.create(version=version, path="model.onnx", artifact=member)
@@ -62,7 +73,7 @@ def test_what_a_version_uses_stays_and_goes_with_it(store: FileArtifactStore) ->
     assert (list(store.digests()), Artifact.objects.count()) == ([], 0)
 
 
-def test_the_same_content_of_two_versions_is_one_file(store: FileArtifactStore) -> None:
+def test_the_same_content_of_two_versions_is_one_file(store: ArtifactStore) -> None:
     artifact = kept(store, b"same")
     first, second = version_of(artifact), version_of(artifact)
     first.delete()
@@ -71,7 +82,8 @@ def test_the_same_content_of_two_versions_is_one_file(store: FileArtifactStore) 
     assert collect_artifacts(store=store, clock=LATER) == 1
 
 
-def test_what_was_sent_just_now_waits_for_its_version(store: FileArtifactStore) -> None:
+def test_what_was_sent_just_now_waits_for_its_version(tmp_path: Path) -> None:
+    store = FileArtifactStore(tmp_path)
     old = kept(store, b"again")
     os.utime(store.path(old.sha256), (0, 0))
     with intake(store) as files:  # somebody uploads the same content once more
@@ -82,7 +94,7 @@ def test_what_was_sent_just_now_waits_for_its_version(store: FileArtifactStore) 
     assert collect_artifacts(store=store, clock=LATER) == 0
 
 
-def test_files_without_a_row_and_rows_without_a_file_go_too(store: FileArtifactStore) -> None:
+def test_files_without_a_row_and_rows_without_a_file_go_too(store: ArtifactStore) -> None:
     store.add(io.BytesIO(b"orphan"))
     Artifact.objects.create(sha256="0" * 64, size=1)
     assert collect_artifacts(store=store, clock=At(datetime.now(UTC))) == 1

@@ -15,6 +15,7 @@ from control_plane.domain.registry.allowed_parameters import (
 )
 from control_plane.domain.signature import Signature, Tensor
 from control_plane.ports.inspection import InvalidModelError
+from tests.support.artifacts import lying
 from tests.support.hostile import GOOD_PYTHON, entry, external, good_onnx, tar_of, zip_of
 
 TAKES_X = Signature((Tensor("x", "FP32", (-1, 4)),), (Tensor("y", "FP32", (-1, 2)),))
@@ -55,7 +56,7 @@ def test_onnx_with_its_weights_beside_it(
         assert found.signature == XY
         assert set(found.files) == {"model.onnx", "weights.bin"}
         assert found.code == ()
-        assert inspector.check_loads(found.files, "onnx", XY, (GOLDEN,)) == ()
+        assert inspector.check_loads(lying(found.files), "onnx", XY, (GOLDEN,)) == ()
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
@@ -66,7 +67,7 @@ def test_a_golden_example_that_fails_says_which_value(
     path.write_bytes(good_onnx().SerializeToString())
     wrong = {**GOLDEN, "outputs": {"y": [[2.0, 4.0, 6.5, 8.0]]}}
     with pytest.raises(InvalidModelError) as refusal:
-        inspector.check_loads({"model.onnx": path}, "onnx", XY, (GOLDEN, wrong))
+        inspector.check_loads(lying({"model.onnx": path}), "onnx", XY, (GOLDEN, wrong))
     assert str(refusal.value) == (
         "golden example 2 of 2: y[0, 2] is 6, and 6.5 was expected (tolerance 0.0001)"
     )
@@ -78,7 +79,7 @@ def test_a_runtime_that_cannot_load_it_says_why(
     path = tmp_path / "model.onnx"
     path.write_bytes(b"no model")
     with pytest.raises(InvalidModelError, match="ONNX Runtime cannot load it"):
-        inspector.check_loads({"model.onnx": path}, "onnx", XY)
+        inspector.check_loads(lying({"model.onnx": path}), "onnx", XY)
 
 
 def test_parameters_off_the_list_are_taken_where_an_operator_allows_them(
@@ -114,10 +115,10 @@ def test_torchscript_takes_the_signature_that_is_given(
         assert found.signature == TAKES_X
         assert found.code == ("a TorchScript program",)
         assert set(found.files) == {"model.pt"}
-        inspector.check_loads(found.files, "pytorch", TAKES_X)
+        inspector.check_loads(lying(found.files), "pytorch", TAKES_X)
         wrong = Signature(TAKES_X.inputs, (Tensor("y", "FP32", (-1, 3)),))
         with pytest.raises(InvalidModelError, match=r"'y' is FP32\[1, 2\]"):
-            inspector.check_loads(found.files, "pytorch", wrong)
+            inspector.check_loads(lying(found.files), "pytorch", wrong)
     with pytest.raises(InvalidModelError, match="signature"), inspector.inspect(path, "pytorch"):
         pass
 
@@ -157,5 +158,5 @@ def test_a_python_model_is_parsed_and_its_config_is_its_signature(
     with inspector.inspect(path, "python") as found:
         assert found.signature == TAKES_X
         assert found.code == ("Python code", "an execution environment")
-        inspector.check_loads(found.files, "python", TAKES_X)
+        inspector.check_loads(lying(found.files), "python", TAKES_X)
     assert not Path("/tmp/nereid-was-run").exists()  # noqa: S108 - nothing runs a model.py

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from control_plane import wiring
 from control_plane.adapters.artifacts import FileArtifactStore
@@ -25,6 +23,7 @@ from control_plane.registry.fetching import (
 from control_plane.registry.models import Model, ModelVersion
 from control_plane.registry.services import VersionMetadata
 from tests.integration.api.conftest import SAMPLES
+from tests.support.buckets import bucket_server
 from tests.support.fakes import FakeClock, FakeQueue
 
 ONNX = SAMPLES / "v1/model.onnx"
@@ -33,21 +32,10 @@ ONNX = SAMPLES / "v1/model.onnx"
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """A store that speaks S3, with one model in it."""
-    patch = pytest.MonkeyPatch()
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        patch.setenv(name, "test")
-    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    address = f"http://{host}:{port}"
-    client = boto3.client("s3", endpoint_url=address)
-    client.create_bucket(Bucket="models")
-    for key in ("team/digits/model.onnx", "secret/model.onnx"):
-        client.put_object(Bucket="models", Key=key, Body=ONNX.read_bytes())
-    yield address
-    server.stop()
-    patch.undo()
+    with bucket_server("models") as server:
+        for key in ("team/digits/model.onnx", "secret/model.onnx"):
+            server.client.put_object(Bucket="models", Key=key, Body=ONNX.read_bytes())
+        yield server.address
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from control_plane.adapters.inspection import SandboxInspector
 from control_plane.domain.signature import Signature, Tensor
 from control_plane.ports.inspection import InvalidModelError
+from tests.support.artifacts import lying
 from tests.support.hostile import entry, tar_of, zip_of
 
 SAMPLES = Path("model_repository/samples/digits")
@@ -43,7 +44,7 @@ def test_a_file_alone_says_its_signature(inspector: SandboxInspector) -> None:
             (Tensor("png", "BYTES", (-1, 1)),), (Tensor("image", "FP32", (-1, 1, 8, 8)),)
         )
         assert (found.code, set(found.files)) == ((), {"transform.yaml"})
-        assert inspector.check_loads(found.files, "transform", found.signature) == ()
+        assert inspector.check_loads(lying(found.files), "transform", found.signature) == ()
 
 
 def test_json_is_kept_as_json(inspector: SandboxInspector, tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_json_is_kept_as_json(inspector: SandboxInspector, tmp_path: Path) -> No
     path.write_text(json.dumps(document))
     with inspector.inspect(path, "transform") as found:
         assert set(found.files) == {"transform.json"}
-        inspector.check_loads(found.files, "transform", found.signature)
+        inspector.check_loads(lying(found.files), "transform", found.signature)
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
@@ -72,10 +73,10 @@ def test_files_beside_it_come_in_an_archive(
     with inspector.inspect(path, "transform") as found:
         assert found.signature == SIGNATURE
         assert set(found.files) == set(members)
-        inspector.check_loads(found.files, "transform", SIGNATURE, (GOLDEN,))
+        inspector.check_loads(lying(found.files), "transform", SIGNATURE, (GOLDEN,))
         wrong = {**GOLDEN, "outputs": {"best": [["Köln"], ["Ulm"]]}}
         with pytest.raises(InvalidModelError, match=r"best\[1, 0\] is 'Bonn', and 'Ulm' was"):
-            inspector.check_loads(found.files, "transform", SIGNATURE, (wrong,))
+            inspector.check_loads(lying(found.files), "transform", SIGNATURE, (wrong,))
 
 
 @pytest.mark.parametrize(

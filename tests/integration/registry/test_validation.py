@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,10 +34,11 @@ class Store:
     def __init__(self, *, empty: bool = False) -> None:
         self._empty = empty
 
-    def path(self, sha256: str) -> Path:
+    @contextmanager
+    def held(self, sha256: str) -> Iterator[Path]:
         if self._empty:
             raise ArtifactMissingError(f"no artifact with sha256 {sha256}")
-        return Path(sha256)
+        yield Path(sha256)
 
 
 class Inspector:
@@ -46,8 +49,13 @@ class Inspector:
         self.loads = 0
         self.unlimited: tuple[str, ...] = ()
 
-    def check_loads(self, *_: Any) -> tuple[str, ...]:
+    def check_loads(
+        self, files: Mapping[str, AbstractContextManager[Path]], *_: Any
+    ) -> tuple[str, ...]:
         self.loads += 1
+        for file in files.values():
+            with file:
+                pass
         self.during()
         if outcome := self._outcomes.pop(0):
             raise outcome

@@ -49,6 +49,18 @@ def diagnosis(**changes: Any) -> dict[str, Any]:
     }
 
 
+def test_a_store_that_cannot_be_used_is_told_with_its_own_words() -> None:
+    stores = [
+        {"what": "artifacts", "place": "s3://models/live", "problem": "the bucket is away"},
+        {"what": "recordings", "place": "/var/lib/recordings", "problem": ""},
+    ]
+    problem, well = rules.stores(Diagnosis.from_json(diagnosis(stores=stores)))
+    assert (problem.state, problem.said) == ("problem", "artifacts: the bucket is away")
+    assert problem.advice
+    assert (well.state, well.said) == ("ok", "recordings are in /var/lib/recordings")
+    assert list(rules.stores(Diagnosis.from_json(diagnosis()))) == [], "too old to say"
+
+
 def token(**changes: Any) -> dict[str, Any]:
     return {"id": "1", "name": "mine", "user": "ada", "role": "admin", "names": None, **changes}
 
