@@ -1,7 +1,8 @@
 """A reader of the part of Kustomize that deploy/kubernetes uses; anything else it refuses.
 
-Resources, components, strategic-merge patches by file, one namespace, and images by name. A test
-holds it against `kubectl kustomize` where there is one.
+Resources, components, strategic-merge patches by file (null takes a field away, `$patch: delete` an
+object), one namespace, and images by name. A test holds it against `kubectl kustomize` where there
+is one.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ def _patched(found: list[Document], change: Document, path: Path) -> list[Docume
     target = (change["kind"], change["metadata"]["name"])
     if target not in {(one["kind"], one["metadata"]["name"]) for one in found}:
         raise ValueError(f"{path}: there is no {' '.join(target)} to patch")
+    if change.get("$patch") == "delete":
+        return [one for one in found if (one["kind"], one["metadata"]["name"]) != target]
     return [
         _merged(one, change) if (one["kind"], one["metadata"]["name"]) == target else one
         for one in found
@@ -69,7 +72,8 @@ def _patched(found: list[Document], change: Document, path: Path) -> list[Docume
 def _merged(old: Any, new: Any) -> Any:
     """Kubernetes' strategic merge, of maps, and of lists whose entries have names."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
+        both = {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
+        return {key: value for key, value in both.items() if new.get(key, value) is not None}
     if _named(old) and _named(new):
         changes = {one["name"]: one for one in new}
         kept = [_merged(one, changes.pop(one["name"], {})) for one in old]

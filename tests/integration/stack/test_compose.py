@@ -117,6 +117,7 @@ FILES = (
     "docker-compose.yml",
     *("deploy/compose.gpu.yml", "deploy/compose.oidc.yml", "deploy/compose.mlflow.yml"),
     *("deploy/compose.monitoring.yml", "deploy/compose.edge.yml"),
+    "deploy/compose.bucket.yml",
 )
 
 

@@ -16,18 +16,20 @@ import pytest
 import yaml
 
 from control_plane.adapters.edge.binary import WHEEL
+from control_plane.adapters.s3.place import BucketPlace
 from control_plane.adapters.secret_files import SECRETS
 from control_plane.domain.edge.files import BOOTSTRAP
 from control_plane.domain.monitoring.catalogue import NAMES
 from control_plane.domain.monitoring.scaling import adapter_rules
 from control_plane.domain.placement.memory import parse_bytes
 from stack import triton
-from stack.settings import CHECKOUT, PASSED_ON
+from stack.passed_on import PASSED_ON
+from stack.settings import CHECKOUT
 from tests.support.kustomize import build, documents
 from workers.node import STOP_PATIENCE_S
 
 FOLDER = CHECKOUT / "deploy" / "kubernetes"
-OVERLAYS = ("cpu", "gpu", "cpu-edge")
+OVERLAYS = ("cpu", "gpu", "cpu-edge", "bucket")
 SCHEMAS = ("1.31", "1.37")
 """The oldest that these objects are written for, and the newest that there is a schema of."""
 
@@ -189,7 +191,8 @@ def test_every_secret_that_is_read_is_one_that_the_page_makes(objects: tuple[Fou
                 assert secret["secretName"] == "nereid-secrets"
                 # Without `items` every secret would be there.
                 read |= {item["key"] for item in secret["items"]}
-    assert read == keys
+    in_bucket = {"aws_credentials"}
+    assert read == (keys if "aws_credentials" in read else keys - in_bucket)
 
 
 def test_a_secret_lies_where_it_is_read(objects: tuple[Found, ...]) -> None:
@@ -250,6 +253,7 @@ def test_every_container_has_bounds_and_what_runs_is_asked_for(objects: tuple[Fo
 
 def test_what_is_mounted_is_there(objects: tuple[Found, ...]) -> None:
     claims = {one["metadata"]["name"] for one in of_kind(objects, "PersistentVolumeClaim")}
+    mounted = set()
     settings = {one["metadata"]["name"]: one["data"] for one in of_kind(objects, "ConfigMap")}
     for workload, pod in pods(objects):
         templates = workload["spec"].get("volumeClaimTemplates", [])
@@ -258,6 +262,7 @@ def test_what_is_mounted_is_there(objects: tuple[Found, ...]) -> None:
         for one in volumes.values():
             if claim := one.get("persistentVolumeClaim"):
                 assert claim["claimName"] in claims
+                mounted.add(claim["claimName"])
         for one in (*pod.get("initContainers", []), *pod["containers"]):
             mounts = one.get("volumeMounts", [])
             assert {mount["name"] for mount in mounts} <= known, one["name"]
@@ -270,6 +275,7 @@ def test_what_is_mounted_is_there(objects: tuple[Found, ...]) -> None:
                     assert reference["key"] in settings[reference["name"]]
             for source in one.get("envFrom", []):
                 assert source["configMapRef"]["name"] in settings
+    assert mounted == claims, "and what is claimed is mounted"
 
 
 def labels_of(objects: tuple[Found, ...]) -> list[dict[str, str]]:
@@ -449,19 +455,46 @@ def test_there_is_one_clock_and_it_is_never_two(objects: tuple[Found, ...]) -> N
 
 
 def test_the_store_is_for_many_and_nodes_only_read_it(objects: tuple[Found, ...]) -> None:
-    for claim in of_kind(objects, "PersistentVolumeClaim"):
+    store = named(objects, "ConfigMap", "nereid-settings")["data"]["NEREID_ARTIFACT_STORE"]
+    claims = of_kind(objects, "PersistentVolumeClaim")
+    assert bool(store) != bool(claims), "a bucket, or claims"
+    for claim in claims:
         assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
     for place, _, one in containers(objects):
         for mount in one.get("volumeMounts", []):
             if mount["name"] == "artifacts":
                 assert mount["mountPath"] == "/var/lib/nereid/artifacts"
-                assert mount.get("readOnly", False) == (place == "nereid-triton/node")
+                reads_only = place == "nereid-triton/node" and not store
+                assert mount.get("readOnly", False) == reads_only
     triton_sees = {m["name"]: m for m in container(objects, "nereid-triton/triton")["volumeMounts"]}
     assert triton_sees["state"]["readOnly"] is True
 
 
+def test_caches_of_a_bucket_fit_their_volumes_and_triton_has_no_credentials() -> None:
+    objects = built("bucket")
+    data = named(objects, "ConfigMap", "nereid-settings")["data"]
+    for name in ("NEREID_ARTIFACT_STORE", "NEREID_RECORDING_STORE"):
+        BucketPlace.of(data[name])
+    assert data["NEREID_RECORDING_STORE"] != data["NEREID_ARTIFACT_STORE"]
+    most = int(data["NEREID_ARTIFACT_CACHE_BYTES"])
+    holders = set()
+    for place, pod, one in containers(objects):
+        volumes = {volume["name"]: volume for volume in pod.get("volumes", [])}
+        for mount in one.get("volumeMounts", []):
+            volume = volumes.get(mount["name"], {})
+            if mount["name"] == "artifacts":
+                assert most < bytes_of(volume["emptyDir"]["sizeLimit"]), place
+            files = {item["path"] for item in volume.get("secret", {}).get("items", [])}
+            if data["AWS_SHARED_CREDENTIALS_FILE"] in {f"{mount['mountPath']}/{f}" for f in files}:
+                holders.add(place)
+    running = {"nereid-api/api", "nereid-worker/worker", "nereid-triton/node"}
+    assert running <= holders
+    assert "nereid-triton/triton" not in holders
+
+
 def test_who_has_recordings_may_write_them_and_triton_has_none(objects: tuple[Found, ...]) -> None:
-    store = named(objects, "ConfigMap", "nereid-settings")["data"]["NEREID_RECORDING_STORE"]
+    data = named(objects, "ConfigMap", "nereid-settings")["data"]
+    store = data.get("NEREID_RECORDING_CACHE") or data["NEREID_RECORDING_STORE"]
     mounted = {
         place: mount.get("readOnly", False)
         for place, _, one in containers(objects)

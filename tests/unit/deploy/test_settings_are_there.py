@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from control_plane.adapters.secret_files import SECRETS
-from stack.settings import CHECKOUT, PASSED_ON
+from stack.passed_on import PASSED_ON
+from stack.settings import CHECKOUT
 from tests.support.kustomize import build
 
 HAS_AN_OWN_WAY = {
@@ -18,6 +19,8 @@ HAS_AN_OWN_WAY = {
     "NEREID_OIDC_CLIENT_SECRET": "a secret: an overlay mounts it",
     "NEREID_PROMETHEUS_TOKEN": "a secret: an overlay mounts it",
     "NEREID_THROTTLE_STORE": "the broker, which is there",
+    "NEREID_ARTIFACT_CACHE": "beside the artifacts, on a volume that is there",
+    "NEREID_RECORDING_CACHE": "where recordings are in a bucket: that overlay names it",
     "NEREID_LAB": "no server of a fleet is for trials by itself",
     "NEREID_SERVER_CONFIG": "Triton's flags are in its own command line",
     "NEREID_RECORDINGS_ASKED": "beside the node's memory, which Triton sees",
