@@ -97,34 +97,41 @@ class Callers:
 
     def _call(self, asker: type[_Asker], endpoint: str) -> None:
         askers = {name: asker(target) for name, target in self._targets.items()}
-        while not self._stopping.wait(REST_S):
-            tried, error = 0, "no server is ready"
-            until = time.monotonic() + ANSWER_S * TRIES
-            avoided: set[str] = set()
-            while tried < TRIES and time.monotonic() < until:
-                # One that just broke is left alone as long as there are others.
-                ready = sorted(self._open - avoided) or sorted(self._open)
-                if not ready:
-                    time.sleep(GATE_S / 4)
-                    continue
-                name, tried = ready[next(self._turns) % len(ready)], tried + 1
-                try:
-                    askers[name].ask(endpoint)
-                    error = ""
-                    break
-                except _BrokenError as broken:
-                    error = f"{name}: {broken}"
-                    avoided.add(name)
-                    askers[name] = asker(self._targets[name])
-                except Exception as answered:  # each other kind of failure is the caller's
-                    error = f"{name}: {answered or repr(answered)}"
-                    break
-            with self._counting:
-                self._counts.requests += 1
-                self._counts.retried += tried > 1
-                if error:
-                    when = time.strftime("%H:%M:%S")
-                    self._counts.failures.append(f"{when} {endpoint} by {asker.name}: {error}")
+        try:
+            while not self._stopping.wait(REST_S):
+                self._ask_one(askers, asker.name, endpoint)
+        finally:
+            for one in askers.values():
+                one.close()
+
+    def _ask_one(self, askers: Mapping[str, _Asker], protocol: str, endpoint: str) -> None:
+        tried, error = 0, "no server is ready"
+        until = time.monotonic() + ANSWER_S * TRIES
+        avoided: set[str] = set()
+        while tried < TRIES and time.monotonic() < until:
+            # One that just broke is left alone as long as there are others.
+            ready = sorted(self._open - avoided) or sorted(self._open)
+            if not ready:
+                time.sleep(GATE_S / 4)
+                continue
+            name, tried = ready[next(self._turns) % len(ready)], tried + 1
+            try:
+                askers[name].ask(endpoint)
+                error = ""
+                break
+            except _BrokenError as broken:
+                error = f"{name}: {broken}"
+                avoided.add(name)
+                askers[name].close()
+            except Exception as answered:  # each other kind of failure is the caller's
+                error = f"{name}: {answered or repr(answered)}"
+                break
+        with self._counting:
+            self._counts.requests += 1
+            self._counts.retried += tried > 1
+            if error:
+                when = time.strftime("%H:%M:%S")
+                self._counts.failures.append(f"{when} {endpoint} by {protocol}: {error}")
 
 
 class _BrokenError(Exception):
@@ -140,6 +147,12 @@ class _Asker:
 
     def ask(self, endpoint: str) -> None:
         raise NotImplementedError
+
+    def close(self) -> None:
+        """Ends the connection; the next question makes another one."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
 
 class _HttpAsker(_Asker):
