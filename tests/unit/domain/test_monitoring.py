@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shutil
 import subprocess
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from control_plane.domain.monitoring.catalogue import CONTROL_PLANE, METRICS, NAMES, ROUTER
 from control_plane.domain.monitoring.dashboards import dashboards
@@ -70,6 +76,25 @@ def test_panels_lie_side_by_side() -> None:
         places = [panel["gridPos"] for panel in board["panels"]]
         assert len({(place["x"], place["y"]) for place in places}) == len(places)
         assert all(place["x"] + place["w"] <= 24 for place in places)
+
+
+@pytest.mark.parametrize("board", dashboards().values(), ids=dashboards().keys())
+def test_grafanas_own_model_of_a_dashboard_knows_all_that_is_said(board: dict[str, Any]) -> None:
+    plugins.register_default_plugins()
+    read = json.loads(JSONEncoder().encode(Dashboard.from_json(board)))
+    assert not list(_lost(board, read)), "a word that Grafana does not have, or another kind"
+
+
+def _lost(said: Any, read: Any, place: str = "") -> Iterator[str]:
+    """Where what was read has not what was said; its defaults may be there too."""
+    if isinstance(said, dict) and isinstance(read, dict):
+        for word, value in said.items():
+            yield from _lost(value, read.get(word), f"{place}/{word}")
+    elif isinstance(said, list) and isinstance(read, list) and len(said) == len(read):
+        for number, (one, other) in enumerate(zip(said, read, strict=True)):
+            yield from _lost(one, other, f"{place}/{number}")
+    elif said != read:
+        yield f"{place}: {said!r} is read as {read!r}"
 
 
 def test_the_files_are_what_is_rendered() -> None:
