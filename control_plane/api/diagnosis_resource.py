@@ -164,7 +164,7 @@ def _migrations() -> list[str]:
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [
         *(f"{migration.app_label}.{migration.name}" for migration, _ in plan),
-        *(f"telemetry.{revision}" for revision in lacking(settings.DATABASE_URL)),
+        *(f"telemetry.{revision}" for revision in lacking(wiring.telemetry().address)),
     ]
 
 

@@ -88,6 +88,7 @@ class TelemetryStore:
     """The schema `telemetry` of one database."""
 
     def __init__(self, address: str) -> None:
+        self.address = address
         self._engine = sa.create_engine(engine_url(address), pool_size=2, pool_pre_ping=True)
 
     def write(self, scrape: Scrape) -> None:

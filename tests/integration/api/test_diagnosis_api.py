@@ -26,9 +26,8 @@ from tests.support.fakes import FakeWorkers
 
 
 @pytest.fixture(autouse=True)
-def telemetry_migrated(telemetry_there: None, telemetry_address: str, settings: Any) -> None:
+def telemetry_migrated(telemetry_there: None) -> None:
     """The telemetry of these tests lies in a database of its own."""
-    settings.DATABASE_URL = telemetry_address
 
 
 def test_who_works_on_what_and_how_much_room_there_is(

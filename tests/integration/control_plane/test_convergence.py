@@ -288,7 +288,7 @@ def test_an_endpoint_is_not_healthy_while_a_server_is_bringing_its_models_back(
     beat(ready=False)
     assert (world.endpoint.status, world.endpoint.reason) == (
         "Degraded",
-        "a: bringing back digits",
+        "serving on b; a: bringing back digits",
     )
     beat(ready=True)
     assert world.endpoint.status == "Healthy"
