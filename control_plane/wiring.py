@@ -33,7 +33,7 @@ from control_plane.adapters.s3.partial_files import BucketPartialFiles
 from control_plane.adapters.sources import FsspecSources
 from control_plane.adapters.stores import bucket_at, store_at
 from control_plane.adapters.triton.backends import observed_backends
-from control_plane.adapters.triton.control import HttpTritonControl
+from control_plane.adapters.triton.control import ApiTritonControl
 from control_plane.adapters.triton.inference import HttpTritonInference
 from control_plane.adapters.triton.measured_loads import MeasuredLoads
 from control_plane.adapters.triton.memory import ProcessMemoryMeter
@@ -306,7 +306,11 @@ def inference_of(address: str) -> TritonInference:
 @cache
 def triton_control() -> TritonControl:
     """The Triton beside this process."""
-    return HttpTritonControl(settings.NEREID_TRITON_URL, settings.NEREID_TRITON_CONTROL_KEY)
+    return ApiTritonControl(
+        settings.NEREID_TRITON_URL,
+        settings.NEREID_TRITON_GRPC,
+        settings.NEREID_TRITON_CONTROL_KEY,
+    )
 
 
 def backends() -> tuple[Backend, ...] | None:
@@ -348,10 +352,14 @@ def drift_watch() -> DriftWatch:
 @cache
 def gate() -> Gate:
     """The gate of this node; it asks Triton with little patience."""
-    address, key = settings.NEREID_TRITON_URL, settings.NEREID_TRITON_CONTROL_KEY
     return Gate(
         agent=node_agent(),
-        triton=HttpTritonControl(address, key, timeout_s=GATE_TIMEOUT_S),
+        triton=ApiTritonControl(
+            settings.NEREID_TRITON_URL,
+            settings.NEREID_TRITON_GRPC,
+            settings.NEREID_TRITON_CONTROL_KEY,
+            timeout_s=GATE_TIMEOUT_S,
+        ),
         state=node_state(),
         trust_s=settings.NEREID_GATE_TRUST_S,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from control_plane.adapters.triton.control import HttpTritonControl
+from control_plane.adapters.triton.control import ApiTritonControl
 from control_plane.domain.names import is_physical_name
 from control_plane.fleet.node_state import NodeState
 from control_plane.ports.triton import TritonError
@@ -31,7 +31,7 @@ def _of(memory: Path, server: dict[str, Any], key: str) -> list[str]:
     needed = routers.union(*(state.needed for state in states.values()))
     repository = Path(server["repository"])
     lying = {path.name for path in repository.iterdir() if not path.name.startswith(".")}
-    triton = HttpTritonControl(server["http"], key)
+    triton = ApiTritonControl(server["http"], server["grpc"], key)
     try:
         loaded = {held.name for held in triton.index() if held.state == "READY"}
     except TritonError as error:
@@ -72,7 +72,7 @@ def generations(stack: ServingStack, endpoint: str) -> dict[str, int]:
     key = json.loads((stack.home / "secrets.json").read_text())["control_key"]
     found = {}
     for name, server in stack.servers.items():
-        triton = HttpTritonControl(server["http"], key)
+        triton = ApiTritonControl(server["http"], server["grpc"], key)
         try:
             said = triton.config(endpoint)["parameters"]["nereid_generation"]["string_value"]
             found[name] = int(said)

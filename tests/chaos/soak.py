@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from control_plane.adapters.triton.control import HttpTritonControl
+from control_plane.adapters.triton.control import ApiTritonControl
 from control_plane.ports.triton import TritonError
 from tests.chaos.changes import CHANGED, Changes
 from tests.chaos.convergence import converge, endpoint
@@ -103,7 +103,7 @@ def storm(site: Site, much: float) -> None:
     def reload(name: str) -> None:
         server = site.stack.servers[name]
         config = Path(server["repository"]) / CHANGED / "config.pbtxt"
-        with contextlib.closing(HttpTritonControl(server["http"], key)) as triton:
+        with contextlib.closing(ApiTritonControl(server["http"], server["grpc"], key)) as triton:
             while not over.is_set():
                 # What was not written since it was loaded, Triton leaves as it is. The node may
                 # be putting another directory in its place.

@@ -9,12 +9,14 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import httpx
 import pytest
 
-from control_plane.adapters.triton.control import HttpTritonControl
+from control_plane.adapters.triton.control import ApiTritonControl
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.ports.triton import TritonControl, TritonError, TritonUnreachableError
 from tests.support.fakes import FakeTriton
@@ -32,6 +34,10 @@ from tests.support.triton import (
 def real() -> Iterator[RunningTriton]:
     with running_triton("contract") as triton:
         yield triton
+
+
+def control_of(triton: RunningTriton, key: str = CONTROL_KEY) -> closing[ApiTritonControl]:
+    return closing(ApiTritonControl(triton.options.http, triton.options.grpc, key))
 
 
 class Subject:
@@ -54,11 +60,10 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
         yield Subject(FakeTriton(tmp_path), tmp_path)
         return
     triton: RunningTriton = request.getfixturevalue("real")
-    control = HttpTritonControl(triton.options.http, CONTROL_KEY)
-    yield Subject(control, triton.repository)
-    for held in control.index():
-        control.unload(held.name)
-    control.close()
+    with control_of(triton) as control:
+        yield Subject(control, triton.repository)
+        for held in control.index():
+            control.unload(held.name)
     for folder in triton.repository.iterdir():
         shutil.rmtree(folder)
 
@@ -132,7 +137,7 @@ def test_a_directory_whose_name_is_no_text_hides_nothing(subject: Subject) -> No
 
 def test_a_version_that_a_reload_left_out_is_held_no_more(real: RunningTriton) -> None:
     router(real.repository, "one", {"an-arm": 10_000}, pinned={7: "an-arm"})
-    with closing(HttpTritonControl(real.options.http, CONTROL_KEY)) as control:
+    with control_of(real) as control:
 
         def versions() -> set[str]:
             return {held.version for held in control.index() if held.name == "one"}
@@ -143,6 +148,46 @@ def test_a_version_that_a_reload_left_out_is_held_no_more(real: RunningTriton) -
         control.load("one")
         eventually(lambda: versions() == {"1000000000"})
         control.unload("one")
+
+
+WAITS = """
+import pathlib, time
+class TritonPythonModel:
+    def initialize(self, args):
+        while not pathlib.Path("GO").exists():
+            time.sleep(0.02)
+    def execute(self, requests):
+        return [None for _ in requests]
+"""
+
+
+def test_a_load_that_takes_its_time_holds_nobody_up(real: RunningTriton, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    python_model(real.repository, "slow", MULTIPLIER_SIGNATURE, WAITS.replace("GO", str(go)))
+    router(real.repository, "one", {"an-arm": 10_000})
+
+    def states() -> set[str]:
+        return {held.state for held in control.index() if held.name == "slow"}
+
+    with ThreadPoolExecutor(1) as another, ExitStack() as open_:
+        control = open_.enter_context(control_of(real))
+        callers = [
+            open_.enter_context(httpx.Client(base_url=f"http://{real.options.http}", timeout=20))
+            for _ in range(32)  # more than Triton has threads to answer HTTP with
+        ]
+        loading = another.submit(control.load, "slow")
+        open_.callback(go.touch)
+        eventually(lambda: states() == {"LOADING"})
+        assert all(caller.get("/v2/health/live").is_success for caller in callers)
+        control.load("one")
+        assert control.is_ready("one")
+        assert not loading.done()
+        go.touch()
+        loading.result(timeout=60)
+        assert control.is_ready("slow")
+        for name in ("slow", "one"):
+            control.unload(name)
+            shutil.rmtree(real.repository / name)
 
 
 LINGERS = """
@@ -157,7 +202,7 @@ class TritonPythonModel:
 
 def test_what_takes_its_time_to_go_was_let_go_already(real: RunningTriton) -> None:
     python_model(real.repository, "slow", MULTIPLIER_SIGNATURE, LINGERS)
-    with closing(HttpTritonControl(real.options.http, CONTROL_KEY)) as control:
+    with control_of(real) as control:
         control.load("slow")
         control.unload("slow")
         assert [held.state for held in control.index() if held.name == "slow"] == ["UNLOADING"]
@@ -169,7 +214,7 @@ def test_what_takes_its_time_to_go_was_let_go_already(real: RunningTriton) -> No
 def test_what_was_just_loaded_is_let_go_when_its_threads_wait_for_work(real: RunningTriton) -> None:
     """Triton says that it is loaded a moment earlier, and an unload before that ends the server."""
     router(real.repository, "one", {"an-arm": 10_000})
-    with closing(HttpTritonControl(real.options.http, CONTROL_KEY)) as control:
+    with control_of(real) as control:
         control.load("one")
         loaded_s = time.monotonic()
         control.unload("one")
@@ -186,7 +231,7 @@ def test_metrics_have_names_labels_and_values(real: RunningTriton) -> None:
 
 
 def test_without_the_control_key_nothing_is_controlled(real: RunningTriton) -> None:
-    with closing(HttpTritonControl(real.options.http, "a guess")) as stranger:
+    with control_of(real, "a guess") as stranger:
         assert stranger.is_live()
         for deed in (stranger.index, lambda: stranger.load("one"), lambda: stranger.unload("one")):
             with pytest.raises(TritonError):
@@ -195,7 +240,8 @@ def test_without_the_control_key_nothing_is_controlled(real: RunningTriton) -> N
 
 def test_no_answer_is_an_error_of_its_own(tmp_path: Path) -> None:
     [port] = free_ports(1)
-    away = HttpTritonControl(f"127.0.0.1:{port}", CONTROL_KEY)
+    address = f"127.0.0.1:{port}"
+    away = ApiTritonControl(address, address, CONTROL_KEY)
     fake = FakeTriton(tmp_path)
     fake.running = False
     for control in (away, fake):

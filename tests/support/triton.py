@@ -22,7 +22,7 @@ import tritonclient.http as httpclient
 from tritonclient.utils import np_to_triton_dtype
 
 from backends.build import build
-from control_plane.adapters.triton.control import HttpTritonControl
+from control_plane.adapters.triton.control import ApiTritonControl
 from control_plane.ports.triton import TritonError
 from stack import triton
 from stack.ports import free_port
@@ -68,7 +68,9 @@ class RunningTriton:
     _open: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
-        self._door = HttpTritonControl(self.options.http, CONTROL_KEY, timeout_s=120)
+        self._door = ApiTritonControl(
+            self.options.http, self.options.grpc, CONTROL_KEY, timeout_s=120
+        )
         self._open.callback(self._door.close)
 
     @property

@@ -1,4 +1,4 @@
-"""`ports.triton.TritonControl` over Triton's HTTP API, with the control key only we have."""
+"""`ports.triton.TritonControl` over Triton's own APIs, with the control key only we have."""
 
 from __future__ import annotations
 
@@ -8,24 +8,41 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
 
 from control_plane.ports.triton import HeldModel, TritonError, TritonUnreachableError
 
 CONTROL_HEADER = "nereid-control"
+GRPC_KEY_PREFIX = "triton-grpc-protocol-"
 
 _LOAD_TIMEOUT_S = 600.0
+
+# No proxy of the environment comes in between, and no wait that an earlier connection earned.
+_CHANNEL = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+
+# What gRPC says where nobody answers; and Triton itself, to who holds no key (see `_REFUSED`).
+_NO_ANSWER = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
+_REFUSED = "This protocol is restricted"
 
 # Triton 2.51 dies of an unload while a thread of the model is not back at its queue, a moment
 # after it was loaded or has answered (backends/README.md): under 10 ms, on two busy cores.
 _SETTLED_S = 0.1
 
 
-class HttpTritonControl:
-    """One Triton at `address` (`host:port` of its HTTP service)."""
+class ApiTritonControl:
+    """One Triton at `http` and `grpc` (`host:port` each).
 
-    def __init__(self, address: str, control_key: str, timeout_s: float = 10.0) -> None:
+    It is asked over HTTP and told to load over gRPC: a load over HTTP holds up a thread of
+    Triton's HTTP service, and every caller whose connection that thread has, until the model is
+    there (docs/decisions/0056-loads-are-told-over-grpc.md).
+    """
+
+    def __init__(self, http: str, grpc: str, control_key: str, timeout_s: float = 10.0) -> None:
+        self._grpc = grpc
+        self._grpc_key = {GRPC_KEY_PREFIX + CONTROL_HEADER: control_key}
         self._client = httpx.Client(
-            base_url=f"http://{address}",
+            base_url=f"http://{http}",
             headers={CONTROL_HEADER: control_key},
             timeout=httpx.Timeout(timeout_s, connect=2.0),
             trust_env=False,
@@ -42,7 +59,14 @@ class HttpTritonControl:
             return False
 
     def load(self, name: str) -> None:
-        self._call("POST", f"/v2/repository/models/{name}/load", {}, timeout=_LOAD_TIMEOUT_S)
+        # A connection for each: one that stays open holds up the server's end by 5 s.
+        client = InferenceServerClient(self._grpc, channel_args=_CHANNEL)
+        try:
+            client.load_model(name, headers=self._grpc_key, client_timeout=_LOAD_TIMEOUT_S)
+        except InferenceServerException as error:
+            raise self._load_error(error) from error
+        finally:
+            client.close()
 
     def unload(self, name: str) -> None:
         time.sleep(_SETTLED_S)
@@ -86,12 +110,15 @@ class HttpTritonControl:
         entries = json.loads(answer.decode(errors="surrogateescape"))
         return [entry for entry in entries if not entry["name"].startswith(".")]
 
-    def _call(
-        self, method: str, path: str, body: object = None, timeout: float | None = None
-    ) -> httpx.Response:
-        extra: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+    def _load_error(self, error: InferenceServerException) -> TritonError:
+        status, said = str(error.status() or ""), str(error.message() or "")
+        if status.endswith(_NO_ANSWER) and _REFUSED not in said:
+            return TritonUnreachableError(f"no answer from Triton at grpc://{self._grpc}: {said}")
+        return TritonError(said)
+
+    def _call(self, method: str, path: str, body: object = None) -> httpx.Response:
         try:
-            response = self._client.request(method, path, json=body, **extra)
+            response = self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise TritonUnreachableError(
                 f"no answer from Triton at {self._client.base_url}: {error}"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from control_plane.adapters.artifacts import FileArtifactStore
 from control_plane.adapters.repository import DiskRepository
-from control_plane.adapters.triton.control import HttpTritonControl
+from control_plane.adapters.triton.control import ApiTritonControl
 from control_plane.adapters.triton.inference import HttpTritonInference
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
@@ -95,7 +95,7 @@ class Line:
         self.store = FileArtifactStore(root / "artifacts")
         self.root = root
         self.versions: dict[Key, VersionSpec] = {}
-        self.control = HttpTritonControl(server.options.http, CONTROL_KEY)
+        self.control = ApiTritonControl(server.options.http, server.options.grpc, CONTROL_KEY)
         self.metrics = HttpTritonMetrics(server.options.metrics_url)
         self.inference = HttpTritonInference(server.options.http)
         self.agent = NodeAgent(
