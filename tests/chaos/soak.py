@@ -13,7 +13,8 @@ process every ten seconds.
                 weights change as fast as the API takes them
 
 It ends with 1 where a request failed, a change was lost, anything was left over, or a process went
-on growing: its last third holds more than the middle one by 3 % and 3 MiB.
+on growing: its last third holds more than the middle one by 3 % and 3 MiB. Ctrl-C ends it early,
+with a report of what was done until then.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -50,6 +51,7 @@ from tests.support.until_the_end import until_the_end
 OUT = Path("build/soak")
 TIDY_S = 120.0
 PUBLISHED_S = 120.0
+TOLD_S = 60.0
 
 
 @dataclass
@@ -142,6 +144,8 @@ class Report:
     lost: list[str]
     left: list[str]
     growth: list[Growth]
+    ended: str = ""
+    """Why it ended before all was done; empty: it did not."""
 
     @property
     def growing(self) -> list[Growth]:
@@ -149,7 +153,7 @@ class Report:
 
     @property
     def held(self) -> bool:
-        return not (self.failures or self.lost or self.left or self.growing)
+        return not (self.failures or self.lost or self.left or self.growing or self.ended)
 
 
 def soak(
@@ -166,12 +170,19 @@ def soak(
     with called(home, servers=servers, edge=edge) as (stack, callers, changes):
         site, memory, began = Site(stack, changes, report), Memory(stack, every_s), time.monotonic()
         callers.drain()
+        ended = ""
         with memory.watching():
-            WORKS[work][0](site, much)
+            try:
+                WORKS[work][0](site, much)
+            except KeyboardInterrupt:
+                ended = "Ctrl-C"
+            except (AssertionError, httpx.HTTPError) as error:
+                ended = f"{type(error).__name__}: {error}"
         seconds = time.monotonic() - began
         converge(stack, changes.put_until_accepted().generation, TIDY_S)
         left = _left(stack, changes)
-        return _reported(work, site, seconds, callers, left, memory), memory
+        report_ = _reported(work, site, seconds, callers, left, memory)
+        return replace(report_, ended=ended), memory
 
 
 def _reported(
@@ -241,6 +252,24 @@ def _say(console: Console, report: Report) -> None:
     )
     for said in (*report.failures[:5], *report.lost[:5], *report.left[:5]):
         console.print(f"  {said}", markup=False)
+    if report.ended:
+        console.print(f"it ended early: {report.ended}", markup=False)
+
+
+class _Told:
+    """How far it is: a bar on a terminal, elsewhere a line a minute."""
+
+    def __init__(self, console: Console, progress: Progress, work: str, much: float) -> None:
+        self._console, self._progress = console, progress
+        self._work, self._much = work, much
+        self._task = progress.add_task(work, total=much)
+        self._due = time.monotonic() + TOLD_S
+
+    def __call__(self, so_far: float) -> None:
+        self._progress.update(self._task, completed=so_far)
+        if not self._console.is_terminal and time.monotonic() >= self._due:
+            self._due = time.monotonic() + TOLD_S
+            self._console.print(f"{so_far:.0f} of {self._much:g} {self._work}", highlight=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -260,14 +289,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tempfile.TemporaryDirectory(prefix="nereid-soak-") as folder,
         Progress(console=console) as progress,
     ):
-        task = progress.add_task(options.work, total=much)
         report, memory = soak(
             Path(folder) / "home",
             options.work,
             much,
             servers=options.servers,
             edge=not options.no_edge,
-            report=lambda so_far: progress.update(task, completed=so_far),
+            report=_Told(console, progress, options.work, much),
         )
     _say(console, report)
     console.print(f"report: {_write(options.out, report, memory)}")

@@ -66,6 +66,7 @@ def put_until_accepted(stack: ServingStack, share: float) -> int:
     return accepted[-1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["worker", "node"])
 def test_a_part_is_killed_while_it_carries_out_a_change(stack: ServingStack, name: str) -> None:
     generation = put_weights(stack, 30, 70)
@@ -74,6 +75,7 @@ def test_a_part_is_killed_while_it_carries_out_a_change(stack: ServingStack, nam
     assert set(answered) == {"1", "2"}
 
 
+@pytest.mark.long
 def test_the_worker_is_killed_between_prepare_and_switch(stack: ServingStack) -> None:
     number = push_again(stack, 2)
     policy = {"arms": [{"model": "digits", "version": number, "weight": 100}]}
@@ -203,6 +205,7 @@ def clock_stopped(stack: ServingStack) -> Iterator[None]:
         beat.resume()
 
 
+@pytest.mark.long
 def test_the_worker_is_killed_while_a_rollout_measures(stack: ServingStack) -> None:
     number = push_again(stack, 2)
     with Callers(stack.stack["triton"]["grpc"], pause_s=PAUSE_S).calling() as callers:
@@ -302,6 +305,7 @@ def test_everything_is_killed_and_served_again(stack: ServingStack) -> None:
     assert json.loads((stack.home / "credentials.json").read_text()) == password
 
 
+@pytest.mark.long
 def test_only_the_supervisor_is_killed(stack: ServingStack) -> None:
     generation = endpoint(stack)["generation"]
     pids = stack.pids
@@ -313,6 +317,7 @@ def test_only_the_supervisor_is_killed(stack: ServingStack) -> None:
     converge(stack, generation)
 
 
+@pytest.mark.long
 def test_a_stop_leaves_nothing(tmp_path: Path) -> None:
     stack = ServingStack(tmp_path / "home", sample=False)
     stack.start()

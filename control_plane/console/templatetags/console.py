@@ -70,8 +70,8 @@ def diff(text: str) -> list[DiffFile]:
 
 @register.filter
 def size(count: int) -> str:
-    """Bytes in the unit people read."""
-    return words.size(count)
+    """Bytes in the unit people read, which stays beside its figure at the end of a line."""
+    return words.size(count).replace(" ", "\u00a0")
 
 
 @register.filter

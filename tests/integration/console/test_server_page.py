@@ -70,7 +70,7 @@ def test_models_are_shown_with_what_they_are_and_did(
     assert "no memory left" in text
     assert "by the policy" in text
     assert "version 2 itself" in text
-    assert "3.0 GiB" in text
+    assert "3.0\u00a0GiB" in text
     whole = admin.get(reverse("admin:fleet_server_change", args=[server.pk]))
     assert "server-live" in whole.content.decode()
 
