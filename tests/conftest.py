@@ -33,10 +33,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_configure() -> None:
-    """Passwords are hashed in no time: a real hash takes a third of a second for each person."""
+    """Takes from the tests what a process does once, and they for each person or client."""
     from django.conf import settings as django_settings
 
+    # A real hash takes a third of a second.
     django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Static files are looked up when they are asked for: a walk through all of them takes as long.
+    django_settings.WHITENOISE_AUTOREFRESH = True
 
 
 def pytest_sessionfinish() -> None:

@@ -123,6 +123,19 @@ def test_the_control_apis_end_at_the_edge(
         assert http.get("/v2/models/digits").json()["name"] == "digits"
 
 
+def test_a_request_in_a_million_chunks_ends_no_server(stack: ServingStack) -> None:
+    """Sent to Triton 2.51 itself it does (CVE-2025-23310); the edge sends it on in one piece."""
+    tritons = {name: pid for name, pid in stack.pids.items() if name.startswith("triton")}
+    with httpx.Client(base_url=stack.edge["http"], timeout=60) as http:
+        # Each of them becomes a chunk of its own: 6 MB for one.
+        chunks = (b" " for _ in range(1_000_000))
+        answer = http.post("/v2/models/digits/infer", content=chunks)
+        assert answer.status_code == 400
+        assert len(http.get("/v2/models/digits").raise_for_status().json()["inputs"]) == 1
+    assert {name: stack.pids[name] for name in tritons} == tritons
+    assert all(not is_gone(pid) for pid in tritons.values())
+
+
 def shm_key(stack: ServingStack) -> str:
     [key] = stack.stack["triton"]["headers"]["grpc"].values()
     return str(key)
