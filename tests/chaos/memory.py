@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from tests.support.serving import ServingStack
 from tests.support.until_the_end import until_the_end
 
-MIB = 1024 * 1024
 EVERY_S = 10.0
 FLAT_SHARE, FLAT_MIB = 0.03, 3.0
 """What a process may hold more in the last third than in the middle one, and count as flat."""
@@ -24,7 +24,9 @@ FLAT_SHARE, FLAT_MIB = 0.03, 3.0
 class Held:
     """What one process of the stack and its children hold at one moment.
 
-    `mib`: proportional set size (pages that several share are counted once in all of them), MiB.
+    `mib`: what of their memory lies in no file, MiB. A page that several of them share is counted
+    once in all of them (proportional set size). Libraries are left out: their share falls and rises
+    with whoever else on the machine has them loaded, another stack's Triton for one.
     """
 
     at: float
@@ -97,10 +99,18 @@ def _held(process: psutil.Process, at: float, name: str) -> Held:
     mib, files, threads = 0.0, 0, 0
     for one in family:
         with contextlib.suppress(psutil.NoSuchProcess):
-            mib += one.memory_full_info().pss / MIB
+            mib += _own_kib(one.pid) / 1024
             files += one.num_fds()
             threads += one.num_threads()
     return Held(at, mib, files, threads)
+
+
+def _own_kib(pid: int) -> int:
+    rollup = Path(f"/proc/{pid}/smaps_rollup")
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        sizes = dict(line.split()[:2] for line in rollup.read_text().splitlines()[1:])
+        return int(sizes["Pss_Anon:"]) + int(sizes["Pss_Shmem:"])
+    return 0
 
 
 def growth_of(name: str, seen: Sequence[Held], *, restarted: bool) -> Growth:

@@ -224,7 +224,7 @@ def _left(stack: ServingStack, changes: Changes) -> list[str]:
 def shown(report: Report) -> Table:
     """The processes, for a terminal."""
     columns = ("process", "first third", "middle", "last", "files", "threads", "")
-    table = Table(*columns, title="MiB held (PSS, medians)", title_justify="left")
+    table = Table(*columns, title="MiB held beside files (medians)", title_justify="left")
     for one in report.growth:
         files, threads = (f"{a} → {b}" for a, b in (one.files, one.threads))
         mark = "[green]flat[/]" if one.flat else "[red]grows[/]"
