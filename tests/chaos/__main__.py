@@ -14,13 +14,15 @@ import argparse
 import random
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.report import table, write
 from tests.chaos.trial import Outcome, under_load
+from tests.support.ended_early import ended_by_a_signal
 
 OUT = Path("build/chaos")
 
@@ -44,8 +46,24 @@ def main() -> int:
     console = Console()
     chosen = [fault for fault in FAULTS if fault.name in (options.only or names)]
     outcomes: list[Outcome] = []
+    ended_early = False
+    try:
+        _run(options, chosen, outcomes, console)
+    except KeyboardInterrupt:
+        ended_early = True
+        console.print("ended early; what was done until then:")
+    console.print(table(outcomes))
+    console.print(f"report: {options.out}/report.md, report.json")
+    return 0 if all(outcome.held for outcome in outcomes) and not ended_early else 1
+
+
+def _run(
+    options: argparse.Namespace, chosen: Sequence[Fault], outcomes: list[Outcome], console: Console
+) -> None:
+    """Every round of the faults, each with a line, a report and its place in `outcomes`."""
     end = time.monotonic() + (options.minutes or 0) * 60
     with (
+        ended_by_a_signal(),
         tempfile.TemporaryDirectory(prefix="nereid-chaos-") as folder,
         under_load(
             Path(folder) / "home", servers=options.servers, seed=options.seed, edge=options.edge
@@ -59,9 +77,6 @@ def main() -> int:
                 console.print(_line(outcome), highlight=False, soft_wrap=True)
                 write(options.out, outcomes, options.seed)
             rounds += 1
-    console.print(table(outcomes))
-    console.print(f"report: {options.out}/report.md, report.json")
-    return 0 if all(outcome.held for outcome in outcomes) else 1
 
 
 def _line(outcome: Outcome) -> str:

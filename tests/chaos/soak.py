@@ -13,8 +13,8 @@ process every ten seconds.
                 weights change as fast as the API takes them
 
 It ends with 1 where a request failed, a change was lost, anything was left over, or a process went
-on growing: its last third holds more than the middle one by 3 % and 3 MiB. Ctrl-C ends it early,
-with a report of what was done until then.
+on growing: its last third holds more than the middle one by 3 % and 3 MiB. Ctrl-C (or SIGTERM)
+ends it early, with a report of what was done until then.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from tests.chaos.load import Callers
 from tests.chaos.memory import EVERY_S, Growth, Memory
 from tests.chaos.orphans import gates, orphans
 from tests.chaos.trial import called
+from tests.support.ended_early import ended_by_a_signal
 from tests.support.processes import eventually
 from tests.support.serving import ServingStack
 from tests.support.until_the_end import until_the_end
@@ -286,6 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     much = options.much or WORKS[options.work][1]
     console = Console()
     with (
+        ended_by_a_signal(),
         tempfile.TemporaryDirectory(prefix="nereid-soak-") as folder,
         Progress(console=console) as progress,
     ):
