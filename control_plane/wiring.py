@@ -1,4 +1,7 @@
-"""The composition root: which adapter stands behind which port."""
+"""The composition root: which adapter stands behind which port.
+
+What stands beside one Triton alone is in `node_wiring`.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +29,10 @@ from control_plane.adapters.prometheus import HttpPrometheus
 from control_plane.adapters.queue import CeleryQueue, celery_application
 from control_plane.adapters.receivers import HttpReceivers
 from control_plane.adapters.remotes import GrpcRemoteModels
-from control_plane.adapters.repository import DiskRepository
-from control_plane.adapters.request_log import RequestLog
-from control_plane.adapters.request_recorder import FileRequestRecorder
 from control_plane.adapters.s3.partial_files import BucketPartialFiles
 from control_plane.adapters.sources import FsspecSources
 from control_plane.adapters.stores import bucket_at, store_at
-from control_plane.adapters.triton.backends import observed_backends
-from control_plane.adapters.triton.control import ApiTritonControl
 from control_plane.adapters.triton.inference import HttpTritonInference
-from control_plane.adapters.triton.measured_loads import MeasuredLoads
-from control_plane.adapters.triton.memory import ProcessMemoryMeter
 from control_plane.adapters.triton.metrics import HttpTritonMetrics
 from control_plane.adapters.triton.pbtxt import config_text
 from control_plane.adapters.workers import CeleryWorkers
@@ -44,30 +40,23 @@ from control_plane.audit.cause import cause
 from control_plane.audit.models import AuditEvent
 from control_plane.domain.kpis.report import Network
 from control_plane.domain.perf.request import Protocol
-from control_plane.domain.planning.backends import Backend
 from control_plane.domain.planning.plan import ModelDirectory
 from control_plane.endpoints.serving import PlacedDuties, RevisionPlaces, RoutedEndpoints
-from control_plane.fleet.agent import NodeAgent
-from control_plane.fleet.drift import DriftWatch
-from control_plane.fleet.gate import Gate
-from control_plane.fleet.node_state import NodeState
 from control_plane.ports.clock import Clock
 from control_plane.ports.identity import IdentityProvider
 from control_plane.ports.inference import TritonInference
 from control_plane.ports.inspection import ModelInspector
 from control_plane.ports.load import LoadGenerator
-from control_plane.ports.memory import MemoryMeter
 from control_plane.ports.partial_files import PartialFiles
 from control_plane.ports.prometheus import Prometheus
 from control_plane.ports.proposals import Searcher
 from control_plane.ports.queue import Queue
 from control_plane.ports.receivers import Receivers
-from control_plane.ports.recorder import RequestRecorder
 from control_plane.ports.remotes import RemoteModels
 from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import EndpointFacts, ServerDuties, ServingPlaces
 from control_plane.ports.sources import Sources
-from control_plane.ports.triton import TritonControl, TritonMetrics
+from control_plane.ports.triton import TritonMetrics
 from control_plane.ports.workers import Workers
 from control_plane.registry.uploads import Quota, locked_everywhere
 from control_plane.telemetry.store import TelemetryStore
@@ -76,14 +65,6 @@ from control_plane.tuning.recordings import delete_recordings_of
 from control_plane.tuning.running import Means
 from control_plane.tuning.studying import TuneMeans
 from control_plane.version import VERSION
-
-GOLDEN_TIMEOUT_S = 120.0
-GOLDEN_ANSWER_BYTES = 256 << 20
-"""A golden example may be a large batch, and a model's first request is its slowest."""
-
-
-GATE_TIMEOUT_S = 1.0
-"""Balancers wait little longer for a gate's answer."""
 
 
 @cache
@@ -301,104 +282,3 @@ def metrics_of(url: str) -> TritonMetrics:
 def inference_of(address: str) -> TritonInference:
     """Inference at one server of the fleet."""
     return HttpTritonInference(address)
-
-
-@cache
-def triton_control() -> TritonControl:
-    """The Triton beside this process."""
-    return ApiTritonControl(
-        settings.NEREID_TRITON_URL,
-        settings.NEREID_TRITON_GRPC,
-        settings.NEREID_TRITON_CONTROL_KEY,
-    )
-
-
-def backends() -> tuple[Backend, ...] | None:
-    """What the Triton beside this process can run models with; None where it is not known."""
-    place = settings.NEREID_TRITON_BACKENDS
-    return observed_backends(Path(place) if place else None)
-
-
-@cache
-def request_log() -> RequestLog:
-    """What the Triton beside this process remembers of the requests that it answered."""
-    return RequestLog(settings.NEREID_REQUEST_LOG)
-
-
-@cache
-def node_state() -> NodeState:
-    return NodeState(settings.NEREID_NODE_STATE)
-
-
-@cache
-def model_repository() -> DiskRepository:
-    """What the Triton beside this process loads its models from."""
-    return DiskRepository(settings.NEREID_MODEL_REPOSITORY, artifact_store())
-
-
-@cache
-def drift_watch() -> DriftWatch:
-    """Who sees what is changed by hand on this node."""
-    return DriftWatch(
-        agent=node_agent(),
-        triton=triton_control(),
-        repository=model_repository(),
-        state=node_state(),
-        assured=gate().assured,
-        unloads_foreign=settings.NEREID_FOREIGN_MODELS == "unload",
-    )
-
-
-@cache
-def gate() -> Gate:
-    """The gate of this node; it asks Triton with little patience."""
-    return Gate(
-        agent=node_agent(),
-        triton=ApiTritonControl(
-            settings.NEREID_TRITON_URL,
-            settings.NEREID_TRITON_GRPC,
-            settings.NEREID_TRITON_CONTROL_KEY,
-            timeout_s=GATE_TIMEOUT_S,
-        ),
-        state=node_state(),
-        trust_s=settings.NEREID_GATE_TRUST_S,
-    )
-
-
-@cache
-def request_recorder() -> RequestRecorder:
-    """The recorder of the router of the Triton beside this process."""
-    return FileRequestRecorder(settings.NEREID_RECORDINGS_ASKED, settings.NEREID_RECORDINGS)
-
-
-@cache
-def memory_meter() -> MemoryMeter:
-    """What measures the memory of the Triton beside this node."""
-    return ProcessMemoryMeter(
-        settings.NEREID_TRITON_URL,
-        settings.NEREID_SERVER_MEMORY,
-        gpus=settings.NEREID_ACCELERATOR == "gpu",
-    )
-
-
-@cache
-def measured_loads() -> MeasuredLoads:
-    """The control of the Triton beside this node, with what its loads took in this process."""
-    return MeasuredLoads(triton_control(), memory_meter())
-
-
-@cache
-def node_agent() -> NodeAgent:
-    """The agent of the node that this process runs beside; it needs no database."""
-    return NodeAgent(
-        triton=measured_loads(),
-        metrics=HttpTritonMetrics(settings.NEREID_TRITON_METRICS),
-        inference=HttpTritonInference(
-            settings.NEREID_TRITON_URL, timeout_s=GOLDEN_TIMEOUT_S, max_bytes=GOLDEN_ANSWER_BYTES
-        ),
-        repository=model_repository(),
-        state=node_state(),
-        accelerator=settings.NEREID_ACCELERATOR,
-        hardware=settings.NEREID_HARDWARE,
-        name=settings.NEREID_NODE_NAME,
-    )

@@ -28,7 +28,7 @@ from django.db import Error as DatabaseError  # noqa: E402
 from django.db import close_old_connections  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
-from control_plane import wiring  # noqa: E402
+from control_plane import node_wiring, wiring  # noqa: E402
 from control_plane.adapters.machines import DEFAULT_SERVER, load_server  # noqa: E402
 from control_plane.adapters.queue import node_queue  # noqa: E402
 from control_plane.adapters.request_log import RequestLogError  # noqa: E402
@@ -149,9 +149,9 @@ class Keeper:
                 triton_version=self._version,
                 held=held,
                 cores=len(os.sched_getaffinity(0)),
-                backends=wiring.backends(),
+                backends=node_wiring.backends(),
                 labels=settings.NEREID_SERVER_LABELS,
-                memory=wiring.memory_meter().read(),
+                memory=node_wiring.memory_meter().read(),
             )
             self._hear(name, now)
             self.drifting.tell(name, now)
@@ -200,7 +200,7 @@ class Labeller:
         try:
             put_feedback_to_arms(
                 store=wiring.telemetry(),
-                answered=wiring.request_log(),
+                answered=node_wiring.request_log(),
                 clock=wiring.clock(),
                 all_that_wait=self._looks % FEEDBACK_OF_LATE == 1,
             )
@@ -214,7 +214,7 @@ def tidy_recordings() -> None:
     """Has the router delete what was recorded and is wanted by nobody any more."""
     try:
         close_old_connections()
-        forget_what_is_over(wiring.request_recorder())
+        forget_what_is_over(node_wiring.request_recorder())
     except DatabaseError as error:
         logger.warning("recordings: %s", str(error).strip().partition("\n")[0])
 
@@ -227,9 +227,9 @@ def main() -> int:
     settings.NEREID_NODE_STATE.mkdir(parents=True, exist_ok=True)
     ready_file = settings.NEREID_NODE_STATE / "ready.json"
     ready_file.unlink(missing_ok=True)
-    gate = wiring.gate()
-    watch = wiring.drift_watch()
-    keeper = Keeper(wiring.node_agent(), wiring.triton_control(), gate, watch, ready_file)
+    gate = node_wiring.gate()
+    watch = node_wiring.drift_watch()
+    keeper = Keeper(node_wiring.node_agent(), node_wiring.triton_control(), gate, watch, ready_file)
     door = (settings.NEREID_BIND, settings.NEREID_NODE_PORT, gate.verdict)
     threading.Thread(
         target=keep_open, args=(*door, settings.NEREID_NODE_NAME, stopping), daemon=True

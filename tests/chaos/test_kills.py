@@ -287,6 +287,7 @@ def test_a_part_is_killed_on_the_way_back_by_hand(stack: ServingStack, name: str
     assert primary(stack) == (1, 100)
 
 
+@pytest.mark.long
 def test_everything_is_killed_and_served_again(stack: ServingStack) -> None:
     generation = put_weights(stack, 0, 100)
     converge(stack, generation)

@@ -87,8 +87,11 @@ def exported(folder: Path) -> Path:
     ("name", "framework", "make", "output", "expected"),
     [
         ("scaler", "python", python_archive, "y", X * 2.5),
-        ("scripted", "pytorch", torchscript, "OUTPUT__0", X * 2 + 1),
-        ("exported", "pytorch", exported, "OUTPUT__0", X * 2 + 1),
+        # The backends' own tests load both kinds in every run.
+        *(
+            pytest.param(name, "pytorch", make, "OUTPUT__0", X * 2 + 1, marks=pytest.mark.long)
+            for name, make in (("scripted", torchscript), ("exported", exported))
+        ),
     ],
 )
 def test_a_model_is_pushed_deployed_and_asked(

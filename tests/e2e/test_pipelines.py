@@ -76,6 +76,7 @@ class Load:
                 self.asked += 1
 
 
+@pytest.mark.long
 def test_a_new_revision_takes_over_under_load(serving_stack: ServingStack, tmp_path: Path) -> None:
     for i, factor in enumerate((2.0, 3.0, 5.0)):
         multiplier(tmp_path / "model.onnx", factor)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from control_plane import wiring
+from control_plane import node_wiring, wiring
 from control_plane.endpoints.node_commands import carry_out
 
 
@@ -16,8 +16,8 @@ def _carry_out(verb: str, server: str, endpoint_id: str, generation: int) -> Non
         server=server,
         endpoint_id=UUID(endpoint_id),
         generation=generation,
-        agent=wiring.node_agent(),
-        loads=wiring.measured_loads(),
+        agent=node_wiring.node_agent(),
+        loads=node_wiring.measured_loads(),
         queue=wiring.queue(),
         clock=wiring.clock(),
     )

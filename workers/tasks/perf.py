@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from control_plane import wiring
+from control_plane import node_wiring, wiring
 from control_plane.tuning import holding, recording_node, running, studying, sweeping
 from control_plane.tuning.recordings import expire_recordings
 
@@ -26,14 +26,14 @@ def tune(*, tune_id: int) -> None:
 def hold(*, run_id: int) -> None:
     """Loads what a perf run measures on this node's Triton, and keeps it."""
     holding.hold(
-        run_id=run_id, agent=wiring.node_agent(), clock=wiring.clock(), queue=wiring.queue()
+        run_id=run_id, agent=node_wiring.node_agent(), clock=wiring.clock(), queue=wiring.queue()
     )
 
 
 @shared_task(name="perf.release")
 def release(*, run_id: int) -> None:
     """Lets go what a perf run that is over had loaded."""
-    holding.release(run_id=run_id, agent=wiring.node_agent())
+    holding.release(run_id=run_id, agent=node_wiring.node_agent())
 
 
 @shared_task(name="perf.record")
@@ -42,7 +42,7 @@ def look_at_recording(*, recording_id: int, key: str) -> None:
     recording_node.look_at(
         recording_id=recording_id,
         key=key,
-        recorder=wiring.request_recorder(),
+        recorder=node_wiring.request_recorder(),
         store=wiring.recording_store(),
         clock=wiring.clock(),
     )

@@ -153,7 +153,7 @@ def test_one_probe_at_a_time(stage: Stage) -> None:
     stage.endpoint("probing", CANDIDATE_ONLY, policy, BOUNDLESS_RESCUE)
     open_it(stage, "probing")
     eventually(lambda: version_of(stage.ask("probing")) == 2)
-    probe = stage.begin("probing", {"v2.delay_ms": 3000})  # longer than twenty answers may take
+    probe = stage.begin("probing", {"v2.delay_ms": 5000})  # longer than twenty answers may take
     eventually(lambda: stage.in_flight("probing", 2) == 1)
     assert stage.arms("probing", 20) == {1: 20}
     eventually(lambda: state(stage, "probing") == HALF_OPEN)
