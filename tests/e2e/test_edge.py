@@ -130,7 +130,7 @@ def test_a_request_in_a_million_chunks_ends_no_server(stack: ServingStack) -> No
         # Each of them becomes a chunk of its own: 6 MB for one.
         chunks = (b" " for _ in range(1_000_000))
         answer = http.post("/v2/models/digits/infer", content=chunks)
-        assert answer.status_code == 400
+        assert "failed to parse the request JSON" in answer.text, "it is Triton that refuses"
         assert len(http.get("/v2/models/digits").raise_for_status().json()["inputs"]) == 1
     assert {name: stack.pids[name] for name in tritons} == tritons
     assert all(not is_gone(pid) for pid in tritons.values())
