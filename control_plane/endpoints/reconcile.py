@@ -11,7 +11,7 @@ import uuid
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
 from control_plane.audit.subject import about
 from control_plane.domain.placement.placing import Placing
@@ -192,14 +192,18 @@ def _register_revision(endpoint: Endpoint, print_config: ConfigPrinter) -> None:
 def _persist(endpoint: Endpoint, decision: Decision, clock: Clock) -> None:
     """Writes what was found, unless the intent moved on meanwhile."""
     now = clock.now()
-    look_at = now + decision.look_again_in if decision.look_again_in else None
     rows = Endpoint.objects.filter(id=endpoint.id, generation=endpoint.generation)
+    found: dict[str, object] = {
+        "status": decision.status,
+        "reason": decision.reason,
+        "look_at": now + decision.look_again_in if decision.look_again_in else None,
+    }
+    if decision.converged:
+        found["observed_generation"] = endpoint.generation
     with transaction.atomic():
-        rows.update(status=decision.status, reason=decision.reason, look_at=look_at, updated_at=now)
+        rows.update(updated_at=now, **found)
         if decision.status == "Healthy":
             endpoint.revisions.filter(generation=endpoint.generation, served_from=None).update(
                 served_from=now
             )
-        if decision.converged:
-            rows.update(observed_generation=F("generation"))
         tell_condition(endpoint, decision, now)
