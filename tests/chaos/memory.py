@@ -26,7 +26,8 @@ class Held:
 
     `mib`: what of their memory lies in no file, MiB. A page that several of them share is counted
     once in all of them (proportional set size). Libraries are left out: their share falls and rises
-    with whoever else on the machine has them loaded, another stack's Triton for one.
+    with whoever else on the machine has them loaded, another stack's Triton for one. So are
+    PostgreSQL's shared buffers: they are of one size, and count when they are first used.
     """
 
     at: float
@@ -99,17 +100,17 @@ def _held(process: psutil.Process, at: float, name: str) -> Held:
     mib, files, threads = 0.0, 0, 0
     for one in family:
         with contextlib.suppress(psutil.NoSuchProcess):
-            mib += _own_kib(one.pid) / 1024
+            mib += _own_kib(one.pid, shared=name != "postgres") / 1024
             files += one.num_fds()
             threads += one.num_threads()
     return Held(at, mib, files, threads)
 
 
-def _own_kib(pid: int) -> int:
+def _own_kib(pid: int, *, shared: bool) -> int:
     rollup = Path(f"/proc/{pid}/smaps_rollup")
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         sizes = dict(line.split()[:2] for line in rollup.read_text().splitlines()[1:])
-        return int(sizes["Pss_Anon:"]) + int(sizes["Pss_Shmem:"])
+        return int(sizes["Pss_Anon:"]) + (int(sizes["Pss_Shmem:"]) if shared else 0)
     return 0
 
 
