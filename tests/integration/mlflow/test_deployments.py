@@ -10,9 +10,12 @@ import pytest
 from tests.support.mlflow_server import INSTALLED, TrackingServer
 from tests.support.serving import ServingStack
 
-pytestmark = pytest.mark.skipif(
-    not INSTALLED, reason="no MLflow: tests/support/install_mlflow.sh installs it"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not INSTALLED, reason="no MLflow: tests/support/install_mlflow.sh installs it"
+    ),
+    pytest.mark.long,  # a real MLflow is asked in every run by test_registry_source.py
+]
 
 NAME = "mlflow-digits"
 
