@@ -100,13 +100,14 @@ def _held(process: psutil.Process, at: float, name: str) -> Held:
     mib, files, threads = 0.0, 0, 0
     for one in family:
         with contextlib.suppress(psutil.NoSuchProcess):
-            mib += _own_kib(one.pid, shared=name != "postgres") / 1024
+            mib += own_kib(one.pid, shared=name != "postgres") / 1024
             files += one.num_fds()
             threads += one.num_threads()
     return Held(at, mib, files, threads)
 
 
-def _own_kib(pid: int, *, shared: bool) -> int:
+def own_kib(pid: int, *, shared: bool) -> int:
+    """What of a process's memory lies in no file, KiB; 0 of one that is gone."""
     rollup = Path(f"/proc/{pid}/smaps_rollup")
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         sizes = dict(line.split()[:2] for line in rollup.read_text().splitlines()[1:])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.memory import Growth, Held, growth_of
+from tests.chaos.memory import Growth, Held, growth_of, own_kib
 from tests.chaos.soak import soak
+from tests.support.ended_early import ended_by_a_signal
 
 
 def _held(*mib: float) -> list[Held]:
@@ -33,6 +36,20 @@ def test_a_process_that_was_warm_in_the_middle_is_flat() -> None:
 )
 def test_what_goes_on_growing_is_not(mib: tuple[float, ...], flat: bool) -> None:
     assert growth_of("worker", _held(*mib), restarted=False).flat is flat
+
+
+def test_what_lies_in_no_file_is_what_counts() -> None:
+    before = own_kib(os.getpid(), shared=True)
+    held = b"x" * (64 << 20)
+    assert own_kib(os.getpid(), shared=True) - before > 60 << 10
+    assert len(held) == 64 << 20
+
+
+def test_a_run_that_is_told_to_end_does_so_as_by_ctrl_c() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), ended_by_a_signal():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.long
