@@ -40,6 +40,8 @@ class Grant {
   bool Gives(std::uint64_t now_ns) const noexcept;
   // Nothing is left for good: that every failure is reserved just now is another thing.
   bool Spent(std::uint64_t now_ns) const noexcept;
+  // Its deadline has passed.
+  bool Over(std::uint64_t now_ns) const noexcept;
 
   const std::string& word() const noexcept { return word_; }
   std::int64_t attempts_left() const noexcept { return attempts_.load(std::memory_order_relaxed); }
@@ -48,8 +50,6 @@ class Grant {
 
  private:
   static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
-
-  bool Over(std::uint64_t now_ns) const noexcept;
 
   const std::string word_;
   const bool bounds_failures_;

@@ -25,10 +25,11 @@ void ShowGauges(const Router& router, std::uint64_t now_ns) {
   for (std::size_t i = 0; i < router.arms.size(); ++i) {
     const ArmRecord& arm = *router.arms[i];
     const std::shared_ptr<Grant> grant = arm.state.allowance.Current();
-    const bool spent = grant && grant->Spent(now_ns);  // by its deadline too
+    const bool over = grant && grant->Over(now_ns);
+    // Each by itself: whoever looks is to see which of them is used up.
     arm.metrics->ShowAllowance(
-        spent ? 0 : grant ? grant->attempts_left() : -1,
-        spent ? 0 : grant ? grant->failures_left() : -1);
+        over ? 0 : grant ? grant->attempts_left() : -1,
+        over ? 0 : grant ? grant->failures_left() : -1);
     arm.metrics->ShowBreaker(arm.state.breaker.state());
     arm.metrics->ShowScore(scores[i]);
   }

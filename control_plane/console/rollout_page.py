@@ -275,10 +275,11 @@ def _failures_left(rollout: Rollout, physical: str) -> dict[str, int]:
     """By server, what it has left since the budget is in force."""
     since = rollout.granted_at or rollout.created_at
     try:
-        return wiring.telemetry().failures_left(rollout.endpoint_name, physical, since)
+        left = wiring.telemetry().failures_left(rollout.endpoint_name, physical, since)
     except SQLAlchemyError:
         logger.warning("the telemetry store does not answer", exc_info=True)
         return {}
+    return {server: one.usable for server, one in left.items()}
 
 
 def _old_arm(rollout: Rollout) -> dict[str, Any] | None:

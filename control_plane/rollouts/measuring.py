@@ -23,6 +23,7 @@ from control_plane.endpoints.selectors import latest_plan
 from control_plane.fleet.models import Server
 from control_plane.rollouts.models import Rollout, RolloutRun
 from control_plane.rollouts.moving import found_policy
+from control_plane.telemetry.evidence import FailuresLeft
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tuning.accepting import beside_accepted
 
@@ -121,7 +122,9 @@ def count_harm(rollout: Rollout, endpoint: Endpoint, store: TelemetryStore) -> H
     """What failed on the candidate since it was granted its budget, and what is left of that.
 
     Notes on the rollout what counts as spent: what failed, and what servers had left that were
-    started anew.
+    started anew. What failed is what the routers took off the budget, where that is more than what
+    was counted: a scrape that reaches back before the grant is not counted, and a failure that the
+    primary makes good for is counted only when that has ended.
     """
     plan = latest_plan(endpoint)
     candidate = candidate_of(rollout, endpoint)
@@ -131,12 +134,14 @@ def count_harm(rollout: Rollout, endpoint: Endpoint, store: TelemetryStore) -> H
     _count(rollout, plan, candidate, began, store)
     left = _left_of_grant(rollout, candidate, began, store)
     granted = rollout.granted_each * rollout.granted_servers
-    used = sum(rollout.granted_each - min(each, rollout.granted_each) for each in left.values())
-    now_spent = rollout.harm_before + max(used, rollout.failed_seen)
+    happened = sum(max(0, rollout.granted_each - one.not_happened) for one in left.values())
+    gone = sum(max(0, rollout.granted_each - one.usable) for one in left.values())
+    now_spent = rollout.harm_before + max(gone, rollout.failed_seen)
     rollout.harm_spent = max(rollout.harm_spent, now_spent)
     rollout.save()
     known = len(left) >= rollout.granted_servers
-    return Harm(granted, rollout.failed_seen, sum(left.values()) if known else None)
+    usable = sum(one.usable for one in left.values()) if known else None
+    return Harm(granted, max(happened, rollout.failed_seen), usable)
 
 
 def charge_late_failures(rollout: Rollout, store: TelemetryStore) -> None:
@@ -163,7 +168,7 @@ def candidate_of(rollout: Rollout, endpoint: Endpoint) -> str:
 
 def _left_of_grant(
     rollout: Rollout, candidate: str, began: datetime, store: TelemetryStore
-) -> dict[str, int]:
+) -> dict[str, FailuresLeft]:
     """By server, what is left on those that were given a part; on others there is nothing."""
     left = store.failures_left(rollout.endpoint_name, candidate, began)
     if not rollout.granted_to:  # begun by a Nereid that did not name them

@@ -108,15 +108,34 @@ def read_growth(
     )
 
 
+@dataclass(frozen=True)
+class FailuresLeft:
+    """Of the failures that a router allows an arm, how many have not happened.
+
+    `withdrawn`: it allows no attempt any more, however few failed; so it is on a server that was
+    started anew (decision 16).
+    """
+
+    not_happened: int
+    withdrawn: bool = False
+
+    @property
+    def usable(self) -> int:
+        """How many may still happen."""
+        return 0 if self.withdrawn else self.not_happened
+
+
 def read_failures_left(
     connection: sa.Connection, endpoint: str, arm: str, after: datetime
-) -> dict[str, int]:
-    """A server's id -> how many failures its router still allows the arm, where it is bounded.
+) -> dict[str, FailuresLeft]:
+    """A server's id -> what its router still allows the arm, where its failures are bounded.
 
     Of those that were scraped after a moment: what was said before it was of another grant.
     """
     query = (
-        sa.select(arm_latest.c.server_id, arm_latest.c.failures_left)
+        sa.select(
+            arm_latest.c.server_id, arm_latest.c.failures_left, arm_latest.c.attempts_left
+        )
         .join(server_latest, server_latest.c.server_id == arm_latest.c.server_id)
         .where(
             arm_latest.c.endpoint == endpoint,
@@ -125,4 +144,7 @@ def read_failures_left(
             server_latest.c.sampled_at > after,
         )
     )
-    return {str(row.server_id): int(row.failures_left) for row in connection.execute(query)}
+    return {
+        str(row.server_id): FailuresLeft(int(row.failures_left), row.attempts_left == 0)
+        for row in connection.execute(query)
+    }

@@ -245,7 +245,9 @@ class TelemetryStore:
         with self._engine.connect() as connection:
             return budgets.read_windows(connection, endpoints, windows, now)
 
-    def failures_left(self, endpoint: str, arm: str, after: datetime) -> dict[str, int]:
+    def failures_left(
+        self, endpoint: str, arm: str, after: datetime
+    ) -> dict[str, evidence.FailuresLeft]:
         """By server, what is left of an arm's allowance of failures, if it was scraped since."""
         with self._engine.connect() as connection:
             return evidence.read_failures_left(connection, endpoint, arm, after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class Stage(World):
         self.root, self.store = root, store
         store.keep_partitions(self.clock.now().date())
         self.used: Counter[tuple[str, str]] = Counter()
+        self.withdrawn: set[tuple[str, str]] = set()
         self.waits: dict[int, int] = {}
         """Version -> microseconds that each of its requests waits in the queue."""
 
@@ -75,7 +77,8 @@ class Stage(World):
                 count = round(requests * planned.arm.weight / 10_000)
                 bad = round(count * failing) if planned.arm.version == 2 else 0
                 if (allowed := planned.arm.allowance) and allowed.failures is not None:
-                    left = allowed.failures - self.used[server, planned.grant]
+                    is_given = (server, planned.grant) not in self.withdrawn
+                    left = allowed.failures - self.used[server, planned.grant] if is_given else 0
                     bad = min(bad, left)
                     count = count if bad < left else bad
                     self.used[server, planned.grant] += bad
@@ -92,6 +95,13 @@ class Stage(World):
             bad = round(count * failing)
             self.copied[server][physical[shadow.arm], "ok"] += count - bad
             self.copied[server][physical[shadow.arm], "error"] += bad
+
+    def withdraw(self, server: str) -> None:
+        """What a node does to an allowance in a Triton that was started anew, or that joined."""
+        for planned in self.plan_on(server).arms:
+            if planned.grant:
+                self.used.pop((server, planned.grant), None)
+                self.withdrawn.add((server, planned.grant))
 
     def scrape(self) -> None:
         for server in Server.objects.all():
@@ -116,6 +126,9 @@ class Stage(World):
                     left = planned.arm.allowance.failures - self.used[server.name, planned.grant]
                     labels = {"endpoint": "digits", "arm": planned.physical, "of": "failures"}
                     page.append(Sample("nereid_allowance_left", labels, float(left)))
+                    attempts = 0 if (server.name, planned.grant) in self.withdrawn else math.inf
+                    labels = {**labels, "of": "attempts"}
+                    page.append(Sample("nereid_allowance_left", labels, attempts))
             page += self._queues(server.name)
             self.store.write(rows(page, server.id, self.clock.now()))
 
