@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-import django
+from control_plane.starting import set_up
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
-django.setup()
+set_up()
 
 from celery.signals import beat_init, worker_init  # noqa: E402
 

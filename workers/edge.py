@@ -17,10 +17,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import django
+from control_plane.starting import set_up
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
-django.setup()
+set_up()
 
 from django.db import Error as DatabaseError  # noqa: E402 - Django has to be set up before these
 from django.db import close_old_connections  # noqa: E402

@@ -18,10 +18,9 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-import django
+from control_plane.starting import set_up
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
-django.setup()
+set_up()
 
 from django.conf import settings  # noqa: E402 - Django has to be set up before these
 from django.db import Error as DatabaseError  # noqa: E402

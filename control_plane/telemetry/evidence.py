@@ -133,9 +133,7 @@ def read_failures_left(
     Of those that were scraped after a moment: what was said before it was of another grant.
     """
     query = (
-        sa.select(
-            arm_latest.c.server_id, arm_latest.c.failures_left, arm_latest.c.attempts_left
-        )
+        sa.select(arm_latest.c.server_id, arm_latest.c.failures_left, arm_latest.c.attempts_left)
         .join(server_latest, server_latest.c.server_id == arm_latest.c.server_id)
         .where(
             arm_latest.c.endpoint == endpoint,

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtr
+import scipy
 
 from control_plane.domain.analysis.two_rates import Array, Counts, log_mean
 
@@ -99,7 +99,8 @@ class Blocks:
         g = EFFECTS**2 * w
         q = np.maximum(wyy - g / (1 + g) * wy * wy / w, 1e-12 * wyy + _NONE)
         mean, variance = EFFECTS**2 * wy / (1 + g), q / n * EFFECTS**2 / (1 + g)
-        sided = np.log(2 * stdtr(n, mean / np.sqrt(np.maximum(variance, _NONE))) + _NONE)
+        t = mean / np.sqrt(np.maximum(variance, _NONE))
+        sided = np.log(2 * scipy.special.stdtr(n, t) + _NONE)
         won = sided - np.log1p(g) / 2 + n / 2 * (np.log(wyy + _NONE) - np.log(q))
         known = (wyy[..., 0] > 0) & (self.complete > 1)
         return np.where(known, log_mean(won), 0.0)

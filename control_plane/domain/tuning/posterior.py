@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
+import scipy
 
 from control_plane.domain.tuning.configuration import Configuration
 from control_plane.domain.tuning.pareto import ALIKE, score
@@ -97,10 +97,10 @@ class Posterior:
             gain = within * (1 + mean - mean.min())
         else:
             known = score(self._request, best)
-            better = within * ndtr((mean - known - ALIKE) / sd)
+            better = within * scipy.special.ndtr((mean - known - ALIKE) / sd)
             z = (mean - known) / sd
             density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-            gain = within * sd * (z * ndtr(z) + density)
+            gain = within * sd * (z * scipy.special.ndtr(z) + density)
         hoped = mean + np.log(np.maximum(within, 1e-9))
         return [
             Judged(
@@ -122,10 +122,10 @@ class Posterior:
         request = self._request
         if request.objective is Objective.LATENCY:
             needed = math.log(KEPT_UP * request.rate * request.measured.batch)
-            return ndtr((rate - needed) / rate_sd)
+            return scipy.special.ndtr((rate - needed) / rate_sd)
         if request.latency_limit is None:
             return np.ones(len(late))
-        return ndtr((math.log(request.latency_limit) - late) / late_sd)
+        return scipy.special.ndtr((math.log(request.latency_limit) - late) / late_sd)
 
 
 def _observed(point: Point, measured: float, predicted: float, noise: float) -> Observed:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
+import scipy
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def fit(points: Sequence[tuple[float, float]]) -> ServiceTime:
         raise ValueError("no execution was timed")
     rows = np.array([one[0] for one in known], dtype=float)
     times = np.array([one[1] for one in known], dtype=float)
-    found, _ = nnls(np.column_stack([1 / times, rows / times]), np.ones(len(known)))
+    found, _ = scipy.optimize.nnls(np.column_stack([1 / times, rows / times]), np.ones(len(known)))
     fixed, row = float(found[0]), float(found[1])
     off = (fixed + row * rows) / times - 1
     error = math.sqrt(float(np.mean(off**2)))
