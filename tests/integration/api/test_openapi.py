@@ -133,7 +133,7 @@ def hold(label: str, api: Api, examples: int) -> None:
 
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_the_document_is_true(digits: Api, label: str) -> None:
-    hold(label, digits, examples=5)
+    hold(label, digits, examples=3)
 
 
 @pytest.mark.long
