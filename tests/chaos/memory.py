@@ -19,6 +19,9 @@ EVERY_S = 10.0
 FLAT_SHARE, FLAT_MIB = 0.03, 3.0
 """What a process may hold more in the last third than in the middle one, and count as flat."""
 
+KEPT_MIB_A_NAME = 10 / 1024
+"""What Triton 2.51 keeps of a model that came and went: loaded 300 names, one after the other."""
+
 
 @dataclass(frozen=True)
 class Held:
@@ -38,7 +41,11 @@ class Held:
 
 @dataclass(frozen=True)
 class Growth:
-    """A process over the whole time: medians of its first, middle and last third, in MiB."""
+    """A process over the whole time: its first, middle and last third, in MiB.
+
+    Of each third the lower quartile, so that all are seen at rest: while one model replaces another
+    a Triton has both. `names`: models that came and went in a third, of which it keeps a little.
+    """
 
     name: str
     first: float
@@ -47,11 +54,13 @@ class Growth:
     files: tuple[int, int]
     threads: tuple[int, int]
     restarted: bool = False
+    names: float = 0
 
     @property
     def flat(self) -> bool:
         """Whether the last third holds what the middle third did: by then it is warm."""
-        return self.last - self.middle <= max(FLAT_MIB, FLAT_SHARE * self.middle)
+        grown = self.last - self.middle - KEPT_MIB_A_NAME * self.names
+        return grown <= max(FLAT_MIB, FLAT_SHARE * self.middle)
 
 
 class Memory:
@@ -70,10 +79,15 @@ class Memory:
         with until_the_end([thread], self._stopping, join_s=30):
             yield self
 
-    def growth(self) -> list[Growth]:
-        """Of each process that was seen three times at least."""
+    def growth(self, published: float = 0) -> list[Growth]:
+        """Of each process seen three times at least, while so many models came and went."""
         return [
-            growth_of(name, seen, restarted=len(self._pids[name]) > 1)
+            growth_of(
+                name,
+                seen,
+                restarted=len(self._pids[name]) > 1,
+                names=published / 3 if name.startswith("triton") else 0,
+            )
             for name, seen in sorted(self._seen.items())
             if len(seen) >= 3
         ]
@@ -115,14 +129,13 @@ def own_kib(pid: int, *, shared: bool) -> int:
     return 0
 
 
-def growth_of(name: str, seen: Sequence[Held], *, restarted: bool) -> Growth:
+def growth_of(name: str, seen: Sequence[Held], *, restarted: bool, names: float = 0) -> Growth:
     """Of what was seen of one process, three times at least."""
     third = len(seen) // 3
     parts = seen[:third], seen[third : 2 * third], seen[2 * third :]
-    first, middle, last = (statistics.median(held.mib for held in part) for part in parts)
+    first, middle, last = (sorted(held.mib for held in part)[len(part) // 4] for part in parts)
     ends = parts[0], parts[2]
     files = [round(statistics.median(held.files for held in part)) for part in ends]
     threads = [round(statistics.median(held.threads for held in part)) for part in ends]
-    return Growth(
-        name, first, middle, last, (files[0], files[1]), (threads[0], threads[1]), restarted
-    )
+    own = (files[0], files[1]), (threads[0], threads[1])
+    return Growth(name, first, middle, last, *own, restarted, names)

@@ -13,7 +13,8 @@ process every ten seconds.
                 weights change as fast as the API takes them
 
 It ends with 1 where a request failed, a change was lost, anything was left over, or a process went
-on growing: its last third holds more than the middle one by 3 % and 3 MiB. Ctrl-C (or SIGTERM)
+on growing: its last third holds more than the middle one by 3 % and 3 MiB, and Triton beyond the
+10 KiB that it keeps of every model that came and went. Ctrl-C (or SIGTERM)
 ends it early, with a report of what was done until then.
 """
 
@@ -199,7 +200,7 @@ def _reported(
         counted.failures,
         site.changes.lost(),
         left,
-        memory.growth(),
+        memory.growth(site.done.get("publications", 0)),
     )
 
 
@@ -225,7 +226,7 @@ def _left(stack: ServingStack, changes: Changes) -> list[str]:
 def shown(report: Report) -> Table:
     """The processes, for a terminal."""
     columns = ("process", "first third", "middle", "last", "files", "threads", "")
-    table = Table(*columns, title="MiB held beside files (medians)", title_justify="left")
+    table = Table(*columns, title="MiB held beside files, at rest", title_justify="left")
     for one in report.growth:
         files, threads = (f"{a} → {b}" for a, b in (one.files, one.threads))
         mark = "[green]flat[/]" if one.flat else "[red]grows[/]"

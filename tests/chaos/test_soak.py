@@ -19,7 +19,7 @@ def _held(*mib: float) -> list[Held]:
 
 def test_a_process_that_was_warm_in_the_middle_is_flat() -> None:
     seen = growth_of("api", _held(50, 90, 100, 100, 101, 102), restarted=False)
-    assert (seen.first, seen.middle, seen.last) == (70, 100, 101.5)
+    assert (seen.first, seen.middle, seen.last) == (50, 100, 101)
     assert seen.flat
 
 
@@ -36,6 +36,17 @@ def test_a_process_that_was_warm_in_the_middle_is_flat() -> None:
 )
 def test_what_goes_on_growing_is_not(mib: tuple[float, ...], flat: bool) -> None:
     assert growth_of("worker", _held(*mib), restarted=False).flat is flat
+
+
+def test_it_is_looked_at_at_rest() -> None:
+    mib = [130] * 5 + [160] * 3 + [130] * 5 + [160] * 3 + [130] * 3 + [160] * 5
+    assert growth_of("triton", _held(*mib), restarted=False).flat
+
+
+def test_what_a_server_keeps_of_a_name_is_known() -> None:
+    mib = _held(100, 100, 106)
+    assert not growth_of("triton", mib, restarted=False).flat
+    assert growth_of("triton", mib, restarted=False, names=333).flat
 
 
 def test_what_lies_in_no_file_is_what_counts() -> None:
