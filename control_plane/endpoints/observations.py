@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from control_plane.domain.planning.reconcile import SEQUENCES_MAY_TAKE
 from control_plane.endpoints.models import Endpoint, Placement, Revision
@@ -122,6 +122,21 @@ def may_wait(*, endpoint: Endpoint, server: str, now: datetime) -> bool:
     plan = present.compiled if present else None
     urgent = plan is not None and plan.urgent
     return endpoint.deleted_at is None and not urgent and rows.exists()
+
+
+def lost_while_away(*, server: str, now: datetime) -> int:
+    """What was sent to a server whose Triton was away counts as lost, and is due at once.
+
+    A command that does not reach Triton says nothing, and would be sent again only after
+    `COMMAND_EXPIRY`. One that is under way all the same comes twice, and does nothing twice.
+    Returns how many endpoints are due.
+    """
+    silent = Q(observed_at=None) | Q(observed_at__lt=F("sent_at"))
+    with transaction.atomic():
+        rows = Placement.objects.filter(silent, server__name=server, sent_at__isnull=False)
+        endpoints = list(rows.values_list("endpoint_id", flat=True))
+        rows.update(sent_at=None)
+        return Endpoint.objects.filter(pk__in=endpoints).update(look_at=now)
 
 
 def look_anew(*, now: datetime) -> None:

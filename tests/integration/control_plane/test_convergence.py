@@ -138,9 +138,13 @@ class World:
         for _ in range(looks):
             self.clock.pass_time(seconds=31)
             self.beat()
-            sweep(clock=self.clock, queue=self)
-            while self.messages:
-                self.deliver(self.messages.pop(0))
+            self.look_at_what_is_due()
+
+    def look_at_what_is_due(self) -> None:
+        """A sweep, and all that comes of it."""
+        sweep(clock=self.clock, queue=self)
+        while self.messages:
+            self.deliver(self.messages.pop(0))
 
     def policy(self, *percents: float) -> None:
         arms = [
@@ -384,6 +388,25 @@ def test_a_lost_retire_is_sent_again(world: World) -> None:
     assert len(world.tritons["a"].index()) == 4
     world.settle()
     assert len(world.tritons["a"].index()) == 3
+
+
+def test_what_met_a_triton_that_was_away_is_sent_again_when_it_is_back(world: World) -> None:
+    world.policy(100)
+    world.settle()
+    world.policy(90, 10)
+    while world.messages:
+        message = world.messages.pop(0)
+        world.clock.pass_time(seconds=0.1)
+        world.tritons["b"].running = message.verb != "switch"
+        world.deliver(message)
+    assert world.generation_on("a") == "2"
+    world.tritons["b"].running = True
+    world.look_at_what_is_due()
+    assert world.generation_on("b") == "1", "it may be under way for all that is known"
+    assert observations.lost_while_away(server="b", now=world.clock.now()) == 1
+    world.look_at_what_is_due()
+    assert world.generation_on("b") == "2"
+    assert observations.lost_while_away(server="b", now=world.clock.now()) == 0
 
 
 @pytest.mark.parametrize("seed", range(25))

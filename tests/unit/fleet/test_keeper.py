@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from django.conf import settings
+from django.db import OperationalError
 
 from control_plane.domain.planning.readiness import Wanted, WantedEndpoint
 from control_plane.fleet.drift import DriftWatch
 from tests.unit.fleet.test_agent import ONE, Node, roll
 from tests.unit.fleet.test_gate import Guarded
+from workers import node
+from workers.drifting import Drifting
 from workers.node import AWAY_LOOKS, Keeper
 
 ASKED = "starting: the control plane is being asked what is wanted"
@@ -78,6 +83,43 @@ def test_what_was_unloaded_by_hand_is_no_start_either(kept: Kept) -> None:
     kept.keeper.look()
     kept.keeper.look()
     assert kept.says() == ""
+
+
+def test_what_was_sent_meanwhile_is_asked_for_again_once(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = without_a_database(monkeypatch)
+    kept.keeper.heartbeat()
+    assert asked == []
+    kept.is_away_for(1)
+    kept.keeper.heartbeat()
+    assert asked == [], "not while it is away"
+    kept.keeper.look()
+    for _ in range(2):
+        kept.keeper.heartbeat()
+    assert asked == [settings.NEREID_NODE_NAME]
+
+
+def test_so_it_is_after_the_records_were_away(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = without_a_database(monkeypatch)
+    with monkeypatch.context() as away:
+        away.setattr(node, "heartbeat", Mock(side_effect=OperationalError("gone")))
+        kept.keeper.heartbeat()
+    assert asked == []
+    kept.keeper.heartbeat()
+    assert asked == [settings.NEREID_NODE_NAME]
+
+
+def without_a_database(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Heartbeats that nobody takes; the servers whose lost commands are asked for, as they are."""
+    asked: list[str] = []
+    monkeypatch.setattr(node, "close_old_connections", lambda: None)
+    monkeypatch.setattr(node, "register_own_server", lambda **_: None)
+    monkeypatch.setattr(node, "heartbeat", lambda **_: True)
+    monkeypatch.setattr(node, "lost_while_away", lambda *, server, now: asked.append(server))
+    monkeypatch.setattr(Keeper, "_hear", lambda *_: None)
+    monkeypatch.setattr(Drifting, "tell", lambda *_: None)
+    return asked
 
 
 def test_a_disk_that_takes_nothing_keeps_no_gate_shut(kept: Kept) -> None:
