@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
+from opentelemetry import trace
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
@@ -61,8 +62,11 @@ class ApiTritonControl:
     def load(self, name: str) -> None:
         # A connection for each: one that stays open holds up the server's end by 5 s.
         client = InferenceServerClient(self._grpc, channel_args=_CHANNEL)
+        # Beside the HTTP calls, whose spans are made by themselves; nothing where nobody traces.
+        said = {"url.full": f"grpc://{self._grpc}/v2/repository/models/{name}/load"}
         try:
-            client.load_model(name, headers=self._grpc_key, client_timeout=_LOAD_TIMEOUT_S)
+            with trace.get_tracer("nereid").start_as_current_span("load", attributes=said):
+                client.load_model(name, headers=self._grpc_key, client_timeout=_LOAD_TIMEOUT_S)
         except InferenceServerException as error:
             raise self._load_error(error) from error
         finally:
