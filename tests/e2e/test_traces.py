@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.collector import Collector, collecting
+from tests.support.collector import Collector, Span, collecting
 from tests.support.processes import eventually
 from tests.support.serving import ServingStack
 
@@ -57,26 +57,24 @@ def test_a_change_is_one_trace_up_to_the_load_in_triton(
         assert answer.status_code < 300, answer.text
         assert answer.headers["X-Request-Id"] == "traced-change"
 
-    def of_the_change() -> list[tuple[str, str]]:
+    def of_the_change() -> list[Span]:
         [trace_id] = {
             span.trace_id
             for span in collector.spans
             if span.service == "nereid-api"
             and span.attributes.get("nereid.request_id") == "traced-change"
         } or [""]
-        return [
-            (
-                span.service,
-                str(span.attributes.get("http.url", span.attributes.get("url.full", ""))),
-            )
-            for span in collector.trace(trace_id)
-        ]
+        return collector.trace(trace_id)
 
     def loaded() -> bool:
         found = of_the_change()
-        return {"nereid-api", "nereid-worker", "nereid-node"} <= {one for one, _ in found} and any(
-            url.endswith("/v2/repository/models/digits/load") for _, url in found
-        )
+        services = {span.service for span in found}
+        loads = {
+            span.attributes.get("nereid.model")
+            for span in found
+            if span.service == "nereid-node" and span.name.endswith("/RepositoryModelLoad")
+        }
+        return {"nereid-api", "nereid-worker", "nereid-node"} <= services and "digits" in loads
 
     collector.wait_for(loaded)
     told = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
@@ -29,6 +30,8 @@ _REFUSED = "This protocol is restricted"
 # Triton 2.51 dies of an unload while a thread of the model is not back at its queue, a moment
 # after it was loaded or has answered (backends/README.md): under 10 ms, on two busy cores.
 _SETTLED_S = 0.1
+
+_LOAD = ("inference.GRPCInferenceService", "RepositoryModelLoad")
 
 
 class ApiTritonControl:
@@ -62,10 +65,8 @@ class ApiTritonControl:
     def load(self, name: str) -> None:
         # A connection for each: one that stays open holds up the server's end by 5 s.
         client = InferenceServerClient(self._grpc, channel_args=_CHANNEL)
-        # Beside the HTTP calls, whose spans are made by themselves; nothing where nobody traces.
-        said = {"url.full": f"grpc://{self._grpc}/v2/repository/models/{name}/load"}
         try:
-            with trace.get_tracer("nereid").start_as_current_span("load", attributes=said):
+            with _load_span(self._grpc, name):
                 client.load_model(name, headers=self._grpc_key, client_timeout=_LOAD_TIMEOUT_S)
         except InferenceServerException as error:
             raise self._load_error(error) from error
@@ -143,3 +144,23 @@ def _reason(response: httpx.Response) -> str:
         return str(response.json()["error"])
     except (ValueError, KeyError, TypeError):
         return f"Triton answered {response.status_code} {response.text[:200]}"
+
+
+def _load_span(address: str, model: str) -> AbstractContextManager[trace.Span]:
+    """As the client library's own HTTP calls have one, in OpenTelemetry's words for gRPC.
+
+    Nothing where nobody traces.
+    """
+    service, method = _LOAD
+    host, _, port = address.rpartition(":")
+    said = {
+        "rpc.system": "grpc",
+        "rpc.service": service,
+        "rpc.method": method,
+        "server.address": host,
+        "server.port": port,
+        "nereid.model": model,
+    }
+    tracer = trace.get_tracer("nereid")
+    name = f"{service}/{method}"
+    return tracer.start_as_current_span(name, kind=trace.SpanKind.CLIENT, attributes=said)
