@@ -234,14 +234,28 @@ def expire_recordings(*, clock: Clock, queue: Queue, store: ArtifactStore) -> No
             store.discard(digest)
 
 
+def must_be_ready(row: Recording) -> None:
+    """Of what is to be sent.
+
+    Raises:
+        ConflictError: it is not ready, and what to do.
+    """
+    if row.state in GOING_ON:
+        raise ConflictError(
+            f"recording {row.name} is still going on: wait for its end, or stop it and use what it "
+            f"has by then (nereid record stop {row.endpoint} {row.name})"
+        )
+    if row.state != RecordingState.READY:
+        raise ConflictError(f"recording {row.name} is {row.state}: {row.reason}")
+
+
 def recorded_requests(row: Recording, store: ArtifactStore) -> Sequence[RecordedRequest]:
     """What a recording that is ready holds.
 
     Raises:
         ConflictError: it is not ready, or its file is gone.
     """
-    if row.state != RecordingState.READY:
-        raise ConflictError(f"recording {row.name} is {row.state}: {row.reason}")
+    must_be_ready(row)
     try:
         return read_records(gzip.decompress(read_artifact(store, row.digest)))
     except ArtifactMissingError as error:

@@ -13,7 +13,7 @@ from control_plane.audit.services import record
 from control_plane.domain.access import RECORD
 from control_plane.domain.perf.input_data import decided
 from control_plane.domain.perf.read_request import read_request
-from control_plane.domain.perf.recording import RecordingState, unfit, varied
+from control_plane.domain.perf.recording import unfit, varied
 from control_plane.domain.perf.request import Input, LoadKind, PerfRequest, SharedMemory
 from control_plane.domain.perf.states import PerfState
 from control_plane.domain.planning.backends import Equipped
@@ -32,7 +32,7 @@ from control_plane.ports.repository import ArtifactStore
 from control_plane.ports.serving import EndpointFacts
 from control_plane.tuning.ending import tell_finished
 from control_plane.tuning.models import PerfRun, Recording
-from control_plane.tuning.recordings import get_recording, kept_there
+from control_plane.tuning.recordings import get_recording, kept_there, must_be_ready
 from control_plane.tuning.selectors import get_perf_run
 from control_plane.tuning.targets import Aimed, aim, examples_document
 
@@ -253,8 +253,7 @@ def checked_recording(
             f"what callers sent to endpoint {row.endpoint} may be private: to have it sent takes "
             f"{RECORD} on it, as to record it does"
         )
-    if row.state != RecordingState.READY:
-        raise ConflictError(f"recording {row.name} is {row.state}: {row.reason}")
+    must_be_ready(row)
     if why := unfit(row.facts, target.inputs, batched=target.max_batch_size > 0):
         detail = f"recording {row.name} does not fit {request.target}: {why}"
         raise InvalidInputError([Violation("/input", "invalid", detail)])

@@ -32,6 +32,7 @@ from control_plane.tuning.recordings import (
     MAX_KEPT,
     delete_recording,
     expire_recordings,
+    must_be_ready,
     start_recording,
     stop_recording,
 )
@@ -210,6 +211,8 @@ def test_one_is_stopped_and_one_is_deleted_with_all_that_it_holds(recorder: Reco
     recorder.lab.work()
     with pytest.raises(ConflictError, match="is being recorded"):
         recorder.start()
+    with pytest.raises(ConflictError, match=f"nereid record stop digits {row.name}"):
+        must_be_ready(Recording.objects.get())
     with pytest.raises(IntegrityError), transaction.atomic():
         recording("recording", name="another")
     for _ in range(2):

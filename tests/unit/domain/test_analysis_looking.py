@@ -99,7 +99,7 @@ def test_no_traffic_is_no_error_and_becomes_inconclusive_when_time_is_up() -> No
     quiet = failures((0, 0), (200, 2))
     _, found = looked(short, quiet, quiet, quiet)
     assert found.phase is Phase.RUNNING
-    assert "the candidate has had no request yet" in found.reason
+    assert "no request counted for the candidate yet" in found.reason
     _, found = looked(short, quiet, quiet, quiet, quiet)
     assert found.phase is Phase.INCONCLUSIVE
 
