@@ -70,13 +70,13 @@ def told(metric: Metric, seen: Seen) -> str:
     if metric.is_reading:
         return _read(metric, seen)
     if not seen.of_c:
-        return f"no {_noun(metric)} counted for the candidate yet"
+        return f"counted for the candidate so far: no {_noun(metric)}"
     than = _than(metric)
     candidate = f"candidate {_figure(metric, seen, candidate=True)} of {seen.of_c:,}{than}"
     if metric.compare is Compare.NONE:
         return candidate
     if not seen.of_b:
-        return f"{candidate}; no {_noun(metric)} counted for the baseline yet"
+        return f"{candidate}; counted for the baseline so far: no {_noun(metric)}"
     return f"{candidate}, baseline {_figure(metric, seen, candidate=False)} of {seen.of_b:,}"
 
 

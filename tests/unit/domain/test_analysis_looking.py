@@ -99,7 +99,7 @@ def test_no_traffic_is_no_error_and_becomes_inconclusive_when_time_is_up() -> No
     quiet = failures((0, 0), (200, 2))
     _, found = looked(short, quiet, quiet, quiet)
     assert found.phase is Phase.RUNNING
-    assert "no request counted for the candidate yet" in found.reason
+    assert "counted for the candidate so far: no request" in found.reason
     _, found = looked(short, quiet, quiet, quiet, quiet)
     assert found.phase is Phase.INCONCLUSIVE
 
@@ -238,7 +238,7 @@ def test_a_key_is_evidence_once_whatever_its_requests_do() -> None:
     assert "candidate 31.7 % of 41, baseline 0.25 % of 800" in found.reason
     nothing = ArmEvidence(attempts=500, failures=500)
     _, found = looked(keyed, Evidence(1, nothing, nothing))
-    assert "no sticky key yet" in found.reason
+    assert "counted for the candidate so far: no sticky key" in found.reason
 
 
 SURE = {"name": "sure", "kind": "confidence"}
@@ -295,4 +295,4 @@ def test_answers_that_are_no_probabilities_decide_nothing() -> None:
     _, found = looked(template(SURE), *nothing)
     assert found.phase is Phase.RUNNING
     _, found = looked(template(SURE), Evidence(1, ArmEvidence(), ArmEvidence()))
-    assert "no answer of which it could be read how sure it is yet" in found.reason
+    assert "so far: no answer of which it could be read how sure it is" in found.reason
