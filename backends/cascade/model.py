@@ -37,7 +37,11 @@ class TritonPythonModel:
         except SettingError as error:
             raise pb_utils.TritonModelException(str(error)) from None
         self.execution = Execution(
-            config, self._run, read=lambda t: t.as_numpy(), write=pb_utils.Tensor, arrays=NUMPY
+            config,
+            self._run,
+            read=lambda _, tensor: tensor.as_numpy(),
+            write=pb_utils.Tensor,
+            arrays=NUMPY,
         )
         self.answered = _Answered(args["model_name"], self.cascade.members)
 

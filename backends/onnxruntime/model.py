@@ -92,8 +92,7 @@ class TritonPythonModel:
     ) -> list[np.ndarray]:
         return ort_bfloat16.run(self.session, wanted, inputs, self.signature, self.run_options)
 
-    def _input(self, tensor: Any) -> np.ndarray:
-        name = tensor.name()
+    def _input(self, name: str, tensor: Any) -> np.ndarray:
         if name in self.plain:
             return tensor.as_numpy()
         info = self.inputs[name]

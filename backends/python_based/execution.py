@@ -18,7 +18,7 @@ class Execution:
         config: Mapping[str, Any],
         run: Run,
         *,
-        read: Callable[[Any], Any],
+        read: Callable[[str, Any], Any],
         write: Callable[[str, Any], Any],
         arrays: Arrays,
     ) -> None:
@@ -26,7 +26,8 @@ class Execution:
         Args:
             config: the model's configuration, as `initialize` has it.
             run: one call of the framework.
-            read: Triton's tensor as the framework's; raises RequestError where it cannot be.
+            read: an input, by its name, as the framework's tensor; raises RequestError where it
+                cannot be.
             write: an output, by its name, as Triton's tensor.
             arrays: how the framework's tensors are joined, parted and copied.
         """
@@ -81,8 +82,9 @@ class Execution:
         inputs: Tensors = {}
         problem: RequestError | None = None
         for tensor in request.inputs():
+            name = tensor.name()
             try:
-                inputs[tensor.name()] = self._read(tensor)
+                inputs[name] = self._read(name, tensor)
             except RequestError as error:
                 problem = problem or error
         return inputs, problem

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ class InputError(RequestError):
     """The caller's own mistake: no other model of this signature would answer it either."""
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """One request: its input tensors as Triton gave them, and the outputs it wants."""
 
     inputs: Tensors
@@ -83,8 +82,10 @@ def answer_all(
 
 def _shape_key(inputs: Tensors) -> tuple:
     # For each request of each batch: types are compared as they are, their names take long to make.
-    names = inputs if len(inputs) == 1 else sorted(inputs)
-    return tuple([(name, inputs[name].dtype, tuple(inputs[name].shape[1:])) for name in names])
+    if len(inputs) == 1:
+        [(name, value)] = inputs.items()
+        return name, value.dtype, value.shape[1:]
+    return tuple([(name, inputs[name].dtype, inputs[name].shape[1:]) for name in sorted(inputs)])
 
 
 def _answer_group(

@@ -64,8 +64,7 @@ class Instance:
             torch.cuda.empty_cache()
         return responses
 
-    def _input(self, tensor: Any) -> Any:
-        name = tensor.name()
+    def _input(self, name: str, tensor: Any) -> Any:
         if self.types[name] == "TYPE_STRING":
             return decoded(name, tensor.as_numpy())
         # The same memory, on whatever device; and the one way to BF16, which numpy does not have.

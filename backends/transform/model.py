@@ -64,10 +64,10 @@ class TritonPythonModel:
         except RowError as error:
             raise InputError(str(error)) from None
 
-    def _input(self, tensor: Any) -> np.ndarray:
+    def _input(self, name: str, tensor: Any) -> np.ndarray:
         value: np.ndarray = tensor.as_numpy()
         # Where Triton reshapes nothing, a row of one value comes as a vector of one.
-        single = not self.transform.inputs[tensor.name()].dims and value.ndim == 2
+        single = not self.transform.inputs[name].dims and value.ndim == 2
         return value.reshape(len(value)) if single else value
 
     def _output(self, name: str, value: np.ndarray) -> Any:

@@ -34,7 +34,11 @@ class TritonPythonModel:
             raise pb_utils.TritonModelException(str(error)) from None
         self.callers = ThreadPoolExecutor(len(self.weighted.members))
         self.execution = Execution(
-            config, self._run, read=lambda t: t.as_numpy(), write=pb_utils.Tensor, arrays=NUMPY
+            config,
+            self._run,
+            read=lambda _, tensor: tensor.as_numpy(),
+            write=pb_utils.Tensor,
+            arrays=NUMPY,
         )
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:

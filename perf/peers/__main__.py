@@ -1,15 +1,20 @@
 """The same networks served by Nereid and by its peers, measured in turns.
 
     python -m perf.peers [--rounds 10] [--seconds 3] [--only TEXT] [--peers NAMES] [--out FOLDER]
+                         [--poll-us N]
 
 `make bench` is this with everything on. All servers run at once on the machine's cores, and wrk
 asks one after the other (A B C D A B C D ...), with 1 and with 8 callers that each wait for their
-answers: a round of it is one pair of Nereid with each peer. What is printed are medians over the
+answers: a round of it is one pair of Nereid with each peer. Those that take a part of a core with
+nobody asking anything are held while another is asked. What is printed are medians over the
 rounds, and the ratio of Nereid's rate to the peer's with the 95 % interval of its median
 (perf/paired.py). Everybody answers JSON over HTTP; the first row is the same endpoint with binary
 tensors, which is how Triton's own clients ask. "ONNX Runtime" is the network in this process: in
 the fastest way with no more rows under way than there are callers, which is what a server can come
 near to, and in the fastest of all, with whole batches. Each answer was checked against it.
+
+With `--poll-us 200` the machine's idle cores look for work for that long before they sleep
+(perf/idle_cores.py); needs root.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +35,7 @@ import onnxruntime
 from rich.console import Console
 from rich.table import Table
 
+from perf.idle_cores import polling, told
 from perf.paired import Estimate, estimate
 from perf.peers.contenders import PEERS, Contender, Front, Nereid, peers, served
 from perf.peers.environments import environment
@@ -38,6 +45,9 @@ from perf.peers.networks import NETWORKS, Network
 
 CALLERS = (1, 8)
 WARM_S = 2.0
+AWAKE_S = 1.0
+"""What it is asked before each measurement, after it rested."""
+
 OUT = Path("build/bench")
 
 
@@ -151,6 +161,7 @@ def bench(
             for contender in contenders:
                 contender.prove(expected)
                 measure(contender.asked, max(CALLERS), WARM_S)
+                contender.rest()
             return [
                 _table(network, operations, callers, limit, contenders, rounds, seconds, console)
                 for callers in CALLERS
@@ -174,7 +185,10 @@ def _table(
         for one in alone:
             one.rates.append(limit.rate(one.way, min(seconds, 1.0)))
         for contender, series in zip(contenders, made.series, strict=True):
+            contender.wake()
+            measure(contender.asked, callers, AWAKE_S)
             series.rounds.append(measure(contender.asked, callers, seconds))
+            contender.rest()
         shown = ", ".join(f"{one.name} {one.rounds[-1].rate:,.0f}/s" for one in made.series)
         console.print(f"[dim]{network.name}, {callers} callers, round {i + 1}: {shown}[/]")
     for contender, series in zip(contenders, made.series, strict=True):
@@ -210,13 +224,14 @@ def shown(found: Bench) -> Table:
     return table
 
 
-def report(tables: Sequence[Bench], out: Path, console: Console) -> None:
+def report(tables: Sequence[Bench], idle: str, out: Path, console: Console) -> None:
     """`report.json`, `report.md` and a plot for each table."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(
         json.dumps([found.document() for found in tables], indent=2) + "\n"
     )
-    lines = ["# Nereid beside its peers", "", (__doc__ or "").partition("\n\n    ")[0], ""]
+    what = (__doc__ or "").partition("\n\n    ")[0]
+    lines = ["# Nereid beside its peers", "", f"{what} On this machine {idle}.", ""]
     for found in tables:
         lines += [f"## {found.title}", "", *_markdown(found), ""]
         lines += [f"![rates]({found.network.name}-{found.callers}.svg)", ""]
@@ -258,6 +273,7 @@ def main() -> int:
         default=",".join(kind.package for kind in PEERS),
         help="which, by the names of their packages",
     )
+    parser.add_argument("--poll-us", type=int, help="how long idle cores look for work")
     parser.add_argument("--out", type=Path, default=OUT, help="the report's folder")
     arguments = parser.parse_args()
     wanted = set(filter(None, arguments.peers.split(",")))
@@ -267,12 +283,15 @@ def main() -> int:
     kinds = [kind for kind in PEERS if kind.package in wanted]
     console = Console(width=140)
     tables: list[Bench] = []
-    for network in NETWORKS:
-        if arguments.only in network.name:
-            tables += bench(network, kinds, arguments.rounds, arguments.seconds, console)
+    with nullcontext() if arguments.poll_us is None else polling(arguments.poll_us):
+        idle = told()
+        for network in NETWORKS:
+            if arguments.only in network.name:
+                tables += bench(network, kinds, arguments.rounds, arguments.seconds, console)
+    console.print(idle)
     for found in tables:
         console.print(shown(found))
-    report(tables, arguments.out, console)
+    report(tables, idle, arguments.out, console)
     return 0
 
 

@@ -43,6 +43,14 @@ class Contender(ABC):
     name: str
     processes: tuple[psutil.Process, ...] = ()
 
+    def rest(self) -> None:
+        """Keeps off the cores while another is measured; most do so anyway."""
+        return
+
+    def wake(self) -> None:
+        """Ends the rest."""
+        return
+
     @property
     @abstractmethod
     def asked(self) -> Asked:
@@ -132,6 +140,8 @@ class Peer(Served):
     package: str
     path = "/predict"
     delay_s = 0.0005
+    restless = False
+    """Whether it takes more of a core than 0.3 % with nobody asking anything."""
 
     def __init__(self, network: Network, model: Path, folder: Path, console: Console) -> None:
         self._network = network
@@ -191,8 +201,17 @@ class Peer(Served):
         log = (self._folder / "server.log").read_text(errors="replace")[-3000:]
         raise RuntimeError(f"{self.name} does not answer: {said}\n{log}")
 
+    def rest(self) -> None:
+        for process in _family(self.processes) if self.restless else ():
+            process.suspend()
+
+    def wake(self) -> None:
+        for process in _family(self.processes) if self.restless else ():
+            process.resume()
+
     def stop(self) -> None:
         """Ends it and all that it started."""
+        self.wake()
         family = _family(self.processes)
         self._server.terminate()
         _, alive = psutil.wait_procs(family, timeout=20)
@@ -239,9 +258,13 @@ class MLServer(Peer):
 
 
 class LitServe(Peer):
-    """One worker, and the queue between it and its front that it calls fast."""
+    """One worker, and the queue between it and its front that it calls fast.
+
+    Its processes look into that queue all the time: a quarter of a core.
+    """
 
     package = "litserve"
+    restless = True
 
     def command(self, spare: list[int]) -> list[str]:
         return [str(self._programs / "python"), str(SERVERS / "litserve_server.py")]
@@ -271,9 +294,10 @@ class BentoML(Peer):
 
 
 class RayServe(Peer):
-    """One replica; its proxy set for throughput."""
+    """One replica; its proxy set for throughput. Its eleven processes take an eighth of a core."""
 
     package = "ray"
+    restless = True
 
     def command(self, spare: list[int]) -> list[str]:
         return [str(self._programs / "python"), str(SERVERS / "ray_app.py")]

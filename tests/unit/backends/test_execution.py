@@ -54,7 +54,7 @@ def test_an_answer_that_cannot_be_written_fails_its_own_request_alone(execution:
     run = execution.Execution(
         {"max_batch_size": 8},
         lambda wanted, inputs: [inputs[name] for name in wanted],
-        read=lambda tensor: tensor.value,
+        read=lambda _, tensor: tensor.value,
         write=write,
         arrays=imported("request_batch").NUMPY,
     )
