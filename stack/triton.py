@@ -36,6 +36,8 @@ PYTHON_BASED_BACKENDS = (
 )
 SHARED_BY_BACKENDS = "python_based"
 
+TOO_NEW_NUMPY = 2
+
 RUNTIMES = {"onnxruntime": "onnxruntime", "pytorch": "torch"}
 """The package that a Python-based backend runs models with."""
 
@@ -184,6 +186,21 @@ def wheel_libraries() -> Path:
     return wheel_root().parent.parent / "nvidia_pytriton.libs"
 
 
+def check_numpy() -> None:
+    """Raises TritonUnavailableError where the models' NumPy is one that the stub cannot read.
+
+    It was built for NumPy 1: an array of NumPy 2 has no bytes to it, and so a model would answer
+    every request with status 200 and an empty tensor.
+    """
+    version = importlib.metadata.version("numpy")
+    if int(version.partition(".")[0]) >= TOO_NEW_NUMPY:
+        raise TritonUnavailableError(
+            f"NumPy {version} is installed, and the Python backend of nvidia-pytriton reads arrays "
+            "of NumPy 1 only: its models would answer without values. "
+            f"Run `pip install 'numpy<{TOO_NEW_NUMPY}'`"
+        )
+
+
 def python_stub() -> Path:
     """The stub built for the Python that runs this: another one cannot import our packages."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -199,6 +216,7 @@ def assemble_backend_directory(node_home: Path, *, traffic_library: Path = TRAFF
         raise TritonUnavailableError(
             f"{traffic_library} is missing: build it with `python -m backends.build`"
         )
+    check_numpy()
     python = wheel_root() / "backends" / "python"
     wanted = {
         "python": {

@@ -213,7 +213,8 @@ class Peer(Served):
         """Ends it and all that it started."""
         self.wake()
         family = _family(self.processes)
-        self._server.terminate()
+        if self._server.poll() is None:
+            self._server.terminate()
         _, alive = psutil.wait_procs(family, timeout=20)
         for process in alive:
             process.kill()
@@ -362,7 +363,12 @@ def _listed(row: np.ndarray) -> Any:
 
 
 def _family(processes: tuple[psutil.Process, ...]) -> list[psutil.Process]:
-    return [one for process in processes for one in (process, *process.children(recursive=True))]
+    return [
+        one
+        for process in processes
+        if process.is_running()
+        for one in (process, *process.children(recursive=True))
+    ]
 
 
 def _pss(process: psutil.Process) -> int:
