@@ -42,14 +42,18 @@ class Contender(ABC):
 
     name: str
     processes: tuple[psutil.Process, ...] = ()
+    restless = False
+    """Whether it takes more of a core than 0.3 % with nobody asking anything."""
 
     def rest(self) -> None:
-        """Keeps off the cores while another is measured; most do so anyway."""
-        return
+        """Keeps off the cores while another is measured: where it would not, it is held."""
+        for process in _family(self.processes) if self.restless else ():
+            process.suspend()
 
     def wake(self) -> None:
         """Ends the rest."""
-        return
+        for process in _family(self.processes) if self.restless else ():
+            process.resume()
 
     @property
     @abstractmethod
@@ -140,8 +144,6 @@ class Peer(Served):
     package: str
     path = "/predict"
     delay_s = 0.0005
-    restless = False
-    """Whether it takes more of a core than 0.3 % with nobody asking anything."""
 
     def __init__(self, network: Network, model: Path, folder: Path, console: Console) -> None:
         self._network = network
@@ -200,14 +202,6 @@ class Peer(Served):
                 return
         log = (self._folder / "server.log").read_text(errors="replace")[-3000:]
         raise RuntimeError(f"{self.name} does not answer: {said}\n{log}")
-
-    def rest(self) -> None:
-        for process in _family(self.processes) if self.restless else ():
-            process.suspend()
-
-    def wake(self) -> None:
-        for process in _family(self.processes) if self.restless else ():
-            process.resume()
 
     def stop(self) -> None:
         """Ends it and all that it started."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
 import pytest
 
 from perf.peers.__main__ import Alone, Bench, Series
-from perf.peers.contenders import PEERS
+from perf.peers.contenders import PEERS, Contender
 from perf.peers.environments import REQUIREMENTS, version
 from perf.peers.limit import Limit, Way
 from perf.peers.load import Measured
@@ -50,6 +51,21 @@ def test_every_peer_is_pinned_with_all_that_it_needs() -> None:
         assert version(peer.package)
         assert [line for line in lines if "==" not in line] == []
         assert version("onnxruntime", of=peer.package) == onnxruntime.__version__
+
+
+@pytest.mark.parametrize("restless", [True, False])
+def test_who_takes_a_core_unasked_is_held_while_others_are_measured(restless: bool) -> None:
+    said: list[str] = []
+    process = SimpleNamespace(
+        is_running=lambda: True,
+        children=lambda recursive: [],
+        suspend=lambda: said.append("held"),
+        resume=lambda: said.append("let go"),
+    )
+    contender = SimpleNamespace(processes=(process,), restless=restless)
+    Contender.rest(contender)
+    Contender.wake(contender)
+    assert said == (["held", "let go"] if restless else [])
 
 
 def test_a_ratio_is_of_what_was_measured_side_by_side() -> None:
