@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import bentoml
@@ -20,6 +21,7 @@ class Network:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ["BENCH_THREADS"])
         self._session = onnxruntime.InferenceSession(os.environ["BENCH_MODEL"], options)
+        gc.freeze()  # as in all servers written in Python: see mlserver_runtime
 
     @bentoml.api(batchable=True, max_batch_size=BATCH, max_latency_ms=LATENCY_MS)
     def predict(self, x: np.ndarray) -> np.ndarray:

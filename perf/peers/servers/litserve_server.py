@@ -3,6 +3,7 @@
 Its hooks are written without annotations: LitServe makes the API's schema of those.
 """
 
+import gc
 import os
 
 import litserve
@@ -17,6 +18,7 @@ class OnnxApi(litserve.LitAPI):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ["BENCH_THREADS"])
         self._session = onnxruntime.InferenceSession(os.environ["BENCH_MODEL"], options)
+        gc.freeze()  # as in all servers written in Python: see mlserver_runtime
 
     def decode_request(self, request):
         return np.asarray(request["x"], np.float32)

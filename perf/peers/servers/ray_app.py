@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from typing import Any
@@ -23,6 +24,7 @@ class Network:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ["BENCH_THREADS"])
         self._session = onnxruntime.InferenceSession(os.environ["BENCH_MODEL"], options)
+        gc.freeze()  # as in all servers written in Python: see mlserver_runtime
 
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0)
     async def answer(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
