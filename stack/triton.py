@@ -1,8 +1,8 @@
 """Launching the Triton that the nvidia-pytriton wheel carries.
 
-Everything that is special about that binary is said here once: where its libraries lie, which
-stub fits this Python, how its restricted APIs are spelled. Nothing in site-packages is ever
-changed: the backend directory is filled under the node's own home.
+Everything that is special about that binary is said here once: how its restricted APIs are
+spelled, what its environment needs; where its parts lie is `stack.triton_wheel`'s. Nothing in
+site-packages is ever changed: the backend directory is filled under the node's own home.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import filecmp
 import http.client
 import importlib.metadata
-import importlib.util
 import os
 import re
 import shutil
@@ -23,6 +22,13 @@ from pathlib import Path
 from control_plane.adapters.machines import DEFAULT_SERVER, load_server
 from control_plane.domain.serving.server_flags import ServerFlags
 from stack.triton_leftovers import STUB, clean_leftovers
+from stack.triton_wheel import (
+    TritonUnavailableError,
+    check_numpy,
+    python_stub,
+    wheel_libraries,
+    wheel_root,
+)
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TRAFFIC_LIBRARY = CHECKOUT / "backends" / "traffic" / "build" / "libtriton_traffic.so"
@@ -35,8 +41,6 @@ PYTHON_BASED_BACKENDS = (
     "weighted_average",
 )
 SHARED_BY_BACKENDS = "python_based"
-
-TOO_NEW_NUMPY = 2
 
 RUNTIMES = {"onnxruntime": "onnxruntime", "pytorch": "torch"}
 """The package that a Python-based backend runs models with."""
@@ -59,10 +63,6 @@ _WITHHELD_VARIABLES = (
     *("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"),
 )
 _WITHHELD_PREFIXES = ("NEREID_", "AWS_")
-
-
-class TritonUnavailableError(RuntimeError):
-    """The embedded Triton cannot be launched, or did not become ready."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,44 +170,6 @@ def _check_forwarded(addition: str) -> None:
             raise ValueError(
                 f"NEREID_FORWARD_HEADERS: {addition!r} takes in {header}, which is never forwarded"
             )
-
-
-def wheel_root() -> Path:
-    """The folder of the nvidia-pytriton wheel that holds the server."""
-    spec = importlib.util.find_spec("pytriton")
-    if spec is None or not spec.submodule_search_locations:
-        raise TritonUnavailableError(
-            "nvidia-pytriton is not installed: run `make serve`, or set NEREID_TRITON_URL"
-        )
-    return Path(next(iter(spec.submodule_search_locations))) / "tritonserver"
-
-
-def wheel_libraries() -> Path:
-    return wheel_root().parent.parent / "nvidia_pytriton.libs"
-
-
-def check_numpy() -> None:
-    """Raises TritonUnavailableError where the models' NumPy is one that the stub cannot read.
-
-    It was built for NumPy 1: an array of NumPy 2 has no bytes to it, and so a model would answer
-    every request with status 200 and an empty tensor.
-    """
-    version = importlib.metadata.version("numpy")
-    if int(version.partition(".")[0]) >= TOO_NEW_NUMPY:
-        raise TritonUnavailableError(
-            f"NumPy {version} is installed, and the Python backend of nvidia-pytriton reads arrays "
-            "of NumPy 1 only: its models would answer without values. "
-            f"Run `pip install 'numpy<{TOO_NEW_NUMPY}'`"
-        )
-
-
-def python_stub() -> Path:
-    """The stub built for the Python that runs this: another one cannot import our packages."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stub = wheel_root() / "python_backend_stubs" / version / STUB
-    if not stub.exists():
-        raise TritonUnavailableError(f"nvidia-pytriton has no Python stub for Python {version}")
-    return stub
 
 
 def assemble_backend_directory(node_home: Path, *, traffic_library: Path = TRAFFIC_LIBRARY) -> Path:

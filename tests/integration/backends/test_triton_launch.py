@@ -11,7 +11,7 @@ import tritonclient.http as httpclient
 from tritonclient.utils import InferenceServerException
 
 from control_plane.domain.serving.server_flags import ServerFlags, ServerResource
-from stack import triton
+from stack import triton, triton_wheel
 from tests.support import models
 from tests.support.triton import CONTROL_KEY, RunningTriton, eventually, running_triton
 
@@ -175,8 +175,8 @@ def test_headers_can_be_added_but_never_credentials() -> None:
 
 
 def test_site_packages_stay_as_they_are(server: RunningTriton) -> None:
-    assert not (triton.wheel_root() / "backends" / "traffic").exists()
-    stub = triton.wheel_root() / "backends" / "python" / "triton_python_backend_stub"
+    assert not (triton_wheel.wheel_root() / "backends" / "traffic").exists()
+    stub = triton_wheel.wheel_root() / "backends" / "python" / "triton_python_backend_stub"
     assert not stub.exists()
 
 

@@ -6,7 +6,7 @@ import importlib.metadata
 
 import pytest
 
-from stack import triton
+from stack import triton_wheel
 
 
 @pytest.mark.parametrize("version", ["2.0.0", "2.5.2", "10.1.0"])
@@ -14,9 +14,9 @@ def test_a_numpy_that_the_stub_cannot_read_is_refused(
     monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     monkeypatch.setattr(importlib.metadata, "version", lambda _: version)
-    with pytest.raises(triton.TritonUnavailableError, match=f"NumPy {version}.*'numpy<2'"):
-        triton.check_numpy()
+    with pytest.raises(triton_wheel.TritonUnavailableError, match=f"NumPy {version}.*'numpy<2'"):
+        triton_wheel.check_numpy()
 
 
 def test_the_installed_one_is_fine() -> None:
-    triton.check_numpy()
+    triton_wheel.check_numpy()
