@@ -34,11 +34,13 @@ class Collector:
     def trace(self, trace_id: str) -> list[Span]:
         return [span for span in self.spans if span.trace_id == trace_id]
 
-    def wait_for(self, met: Callable[[], bool], patience_s: float = 60) -> None:
+    def gets(self, met: Callable[[], bool], patience_s: float) -> bool:
+        """Whether it is met in time."""
         with self.arrived:
-            assert self.arrived.wait_for(met, patience_s), sorted(
-                {(span.service, span.name) for span in self.spans}
-            )
+            return self.arrived.wait_for(met, patience_s)
+
+    def wait_for(self, met: Callable[[], bool], patience_s: float = 60) -> None:
+        assert self.gets(met, patience_s), sorted({(s.service, s.name) for s in self.spans})
 
 
 def of_protobuf(body: bytes) -> Iterator[Span]:

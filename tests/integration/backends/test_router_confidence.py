@@ -120,7 +120,7 @@ def test_a_version_that_is_less_sure_fails_and_one_that_is_as_sure_passes(stage:
     stage.endpoint("told", HALF, LOGITS)
     for _ in range(2):
         stage.ask("told")  # so that both arms have begun to count
-    looks = list(scraped(stage, "told", 6))
+    looks = list(scraped(stage, "told", 12))
     less = judged([(each[1], each[2]) for each in looks])
     assert less.phase is Phase.FAILED, less.reason
     assert "surer than the baseline's p20" in less.reason
