@@ -71,20 +71,15 @@ def ask_everything(stage: Stage) -> None:
 
 @pytest.fixture(scope="module")
 def traced() -> Iterator[Collector]:
-    """What a server sent of such requests, every few seconds.
-
-    It is waited for while the server runs: one that ends may lose its last ones. On a busy machine
-    some of one that runs did not come, either, within a minute: then another server is asked.
-    """
-    for patience_s in (30, 60):
-        with collecting() as collector:
-            with running_triton("traced", traces_url=f"{collector.url}/v1/traces") as server:
-                ask_everything(Stage(server))
-                complete = collector.gets(lambda: has_all(collector), patience_s)
-            if complete:
-                yield collector
-                return
-    pytest.fail(f"spans are missing: {[tree(collector, number) for number in EVERY_TRACE]}")
+    """What a server sent of such requests, every few seconds."""
+    with collecting() as collector:
+        with running_triton("traced", traces_url=f"{collector.url}/v1/traces") as server:
+            ask_everything(Stage(server))
+            # Waited for while it runs: one that ends may lose its last ones.
+            assert collector.gets(lambda: has_all(collector), 60), [
+                tree(collector, number) for number in EVERY_TRACE
+            ]
+        yield collector
 
 
 def has_all(collector: Collector) -> bool:
